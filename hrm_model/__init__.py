@@ -1,0 +1,1 @@
+"""HRM-Text and its decoding loop: knows tokens, not HTTP, not documents."""

@@ -1,0 +1,57 @@
+"""What can go wrong in the model and its engines: facts as attributes, no status codes."""
+
+from pathlib import Path
+
+
+class EngineError(Exception):
+    """The engine failed through no fault of the request."""
+
+
+class EngineClosed(EngineError):
+    """The engine is draining or stopped and takes no new requests."""
+
+
+class RequestRefused(Exception):
+    """A request that the engine will not run, said before the first event."""
+
+
+class EngineOverloaded(RequestRefused):
+    """The waiting queue is full."""
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        super().__init__(f"{waiting} requests are waiting; the queue holds at most {limit}.")
+        self.waiting = waiting
+        self.limit = limit
+
+
+class ContextLengthExceeded(RequestRefused):
+    """The prompt, or the prompt and the answer asked for, do not fit the model's context."""
+
+    def __init__(self, prompt_tokens: int, limit: int, max_tokens: int | None = None) -> None:
+        asked = "" if max_tokens is None else f" and max_tokens is {max_tokens}"
+        super().__init__(f"The prompt is {prompt_tokens} tokens{asked}; the model reads at most {limit}.")
+        self.prompt_tokens = prompt_tokens
+        self.limit = limit
+        self.max_tokens = max_tokens
+
+
+class NeverFits(RequestRefused):
+    """The request needs more cache than the engine has, even when nothing else runs."""
+
+    def __init__(self, needed_tokens: int, kv_tokens: int) -> None:
+        super().__init__(f"The request reserves {needed_tokens} tokens of cache; the engine has {kv_tokens}.")
+        self.needed_tokens = needed_tokens
+        self.kv_tokens = kv_tokens
+
+
+class InvalidPrompt(RequestRefused):
+    """Token ids outside the vocabulary, an empty prompt, an untrained condition."""
+
+
+class CheckpointError(Exception):
+    """A folder that cannot be served; the message names the file, and the tensor or key in it."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem

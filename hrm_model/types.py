@@ -1,0 +1,154 @@
+"""The vocabulary of the engine port: what goes in, and the events that come out.
+
+Standard library only, so that the HTTP layer can import it without loading torch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Condition = Literal["direct", "cot", "noisy", "synth"]
+FinishReason = Literal["stop", "length"]
+
+# The composites that occur in HRM-Text's training data, in the order in which they were written.
+TRAINED_CONDITIONS: frozenset[tuple[Condition, ...]] = frozenset(
+    {
+        ("direct",),
+        ("cot",),
+        ("noisy",),
+        ("synth",),
+        ("noisy", "direct"),
+        ("synth", "cot"),
+        ("synth", "direct"),
+        ("synth", "noisy", "cot"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An instruction in plain text, spelled for the model by `hrm_model.template`."""
+
+    text: str
+    condition: tuple[Condition, ...] = ("direct",)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Token ids as they are; ids from `prefix_len` on are answer and are read causally."""
+
+    ids: tuple[int, ...]
+    prefix_len: int
+
+
+Prompt = Question | Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn.
+
+    temperature 0 is greedy. top_k 0 and top_p 1.0 switch those filters off. A draw depends on
+    (seed, choice, position) alone. Without a seed the engine picks one per request.
+    max_tokens None: the engine's `default_max_tokens`, or what the context leaves.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    logprobs: int | None = None  # alternatives reported beside each token, 0 to 20; None: no logprobs at all
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One answer token, how likely it was (natural log), and the likeliest alternatives."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The request has its pages: from here on it will end in exactly one terminal event per choice."""
+
+    prompt_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer; never half a character, never part of a stop string."""
+
+    choice: int
+    text: str
+    tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Tokens of one finished choice; `completion_tokens` includes the closing stop token, if one was drawn."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Where one choice's time went: waiting for pages, reading the prompt, writing the answer."""
+
+    queued: float
+    prefill: float
+    decode: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A choice ended as it should: `stop` (closing token or stop string) or `length`."""
+
+    choice: int
+    reason: FinishReason
+    counts: Counts
+    seconds: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A choice ended in an error; the others go on."""
+
+    choice: int
+    error: Exception
+
+
+Event = Started | Text | Finished | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an engine can take. All in the model's tokens."""
+
+    context_tokens: int  # prompt and answer together
+    kv_tokens: int  # all running requests together
+    default_max_tokens: int
+    max_context_tokens: int  # passages in one prompt that this checkpoint reads well
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A snapshot of an engine's work, for gauges and back-pressure."""
+
+    running: int = 0
+    waiting: int = 0
+    kv_tokens_used: int = 0
+    kv_tokens: int = 0
+    step_age_s: float | None = None  # seconds since the running step began; None while idle
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+def is_trained(condition: Sequence[Condition]) -> bool:
+    """Say whether HRM-Text has seen this combination of condition tokens in training."""
+    return tuple(condition) in TRAINED_CONDITIONS

@@ -1,0 +1,1 @@
+"""Documents to passages: knows text and vectors, not the model, not HTTP."""

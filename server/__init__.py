@@ -1,0 +1,1 @@
+"""The HTTP side: knows the wire, not tensors, not FAISS."""

@@ -1,0 +1,112 @@
+"""What the server needs from the other packages, in the server's own words.
+
+The docstrings are the contract that tests/contract runs against the fakes and the real things alike.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from hrm_model.types import Event, Limits, Load, Prompt, Sampling
+from retrieval.types import Document, Hits, Reader, Store
+
+
+class Engine(Protocol):
+    """Turns one prompt into a stream of text."""
+
+    @property
+    def limits(self) -> Limits:
+        """What a request may ask for; constant for the engine's life."""
+        ...
+
+    def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
+        """Yield `Started`, then per choice any number of `Text` and exactly one of `Finished` or `Failed`.
+
+        Closing the generator early cancels all its choices and frees their pages.
+
+        Raises:
+            RequestRefused: before `Started` (too long, queue full, could never fit, invalid).
+            EngineClosed: before `Started`, while draining.
+            EngineError: before `Started`; after it, failures are `Failed` events.
+        """
+        ...
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as plain text, without control tokens."""
+        ...
+
+    def load(self) -> Load:
+        """A snapshot of the work in hand."""
+        ...
+
+    async def drain(self, timeout_s: float) -> None:
+        """Refuse new requests, let the running ones end, and cancel what is left after `timeout_s`."""
+        ...
+
+
+class Retriever(Protocol):
+    """Finds the passages that bear on a question."""
+
+    async def search(
+        self, query: str, *, stores: Sequence[str], k: int, reader: Reader, score_threshold: float = 0.0
+    ) -> Hits:
+        """Return at most `k` passages that `reader` may read, best first; an empty result is not an error.
+
+        `stores` are ids or names; none given finds nothing.
+
+        Raises:
+            StoreNotFound: a store does not exist, or `reader` may not read it.
+            RetrievalError: the search could not be made.
+        """
+        ...
+
+
+class Library(Protocol):
+    """The documents and stores behind the retriever."""
+
+    async def stores(self, reader: Reader) -> list[Store]:
+        """The stores that `reader` may read, by name."""
+        ...
+
+    async def store(self, name_or_id: str, reader: Reader) -> Store:
+        """One store.
+
+        Raises:
+            StoreNotFound: it does not exist, or `reader` may not read it.
+        """
+        ...
+
+    async def ingest(self, path: Path, *, store: str, reader: Reader) -> Document:
+        """Take a file in; the same content again changes nothing and returns the document there is.
+
+        The store is created, owned by the reader's principal, if it does not exist.
+
+        Raises:
+            DocumentRefused: the file cannot be ingested.
+            StoreNotFound: the store exists and `reader` may not write it.
+        """
+        ...
+
+    async def documents(self, store: str, reader: Reader) -> list[Document]:
+        """The documents of a store, oldest first."""
+        ...
+
+    async def text(self, file_id: str, reader: Reader) -> str:
+        """The stored text that all offsets refer to.
+
+        Raises:
+            DocumentNotFound: it does not exist, or `reader` may not read it.
+        """
+        ...
+
+    async def delete(self, file_id: str, reader: Reader) -> None:
+        """Remove a document; when this returns, no search in any process finds it.
+
+        Raises:
+            DocumentNotFound: it does not exist, or `reader` may not write it.
+        """
+        ...
+
+    async def generation(self) -> int:
+        """The store's generation: grows with every change that a search could see."""
+        ...
