@@ -1,0 +1,51 @@
+"""What a running server is made of, as plain values: built once in server/build.py, read by every route."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hrm_model.template import Shot
+from server.identity import Authenticate
+from server.ports import Engine, Library, Retriever
+
+Grounding = Literal["off", "cite", "strict"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """The one model that is served, as clients name and see it."""
+
+    id: str
+    created: int  # Unix seconds
+    context: int  # tokens, prompt and answer together
+    owned_by: str = "hrm-serve"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The decisions an operator takes: plain values, so that nothing below knows where settings come from."""
+
+    default_store: str | None = None  # the plain model id retrieves from it
+    retrieval_k: int = 6  # passages looked up for a question that does not say how many
+    score_threshold: float = 0.0
+    grounding: Grounding = "cite"
+    abstention: str = "The documents do not contain the answer."
+    shots: tuple[Shot, ...] = field(default=())
+    max_body_bytes: int = 4 * 1024 * 1024
+    max_choices: int = 8  # n of one request
+    heartbeat_s: float = 10.0  # a comment after this much silence keeps proxies from closing a stream
+    retry_after_s: int = 1  # what a full engine tells its clients
+    public_url: str = ""  # put before the paths of citations; empty leaves them relative to this server
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that requests share. Frozen: requests cannot meet in it."""
+
+    engine: Engine
+    retriever: Retriever
+    library: Library
+    authenticate: Authenticate
+    model: ModelCard
+    policy: Policy
+    ready: Callable[[], str | None]  # why the server cannot answer yet; None: it can
