@@ -1,0 +1,226 @@
+"""Every knob of the server: one frozen class, read once when a command starts, from environment, file and flags.
+
+Nothing below the commands knows this class; server/build.py turns it into plain values.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ByteSize, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "HRM_"
+CONFIG = "HRM_CONFIG"  # names the TOML file, so it cannot stand in it
+DEFAULT_CONFIG = Path("hrm-serve.toml")
+BUNDLED_MODEL = Path(__file__).resolve().parents[1] / "hrm_model" / "mini"
+BUNDLED_NAME = "hrm-text-mini"
+
+# A model id must survive `model@store`, and a store's name is its slug in URLs.
+_MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
+_SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; one line for each thing that is wrong with them."""
+
+
+class Settings(BaseSettings):
+    """Immutable. Tests build one with keyword arguments; only `load` reads the environment and the file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", protected_namespaces=())
+
+    model: Path = Field(
+        default=BUNDLED_MODEL,
+        description="Folder of the checkpoint to serve: config.json, *.safetensors, tokenizer.json.",
+    )
+    served_model_name: Annotated[str, Field(pattern=_MODEL_ID, max_length=128)] | None = Field(
+        default=None, description="The model id that clients use; without it, the name of the checkpoint's folder."
+    )
+    engine: Literal["native"] = Field(default="native", description="What runs the model.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="Number format of the weights in memory; auto takes what suits the device."
+    )
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="Where the model runs: auto, cpu, cuda, cuda:N.",
+    )
+    kv_cache_bytes: Annotated[ByteSize, Field(ge=1024 * 1024)] | None = Field(
+        default=None,
+        description="Memory for the K/V cache, as 512MiB or 4GiB; without it, the engine takes what suits the device.",
+    )
+    max_running: int = Field(default=32, ge=1, le=4096, description="Sequences that are decoded at the same time.")
+    max_waiting: int = Field(
+        default=64, ge=0, le=65536, description="Requests that queue for the engine before new ones get a 503."
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen on. Any other than loopback needs an API key first.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(
+        default=Path("data"), description="Folder of the databases, the index and the original files."
+    )
+    default_store: Annotated[str, Field(pattern=_SLUG, max_length=128)] | None = Field(
+        default=None, description="Store that the plain model id retrieves from; without it, only on request."
+    )
+    retrieval_k: int = Field(
+        default=6, ge=1, le=50, description="Passages looked up for a question that does not say how many."
+    )
+    score_threshold: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Passages that score below it are left out, unless a request says otherwise.",
+    )
+    grounding: Literal["off", "cite", "strict"] = Field(
+        default="cite",
+        description="off: no citations; cite: verified markers; strict: unsupported sentences are withheld as well.",
+    )
+    abstention: str = Field(
+        default="The documents do not contain the answer.",
+        min_length=1,
+        max_length=500,
+        description="The sentence that stands for an answer when the passages do not hold one.",
+    )
+    prompt_examples: int = Field(
+        default=0,
+        ge=0,
+        le=4,
+        description="Worked examples put before each grounded question; the bundled model needs none.",
+    )
+    max_choices: int = Field(default=8, ge=1, le=128, description="The largest `n` of one request.")
+    max_body_bytes: ByteSize = Field(
+        default=ByteSize(4 * 1024 * 1024), ge=1024, description="The largest request body that is read; 413 beyond it."
+    )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="Put before the paths of citations, as https://ask.example.org; empty leaves them relative.",
+    )
+    heartbeat_seconds: float = Field(
+        default=10, gt=0, le=600, description="Silence on a stream after which a comment keeps proxies from closing it."
+    )
+    retry_after_seconds: int = Field(
+        default=1, ge=1, le=3600, description="What a full server tells clients to wait before they come back."
+    )
+    drain_seconds: float = Field(
+        default=30, ge=0, le=3600, description="How long running answers may take to end after SIGTERM."
+    )
+    first_key_file: Path | None = Field(
+        default=None,
+        description="File with the secret of the first API key, an admin's; used only while there is no key at all.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe thing that is logged."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+    @classmethod
+    def load(cls, flags: Mapping[str, str] | None = None) -> Self:
+        """Read the environment, then the TOML file, then `flags` (field names to text); the later one holds.
+
+        Raises:
+            SettingsError: a value is invalid, or a name is not a setting (a typo would otherwise
+                silently leave the default in force). Every mistake is named with where it was made.
+        """
+        layers = [
+            _environment(cls),
+            _file(cls),
+            ({name: f"--{dashed(name)}" for name in flags or {}}, dict(flags or {})),
+        ]
+        origins: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        for where, layer in layers:
+            origins |= where
+            values |= layer
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise SettingsError(_in_words(error, origins)) from error
+
+    @property
+    def model_id(self) -> str:
+        """The id that clients use for the one model that is served."""
+        if self.served_model_name is not None:
+            return self.served_model_name
+        return BUNDLED_NAME if self.model == BUNDLED_MODEL else self.model.resolve().name
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def dashed(name: str) -> str:
+    """A field's name as a flag spells it, without the two dashes."""
+    return name.replace("_", "-")
+
+
+def _environment(cls: type[Settings]) -> tuple[dict[str, str], dict[str, Any]]:
+    known = {PREFIX + name.upper(): name for name in cls.model_fields}
+    present = {name for name in os.environ if name.upper().startswith(PREFIX)} - {CONFIG}
+    _refuse_unknown(present - known.keys(), known, "the environment")
+    values = EnvSettingsSource(cls)()
+    return {name: PREFIX + name.upper() for name in values}, values
+
+
+def _file(cls: type[Settings]) -> tuple[dict[str, str], dict[str, Any]]:
+    chosen = os.environ.get(CONFIG)
+    path = Path(chosen) if chosen else DEFAULT_CONFIG
+    if not path.is_file():
+        if chosen:
+            raise SettingsError(f"{CONFIG} names {path}, which is not a file.")
+        return {}, {}
+    try:
+        values = TomlConfigSettingsSource(cls, toml_file=path)()
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}.") from error
+    _refuse_unknown(values.keys() - cls.model_fields.keys(), cls.model_fields, str(path))
+    return {name: f"{name} in {path}" for name in values}, values
+
+
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    lines = []
+    for name in sorted(names):
+        near = get_close_matches(name.lower(), [candidate.lower() for candidate in known], n=1)
+        spelled = next((candidate for candidate in known if near and candidate.lower() == near[0]), None)
+        lines.append(f"{name} in {where} is not a setting." + (f" Did you mean {spelled}?" if spelled else ""))
+    if lines:
+        raise SettingsError("\n".join(lines))
+
+
+def _in_words(error: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        reason = problem["msg"]
+        lines.append(f"{origins.get(name, name)}: {reason} (it is {problem['input']!s}).")
+    return "\n".join(dict.fromkeys(lines))
