@@ -1,0 +1,94 @@
+"""Who is let in: by key, or as `user:local` while there is no key and nobody else can call."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.auth import LOCAL, ExposedWithoutKey, LedgerAuthentication, check_exposure
+from server.identity import Unauthenticated
+from server.ledger import Ledger
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(tmp_path / "ledger.db")
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def authenticate(ledger: Ledger) -> LedgerAuthentication:
+    return LedgerAuthentication(ledger, is_loopback=True)
+
+
+@pytest.mark.parametrize("header", [None, "Bearer anything", "Bearer ", "Basic eA=="])
+async def test_without_any_key_everyone_on_this_machine_is_a_local_admin(
+    authenticate: LedgerAuthentication, header: str | None
+) -> None:
+    caller = await authenticate(header)
+
+    assert caller == LOCAL
+    assert caller.reader().is_admin
+    assert caller.principal == "user:local"
+
+
+async def test_without_any_key_nobody_is_let_in_from_elsewhere(ledger: Ledger) -> None:
+    exposed = LedgerAuthentication(ledger, is_loopback=False)
+
+    with pytest.raises(Unauthenticated):
+        await exposed("Bearer anything")
+
+
+async def test_the_first_key_closes_the_open_door_at_once(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
+    assert await authenticate(None) == LOCAL
+
+    key, secret = ledger.create(principal="user:anna", roles=["ask"], groups=["group:hr"], grounded_only=True)
+
+    with pytest.raises(Unauthenticated):
+        await authenticate(None)
+    caller = await authenticate(f"Bearer {secret}")
+    assert (caller.principal, caller.key_id, caller.grounded_only) == ("user:anna", key.key_id, True)
+    assert caller.roles == {"ask"}
+    assert caller.groups == {"group:hr"}
+
+
+async def test_the_scheme_is_read_as_http_reads_it(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
+    _, secret = ledger.create(principal="user:anna", roles=["ask"])
+
+    assert (await authenticate(f"bearer  {secret} ")).principal == "user:anna"
+
+
+async def test_every_way_of_being_wrong_looks_the_same(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
+    revoked, closed = ledger.create(principal="user:anna", roles=["ask"])
+    _, secret = ledger.create(principal="user:ben", roles=["ask"])
+    ledger.revoke(revoked.key_id)
+    words = set()
+
+    for header in (None, "", "Bearer", "Bearer hrm_unknown", f"Bearer {closed}", f"Basic {secret}", secret):
+        with pytest.raises(Unauthenticated) as refusal:
+            await authenticate(header)
+        words.add(str(refusal.value))
+
+    assert words == {""}
+
+
+async def test_revoking_the_last_key_leaves_the_door_shut(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
+    key, _ = ledger.create(principal="user:anna", roles=["admin"])
+    ledger.revoke(key.key_id)
+
+    with pytest.raises(Unauthenticated):
+        await authenticate(None)
+
+
+async def test_another_host_needs_a_key_before_the_start(ledger: Ledger) -> None:
+    check_exposure(ledger, host="127.0.0.1", is_loopback=True)
+    with pytest.raises(ExposedWithoutKey, match=r"(?s)not on 0\.0\.0\.0.*hrm-serve keys create") as refusal:
+        check_exposure(ledger, host="0.0.0.0", is_loopback=False)
+    assert "HRM_FIRST_KEY_FILE" in str(refusal.value)
+
+    ledger.create(principal="user:anna", roles=["admin"])
+
+    check_exposure(ledger, host="0.0.0.0", is_loopback=False)

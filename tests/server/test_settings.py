@@ -1,0 +1,162 @@
+"""The settings: environment, then file, then flags; and what a typing mistake gets."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from server.settings import BUNDLED_NAME, Settings, SettingsError
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("HRM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_everything_has_a_default() -> None:
+    settings = Settings.load()
+
+    assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 8000, Path("data"))
+    assert settings.model_id == BUNDLED_NAME
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("PORT", "RETRIEVAL_K", "MAX_WAITING"):
+        monkeypatch.setenv(f"HRM_{name}", "1")
+    (tmp_path / "hrm-serve.toml").write_text("retrieval_k = 2\nmax_waiting = 2\n")
+
+    settings = Settings.load({"max_waiting": "3"})
+
+    assert (settings.port, settings.retrieval_k, settings.max_waiting) == (1, 2, 3)
+
+
+def test_the_file_may_lie_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('port = 9001\nkv_cache_bytes = "2GiB"\n')
+    monkeypatch.setenv("HRM_CONFIG", "mine.toml")
+
+    settings = Settings.load()
+
+    assert (settings.port, settings.kv_cache_bytes) == (9001, 2 * 1024**3)
+
+
+def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HRM_CONFIG", "missing.toml")
+
+    with pytest.raises(SettingsError, match=r"HRM_CONFIG names missing\.toml, which is not a file"):
+        Settings.load()
+
+
+def test_a_misspelt_variable_stops_the_start_and_is_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HRM_RETREIVAL_K", "4")
+
+    with pytest.raises(SettingsError, match=r"HRM_RETREIVAL_K in the environment .* Did you mean HRM_RETRIEVAL_K\?"):
+        Settings.load()
+
+
+def test_a_variable_in_small_letters_is_not_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("hrm_port", "9000")
+
+    with pytest.raises(SettingsError, match=r"hrm_port in the environment is not a setting. Did you mean HRM_PORT\?"):
+        Settings.load()
+
+
+def test_a_misspelt_key_in_the_file_stops_the_start_and_is_corrected(tmp_path: Path) -> None:
+    (tmp_path / "hrm-serve.toml").write_text("prot = 9000\n")
+
+    with pytest.raises(SettingsError, match=r"prot in hrm-serve\.toml is not a setting\. Did you mean port\?"):
+        Settings.load()
+
+
+def test_every_unknown_name_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HRM_ZZZZ", "4")
+    monkeypatch.setenv("HRM_MODLE", "x")
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.load()
+
+    assert str(refusal.value).splitlines() == [
+        "HRM_MODLE in the environment is not a setting. Did you mean HRM_MODEL?",
+        "HRM_ZZZZ in the environment is not a setting.",
+    ]
+
+
+def test_a_value_out_of_bounds_is_named_with_where_it_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HRM_PORT", "99999")
+    (tmp_path / "hrm-serve.toml").write_text("retrieval_k = 0\n")
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.load({"max_running": "many"})
+
+    words = str(refusal.value)
+    assert "HRM_PORT: Input should be less than or equal to 65535 (it is 99999)." in words
+    assert "retrieval_k in hrm-serve.toml: Input should be greater than or equal to 1 (it is 0)." in words
+    assert "--max-running: Input should be a valid integer" in words
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "hrm-serve.toml").write_text("port: 9000\n")
+
+    with pytest.raises(SettingsError, match=r"hrm-serve\.toml is not TOML"):
+        Settings.load()
+
+
+def test_an_engine_that_is_not_built_in_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError, match=r"--engine: Input should be 'native' \(it is vllm\)"):
+        Settings.load({"engine": "vllm"})
+
+
+def test_a_model_is_called_by_its_folder_unless_it_is_given_a_name(tmp_path: Path) -> None:
+    folder = tmp_path / "my-hrm"
+
+    assert Settings(model=folder).model_id == "my-hrm"
+    assert Settings(model=folder, served_model_name="claims").model_id == "claims"
+
+
+@pytest.mark.parametrize("name", ["a@b", "a b", "", "@none"])
+def test_a_model_name_leaves_room_for_a_store_behind_an_at_sign(name: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(served_model_name=name)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.4", False),
+        ("localhost.example.org", False),
+    ],
+)
+def test_loopback_is_told_from_every_other_address(host: str, is_loopback: bool) -> None:
+    assert Settings(host=host).is_loopback is is_loopback
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().port = 1  # type: ignore[misc]  # the point of the test
+
+
+def test_keyword_arguments_alone_never_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HRM_PORT", "9000")
+
+    assert Settings().port == 8000
+
+
+def test_every_setting_is_described_and_bounded() -> None:
+    unbounded = {"host", "data_dir", "first_key_file", "model"}  # names of places
+
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        closed = any(
+            kind in str(field.annotation) for kind in ("Literal", "Field", "pattern", "annotated_types", "Ge(")
+        )
+        assert name in unbounded or field.metadata or closed, name
