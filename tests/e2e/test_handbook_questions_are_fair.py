@@ -1,0 +1,96 @@
+"""The questions about the sample documents can be answered from them, or really cannot.
+
+The documents are what a newcomer sees first, so what they may not contain is checked here too.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SAMPLES = Path(__file__).parents[2] / "server" / "samples"
+QUESTIONS: dict[str, list[dict[str, Any]]] = json.loads(
+    Path(__file__).with_name("handbook_questions.json").read_text(encoding="utf-8")
+)
+DOCUMENTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(SAMPLES.iterdir())}
+ANSWERABLE = QUESTIONS["questions"] + QUESTIONS["more"]
+UNANSWERABLE = QUESTIONS["unanswerable"] + QUESTIONS["more_unanswerable"]
+
+
+def by_id(asked: dict[str, Any]) -> str:
+    return str(asked["id"])
+
+
+@pytest.mark.parametrize("asked", ANSWERABLE, ids=by_id)
+def test_the_supporting_sentence_stands_once_in_its_document_and_holds_every_answer(asked: dict[str, Any]) -> None:
+    sentence = asked["sentence"]
+
+    assert DOCUMENTS[asked["file"]].count(sentence) == 1
+    assert asked["answers"]
+    assert [answer for answer in asked["answers"] if answer not in sentence] == []
+
+
+@pytest.mark.parametrize("asked", ANSWERABLE, ids=by_id)
+def test_no_answer_is_so_short_that_a_wrong_one_would_contain_it(asked: dict[str, Any]) -> None:
+    assert [answer for answer in asked["answers"] if len(answer) < 2] == []
+
+
+@pytest.mark.parametrize("asked", ANSWERABLE, ids=by_id)
+def test_a_question_does_not_give_its_answer_away(asked: dict[str, Any]) -> None:
+    words = set(re.findall(r"[\w.,:]+", asked["question"].casefold()))
+
+    assert [answer for answer in asked["answers"] if set(answer.casefold().split()) <= words] == []
+
+
+@pytest.mark.parametrize("asked", UNANSWERABLE, ids=by_id)
+def test_no_line_of_any_document_brings_together_what_an_unanswerable_question_needs(asked: dict[str, Any]) -> None:
+    needed = [word.casefold() for word in asked["never_together"]]
+    lines = [
+        (name, line)
+        for name, text in DOCUMENTS.items()
+        for line in text.splitlines()
+        if all(word in line.casefold() for word in needed)
+    ]
+
+    assert needed
+    assert lines == []
+    assert asked["near"] in DOCUMENTS
+
+
+def test_there_are_as_many_questions_as_the_evaluation_counts_on() -> None:
+    assert {name: len(asked) for name, asked in QUESTIONS.items()} == {
+        "questions": 20,
+        "more": 40,
+        "unanswerable": 5,
+        "more_unanswerable": 15,
+    }
+
+
+def test_no_two_questions_are_the_same() -> None:
+    everything = ANSWERABLE + UNANSWERABLE
+
+    assert len({asked["id"] for asked in everything}) == len(everything)
+    assert len({asked["question"].casefold() for asked in everything}) == len(everything)
+
+
+def test_the_first_twenty_come_from_fifteen_documents_and_all_of_them_from_every_document() -> None:
+    assert len({asked["file"] for asked in QUESTIONS["questions"]}) >= 15
+    assert {asked["file"] for asked in ANSWERABLE} == DOCUMENTS.keys()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_sample_document_is_as_long_as_a_handbook_page(name: str) -> None:
+    words = re.sub(r"<[^>]+>", " ", DOCUMENTS[name]).split()
+
+    assert 250 <= len(words) <= 600
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_address_and_number_in_a_sample_is_one_that_cannot_exist(name: str) -> None:
+    text = DOCUMENTS[name]
+
+    assert [host for host in re.findall(r"@([\w.-]+\w)", text) if not host.endswith(".example")] == []
+    assert re.findall(r"https?://|www\.", text) == []
+    assert [number for number in re.findall(r"\b555-\d+", text) if not re.fullmatch(r"555-01\d\d", number)] == []
