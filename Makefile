@@ -1,0 +1,71 @@
+# Everything a newcomer runs. `make` alone lists it.
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 8000
+DATA := $(or $(HRM_DATA_DIR),data)
+BIN := $(VENV)/bin
+IMAGE ?= hrm-serve
+T ?= tests
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: serve
+serve: $(DATA)/.handbook ## set everything up and serve the bundled model over the sample documents, on port 8000
+	@HRM_DEFAULT_STORE="$${HRM_DEFAULT_STORE:-handbook}" exec $(BIN)/hrm-serve serve --data-dir $(DATA) --port $(PORT)
+
+.PHONY: test
+test: $(VENV)/.dev ## style, types and tests, exactly as CI runs them (T=tests/server for a part of the tests)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q $(T)
+
+.PHONY: check
+check: test ## the same as test
+
+.PHONY: fix
+fix: $(VENV)/.dev ## format the code and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: soak
+soak: $(VENV)/.dev ## the properties at full counts; takes long
+	@$(BIN)/python -m pytest -q -m soak $(T)
+
+.PHONY: bench
+bench: $(VENV)/.dev ## run one benchmark: make bench B=decode
+	@$(BIN)/python -m tests.bench.$(or $(B),$(error name a benchmark, as in: make bench B=decode))
+
+.PHONY: openapi
+openapi: $(VENV)/.dev ## write openapi.yaml from the code
+	@$(BIN)/hrm-serve openapi > openapi.yaml.new && mv openapi.yaml.new openapi.yaml
+
+.PHONY: readme
+readme: $(VENV)/.dev ## write the settings into README.md from the code
+	@$(BIN)/python -m server.settings_table README.md
+
+.PHONY: image
+image: ## build the container image with buildah (BUILD_ARGS for what your registries need)
+	buildah build $(BUILD_ARGS) --tag $(IMAGE) .
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hrm-serve needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps, so that nothing is installed twice.
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable clients/python
+	@touch $@ $(VENV)/.installed
+
+# Once: a sample that was deleted stays deleted, until the samples change.
+$(DATA)/.handbook: $(VENV)/.installed $(wildcard server/samples/*)
+	@$(BIN)/hrm-serve ingest server/samples --store handbook --read '*' --data-dir $(DATA)
+	@touch $@
