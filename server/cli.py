@@ -1,0 +1,59 @@
+"""The command `hrm-serve`. Imports nothing heavy, so that `--help` and mistakes answer at once."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from hrm_model.errors import CheckpointError
+from retrieval.errors import DocumentNotFound, DocumentRefused, RetrievalError, StoreNotFound
+from server.auth import ExposedWithoutKey
+from server.commands import keys
+from server.commands.serve import serve
+from server.commands.terminal import CommandError
+from server.ledger import LedgerError
+from server.settings import SettingsError
+
+# What a person can cause and mend. Anything else is our bug, and its traceback is what a report needs.
+MISTAKES = (
+    CheckpointError,
+    CommandError,
+    DocumentNotFound,
+    DocumentRefused,
+    ExposedWithoutKey,
+    LedgerError,
+    OSError,
+    RetrievalError,
+    SettingsError,
+    StoreNotFound,
+)
+
+app = typer.Typer(
+    name="hrm-serve",
+    help="An OpenAI-compatible server for HRM-Text with retrieval and verified citations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(serve)
+app.add_typer(keys.app, name="keys")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; return its exit status: 0 done, 1 not done, 2 not understood."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="hrm-serve")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except KeyboardInterrupt:
+        return 130
+    except MISTAKES as mistake:
+        for line in str(mistake).splitlines():
+            print(f"hrm-serve: {line}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""What the commands share in talking to a person: tables, times, and the settings behind `--data-dir`."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from server.settings import Settings
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of the databases; HRM_DATA_DIR says the same.", metavar="DIR")
+]
+
+
+class CommandError(Exception):
+    """A command that cannot do what it was asked; the message is for the person who asked."""
+
+
+def settings_for(data_dir: Path | None) -> Settings:
+    """Read the settings, with `--data-dir` on top if it was given."""
+    return Settings.load({} if data_dir is None else {"data_dir": str(data_dir)})
+
+
+def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table to a person, and lines of tab-separated values to a program."""
+    console = Console()
+    if not console.is_terminal:
+        for row in rows:
+            print("\t".join(row))
+        return
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, markup=False)
+
+
+def moment(seconds: int | None) -> str:
+    """Unix seconds as a date and time in UTC; a dash for none."""
+    return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def duration_s(text: str) -> int:
+    """Read a duration such as 30d, 12h, 45m, 90s or 2w.
+
+    Raises:
+        CommandError: it is not one, or not above zero.
+    """
+    found = re.fullmatch(r"(\d{1,6})([smhdw])", text.strip())
+    if found is None or int(found[1]) == 0:
+        raise CommandError(f"{text!r} is not a duration such as 30d, 12h, 45m or 2w.")
+    return int(found[1]) * _UNITS_S[found[2]]

@@ -1,0 +1,125 @@
+"""The life of the serving process: listen at once, load, answer, drain, stop. Knows no engine and no store."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+log = logging.getLogger(__name__)
+
+LOADING = "the model and the store are still loading"
+STOPPING = "the server is shutting down"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# After the engine has drained, what is left of a response is bytes on their way.
+_LAST_BYTES_S = 2
+_KEEP_ALIVE_S = 75  # longer than the 60 s of usual proxies, so that it is never this side that hangs up in a reuse
+
+
+class Readiness:
+    """Why the server cannot answer yet, or no more; calling it gives the reason, None when it can."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = LOADING
+
+    def __call__(self) -> str | None:
+        return self.reason
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind before anything is loaded, so that a taken port is said at once.
+
+    Raises:
+        OSError: the address cannot be had; the message names it.
+    """
+    is_v6 = ":" in host
+    try:
+        return socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if is_v6 else socket.AF_INET,
+            backlog=1024,
+            dualstack_ipv6=is_v6 and host == "::" and socket.has_dualstack_ipv6(),
+        )
+    except OSError as error:
+        raise OSError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+
+
+async def run(
+    app: FastAPI,
+    listener: socket.socket,
+    ready: Readiness,
+    *,
+    load: Callable[[], Awaitable[None]],
+    drain: Callable[[float], Awaitable[None]],
+    drain_s: float,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let running answers end for `drain_s`; a second signal ends them.
+
+    `load` runs beside the listening server; what it raises ends the process, since a server that will
+    never be ready helps nobody.
+    """
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_LAST_BYTES_S,
+        )
+    )
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
+
+    began = perf_counter()
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    stopped, hurried = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(hurry.wait())
+    try:
+        if await _unless(stopped, load()):
+            ready.reason = None
+            log.info("ready after %.1f s", perf_counter() - began)
+            await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done() and not stop.is_set():
+            raise RuntimeError("the HTTP server ended by itself")
+        ready.reason = STOPPING
+        log.info("stopping: running answers may take %g s to end", drain_s)
+        await _unless(hurried, drain(drain_s))
+    finally:
+        ready.reason = STOPPING
+        server.should_exit = True
+        server.force_exit = hurry.is_set()
+        stopped.cancel()
+        hurried.cancel()
+        await serving
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+    log.info("stopped")
+
+
+async def _unless(other: asyncio.Future[Any], work: Awaitable[None]) -> bool:
+    """Do `work` until `other` ends; say whether it was done."""
+    task: asyncio.Future[Any] = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task, other}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            return False
+        await task
+        return True
+    finally:
+        task.cancel()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling, which would drop the listener before the answers are drained."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,164 @@
+"""The life of the serving process, on a real socket and with real signals."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+from server.process import LOADING, STOPPING, Readiness, listen, run
+
+pytestmark = pytest.mark.anyio
+
+
+class Part:
+    """Something that takes its time to load or to drain: done when `done` is set."""
+
+    def __init__(self, *, done: bool = False, error: Exception | None = None) -> None:
+        self.begun, self.done = asyncio.Event(), asyncio.Event()
+        self.error = error
+        self.given_s: float | None = None
+        if done:
+            self.done.set()
+
+    async def load(self) -> None:
+        self.begun.set()
+        await self.done.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def drain(self, timeout_s: float) -> None:
+        self.given_s = timeout_s
+        await self.load()
+
+
+def application(ready: Readiness) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/ready")
+    async def reason() -> str | None:
+        return ready()
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        async def endless() -> AsyncIterator[bytes]:
+            while True:
+                yield b"x"
+                await asyncio.sleep(0.01)
+
+        return StreamingResponse(endless())
+
+    return app
+
+
+Started = tuple[httpx.AsyncClient, "asyncio.Task[None]"]
+
+
+@asynccontextmanager
+async def started(
+    load: Callable[[], Awaitable[None]], drain: Callable[[float], Awaitable[None]]
+) -> AsyncIterator[Started]:
+    ready = Readiness()
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    task = asyncio.ensure_future(run(application(ready), listener, ready, load=load, drain=drain, drain_s=7))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
+        yield client, task
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def until(client: httpx.AsyncClient, reason: str | None) -> None:
+    async with asyncio.timeout(5):
+        while (await client.get("/ready")).json() != reason:  # noqa: ASYNC110  # what HTTP says can only be asked
+            await asyncio.sleep(0.01)
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def test_http_answers_while_the_model_is_loading() -> None:
+    loading = Part()
+    async with started(loading.load, Part(done=True).drain) as (client, _):
+        assert (await client.get("/ready")).json() == LOADING
+
+        loading.done.set()
+
+        await until(client, None)
+
+
+async def test_a_signal_drains_before_the_listener_goes() -> None:
+    draining = Part()
+    async with started(Part(done=True).load, draining.drain) as (client, task):
+        await until(client, None)
+
+        terminate()
+        await draining.begun.wait()
+
+        assert (await client.get("/ready")).json() == STOPPING
+        assert draining.given_s == 7
+        draining.done.set()
+        await asyncio.wait_for(task, 5)
+        with pytest.raises(httpx.ConnectError):
+            await client.get("/ready")
+
+
+async def test_a_second_signal_does_not_wait_for_the_drain() -> None:
+    draining = Part()
+    async with started(Part(done=True).load, draining.drain) as (client, task):
+        await until(client, None)
+        terminate()
+        await draining.begun.wait()
+
+        terminate()
+
+        await asyncio.wait_for(task, 5)
+
+
+async def test_a_signal_while_loading_ends_the_process_at_once() -> None:
+    loading = Part()
+    async with started(loading.load, Part(done=True).drain) as (client, task):
+        assert (await client.get("/ready")).json() == LOADING
+
+        terminate()
+
+        await asyncio.wait_for(task, 5)
+
+
+async def test_a_model_that_cannot_be_loaded_ends_the_process_with_its_own_words() -> None:
+    async with started(Part(done=True, error=ValueError("no weights")).load, Part(done=True).drain) as (_, task):
+        with pytest.raises(ValueError, match="no weights"):
+            await asyncio.wait_for(task, 5)
+
+
+async def test_a_client_that_never_stops_reading_does_not_hold_up_the_end() -> None:
+    async with (
+        started(Part(done=True).load, Part(done=True).drain) as (client, task),
+        client.stream("GET", "/stream") as response,
+    ):
+        await anext(response.aiter_raw())
+
+        terminate()
+
+        await asyncio.wait_for(task, 10)
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1 port {port}: Address already in use"):
+            listen("127.0.0.1", port)
+
+
+def test_an_ipv6_address_can_be_listened_on() -> None:
+    with listen("::1", 0) as listener:
+        assert listener.family == socket.AF_INET6
