@@ -1,0 +1,9 @@
+"""Seeded training data for a small model that reads passages: facts about invented subjects, asked in many wordings.
+
+Standard library only. Nothing here knows about tensors or tokens.
+"""
+
+from hrm_model.training.grounded.generate import LEVELS, Example, Level, Split, examples
+from hrm_model.training.grounded.wording import wordings
+
+__all__ = ["LEVELS", "Example", "Level", "Split", "examples", "wordings"]

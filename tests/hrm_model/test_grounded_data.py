@@ -1,0 +1,150 @@
+"""The training data of the bundled model: what every generated example promises."""
+
+import json
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from hrm_model.template import UNANSWERABLE, compose
+from hrm_model.training.grounded import LEVELS, Example, Level, Split, examples, wordings
+from hrm_model.training.grounded.names import words
+from hrm_model.training.grounded.nouns import side
+from hrm_model.training.grounded.relations import RELATIONS
+from hrm_model.training.grounded.wording import expand, lines, split
+
+SPLITS: tuple[Split, ...] = ("train", "names", "wordings")
+every_level = pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.name)
+
+
+def some(level: Level = LEVELS[-1], *, count: int = 600, seed: int = 7, held: Split = "train") -> list[Example]:
+    return list(islice(examples(seed, level, held), count))
+
+
+def test_the_same_seed_gives_the_same_examples_and_another_gives_others() -> None:
+    first, again, other = some(count=50), some(count=50), some(count=50, seed=8)
+
+    assert first == again
+    assert not {example.instruction for example in first} & {example.instruction for example in other}
+
+
+@every_level
+def test_an_instruction_is_exactly_what_the_server_would_spell(level: Level) -> None:
+    for example in some(level, count=200):
+        assert example.instruction == compose(
+            example.question, sources=example.passages, turns=example.turns, system=example.system
+        )
+
+
+@every_level
+@pytest.mark.parametrize("held", SPLITS)
+def test_an_answer_stands_word_for_word_in_a_sentence_of_a_passage(level: Level, held: Split) -> None:
+    for example in some(level, held=held, count=300):
+        if example.gold_sentence is None:
+            assert (example.response, example.kind) == (UNANSWERABLE, "unanswerable")
+            continue
+        assert example.response in example.gold_sentence
+        assert any(example.gold_sentence in source.text for source in example.passages)
+        assert example.response == example.response.strip()
+        if example.kind == "quote":
+            assert example.response == example.gold_sentence
+
+
+@every_level
+def test_every_sentence_stands_in_a_passage(level: Level) -> None:
+    for example in some(level, count=200):
+        texts = "\n\n".join(source.text for source in example.passages)
+        assert all(sentence in texts for sentence in example.sentences)
+
+
+@every_level
+def test_a_question_has_one_answer_or_none(level: Level) -> None:
+    for example in some(level, count=1500):
+        told = [fact for fact in example.facts if fact[:2] == example.asked]
+        assert len(told) == (0 if example.kind == "unanswerable" else 1), example.instruction
+
+
+@every_level
+def test_the_share_of_unanswerable_questions_is_the_levels(level: Level) -> None:
+    found = some(level, count=3000)
+
+    share = sum(example.kind == "unanswerable" for example in found) / len(found)
+
+    assert share == pytest.approx(level.unanswerable, abs=0.025)  # four standard errors of 3,000 draws
+
+
+@every_level
+def test_sizes_stay_within_the_level(level: Level) -> None:
+    for example in some(level):
+        assert level.passages[0] <= len(example.passages) <= level.passages[1]
+
+
+def test_prompts_of_the_hardest_level_are_mostly_short() -> None:
+    lengths = sorted(len(example.instruction.split()) for example in some(count=1000))
+
+    assert lengths[950] <= 350
+
+
+def test_nearly_every_instruction_is_new() -> None:
+    found = some(LEVELS[0], count=5000)
+
+    assert len({example.instruction for example in found}) > 4990
+
+
+def test_no_invented_word_or_noun_is_on_both_sides() -> None:
+    train, held_out = words(False), words(True)
+    for pool in ("first", "last", "place", "company", "product"):
+        assert not set(getattr(train, pool)) & set(getattr(held_out, pool))
+    for group in ("modifier", "thing", "event", "facility", "people", "body", "mass"):
+        assert side(group, True)
+        assert not set(side(group, False)) & set(side(group, True))
+
+
+def test_no_wording_is_on_both_sides() -> None:
+    for block in {relation.says for relation in RELATIONS} | {relation.asks for relation in RELATIONS}:
+        divided = split(block)
+        train = {text for options in divided.train for text in options}
+        held_out = {text for options in divided.held_out for text in options}
+
+        assert train
+        assert held_out
+        assert not train & held_out, train & held_out
+
+
+def test_relations_are_many_and_each_is_said_and_asked_in_many_ways() -> None:
+    assert len(RELATIONS) >= 50
+    for relation in RELATIONS:
+        assert len([text for line in lines(relation.says) for text in expand(line)]) >= 5, relation.name
+        assert len([text for line in lines(relation.asks) for text in expand(line)]) >= 5, relation.name
+
+
+def test_all_statement_wordings_can_be_listed() -> None:
+    listed = set(wordings())
+
+    assert all(set(expand(line)) <= listed for relation in RELATIONS for line in lines(relation.says))
+    assert all("[" not in text for text in listed)
+
+
+def test_the_command_writes_lines_of_json(tmp_path: Path) -> None:
+    out = tmp_path / "few.jsonl"
+    command = [
+        sys.executable,
+        "-m",
+        "hrm_model.training.grounded",
+        str(out),
+        "--level",
+        "few",
+        "--count",
+        "20",
+        "--seed",
+        "3",
+    ]
+
+    subprocess.run(command, check=True)
+
+    records = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert records == [
+        json.loads(json.dumps(example.record())) for example in islice(examples(3, LEVELS[3], "train"), 20)
+    ]
