@@ -1,0 +1,107 @@
+"""Instruction-response pairs from JSONL, encoded once and kept as flat arrays."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrm_model.template import END_ANSWER, spell
+from hrm_model.tokenizer import Tokenizer
+from hrm_model.types import TRAINED_CONDITIONS, Condition, Question
+
+_BATCH = 4096  # lines encoded at a time: enough to keep the tokenizer's threads busy
+
+
+class BadPair(ValueError):
+    """A line of training data that cannot be used; the message names the file and the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One line of training data."""
+
+    instruction: str
+    response: str
+    condition: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPairs:
+    """Pairs as token ids. Pair i is `ids[start[i]:start[i + 1]]`; its first `prefix[i]` ids are the prompt."""
+
+    ids: NDArray[np.int32]
+    start: NDArray[np.int64]
+    prefix: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.prefix)
+
+    def length(self, index: int) -> int:
+        """Tokens of pair `index`, prompt and response."""
+        return int(self.start[index + 1] - self.start[index])
+
+    def pair(self, index: int) -> NDArray[np.int32]:
+        """The ids of pair `index`."""
+        return self.ids[self.start[index] : self.start[index + 1]]
+
+
+def read_pairs(path: Path) -> Iterator[Pair]:
+    """Read JSONL lines with `instruction`, `response` and, if not direct, `condition` ("synth,cot" or a list).
+
+    Other keys are left to whoever wrote them.
+
+    Raises:
+        BadPair: a line is no JSON object, lacks a field, has an empty one, or an untrained condition.
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _pair(line, f"{path}:{number}")
+
+
+def _pair(line: str, where: str) -> Pair:
+    try:
+        raw = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BadPair(f"{where}: not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise BadPair(f"{where}: not a JSON object")
+    for field in ("instruction", "response"):
+        if not isinstance(raw.get(field), str) or not raw[field].strip():
+            raise BadPair(f"{where}: {field} is missing, empty or no string")
+    stated = raw.get("condition", "direct")
+    names = tuple(stated.split(",")) if isinstance(stated, str) else tuple(stated)
+    condition = next((trained for trained in TRAINED_CONDITIONS if trained == names), None)
+    if condition is None:
+        raise BadPair(f"{where}: condition {stated!r} is none that HRM-Text is trained with")
+    return Pair(raw["instruction"], raw["response"], condition)
+
+
+def encode_pairs(pairs: Iterator[Pair], tokenizer: Tokenizer, *, longest: int) -> tuple[EncodedPairs, int]:
+    """Spell every pair; returns those of at most `longest` tokens, and how many were longer and left out."""
+    end = tokenizer.control(END_ANSWER)
+    ids: list[NDArray[np.int32]] = []
+    prefix: list[int] = []
+    dropped = 0
+    while batch := list(islice(pairs, _BATCH)):
+        for prompt, answer in zip(_prompts(batch, tokenizer), _answers(batch, tokenizer), strict=True):
+            if len(prompt) + len(answer) + 1 > longest:
+                dropped += 1
+                continue
+            ids.append(np.array([*prompt, *answer, end], dtype=np.int32))
+            prefix.append(len(prompt))
+    start = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+    flat = np.concatenate(ids) if ids else np.zeros(0, dtype=np.int32)
+    return EncodedPairs(flat, start, np.array(prefix, dtype=np.int32)), dropped
+
+
+def _prompts(batch: Sequence[Pair], tokenizer: Tokenizer) -> list[list[int]]:
+    return [spell(Question(pair.instruction, pair.condition), tokenizer) for pair in batch]
+
+
+def _answers(batch: Sequence[Pair], tokenizer: Tokenizer) -> list[list[int]]:
+    return [tokenizer.encode(pair.response.strip()) for pair in batch]

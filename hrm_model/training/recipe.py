@@ -1,0 +1,44 @@
+"""The choices of one training run: frozen, written beside the weights, and printed into the model card."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an HRM is pretrained.
+
+    Learning rates follow a warm-up, a plateau and a linear decay to zero over the last `decay` of the budget.
+    `gradient_steps` grow linearly from 2 over the first `gradient_warmup` of the budget (paper, section 2).
+    """
+
+    tokens: int | None = None  # budget; exactly one of tokens and hours
+    hours: float | None = None
+    rows: int = 32
+    row_tokens: int = 256
+    matrix_lr: float = 3e-3
+    embedding_lr: float = 3e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 100
+    decay: float = 0.3
+    ema: float = 0.998
+    clip: float = 1.0
+    gradient_steps: int = 5
+    gradient_warmup: float = 0.2
+    advance_at: float = 0.9  # exact match on the stage's held-out pairs that opens the next stage
+    replay: float = 0.2  # share of each later stage's pairs that comes from the stages before
+    held_out: int = 256  # pairs at the head of each stage's file that are never trained on
+    evaluate_every: int = 200  # steps
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.tokens is None) == (self.hours is None):
+            raise ValueError("a run has a budget of tokens or of hours: give exactly one")
+
+    def rate(self, step: int, progress: float) -> float:
+        """The factor on the learning rates at `step`, `progress` (0 to 1) of the budget being spent."""
+        return min(1.0, (step + 1) / self.warmup_steps) * min(1.0, max(0.0, (1.0 - progress) / self.decay))
+
+    def steps_with_gradient(self, progress: float) -> int:
+        """The K of truncated back-propagation."""
+        grown = 2 + (self.gradient_steps - 2) * min(1.0, progress / self.gradient_warmup)
+        return int(min(self.gradient_steps, round(grown)))

@@ -1,0 +1,190 @@
+"""The training run: steps, stages, the state that lets it resume, and what it reports."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hrm_model.config import HrmConfig
+from hrm_model.model import HrmText
+from hrm_model.training.curriculum import Curriculum
+from hrm_model.training.objective import exact_match, initialise, response_loss
+from hrm_model.training.optimizer import Average, optimizers, set_rates
+from hrm_model.training.packing import PackedBatch
+from hrm_model.training.recipe import Recipe
+
+STATE_FILE = "state.pt"
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands; saved with it."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    loss: float = float("nan")  # moving average over about 50 steps, nats per answer token
+    tokens_per_s: float = 0.0
+    matches: dict[int, float] = field(
+        default_factory=dict
+    )  # stage -> last held-out exact match of the averaged weights
+
+    def spent(self, recipe: Recipe) -> float:
+        """The share of the budget that is used, 0 to 1."""
+        if recipe.tokens is not None:
+            return min(1.0, self.tokens / recipe.tokens)
+        assert recipe.hours is not None
+        return min(1.0, self.seconds / (recipe.hours * 3600))
+
+
+class Trainer:
+    """Owns the network, its optimizers and its average. `run` goes on from wherever the state stands."""
+
+    def __init__(
+        self, config: HrmConfig, curriculum: Curriculum, recipe: Recipe, folder: Path, *, device: str, compile: bool
+    ) -> None:
+        self.config, self.curriculum, self.recipe, self.folder = config, curriculum, recipe, folder
+        self.device = device
+        self.model = initialise(config, recipe.seed).to(device)
+        self.optimizers = optimizers(self.model, recipe)
+        self.average = Average(self.model, recipe.ema)
+        self.progress = Progress()
+        self._compiled = compile
+        if compile:
+            for stack in (self.model.model.L_module, self.model.model.H_module):
+                stack.compile()
+
+    def run(self, report: Callable[[Progress, int], None], *, save_every_s: float = 300.0) -> None:
+        """Train until the budget is spent; saves the state every `save_every_s` seconds and at the end."""
+        saved = time.monotonic()
+        while self.progress.spent(self.recipe) < 1.0:
+            for batch in self.curriculum.batches():
+                self._step(batch)
+                if self.progress.step % self.recipe.evaluate_every == 0:
+                    self._evaluate()
+                report(self.progress, self.curriculum.stage)
+                if time.monotonic() - saved > save_every_s:
+                    self.save()
+                    saved = time.monotonic()
+                if self.progress.spent(self.recipe) >= 1.0:
+                    break
+        self._evaluate()
+        self.save()
+
+    def _step(self, batch: PackedBatch) -> None:
+        began = time.perf_counter()
+        progress, recipe = self.progress, self.recipe
+        spent = progress.spent(recipe)
+        set_rates(self.optimizers, recipe, recipe.rate(progress.step, spent))
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+            loss, _ = response_loss(self.model, _on(batch, self.device), recipe.steps_with_gradient(spent))
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        value = float(loss.detach())
+        if not torch.isfinite(norm) or value != value:
+            raise FloatingPointError(f"step {progress.step}: loss {value}, gradient norm {float(norm)}")
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.average.update(self.model, progress.step)
+        took = time.perf_counter() - began
+        progress.step += 1
+        progress.tokens += batch.tokens
+        progress.seconds += took
+        progress.loss = value if progress.loss != progress.loss else 0.98 * progress.loss + 0.02 * value
+        rate = batch.tokens / took
+        progress.tokens_per_s = 0.95 * progress.tokens_per_s + 0.05 * rate if progress.tokens_per_s else rate
+
+    def _evaluate(self) -> None:
+        """Score the averaged weights on the open stage, and open the next one when they are good enough."""
+        stage = self.curriculum.stage
+        with self._averaged_weights(), torch.autocast(self.device.split(":")[0], torch.bfloat16):
+            held_out = [_on(batch, self.device) for batch in self.curriculum.load(stage).held_out]
+            self.progress.matches[stage] = exact_match(self.model, held_out)
+        if self.progress.matches[stage] >= self.recipe.advance_at:
+            self.curriculum.advance()
+
+    def _averaged_weights(self) -> "_Swapped":
+        return _Swapped(self.model, self.average)
+
+    def save(self) -> None:
+        """Write everything that resuming needs; a crash leaves the old state or the new one, never half."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state: dict[str, Any] = {
+            "config": self.config.to_json(),
+            "recipe": asdict(self.recipe),
+            "model": self.model.state_dict(),
+            "average": self.average.values,
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "progress": asdict(self.progress),
+            "curriculum": (self.curriculum.stage, self.curriculum.epoch, self.curriculum.used),
+        }
+        partial = self.folder / (STATE_FILE + ".partial")
+        torch.save(state, partial)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(self.folder / STATE_FILE)
+
+    def resume(self) -> bool:
+        """Take up the state in the folder; False when there is none.
+
+        Raises:
+            ValueError: the state belongs to another architecture or to another recipe (the budget may change).
+        """
+        path = self.folder / STATE_FILE
+        if not path.exists():
+            return False
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["config"] != self.config.to_json():
+            raise ValueError(f"{path} holds a network of another shape; choose another run folder")
+        free = {"tokens", "hours"}
+        changed = {k for k, v in asdict(self.recipe).items() if k not in free and state["recipe"].get(k) != v}
+        if changed:
+            raise ValueError(f"{path} was trained with another {', '.join(sorted(changed))}; choose another run folder")
+        self.model.load_state_dict(state["model"])
+        self.average.values = state["average"]
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.progress = Progress(**state["progress"])
+        self.curriculum.stage, self.curriculum.epoch, self.curriculum.used = state["curriculum"]
+        return True
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The state dict to export."""
+        return self.average.state(self.model)
+
+
+class _Swapped:
+    """Within it, the network carries the averaged weights."""
+
+    def __init__(self, model: HrmText, average: Average) -> None:
+        self._parameters = {name: p for name, p in model.named_parameters() if name in average.values}
+        self._average = average
+
+    def _swap(self) -> None:
+        with torch.no_grad():
+            for name, parameter in self._parameters.items():
+                kept = parameter.detach().clone()
+                parameter.copy_(self._average.values[name])
+                self._average.values[name] = kept
+
+    def __enter__(self) -> None:
+        self._swap()
+
+    def __exit__(self, *exception: object) -> None:
+        self._swap()
+
+
+def _on(batch: PackedBatch, device: str) -> PackedBatch:
+    return PackedBatch(
+        batch.ids_T.to(device),
+        batch.position_T.to(device),
+        batch.target_T.to(device),
+        batch.bias_BTT.to(device),
+        batch.tokens,
+    )
