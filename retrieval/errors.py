@@ -11,6 +11,43 @@ class IndexUnavailable(RetrievalError):
     """The index cannot answer now (still loading, or being rebuilt)."""
 
 
+class StoreFailed(RetrievalError):
+    """The database could not do its work: disk full, damaged, busy for too long, closed."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class SchemaTooNew(RetrievalError):
+    """The database was written by a newer version of this software."""
+
+    def __init__(self, path: Path, found: int, known: int) -> None:
+        super().__init__(f"{path} has schema version {found}; this version knows {known} and cannot go back.")
+        self.path = path
+        self.found = found
+        self.known = known
+
+
+class EmbedderDamaged(RetrievalError):
+    """The embedding model's weights are not the ones that this version was made for."""
+
+    def __init__(self, path: Path, expected: str, found: str) -> None:
+        super().__init__(f"{path}: expected sha256 {expected}, found {found}.")
+        self.path = path
+        self.expected = expected
+        self.found = found
+
+
+class EmbedderMissing(RetrievalError):
+    """The package that carries the embedding model is not installed."""
+
+    def __init__(self, package: str) -> None:
+        super().__init__(f"The package {package}, which carries the embedding model, is not installed.")
+        self.package = package
+
+
 class EmbedderMismatch(RetrievalError):
     """The store was built with another embedding model."""
 
@@ -28,6 +65,16 @@ class StoreNotFound(Exception):
     def __init__(self, store: str) -> None:
         super().__init__(f"No vector store found with id '{store}'.")
         self.store = store
+
+
+class StoreNameRefused(Exception):
+    """A name that no store can have."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"'{name}' cannot name a store: use up to 64 of a-z, 0-9, '-' and '_', not starting with 'vs_', not 'none'."
+        )
+        self.name = name
 
 
 class DocumentNotFound(Exception):

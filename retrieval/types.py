@@ -80,3 +80,22 @@ class Store:
     access: Access
     documents: int
     created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How much meaning (vectors) and wording (words) count in a passage's score; relative to each other."""
+
+    embedding_weight: float = 0.7
+    text_weight: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the reading of one document is; chunks are 0 of 0 until it has been cut."""
+
+    file_id: str
+    filename: str
+    chunks: int
+    chunks_total: int
+    status: DocumentStatus

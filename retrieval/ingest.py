@@ -1,0 +1,211 @@
+"""Files into the store, as jobs: handed in by anyone, run by whoever holds the writer lease, committed one by one."""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from secrets import token_hex
+
+import numpy as np
+
+from retrieval.chunking import cut
+from retrieval.embedder import Embedder
+from retrieval.errors import DocumentRefused
+from retrieval.mirror import Mirror
+from retrieval.originals import Originals
+from retrieval.parse import parse, refuse_unreadable
+from retrieval.store import documents, jobs, stores
+from retrieval.store.database import Database, Transaction
+from retrieval.store.documents import Content, StoredChunk
+from retrieval.store.jobs import RUN_DEADLINE_S, Job
+from retrieval.types import Document, Progress, Reader
+
+log = logging.getLogger(__name__)
+
+# Between two batches the lease is renewed, progress is told and a stop is noticed: about a second of embedding.
+BATCH = 16
+LEASE_S = 30.0
+
+Report = Callable[[Progress], None]
+Clock = Callable[[], float]
+
+
+class _LeaseLost(Exception):
+    """Another process runs the jobs now."""
+
+
+class _Stopped(Exception):
+    """This process is closing; the job stays open for the next one."""
+
+
+class Ingester:
+    """Hands files in and runs the jobs."""
+
+    def __init__(
+        self,
+        database: Database,
+        originals: Originals,
+        mirror: Mirror,
+        embedder: Embedder,
+        *,
+        lease_s: float = LEASE_S,
+        clock: Clock = time.time,
+    ) -> None:
+        self._database = database
+        self._originals = originals
+        self._mirror = mirror
+        self._embedder = embedder
+        self._lease_s = lease_s
+        self._clock = clock
+        self._holder = token_hex(8)
+        self._renewed_at = 0.0
+        self._running = threading.Lock()
+        self._stopping = threading.Event()
+
+    def enqueue(self, path: Path, *, store: str, reader: Reader) -> Document:
+        """Take a file in and return its document, `in_progress` unless the store has that content already.
+
+        Raises:
+            DocumentRefused: it cannot be read, or its kind, size or emptiness rule it out at once.
+            StoreNotFound: the store exists and `reader` may not write it.
+            StoreNameRefused: there is no such store, and there cannot be one.
+        """
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DocumentRefused(path, f"it cannot be opened: {error.strerror}") from error
+        refuse_unreadable(path, data)
+        sha256, source = hashlib.sha256(data).hexdigest(), str(path.resolve())
+        with self._originals.staged(data) as adopt, self._database.write() as tx:
+            if stores.exists(tx, store):
+                store_no = stores.number(tx, store, reader, "write")
+            else:
+                store_no = stores.create(tx, store, reader, access=None)
+            gone = jobs.supersede(tx, store_no, source, sha256)
+            match documents.with_content(tx, store_no, sha256):
+                case None:
+                    document_no, file_id = documents.expect(tx, store_no, path.name, len(data), sha256)
+                    jobs.enqueue(tx, document_no, source, self._clock())
+                    adopt(file_id)
+                case (document_no, "completed"):
+                    gone += documents.point(tx, source, document_no)
+                case (document_no, _):
+                    documents.await_again(tx, document_no)
+                    jobs.enqueue(tx, document_no, source, self._clock())
+            document = documents.one(tx, document_no)
+            assert document is not None, "a document is gone in the transaction that made it"
+        self._forget(gone)
+        return document
+
+    def run_pending(self, report: Report | None = None) -> None:
+        """Run the open jobs until none is left, unless another process is doing so.
+
+        Args:
+            report: called from this thread after each batch and at the end of each file.
+        """
+        with self._running:
+            try:
+                while not self._stopping.is_set() and (job := self._claim()) is not None:
+                    self._run(job, report or _unreported)
+                    self._mirror.save_if_due()
+            except (_LeaseLost, _Stopped) as why:
+                log.info("ingest paused: %s", why.__doc__)
+            finally:
+                with self._database.write() as tx:
+                    jobs.release(tx, self._holder)
+
+    def stop(self) -> None:
+        """Make a running `run_pending` return after its batch, and wait for it; later ones return at once."""
+        self._stopping.set()
+        with self._running:
+            pass
+
+    def _claim(self) -> Job | None:
+        with self._database.read() as tx:
+            # Looked at before writing: an idle server polls, and must not wake the disk for nothing.
+            if not jobs.pending(tx):
+                return None
+        with self._database.write() as tx:
+            self._renew(tx)
+            return jobs.claim(tx, self._clock())
+
+    def _run(self, job: Job, report: Report) -> None:
+        gone: list[str] = []
+        refused: str | None = None
+        content: Content | None = None
+        try:
+            content = self._read(job, report)
+        except DocumentRefused as error:
+            refused = error.reason
+        with self._database.write() as tx:
+            self._renew(tx)
+            if not jobs.is_open(tx, job.job_no):
+                return  # deleted, or superseded by a newer file, while it was read
+            if refused is not None:
+                jobs.fail(tx, job.job_no, job.document_no, refused, self._clock())
+            else:
+                if content is not None:
+                    documents.complete(tx, job.document_no, content)
+                gone = documents.point(tx, job.source, job.document_no)
+                jobs.complete(tx, job, self._clock())
+            document = documents.one(tx, job.document_no)
+            assert document is not None, "an open job belongs to a document"
+        self._forget(gone)
+        report(Progress(job.file_id, job.filename, document.chunks, document.chunks, document.status))
+
+    def _read(self, job: Job, report: Report) -> Content | None:
+        """What the job's file holds; None: another job for the same content has read it."""
+        path = Path(job.filename)
+        with self._database.read() as tx:
+            document = documents.one(tx, job.document_no)
+        if document is None or document.status == "completed":
+            return None
+        try:
+            parsed = parse(path, self._originals.read(job.file_id))
+        except FileNotFoundError as error:
+            raise DocumentRefused(path, "the file handed in is gone from the data directory") from error
+        chunks = cut(parsed, self._embedder.count)
+        report(Progress(job.file_id, job.filename, 0, len(chunks), "in_progress"))
+        stored: list[StoredChunk] = []
+        for start in range(0, len(chunks), BATCH):
+            self._beat(job, path)
+            batch = chunks[start : start + BATCH]
+            texts = [parsed.text[chunk.start : chunk.end] for chunk in batch]
+            vectors = self._embedder.embed(
+                [f"{chunk.title}\n{text}" for chunk, text in zip(batch, texts, strict=True)]
+            ).astype(np.dtype("<f4"))
+            stored += [
+                StoredChunk(chunk.start, chunk.end, chunk.title, text, vector.tobytes())
+                for chunk, text, vector in zip(batch, texts, vectors, strict=True)
+            ]
+            report(Progress(job.file_id, job.filename, len(stored), len(chunks), "in_progress"))
+        return Content(parsed.title, parsed.text, hashlib.sha256(parsed.text.encode()).hexdigest(), stored)
+
+    def _beat(self, job: Job, path: Path) -> None:
+        if self._stopping.is_set():
+            raise _Stopped
+        now = self._clock()
+        if now > job.started_at + RUN_DEADLINE_S:
+            raise DocumentRefused(path, f"reading it took longer than {RUN_DEADLINE_S:.0f} seconds")
+        if now > self._renewed_at + self._lease_s / 3:
+            with self._database.write() as tx:
+                self._renew(tx)
+
+    def _renew(self, tx: Transaction) -> None:
+        # In the transaction that writes: who has lost the lease cannot commit what another is writing as well.
+        now = self._clock()
+        if not jobs.acquire(tx, self._holder, now, self._lease_s):
+            raise _LeaseLost
+        self._renewed_at = now
+
+    def _forget(self, file_ids: list[str]) -> None:
+        for file_id in file_ids:
+            self._originals.remove(file_id)
+        if file_ids:
+            self._mirror.forget()
+
+
+def _unreported(progress: Progress) -> None:
+    """Progress that nobody asked for."""

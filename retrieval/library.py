@@ -1,0 +1,325 @@
+"""The knowledge store as a whole: stores, documents and searches, for callers on an event loop.
+
+Everything here runs SQLite, FAISS and the embedder in worker threads. Access is denied by default.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from retrieval.embedder import Embedder, MiniLM
+from retrieval.errors import DocumentNotFound, DocumentRefused, RetrievalError
+from retrieval.index import Snapshots
+from retrieval.ingest import LEASE_S, Ingester, Report
+from retrieval.mirror import Mirror
+from retrieval.originals import Originals
+from retrieval.retriever import Searcher
+from retrieval.store import documents, meta, stores
+from retrieval.store.database import Database, Transaction
+from retrieval.types import Access, Document, Fusion, Hits, Progress, Reader, Store
+
+log = logging.getLogger(__name__)
+
+# How often a waiting ingest looks whether the process that holds the lease is done.
+WATCH_S = 0.1
+
+T = TypeVar("T")
+
+
+class Library:
+    """Stores, documents and searches over one data directory, which other processes may have open too."""
+
+    def __init__(
+        self,
+        database: Database,
+        originals: Originals,
+        mirror: Mirror,
+        ingester: Ingester,
+        searcher: Searcher,
+    ) -> None:
+        self._database = database
+        self._originals = originals
+        self._mirror = mirror
+        self._ingester = ingester
+        self._searcher = searcher
+        # Jobs run one at a time; who waits for that must not occupy the threads that searches need.
+        self._turn = anyio.CapacityLimiter(1)
+
+    async def search(
+        self,
+        query: str,
+        *,
+        stores: Sequence[str],
+        k: int,
+        reader: Reader,
+        score_threshold: float = 0.0,
+        fusion: Fusion | None = None,
+    ) -> Hits:
+        """Find passages; see `Searcher.search`."""
+        return await self._searcher.search(
+            query, stores=stores, k=k, reader=reader, score_threshold=score_threshold, fusion=fusion
+        )
+
+    async def stores(self, reader: Reader) -> list[Store]:
+        """The stores that `reader` may read, by name."""
+        return await self._read(lambda tx: stores.listing(tx, reader))
+
+    async def store(self, name_or_id: str, reader: Reader) -> Store:
+        """One store.
+
+        Raises:
+            StoreNotFound: it does not exist, or `reader` may not read it.
+        """
+        return await self._read(lambda tx: stores.one(tx, stores.number(tx, name_or_id, reader)))
+
+    async def create_store(self, name: str, reader: Reader, access: Access | None = None) -> Store:
+        """Add a store owned by the reader's principal, who alone may use it unless `access` says more.
+
+        A store of that name that `reader` may write is returned as it is.
+
+        Raises:
+            StoreNameRefused: no store can have this name.
+            StoreNotFound: the name is taken by a store that `reader` may not write.
+        """
+
+        def create(tx: Transaction) -> Store:
+            if stores.exists(tx, name):
+                return stores.one(tx, stores.number(tx, name, reader, "write"))
+            return stores.one(tx, stores.create(tx, name, reader, access))
+
+        return await self._write(create)
+
+    async def set_access(self, name_or_id: str, access: Access, reader: Reader) -> Store:
+        """Replace a store's access lists; the owner keeps access in any case.
+
+        Raises:
+            StoreNotFound: it does not exist, or `reader` may not write it.
+        """
+
+        def grant(tx: Transaction) -> Store:
+            store_no = stores.number(tx, name_or_id, reader, "write")
+            stores.grant(tx, store_no, access)
+            return stores.one(tx, store_no)
+
+        return await self._write(grant)
+
+    async def enqueue(self, path: Path, *, store: str, reader: Reader) -> Document:
+        """Take a file in and return at once; see `Ingester.enqueue`."""
+        return await anyio.to_thread.run_sync(lambda: self._ingester.enqueue(path, store=store, reader=reader))
+
+    async def run_pending(self, report: Report | None = None) -> None:
+        """Run the open jobs, unless another process is doing so; `report` is called from a worker thread."""
+        # Abandoned on cancel: `close` stops it after its batch.
+        await anyio.to_thread.run_sync(
+            lambda: self._ingester.run_pending(report), limiter=self._turn, abandon_on_cancel=True
+        )
+
+    async def work(self, poll_s: float = 0.5) -> None:
+        """Run jobs as they come, until cancelled. What one process enqueues, another one's `work` finds."""
+        while True:
+            try:
+                await self.run_pending()
+            except RetrievalError as error:
+                log.error("ingest interrupted, to be tried again: %s", error)
+            await anyio.sleep(poll_s)
+
+    async def ingest(self, path: Path, *, store: str, reader: Reader, report: Report | None = None) -> Document:
+        """Take a file in and wait until searches find it.
+
+        The same content again changes nothing and returns the document there is. Other content from the same
+        path replaces what was there. The store is created, owned by the reader's principal, if it does not exist.
+
+        Raises:
+            DocumentRefused: the file cannot be ingested.
+            DocumentNotFound: it was deleted before it was read.
+            StoreNotFound: the store exists and `reader` may not write it.
+            StoreNameRefused: there is no such store, and there cannot be one.
+        """
+        (outcome,) = await self.ingest_all([path], store=store, reader=reader, report=report)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def ingest_all(
+        self, paths: Sequence[Path], *, store: str, reader: Reader, report: Report | None = None
+    ) -> list[Document | DocumentRefused | DocumentNotFound]:
+        """Take files in and wait until each is searchable or refused, whichever process reads them.
+
+        Args:
+            report: called once for each file when it is done, and in between where this process reads it;
+                from a worker thread.
+
+        Returns:
+            One outcome for each path, in order.
+
+        Raises:
+            StoreNotFound, StoreNameRefused: as in `ingest`; for all files alike.
+        """
+        told: set[str] = set()
+        outcomes: dict[int, Document | DocumentRefused | DocumentNotFound] = {}
+
+        def tell(progress: Progress) -> None:
+            if report is not None and progress.file_id not in told:
+                if progress.status != "in_progress":
+                    told.add(progress.file_id)
+                report(progress)
+
+        waiting: dict[int, str] = {}
+        for number, path in enumerate(paths):
+            try:
+                waiting[number] = (await self.enqueue(path, store=store, reader=reader)).file_id
+            except DocumentRefused as refused:
+                outcomes[number] = refused
+        while waiting:
+            await self.run_pending(tell)
+            for number, file_id in list(waiting.items()):
+                outcome = await self._outcome(paths[number], file_id)
+                if outcome is None:
+                    continue
+                outcomes[number] = outcome
+                del waiting[number]
+                if isinstance(outcome, Document):
+                    tell(Progress(file_id, outcome.filename, outcome.chunks, outcome.chunks, "completed"))
+                else:
+                    tell(Progress(file_id, paths[number].name, 0, 0, "failed"))
+            if waiting:
+                await anyio.sleep(WATCH_S)
+        return [outcomes[number] for number in range(len(paths))]
+
+    async def documents(self, store: str, reader: Reader) -> list[Document]:
+        """The documents of a store, oldest first, those that are being read or have failed included.
+
+        Raises:
+            StoreNotFound: it does not exist, or `reader` may not read it.
+        """
+        return await self._read(lambda tx: documents.listing(tx, stores.number(tx, store, reader)))
+
+    async def document(self, file_id: str, reader: Reader) -> Document:
+        """One document.
+
+        Raises:
+            DocumentNotFound: it does not exist, or `reader` may not read it.
+        """
+
+        def find(tx: Transaction) -> Document:
+            document = documents.one(tx, documents.number(tx, file_id, reader))
+            assert document is not None, "a document is gone within one view"
+            return document
+
+        return await self._read(find)
+
+    async def text(self, file_id: str, reader: Reader) -> str:
+        """The stored text that all offsets refer to.
+
+        Raises:
+            DocumentNotFound: it does not exist, or `reader` may not read it.
+        """
+        return await self._read(lambda tx: documents.text(tx, documents.number(tx, file_id, reader)))
+
+    async def delete(self, file_id: str, reader: Reader) -> None:
+        """Remove a document; when this returns, no search in any process finds it.
+
+        Side effects: its text, words, vectors and file are gone from the data directory. The index snapshots
+        go with it, as they hold its vectors; a later one is written without them.
+
+        Raises:
+            DocumentNotFound: it does not exist, or `reader` may not write it.
+        """
+
+        def delete() -> None:
+            with self._database.write() as tx:
+                documents.remove(tx, documents.number(tx, file_id, reader, "write"))
+            self._originals.remove(file_id)
+            self._mirror.forget()
+            # The log still holds the pages as they were before.
+            if not self._database.checkpoint():
+                log.info("a reader kept the write-ahead log from being emptied; the next checkpoint does it")
+
+        await anyio.to_thread.run_sync(delete)
+
+    async def generation(self) -> int:
+        """The store's generation: grows with every change that a search could see."""
+        return (await self._read(meta.generation))[0]
+
+    def close(self) -> None:
+        """Stop ingesting after the running batch, save the index, and close the files. Blocks meanwhile."""
+        self._ingester.stop()
+        self._mirror.save()
+        self._database.close()
+
+    async def aclose(self) -> None:
+        """Close, in a worker thread."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _outcome(self, path: Path, file_id: str) -> Document | DocumentRefused | DocumentNotFound | None:
+        everything = Reader(frozenset(), is_admin=True)
+        try:
+            document = await self.document(file_id, everything)
+        except DocumentNotFound as gone:
+            return gone
+        if document.status == "failed":
+            return DocumentRefused(path, document.error or "it could not be read")
+        return document if document.status == "completed" else None
+
+    async def _read(self, query: Callable[[Transaction], T]) -> T:
+        def run() -> T:
+            with self._database.read() as tx:
+                return query(tx)
+
+        return await anyio.to_thread.run_sync(run)
+
+    async def _write(self, change: Callable[[Transaction], T]) -> T:
+        def run() -> T:
+            with self._database.write() as tx:
+                return change(tx)
+
+        return await anyio.to_thread.run_sync(run)
+
+
+def open_library(
+    data_dir: Path,
+    embedder: Embedder | None = None,
+    *,
+    fusion: Fusion | None = None,
+    lease_s: float = LEASE_S,
+) -> Library:
+    """Open the knowledge store of a data directory, and create it if there is none. Blocks: reads the index.
+
+    Args:
+        embedder: None: the bundled one, whose weights load at the first use.
+        lease_s: after how long without a sign another process takes over this one's ingest.
+
+    Raises:
+        EmbedderMismatch: the store was built with another embedder.
+        SchemaTooNew: a newer version of this software has written it.
+        RetrievalError: it cannot be opened.
+    """
+    embedder = embedder or MiniLM()
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(data_dir / "store.db")
+    originals = Originals(data_dir / "files")
+    mirror = Mirror(database, Snapshots(data_dir / "index"), embedder=embedder.fingerprint, dims=embedder.dims)
+    try:
+        with database.write() as tx:
+            meta.claim_embedder(tx, embedder.fingerprint)
+            originals.sweep(documents.known_files(tx))
+        mirror.open()
+    except RetrievalError:
+        database.close()
+        raise
+    ingester = Ingester(database, originals, mirror, embedder, lease_s=lease_s)
+    return Library(database, originals, mirror, ingester, Searcher(mirror, embedder, fusion or Fusion()))

@@ -1,0 +1,57 @@
+"""The files as they came, by document id. The store says which of them belong to a document."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+
+_ASIDE = ".aside-"
+# A file still being handed in by another process is younger than this.
+ABANDONED_S = 3600
+
+
+class Originals:
+    """A folder of files named by document id."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @contextmanager
+    def staged(self, data: bytes) -> Iterator[Callable[[str], None]]:
+        """Write `data` to disk, synced, and yield what gives it its id; without an id it is dropped again."""
+        aside = self._folder / f"{_ASIDE}{token_hex(8)}"
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            yield lambda file_id: self._adopt(aside, file_id)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def read(self, file_id: str) -> bytes:
+        return (self._folder / file_id).read_bytes()
+
+    def remove(self, file_id: str) -> None:
+        (self._folder / file_id).unlink(missing_ok=True)
+
+    def sweep(self, known: set[str]) -> None:
+        """Remove what belongs to no document: left by a process that died between the store and the folder."""
+        for path in self._folder.iterdir():
+            if path.name.startswith(_ASIDE):
+                is_stray = time.time() - path.stat().st_mtime > ABANDONED_S
+            else:
+                is_stray = path.name not in known
+            if is_stray:
+                path.unlink(missing_ok=True)
+
+    def _adopt(self, aside: Path, file_id: str) -> None:
+        aside.rename(self._folder / file_id)
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,175 @@
+"""Connections and transactions: the only file that imports apsw. It knows no table."""
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from retrieval.errors import StoreFailed
+from retrieval.store.schema import MIGRATIONS, TOKENIZER, refuse_newer
+
+log = logging.getLogger(__name__)
+
+Value = str | bytes | int | float | None
+
+# Longest wait for another process's write. Writes here are one document each, so more means that something hangs.
+BUSY_MS = 15_000
+
+
+class Transaction:
+    """One open transaction; valid inside the `with` that made it."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: Value) -> tuple[Any, ...] | None:
+        """The only row, or None."""
+        found = self.rows(sql, *values)
+        assert len(found) <= 1, "a query for one row found several"
+        return found[0] if found else None
+
+    def each(self, sql: str, *values: Value) -> Iterator[Any]:
+        """Rows one at a time, for results too large to hold."""
+        yield from self._connection.execute(sql, values)
+
+    def run(self, sql: str, *values: Value) -> int:
+        """Execute one statement and return how many rows it changed."""
+        self._connection.execute(sql, values).fetchall()
+        return self._connection.changes()
+
+    def insert(self, sql: str, *values: Value) -> int:
+        """Execute an INSERT and return the new row's number."""
+        self._connection.execute(sql, values).fetchall()
+        return self._connection.last_insert_rowid()
+
+    def many(self, sql: str, rows: Iterable[tuple[Value, ...]]) -> None:
+        self._connection.executemany(sql, rows).fetchall()
+
+    def words(self, text: str) -> list[str]:
+        """`text` as the lexical index reads it: folded, without accents, stemmed."""
+        tokenizer = self._connection.fts5_tokenizer(TOKENIZER[0], list(TOKENIZER[1:]))
+        return [
+            str(token[0])
+            for token in tokenizer(
+                text.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False
+            )
+        ]
+
+
+class Database:
+    """A file, and the connections to it. Safe to share between threads; several processes may hold the same file."""
+
+    def __init__(self, path: Path, migrations: tuple[str, ...] = MIGRATIONS) -> None:
+        """Open the file, and create or migrate it.
+
+        Raises:
+            SchemaTooNew: a newer version of this software has written it.
+            StoreFailed: it cannot be opened.
+        """
+        self.path = path
+        self._idle: list[apsw.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        with _translated(path):
+            self._migrate(migrations)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A consistent view: what others commit meanwhile stays out of it."""
+        with self._transaction("BEGIN") as transaction:
+            yield transaction
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """The only writer of all processes, until the block ends; an exception undoes everything."""
+        with self._transaction("BEGIN IMMEDIATE") as transaction:
+            yield transaction
+
+    def checkpoint(self) -> bool:
+        """Move the log's content into the file and empty the log; say whether no reader was in the way."""
+        with _translated(self.path), self._connection() as connection:
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
+            return not busy
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Transaction]:
+        with _translated(self.path), self._connection() as connection:
+            connection.execute(begin)
+            try:
+                yield Transaction(connection)
+            except BaseException:
+                # SQLite may already have rolled back by itself, on a full disk for instance.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def _connection(self) -> Iterator[apsw.Connection]:
+        with self._lock:
+            if self._closed:
+                raise StoreFailed(self.path, "it is closed")
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                keep = not self._closed and not connection.in_transaction
+                if keep:
+                    self._idle.append(connection)
+            if not keep:
+                connection.close()
+
+    def _connect(self) -> apsw.Connection:
+        connection = apsw.Connection(str(self.path))
+        connection.set_busy_timeout(BUSY_MS)
+        # FULL: an acknowledged write survives a power cut. secure_delete: freed pages are zeroed.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        return connection
+
+    def _migrate(self, migrations: tuple[str, ...]) -> None:
+        with self._connection() as connection:
+            before = _version(connection)
+            refuse_newer(self.path, found=before, known=len(migrations))
+            if 0 < before < len(migrations):
+                backup = self.path.with_name(f"{self.path.name}.v{before}.backup")
+                backup.unlink(missing_ok=True)
+                connection.execute("VACUUM INTO ?", (str(backup),))
+                log.info("store schema %d copied to %s before migrating", before, backup.name)
+        with self._transaction("BEGIN IMMEDIATE") as transaction:
+            # Read again: another process may have migrated while this one waited.
+            (version,) = transaction.rows("PRAGMA user_version")[0]
+            for number, script in enumerate(migrations[version:], start=version + 1):
+                transaction.run(script)
+                transaction.run(f"PRAGMA user_version = {number}")
+
+
+def _version(connection: apsw.Connection) -> int:
+    version = connection.execute("PRAGMA user_version").fetchall()[0][0]
+    assert isinstance(version, int), "user_version is an integer"
+    return version
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise StoreFailed(path, str(error)) from error

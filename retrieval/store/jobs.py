@@ -1,0 +1,136 @@
+"""Ingest jobs, and the lease that says which process runs them."""
+
+from dataclasses import dataclass
+
+from retrieval.store import documents
+from retrieval.store.database import Transaction
+
+# A file whose reading ends the process (out of memory, say) must not end it for ever.
+MAX_ATTEMPTS = 3
+# From the start of a job's first attempt. Clients wait until a file's status changes, so it has to change.
+RUN_DEADLINE_S = 600.0
+# From the moment a file was handed in: a day without any process to run it.
+QUEUE_DEADLINE_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to read. Several jobs may be for one document, found at several sources."""
+
+    job_no: int
+    document_no: int
+    file_id: str
+    filename: str
+    source: str
+    started_at: float
+
+
+def enqueue(tx: Transaction, document_no: int, source: str, now: float) -> None:
+    tx.insert(
+        "INSERT INTO jobs (document_no, source, status, created_at) VALUES (?, ?, 'queued', ?)",
+        document_no,
+        source,
+        now,
+    )
+
+
+def claim(tx: Transaction, now: float) -> Job | None:
+    """Start the oldest open job; only for the holder of the lease.
+
+    A job that is already running was left behind by a holder that died, and starts again.
+    """
+    fail_overdue(tx, now)
+    found = tx.row(
+        "SELECT job_no, document_no, file_id, filename, source, coalesce(started_at, ?)"
+        " FROM jobs JOIN documents USING (document_no) WHERE jobs.status IN ('queued', 'running')"
+        " ORDER BY job_no LIMIT 1",
+        now,
+    )
+    if found is None:
+        return None
+    job = Job(*found)
+    tx.run(
+        "UPDATE jobs SET status = 'running', attempts = attempts + 1, started_at = ? WHERE job_no = ?",
+        job.started_at,
+        job.job_no,
+    )
+    return job
+
+
+def is_open(tx: Transaction, job_no: int) -> bool:
+    return bool(tx.rows("SELECT 1 FROM jobs WHERE job_no = ? AND status IN ('queued', 'running')", job_no))
+
+
+def supersede(tx: Transaction, store_no: int, source: str, sha256: str) -> list[str]:
+    """Give up the open jobs of a source, since it has been handed in again with this content.
+
+    Failed documents of an earlier content of the source go too.
+
+    Returns:
+        The ids of documents that only those jobs were for, and that are removed.
+    """
+    stale = tx.rows(
+        "SELECT job_no, document_no, documents.sha256 = ?3 FROM jobs JOIN documents USING (document_no)"
+        " WHERE store_no = ?1 AND source = ?2 AND jobs.status != 'completed'",
+        store_no,
+        source,
+        sha256,
+    )
+    removed: list[str] = []
+    for job_no, document_no, is_same in stale:
+        tx.run("DELETE FROM jobs WHERE job_no = ?", job_no)
+        is_wanted = is_same or tx.rows(
+            "SELECT 1 FROM documents WHERE document_no = ?1 AND (status = 'completed'"
+            " OR EXISTS (SELECT 1 FROM jobs WHERE jobs.document_no = ?1))",
+            document_no,
+        )
+        if not is_wanted:
+            removed.append(documents.remove(tx, document_no))
+    return removed
+
+
+def complete(tx: Transaction, job: Job, now: float) -> None:
+    tx.run("UPDATE jobs SET status = 'completed', finished_at = ? WHERE job_no = ?", now, job.job_no)
+
+
+def fail(tx: Transaction, job_no: int, document_no: int, error: str, now: float) -> None:
+    tx.run("UPDATE jobs SET status = 'failed', error = ?, finished_at = ? WHERE job_no = ?", error, now, job_no)
+    documents.fail(tx, document_no, error)
+
+
+def fail_overdue(tx: Transaction, now: float) -> None:
+    """End what nobody ended: jobs past their deadline, or that took their process with them too often."""
+    overdue = tx.rows(
+        "SELECT job_no, document_no, attempts >= ?3 FROM jobs"
+        " WHERE (status = 'running' AND (started_at < ?1 - ?4 OR attempts >= ?3))"
+        " OR (status = 'queued' AND created_at < ?1 - ?2)",
+        now,
+        QUEUE_DEADLINE_S,
+        MAX_ATTEMPTS,
+        RUN_DEADLINE_S,
+    )
+    for job_no, document_no, is_tried_out in overdue:
+        reason = f"reading it ended the process {MAX_ATTEMPTS} times" if is_tried_out else "it was not read in time"
+        fail(tx, job_no, document_no, reason, now)
+
+
+def pending(tx: Transaction) -> int:
+    return int(tx.rows("SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')")[0][0])
+
+
+def acquire(tx: Transaction, holder: str, now: float, ttl_s: float) -> bool:
+    """Take or renew the lease; False while another holder's has not expired."""
+    return bool(
+        tx.run(
+            "INSERT INTO lease (lease_no, holder, expires_at) VALUES (1, ?1, ?2 + ?3)"
+            " ON CONFLICT (lease_no) DO UPDATE SET holder = ?1, expires_at = ?2 + ?3"
+            " WHERE lease.holder = ?1 OR lease.expires_at <= ?2",
+            holder,
+            now,
+            ttl_s,
+        )
+    )
+
+
+def release(tx: Transaction, holder: str) -> None:
+    tx.run("DELETE FROM lease WHERE holder = ?", holder)

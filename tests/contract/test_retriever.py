@@ -1,0 +1,300 @@
+"""The contract of server.ports.Retriever and server.ports.Library, run on the real store and on the fake alike."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from retrieval.embedder import MiniLM
+from retrieval.errors import DocumentNotFound, DocumentRefused, StoreNameRefused, StoreNotFound
+from retrieval.library import open_library
+from retrieval.types import Access, Passage, Reader, Store
+from server import ports
+from tests.fakes.shelf import Shelf
+
+pytestmark = pytest.mark.anyio
+
+ANNA = Reader(frozenset({"user:anna", "group:claims"}))
+BEN = Reader(frozenset({"user:ben"}))
+ADMIN = Reader(frozenset({"user:root"}), is_admin=True)
+
+LEAVE = """# Leave policy
+
+## Annual leave
+
+Employees receive 27 days of annual leave.
+
+## Sick leave
+
+A doctor's certificate is due on the fourth day of illness.
+"""
+PARKING = "The car park closes at ten in the evening.\n"
+
+
+class KnowledgeStore(ports.Retriever, ports.Library, Protocol):
+    """Both ports, and the creation of a store with access lists, which the tests need."""
+
+    async def create_store(self, name: str, reader: Reader, access: Access | None = None) -> Store: ...
+
+    async def set_access(self, name_or_id: str, access: Access, reader: Reader) -> Store: ...
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A store under test, and a folder to hand files in from."""
+
+    library: KnowledgeStore
+    folder: Path
+
+    def file(self, name: str, content: str | bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    async def passages(self, query: str, reader: Reader = ANNA, store: str = "handbook", k: int = 5) -> list[Passage]:
+        return list((await self.library.search(query, stores=[store], k=k, reader=reader)).passages)
+
+
+@pytest.fixture(params=["library", "shelf"])
+async def desk(request: pytest.FixtureRequest, tmp_path: Path, embedder: MiniLM) -> AsyncIterator[Desk]:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    if request.param == "shelf":
+        yield Desk(Shelf(), folder)
+        return
+    async with open_library(tmp_path / "data", embedder) as library:
+        yield Desk(library, folder)
+
+
+async def test_what_was_ingested_is_found_best_first_with_scores_in_0_to_1(desk: Desk) -> None:
+    await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+    await desk.library.ingest(desk.file("parking.txt", PARKING), store="handbook", reader=ANNA)
+
+    found = await desk.passages("How many days of annual leave do employees receive?")
+
+    assert found[0].text == "Employees receive 27 days of annual leave."
+    assert (found[0].title, found[0].filename) == ("Leave policy: Annual leave", "leave.md")
+    scores = [passage.score for passage in found]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+
+
+async def test_a_passage_is_its_span_of_the_stored_text(desk: Desk) -> None:
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+
+    text = await desk.library.text(document.file_id, ANNA)
+    found = await desk.passages("annual leave sick certificate days")
+
+    assert len(found) == 2
+    for passage in found:
+        assert passage.text == text[passage.start_char : passage.end_char]
+        assert passage.file_id == document.file_id
+        assert passage.store_id == document.store_id
+
+
+async def test_no_more_than_k_passages_come_back_and_none_below_the_threshold(desk: Desk) -> None:
+    await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+    query = "days of annual leave"
+
+    first, *_ = await desk.passages(query)
+    one = await desk.passages(query, k=1)
+    none = await desk.passages(query, k=0)
+    strict = await desk.library.search(query, stores=["handbook"], k=5, reader=ANNA, score_threshold=first.score)
+
+    assert one == [first]
+    assert none == []
+    assert strict.passages == (first,)
+
+
+async def test_no_store_given_finds_nothing(desk: Desk) -> None:
+    await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ADMIN)
+
+    hits = await desk.library.search("annual leave", stores=[], k=5, reader=ADMIN)
+
+    assert hits.passages == ()
+
+
+async def test_a_store_goes_by_its_name_and_by_its_id(desk: Desk) -> None:
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+
+    by_id = await desk.library.store(document.store_id, ANNA)
+
+    assert by_id == await desk.library.store("handbook", ANNA)
+    assert by_id.store_id.startswith("vs_")
+    assert document.file_id.startswith("file-")
+    assert await desk.passages("annual leave", store=by_id.store_id) == await desk.passages("annual leave")
+
+
+async def test_the_same_file_twice_changes_nothing(desk: Desk) -> None:
+    path = desk.file("leave.md", LEAVE)
+    first = await desk.library.ingest(path, store="handbook", reader=ANNA)
+    before = await desk.library.generation()
+
+    second = await desk.library.ingest(path, store="handbook", reader=ANNA)
+
+    assert second == first
+    assert await desk.library.generation() == before
+    assert await desk.library.documents("handbook", ANNA) == [first]
+
+
+async def test_a_changed_file_replaces_what_it_held(desk: Desk) -> None:
+    await desk.library.ingest(desk.file("parking.txt", PARKING), store="handbook", reader=ANNA)
+    await desk.library.ingest(desk.file("parking.txt", PARKING.replace("ten", "nine")), store="handbook", reader=ANNA)
+
+    found = await desk.passages("When does the car park close?")
+
+    assert [passage.text for passage in found] == ["The car park closes at nine in the evening."]
+    assert len(await desk.library.documents("handbook", ANNA)) == 1
+
+
+async def test_a_deleted_document_is_gone_at_once(desk: Desk) -> None:
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+
+    await desk.library.delete(document.file_id, ANNA)
+
+    assert await desk.passages("annual leave") == []
+    assert await desk.library.documents("handbook", ANNA) == []
+    with pytest.raises(DocumentNotFound):
+        await desk.library.text(document.file_id, ANNA)
+    with pytest.raises(DocumentNotFound):
+        await desk.library.delete(document.file_id, ANNA)
+
+
+async def test_the_generation_grows_with_every_change_that_a_search_could_see(desk: Desk) -> None:
+    seen = [await desk.library.generation()]
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+    seen.append(await desk.library.generation())
+    await desk.library.set_access("handbook", Access(read=("*",)), ANNA)
+    seen.append(await desk.library.generation())
+    await desk.library.delete(document.file_id, ANNA)
+    seen.append(await desk.library.generation())
+
+    assert seen == sorted(set(seen))
+    hits = await desk.library.search("leave", stores=["handbook"], k=1, reader=ANNA)
+    assert hits.generation == seen[-1]
+
+
+async def test_a_new_store_is_for_its_owner_alone(desk: Desk) -> None:
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+
+    assert (await desk.library.store("handbook", ANNA)).owner == "user:anna"
+    assert await desk.library.stores(BEN) == []
+    for refused in (
+        desk.library.store("handbook", BEN),
+        desk.library.documents("handbook", BEN),
+        desk.library.search("leave", stores=["handbook"], k=1, reader=BEN),
+        desk.library.ingest(desk.file("parking.txt", PARKING), store="handbook", reader=BEN),
+    ):
+        with pytest.raises(StoreNotFound):
+            await refused
+    for hidden in (desk.library.text(document.file_id, BEN), desk.library.delete(document.file_id, BEN)):
+        with pytest.raises(DocumentNotFound):
+            await hidden
+
+
+async def test_what_may_not_be_seen_answers_like_what_does_not_exist(desk: Desk) -> None:
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+
+    with pytest.raises(StoreNotFound) as forbidden:
+        await desk.library.store("handbook", BEN)
+    with pytest.raises(StoreNotFound) as missing:
+        await desk.library.store("nowhere", BEN)
+    with pytest.raises(DocumentNotFound) as hidden:
+        await desk.library.text(document.file_id, BEN)
+
+    assert str(forbidden.value).replace("handbook", "nowhere") == str(missing.value)
+    assert str(hidden.value) == f"No file found with id '{document.file_id}'."
+
+
+@pytest.mark.parametrize("granted", ["user:ben", "*"])
+async def test_a_read_grant_lets_read_and_not_write(desk: Desk, granted: str) -> None:
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+
+    await desk.library.set_access("handbook", Access(read=(granted,)), ANNA)
+
+    assert {passage.file_id for passage in await desk.passages("annual leave days", BEN)} == {document.file_id}
+    with pytest.raises(DocumentNotFound):
+        await desk.library.delete(document.file_id, BEN)
+    with pytest.raises(StoreNotFound):
+        await desk.library.ingest(desk.file("parking.txt", PARKING), store="handbook", reader=BEN)
+
+
+async def test_a_group_opens_a_store_to_its_members(desk: Desk) -> None:
+    await desk.library.create_store("claims", BEN, Access(read=("group:claims",), write=("group:claims",)))
+
+    await desk.library.ingest(desk.file("parking.txt", PARKING), store="claims", reader=ANNA)
+
+    assert len(await desk.passages("car park", BEN, "claims")) == 1
+
+
+async def test_an_admin_sees_everything(desk: Desk) -> None:
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+
+    assert [store.name for store in await desk.library.stores(ADMIN)] == ["handbook"]
+    assert await desk.passages("annual leave", ADMIN) != []
+    await desk.library.delete(document.file_id, ADMIN)
+
+
+async def test_one_forbidden_store_refuses_the_whole_search(desk: Desk) -> None:
+    await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+    await desk.library.ingest(desk.file("parking.txt", PARKING), store="garage", reader=BEN)
+
+    with pytest.raises(StoreNotFound, match="garage"):
+        await desk.library.search("leave", stores=["handbook", "garage"], k=5, reader=ANNA)
+
+
+async def test_a_search_stays_within_its_stores_and_takes_several(desk: Desk) -> None:
+    await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+    await desk.library.ingest(desk.file("parking.txt", PARKING), store="garage", reader=ANNA)
+    query = "car park and annual leave"
+
+    both = await desk.library.search(query, stores=["garage", "handbook"], k=9, reader=ANNA)
+    garage = await desk.passages(query, store="garage")
+
+    assert {passage.filename for passage in both.passages} == {"leave.md", "parking.txt"}
+    assert {passage.filename for passage in garage} == {"parking.txt"}
+
+
+async def test_the_same_passage_in_two_documents_comes_back_once(desk: Desk) -> None:
+    await desk.library.ingest(desk.file("a.txt", PARKING), store="handbook", reader=ANNA)
+    await desk.library.ingest(desk.file("b.txt", PARKING + "\n"), store="handbook", reader=ANNA)
+
+    assert len(await desk.library.documents("handbook", ANNA)) == 2
+    assert len(await desk.passages("car park")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("scan.pdf", b"%PDF-1.7", "PDF"),
+        ("table.xlsx", b"PK\x03\x04", "Office"),
+        ("picture.tiff", b"II*", "tiff"),
+        ("empty.txt", b" \n", "empty"),
+        ("latin.txt", b"Gr\xfc\xdfe", "UTF-8"),
+        ("binary.txt", b"a\0b", "NUL"),
+    ],
+)
+async def test_an_unreadable_file_is_refused_with_a_reason(desk: Desk, name: str, content: bytes, reason: str) -> None:
+    with pytest.raises(DocumentRefused, match=reason):
+        await desk.library.ingest(desk.file(name, content), store="handbook", reader=ANNA)
+
+
+async def test_a_missing_file_is_refused(desk: Desk) -> None:
+    with pytest.raises(DocumentRefused, match="cannot be opened"):
+        await desk.library.ingest(desk.folder / "nothing.txt", store="handbook", reader=ANNA)
+
+
+@pytest.mark.parametrize("name", ["none", "vs_123", "Hand Book", ""])
+async def test_a_name_that_could_be_misread_names_no_store(desk: Desk, name: str) -> None:
+    with pytest.raises(StoreNameRefused):
+        await desk.library.create_store(name, ANNA)
+
+
+async def test_creating_a_store_again_returns_the_one_there_is(desk: Desk) -> None:
+    first = await desk.library.create_store("handbook", ANNA, Access(read=("*",)))
+
+    assert await desk.library.create_store("handbook", ANNA) == first
+    with pytest.raises(StoreNotFound):
+        await desk.library.create_store("handbook", BEN)

@@ -1,0 +1,177 @@
+"""A retriever and library in memory: real parsing, chunks and access, words in place of vectors."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from retrieval.chunking import cut
+from retrieval.errors import DocumentNotFound, DocumentRefused, StoreNameRefused, StoreNotFound
+from retrieval.parse import parse
+from retrieval.types import EVERYONE, Access, Document, Hits, Passage, Reader, Store
+
+
+@dataclass
+class _Held:
+    """A document with its text and passages; their score is that of no query yet."""
+
+    document: Document
+    source: str
+    text: str
+    passages: list[Passage] = field(default_factory=list)
+
+
+class Shelf:
+    """Scores a passage by the share of the query's words that it carries. Deterministic: ids are counted up."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        """Start empty; with `error`, every search raises it."""
+        self.error = error
+        self.queries: list[str] = []
+        self._stores: dict[str, Store] = {}
+        self._held: dict[str, _Held] = {}
+        self._generation = 0
+        self._count = 0
+
+    async def search(
+        self, query: str, *, stores: Sequence[str], k: int, reader: Reader, score_threshold: float = 0.0
+    ) -> Hits:
+        if self.error is not None:
+            raise self.error
+        self.queries.append(query)
+        wanted = {self._store(name, reader, "read").store_id for name in stores}
+        asked = _words(query)
+        scored = [
+            replace(passage, score=len(asked & _words(f"{passage.title} {passage.text}")) / len(asked))
+            for held in self._held.values()
+            for passage in held.passages
+            if passage.store_id in wanted and asked
+        ]
+        distinct: dict[str, Passage] = {}
+        for passage in sorted(scored, key=lambda passage: -passage.score):
+            if passage.score > 0 and passage.score >= score_threshold:
+                distinct.setdefault(passage.text, passage)
+        return Hits(tuple(distinct.values())[: max(0, k)], self._generation)
+
+    async def stores(self, reader: Reader) -> list[Store]:
+        readable = [store for store in self._stores.values() if _may(store, reader, "read")]
+        return sorted((self._counted(store) for store in readable), key=lambda store: store.name)
+
+    async def store(self, name_or_id: str, reader: Reader) -> Store:
+        return self._counted(self._store(name_or_id, reader, "read"))
+
+    async def create_store(self, name: str, reader: Reader, access: Access | None = None) -> Store:
+        if any(name in (store.name, store.store_id) for store in self._stores.values()):
+            return self._counted(self._store(name, reader, "write"))
+        if not re.fullmatch(r"(?!vs_|none$)[a-z0-9][a-z0-9_-]{0,63}", name):
+            raise StoreNameRefused(name)
+        owner = min(name for name in reader.names if name.startswith("user:"))
+        store_id = f"vs_{self._next():024x}"
+        mine = Access(read=(owner,), write=(owner,))
+        self._stores[store_id] = Store(store_id, name, owner, access or mine, documents=0, created_at=1_700_000_000)
+        self._generation += 1
+        return self._stores[store_id]
+
+    async def set_access(self, name_or_id: str, access: Access, reader: Reader) -> Store:
+        store = replace(self._store(name_or_id, reader, "write"), access=access)
+        self._stores[store.store_id] = store
+        self._generation += 1
+        return self._counted(store)
+
+    async def ingest(self, path: Path, *, store: str, reader: Reader) -> Document:
+        source, data = _opened(path)
+        parsed = parse(path, data)
+        target = await self.create_store(store, reader)
+        sha256 = hashlib.sha256(data).hexdigest()
+        same_store = [held for held in self._held.values() if held.document.store_id == target.store_id]
+        for held in same_store:
+            if held.document.sha256 == sha256:
+                return held.document
+        for held in same_store:
+            if held.source == source:
+                del self._held[held.document.file_id]
+        file_id = f"file-{self._next():024x}"
+        text_sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
+        passages = [
+            Passage(
+                chunk_id=f"chunk-{self._next()}",
+                file_id=file_id,
+                store_id=target.store_id,
+                filename=path.name,
+                title=chunk.title,
+                text=parsed.text[chunk.start : chunk.end],
+                start_char=chunk.start,
+                end_char=chunk.end,
+                sha256=text_sha256,
+                score=0.0,
+            )
+            for chunk in cut(parsed, lambda texts: [len(text.split()) for text in texts])
+        ]
+        document = Document(
+            file_id=file_id,
+            store_id=target.store_id,
+            filename=path.name,
+            title=parsed.title,
+            bytes=len(data),
+            sha256=sha256,
+            chunks=len(passages),
+            created_at=1_700_000_000,
+            status="completed",
+        )
+        self._held[file_id] = _Held(document, source, parsed.text, passages)
+        self._generation += 1
+        return document
+
+    async def documents(self, store: str, reader: Reader) -> list[Document]:
+        store_id = self._store(store, reader, "read").store_id
+        return [held.document for held in self._held.values() if held.document.store_id == store_id]
+
+    async def document(self, file_id: str, reader: Reader) -> Document:
+        return self._find(file_id, reader, "read").document
+
+    async def text(self, file_id: str, reader: Reader) -> str:
+        return self._find(file_id, reader, "read").text
+
+    async def delete(self, file_id: str, reader: Reader) -> None:
+        del self._held[self._find(file_id, reader, "write").document.file_id]
+        self._generation += 1
+
+    async def generation(self) -> int:
+        return self._generation
+
+    def _store(self, name_or_id: str, reader: Reader, mode: str) -> Store:
+        for store in self._stores.values():
+            if name_or_id in (store.name, store.store_id) and _may(store, reader, mode):
+                return store
+        raise StoreNotFound(name_or_id)
+
+    def _find(self, file_id: str, reader: Reader, mode: str) -> _Held:
+        held = self._held.get(file_id)
+        if held is None or not _may(self._stores[held.document.store_id], reader, mode):
+            raise DocumentNotFound(file_id)
+        return held
+
+    def _counted(self, store: Store) -> Store:
+        held = sum(held.document.store_id == store.store_id for held in self._held.values())
+        return replace(store, documents=held)
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+
+def _opened(path: Path) -> tuple[str, bytes]:
+    try:
+        return str(path.resolve()), path.read_bytes()
+    except OSError as error:
+        raise DocumentRefused(path, f"it cannot be opened: {error.strerror}") from error
+
+
+def _may(store: Store, reader: Reader, mode: str) -> bool:
+    granted = store.access.read if mode == "read" else store.access.write
+    return reader.is_admin or store.owner in reader.names or not reader.names.isdisjoint(granted) or EVERYONE in granted
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text.casefold()))
