@@ -2,7 +2,7 @@
 
 # ruff: noqa: E501  (word lists and wordings read better in long lines)
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from hrm_model.training.grounded import names
@@ -16,90 +16,33 @@ from hrm_model.training.grounded.nouns import (
     REASONS,
     ROLES,
     TOOLS,
-    phrase,
 )
+from hrm_model.training.grounded.wording import listed
 
-NUMBERS = [
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "fifteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "sixty",
-    "ninety",
-]
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
-WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-UNITS = [
-    "day",
-    "days",
-    "days",
-    "days",
-    "week",
-    "weeks",
-    "weeks",
-    "month",
-    "months",
-    "months",
-    "year",
-    "years",
-    "hour",
-    "hours",
-    "minutes",
-]
+NUMBERS = listed("""
+two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty sixty ninety
+""")
+MONTHS = listed("""
+January February March April May June July August September October November December
+""")
+WEEKDAYS = listed("""
+Monday Tuesday Wednesday Thursday Friday Saturday Sunday
+""")
+UNITS = listed("""
+day days days days week weeks weeks month months months year years hour hours minutes
+""")
 CURRENCIES = ("euros", "euros", "euros", "dollars", "pounds", "francs", "kronor", "crowns")
 SIGNS = ("€", "$", "£", "EUR ", "USD ", "CHF ", "GBP ")
-COUNTED = [
-    "employees",
-    "seats",
-    "members",
-    "rooms",
-    "visitors",
-    "users",
-    "copies",
-    "branches",
-    "items",
-    "pages",
-    "votes",
-    "vehicles",
-    "boxes",
-    "stations",
-    "patients",
-    "students",
-    "tickets",
-    "windows",
-    "samples",
-    "cases",
-]
+COUNTED = listed("""
+employees seats members rooms visitors users copies branches items pages votes vehicles boxes stations patients
+students tickets windows samples cases
+""")
 DOMAINS = ("example.com", "example.org", "example.net")
 
 Value = Callable[[Random, Words], str]
 
 
-def _pick(options: list[str] | tuple[str, ...], rng: Random) -> str:
+def _pick(options: Sequence[str], rng: Random) -> str:
     return options[int(rng.random() * len(options))]
 
 
@@ -321,23 +264,22 @@ def size(rng: Random, pool: Words) -> str:
 
 def role(rng: Random, pool: Words) -> str:
     """Somebody by office rather than by name."""
-    return f"the {phrase(_pick(tuple(ROLES), rng))}"
+    return f"the {_pick(ROLES, rng)}"
 
 
 def department(rng: Random, pool: Words) -> str:
     """A part of an organisation."""
-    name = phrase(_pick(tuple(DEPARTMENTS), rng))
+    name = _pick(DEPARTMENTS, rng)
     return _pick((name, f"the {name} department", f"the {name} team"), rng)
 
 
 def quantity(rng: Random, pool: Words) -> str:
     """A number with what it counts."""
-    return f"{count(rng, pool)} {_pick(tuple(COUNTED), rng)}"
+    return f"{count(rng, pool)} {_pick(COUNTED, rng)}"
 
 
-def _listed(options: list[str]) -> Value:
-    spelled = tuple(phrase(option) for option in options)
-    return lambda rng, pool: spelled[int(rng.random() * len(spelled))]
+def _one_of(options: Sequence[str]) -> Value:
+    return lambda rng, pool: options[int(rng.random() * len(options))]
 
 
 def who(rng: Random, pool: Words) -> str:
@@ -383,10 +325,10 @@ VALUES: Mapping[str, Value] = {
     "place": names.place,
     "company": names.company,
     "product": names.product,
-    "item": _listed(ITEMS),
-    "tool": _listed(TOOLS),
-    "material": _listed(MATERIALS),
-    "colour": _listed(COLOURS),
-    "category": _listed(CATEGORIES),
-    "reason": _listed(REASONS),
+    "item": _one_of(ITEMS),
+    "tool": _one_of(TOOLS),
+    "material": _one_of(MATERIALS),
+    "colour": _one_of(COLOURS),
+    "category": _one_of(CATEGORIES),
+    "reason": _one_of(REASONS),
 }

@@ -1,15 +1,14 @@
 """Wordings: one line of text with `[this|that]` alternatives and `{slots}`, and which of them training never sees."""
 
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from zlib import crc32
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-HELD_OUT_SHARE = 0.2
+HELD_OUT_OF = 5  # one wording in five is never seen in training
 
 # Every block of wordings that was ever split, for `wordings()`.
 _registered: dict[str, None] = {}
@@ -21,6 +20,24 @@ class Wordings:
 
     train: Sequence[Sequence[str]]
     held_out: Sequence[Sequence[str]]
+
+
+# A pronoun before its verb stays as it is; anywhere else it is an object.
+_BEFORE_ITS_VERB = re.compile(r"\{s\}(?= (?:\{(?!v)|\w+\{|must\b|may\b|can|will\b|should\b|did\b))")
+_OBJECTS = {"it": "it", "they": "them", "she": "her", "he": "him", "I": "me", "we": "us", "you": "you"}
+
+
+def listed(text: str) -> Sequence[str]:
+    """Split a list of words; an underscore stands for a space within one."""
+    return tuple(word.replace("_", " ") for word in text.split())
+
+
+def fill(line: str, slots: Mapping[str, str]) -> str:
+    """Fill a wording's slots, with `I` as `me` and so on where the subject is an object."""
+    subject = slots.get("s", "")
+    if subject in _OBJECTS and not _BEFORE_ITS_VERB.search(line):
+        line = line.replace("{s}", _OBJECTS[subject])
+    return line.format_map(slots)
 
 
 def lines(block: str) -> Sequence[str]:
@@ -38,12 +55,15 @@ def expand(line: str) -> Sequence[str]:
 
 @cache
 def split(block: str) -> Wordings:
-    """Divide a block's lines between training and the held-out fifth, by checksum: edits elsewhere move nothing."""
-    ordered = sorted(lines(block), key=lambda line: crc32(line.encode()))
-    held_out = math.ceil(len(ordered) * HELD_OUT_SHARE) if len(ordered) > 2 else 0
+    """Divide a block's lines between training and the held-out fifth.
+
+    Each line's checksum decides for that line alone, so that adding lines later moves none across.
+    """
+    by_checksum = sorted(lines(block), key=lambda line: crc32(line.encode()))
+    held_out = [line for line in by_checksum if crc32(line.encode()) % HELD_OUT_OF == 0] or by_checksum[:1]
     return Wordings(
-        train=tuple(expand(line) for line in ordered[held_out:]),
-        held_out=tuple(expand(line) for line in ordered[:held_out] or ordered),
+        train=tuple(expand(line) for line in by_checksum if line not in held_out),
+        held_out=tuple(expand(line) for line in held_out),
     )
 
 

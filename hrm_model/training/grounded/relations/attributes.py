@@ -6,6 +6,7 @@ from functools import cache
 from random import Random
 
 from hrm_model.training.grounded.relations.relation import ANYTHING, Relation
+from hrm_model.training.grounded.wording import listed
 
 SAYS = """
 the {a} [of|for] {s} is {v}
@@ -60,39 +61,11 @@ visiting hours:hours|payday:weekday|rest day:weekday|delivery day:weekday|review
 minimum stay:duration|minimum age:duration:age|maximum speed:distance|motto:category|prerequisite:item:requirement|attachment:item|proof:item|side effect:reason
 cause of failure:reason:reason|weak point:reason|main risk:reason|excuse:reason|instrument:tool|channel:tool:means|method:tool:means|backup device:tool
 """
-QUALIFIERS = [
-    "annual",
-    "monthly",
-    "weekly",
-    "minimum",
-    "maximum",
-    "average",
-    "standard",
-    "special",
-    "initial",
-    "final",
-    "internal",
-    "external",
-    "official",
-    "approved",
-    "estimated",
-    "total",
-    "net",
-    "gross",
-    "original",
-    "temporary",
-    "regional",
-    "first",
-    "second",
-    "previous",
-    "next",
-    "public",
-    "private",
-    "daily",
-    "preferred",
-    "alternative",
-    "emergency",
-]
+QUALIFIERS = listed("""
+annual monthly weekly minimum maximum average standard special initial final internal external official approved
+estimated total net gross original temporary regional first second previous next public private daily preferred
+alternative emergency
+""")
 
 
 def parse(listing: str) -> tuple[tuple[str, str, str], ...]:
