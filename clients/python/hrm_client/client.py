@@ -1,0 +1,191 @@
+"""Ask and stream, over the official synchronous client."""
+
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from openai import APIConnectionError, OpenAI, Stream
+from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
+
+from hrm_client.answers import Answer, Part
+from hrm_client.reading import Reading
+from hrm_client.request import Document, GroundingMode, Sampling, completion, served_model
+
+DEFAULT_URL = "http://127.0.0.1:8000/v1"
+KEY_VARIABLE = "HRM_API_KEY"
+BROKEN_OFF = "The stream ended before the answer did."
+# A slow machine may read a long prompt for minutes, and heartbeats keep a stream alive meanwhile.
+DEFAULT_TIMEOUT_S = 120.0
+
+
+def key_or_placeholder(api_key: str | None) -> str:
+    """The key to send: the one given, else the environment's, else a word that a server without keys ignores.
+
+    Never the official client's own default: an OPENAI_API_KEY is nobody else's business.
+    """
+    return api_key or os.environ.get(KEY_VARIABLE) or "none"
+
+
+class AnswerStream(Iterator[Part]):
+    """`Sources`, any number of `Delta`, then `Done`. The request is made on entering, or at the first part.
+
+    Closing it (or leaving its `with` block) closes the connection, and with it the server's work.
+    """
+
+    def __init__(self, request: Callable[[], Stream[ChatCompletionChunk]], base_url: str) -> None:
+        self._request = request
+        self._reading = Reading(base_url)
+        self._stream: Stream[ChatCompletionChunk] | None = None
+        self._parts = self._read()
+
+    def __next__(self) -> Part:
+        return next(self._parts)
+
+    def __enter__(self) -> Self:
+        self._opened()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; no part follows."""
+        self._parts.close()
+        if self._stream is not None:
+            self._stream.close()
+
+    def _opened(self) -> Stream[ChatCompletionChunk]:
+        if self._stream is None:
+            self._stream = self._request()
+        return self._stream
+
+    def _read(self) -> Generator[Part, None, None]:
+        with self._opened() as stream:
+            for chunk in stream:
+                yield from self._reading.chunk(chunk)
+        if not self._reading.is_finished:
+            raise APIConnectionError(message=BROKEN_OFF, request=stream.response.request)
+        yield self._reading.done()
+
+
+class HrmClient:
+    """An hrm-serve server, as something to ask.
+
+    Args:
+        base_url: where its API is, `/v1` included.
+        api_key: a key of that server; without it, the variable HRM_API_KEY; a server without keys needs none.
+        model: whom to ask; without it, the first model that the server lists, looked up once.
+        timeout: seconds to wait for the server to say anything.
+        max_retries: attempts after a failure that may pass (no connection, a full server), with pauses between.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        api_key: str | None = None,
+        *,
+        model: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        max_retries: int = 2,
+    ) -> None:
+        self.openai = OpenAI(
+            base_url=base_url,
+            api_key=key_or_placeholder(api_key),
+            timeout=timeout,
+            max_retries=max_retries,
+            # Something that is no such server (a web page, say) is then named as that, and not read as an answer.
+            _strict_response_validation=True,
+        )
+        self._model = model
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept open for the next question."""
+        self.openai.close()
+
+    def ask(
+        self,
+        question: str,
+        *,
+        store: str | Sequence[str] | None = None,
+        history: Sequence[ChatCompletionMessageParam] = (),
+        grounding: GroundingMode | None = None,
+        max_passages: int | None = None,
+        documents: Sequence[Document] = (),
+        **sampling: Unpack[Sampling],
+    ) -> Answer:
+        """Ask, and wait for the whole answer.
+
+        Args:
+            store: names or ids of stores to look in; without it, the server's default store.
+            history: earlier messages of the conversation, as the official client spells them.
+            grounding: what happens to sentences that no source supports; without it, the server's setting.
+            max_passages: how many passages to look up, 1 to 50.
+            documents: passages that take the place of any store.
+
+        Raises:
+            openai.APIError: as the official client raises it.
+            LookupError: no model was named, and the server lists none.
+        """
+        found: ChatCompletion = self.openai.chat.completions.create(
+            **completion(
+                self._asked_model(),
+                question,
+                store=store,
+                history=history,
+                grounding=grounding,
+                max_passages=max_passages,
+                documents=documents,
+                sampling=sampling,
+            )
+        )
+        return Reading(str(self.openai.base_url)).whole(found)
+
+    def stream(
+        self,
+        question: str,
+        *,
+        store: str | Sequence[str] | None = None,
+        history: Sequence[ChatCompletionMessageParam] = (),
+        grounding: GroundingMode | None = None,
+        max_passages: int | None = None,
+        documents: Sequence[Document] = (),
+        **sampling: Unpack[Sampling],
+    ) -> AnswerStream:
+        """Ask, and get the answer while it is written; takes and raises what `ask` does, once it is entered.
+
+        A failure in the middle is raised by the part that it comes instead of.
+        """
+
+        def request() -> Stream[ChatCompletionChunk]:
+            arguments: dict[str, Any] = completion(
+                self._asked_model(),
+                question,
+                store=store,
+                history=history,
+                grounding=grounding,
+                max_passages=max_passages,
+                documents=documents,
+                sampling=sampling,
+            )
+            opened: Stream[ChatCompletionChunk] = self.openai.chat.completions.create(
+                **arguments, stream=True, stream_options={"include_usage": True}
+            )
+            return opened
+
+        return AnswerStream(request, str(self.openai.base_url))
+
+    def _asked_model(self) -> str:
+        if self._model is None:
+            self._model = served_model(self.openai.models.list())
+        return self._model
