@@ -8,7 +8,7 @@ from random import Random
 from hrm_model.training.grounded.nouns import article
 from hrm_model.training.grounded.relations.relation import Relation
 from hrm_model.training.grounded.subjects import Subject
-from hrm_model.training.grounded.wording import Wordings, split
+from hrm_model.training.grounded.wording import Wordings, fill, split
 
 FRAMES = """
 what is {n}
@@ -54,9 +54,25 @@ QUOTING = (
     "{q} Please quote the whole sentence.",
     "Give me the full sentence that says it: {q}",
 )
+TYPED_FRAMES = {
+    "money": "how [much|high|large|big] is {n}\nhow much is {n}\nwhat does {n} [come|amount] to\nat how much does {n} stand\nhow much money is {n}",
+    "percent": "how [high|large|big] is {n}\nwhat percentage is {n}\nhow many percent is {n}\nat what percentage does {n} stand",
+    "duration": "how long is {n}\nhow long does {n} last\nhow many [days or weeks|days|weeks|hours] is {n}\nof what length is {n}",
+    "date": "when is {n}\non [which|what] [date|day] is {n}\nwhat date is {n}\non which date does {n} fall",
+    "time": "when is {n}\nat what time is {n}\nwhat time is {n}\nat which hour is {n}",
+    "where": "where is {n}\nin which place is {n}\nwhere can I find {n}\nin what place do I find {n}",
+    "count": "how [high|large|big] is {n}\nwhat number is {n}\nhow much is {n}\nwhich number stands for {n}",
+    "distance": "how [long|large|big|great] is {n}\nhow far is {n}\nhow much is {n}\nhow many [metres|centimetres|miles|kilometres] is {n}",
+    "weight": "how [large|heavy|big|great] is {n}\nhow much is {n}\nhow many [kilograms|tonnes|litres] is {n}",
+    "temperature": "how [high|hot|cold] is {n}\nat what temperature is {n}\nhow many degrees is {n}",
+    "company": "which [company|firm] is {n}\nwho is {n}\nwhat company is {n}\nwhat is the name of {n}",
+    "who": WHO_FRAMES,
+    "person": WHO_FRAMES,
+    "role": WHO_FRAMES,
+}
+_TYPED_AS = {"place": "where", "room": "where"}
 _frames = split(FRAMES)
-_who_frames = split(WHO_FRAMES)
-_PEOPLE = frozenset(("who", "person", "role"))
+_typed_frames = {value: split(block) for value, block in TYPED_FRAMES.items()}
 
 
 def pick(rng: Random, wordings: Wordings, held_out: bool) -> str:
@@ -68,7 +84,7 @@ def pick(rng: Random, wordings: Wordings, held_out: bool) -> str:
 
 def ask(rng: Random, relation: Relation, subject: Subject, held_out: bool) -> str:
     """Ask for a subject's value of a relation."""
-    slots = subject.refer(rng)
+    slots = subject.refer_asking(rng)
     slots["k"] = subject.bare if rng.random() < 0.4 else subject.refer(rng)["s"]
     if relation.attribute:
         slots["a"] = relation.attribute
@@ -76,18 +92,19 @@ def ask(rng: Random, relation: Relation, subject: Subject, held_out: bool) -> st
     line = pick(rng, relation.questions, held_out)
     if line[0] == "{":
         slots["k"] = subject.bare
-    return finish(rng, line, slots, relation.value in _PEOPLE, held_out)
+    return finish(rng, line, slots, relation.value, held_out)
 
 
-def finish(rng: Random, line: str, slots: Mapping[str, str], is_who: bool, held_out: bool) -> str:
+def finish(rng: Random, line: str, slots: Mapping[str, str], value: str, held_out: bool) -> str:
     """Fill a question wording and write it as somebody would."""
     if line[0] == "=":
-        frame = pick(rng, _who_frames if is_who and rng.random() < 0.5 else _frames, held_out)
+        typed = _typed_frames.get(_TYPED_AS.get(value, value))
+        frame = pick(rng, typed if typed and rng.random() < 0.4 else _frames, held_out)
         keyword = frame == "{n}"
-        text = frame.format(n=line[1:].format_map(slots))
+        text = frame.format(n=fill(line[1:], slots))
     else:
         keyword = line[0] == "{"
-        text = line.format_map(slots)
+        text = fill(line, slots)
     text = text.replace("  ", " ")
     if not keyword or rng.random() < 0.5:
         text = text[0].upper() + text[1:]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from hrm_model.training.grounded.asking import finish, pick
-from hrm_model.training.grounded.subjects import Subjects
+from hrm_model.training.grounded.subjects import Subject, Subjects
 from hrm_model.training.grounded.values import VALUES
 from hrm_model.training.grounded.wording import listed, register, split
 
@@ -132,9 +132,8 @@ def invent(
         agent = (
             VALUES["who"](rng, subjects.words)
             if rng.random() < 0.7
-            else subjects.draw(rng, ("company", "people", "body")).refer(rng)["s"]
+            else _actor(subjects.draw(rng, ("company", "people", "body")))
         )
-        agent = agent if not agent.startswith(("every", "each")) else "the" + agent[5:]
     verbs = REGULAR if rng.random() < 0.8 else list(IRREGULAR)
     return Clause(
         agent=agent,
@@ -160,11 +159,17 @@ def tell(rng: Random, clause: Clause, held_out: bool) -> str:
 def ask(rng: Random, clause: Clause, part: str, held_out: bool) -> str:
     """Ask for one part: `agent`, `object`, or the name of an adverb, told or not."""
     slots = _slots(clause)
+    if clause.modal == "has to":  # which cannot stand before its subject
+        slots["m"] = "must"
     asks = {"agent": ASKS_AGENT, "object": ASKS_OBJECT}.get(part, ASKS_ADVERB)
     if part in ADVERBS:
         options = ADVERBS[part][2]
         slots["q"] = options[int(rng.random() * len(options))]
-    return finish(rng, pick(rng, split(asks[clause.mood]), held_out), slots, part == "agent", held_out)
+    return finish(rng, pick(rng, split(asks[clause.mood]), held_out), slots, "who" if part == "agent" else "", held_out)
+
+
+def _actor(subject: Subject) -> str:
+    return subject.bare if subject.kind == "company" else f"the {subject.bare}"
 
 
 def past(verb: str) -> tuple[str, str]:

@@ -35,15 +35,16 @@ class Level:
     near: float
     lists: float = 0.0
     events: float = 0.25
+    subclauses: float = 0.0
     max_words: int = 350
 
 
 LEVELS: tuple[Level, ...] = (
     Level("line", (1, 1), (1, 2), 0.08, 0.0, 0.4, 0.0, 0.0, 0.0, 0.3),
-    Level("passage", (1, 1), (1, 4), 0.15, 0.3, 0.2, 0.0, 0.0, 0.05, 0.4, 0.05),
-    Level("pair", (1, 2), (1, 3), 0.18, 0.5, 0.15, 0.05, 0.03, 0.1, 0.5, 0.1),
-    Level("few", (1, 4), (1, 3), 0.2, 0.6, 0.12, 0.1, 0.06, 0.12, 0.55, 0.12),
-    Level("many", (1, 6), (1, 5), 0.2, 0.7, 0.1, 0.15, 0.1, 0.15, 0.6, 0.12),
+    Level("passage", (1, 1), (1, 4), 0.15, 0.3, 0.2, 0.0, 0.0, 0.05, 0.4, 0.05, subclauses=0.04),
+    Level("pair", (1, 2), (1, 3), 0.18, 0.5, 0.15, 0.05, 0.03, 0.1, 0.5, 0.1, subclauses=0.06),
+    Level("few", (1, 4), (1, 3), 0.2, 0.6, 0.12, 0.1, 0.06, 0.12, 0.55, 0.12, subclauses=0.08),
+    Level("many", (1, 6), (1, 5), 0.2, 0.7, 0.1, 0.15, 0.1, 0.15, 0.6, 0.12, subclauses=0.08),
 )
 SYSTEM = (
     "You are a helpful assistant.", "Answer briefly.", "Answer only from the documents.", "You answer questions of employees.", "Be polite and precise.",
@@ -107,7 +108,7 @@ def _subjects(held_out: bool) -> Subjects:
 
 
 def _example(rng: Random, level: Level, subjects: Subjects, held_out: bool) -> Example | None:
-    world = World(rng, subjects, held_out)
+    world = World(rng, subjects, held_out, level.subclauses)
     target = _target(world, level)
     writer = Writer(world, Manner(level.titles, level.fillers, level.near, level.lists, events=level.events), target)
     is_told = rng.random() >= level.unanswerable

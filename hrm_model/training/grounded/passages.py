@@ -9,7 +9,7 @@ from random import Random
 from hrm_model.training.grounded.clauses import Clause
 from hrm_model.training.grounded.relations import Relation
 from hrm_model.training.grounded.subjects import Subject
-from hrm_model.training.grounded.world import Sentence, World
+from hrm_model.training.grounded.world import Sentence, World, joined
 
 FILLERS = (
     "Please read this page carefully.", "Further details will follow.", "This page is reviewed from time to time.", "We thank everyone for their help.",
@@ -25,6 +25,8 @@ TOPICS = (
     "Terms and conditions", "Practical information", "Guidelines", "Records", "Minutes", "Facts and figures", "In brief", "Useful information", "Handbook", "Bulletin",
     "Conditions", "Instructions", "Directory", "Appendix", "Fees and deadlines", "People", "Places", "Everyday matters", "Announcements", "Report",
 )  # fmt: skip
+
+LINKS = (", and ", "; ", ", while ", ", but ", ", whereas ", " and ", ", and at the same time ")
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Manner:
     lists: float
     back: float = 0.5
     events: float = 0.25
+    joins: float = 0.15
 
 
 class Writer:
@@ -82,10 +85,9 @@ class Writer:
         if self.rng.random() < self.manner.lists and count > 1:
             return self._listing(count, holds_target)
         if holds_target:
-            return self._about(target.subject, count, target.relation)
-        return self._about(
-            self._other_subject(), count, target.relation if self.rng.random() < self.manner.near else None
-        )
+            return self._about(target.subject, count, target.relation, holds_target=True)
+        required = target.relation if self.rng.random() < self.manner.near else None
+        return self._about(self._other_subject(), count, required, holds_target=False)
 
     def write_beside(self, count: int, sentence: Sentence | None) -> Passage:
         """Write a passage without the target; with `sentence` it holds that one among others."""
@@ -97,7 +99,7 @@ class Writer:
             return self.world.subjects.near(self.rng, target.subject)
         return self.world.subject()
 
-    def _about(self, subject: Subject, count: int, required: Relation | None) -> Passage:
+    def _about(self, subject: Subject, count: int, required: Relation | None, *, holds_target: bool) -> Passage:
         """Write about one subject: named first or in the title, then referred back to."""
         rng, world = self.rng, self.world
         title = self._title(subject)
@@ -108,15 +110,11 @@ class Writer:
             if index != place and rng.random() < self.manner.fillers:
                 passage.sentences.append(self._filler())
                 continue
-            wants = (
-                index == place
-                and required is not None
-                and (world.admits(subject, required) or subject is self.target.subject)
-            )
+            wants = index == place and required is not None and (holds_target or world.admits(subject, required))
             relation = required if wants and required is not None else world.relation_for(subject)
             passage.sentences.append(world.tell(subject, relation, back=named and rng.random() < self.manner.back))
             named = True
-        if count > 1 and rng.random() < 0.15:
+        if rng.random() < self.manner.joins:
             self._join(passage)
         return passage
 
@@ -133,6 +131,8 @@ class Writer:
                 passage.sentences.append(self._filler())
             else:
                 passage.sentences.append(self.distractor())
+        if rng.random() < self.manner.joins:
+            self._join(passage)
         return passage
 
     def _target_sentence(self) -> Sentence:
@@ -231,46 +231,10 @@ class Writer:
         """Make one sentence of two neighbours, so that it tells several facts."""
         for index in range(len(passage.sentences) - 1):
             first, second = passage.sentences[index : index + 2]
-            if (
-                first.facts
-                and second.facts
-                and all(fact.answer[:1] == second.text[:1] for fact in second.facts) is False
-            ):
-                link = self.rng.choice((", and ", "; ", ", while ", ", but "))
-                text = (
-                    second.text
-                    if second.text.split(" ")[0] not in _LOWERED
-                    else second.text[0].lower() + second.text[1:]
-                )
-                if link != "; " and text is second.text and text[0].isupper() and not second.text[:1].isdigit():
-                    link = "; "
-                passage.sentences[index : index + 2] = [
-                    Sentence(first.text[:-1] + link + text, (*first.facts, *second.facts))
-                ]
+            if first.clause and second.clause:
+                link = LINKS[int(self.rng.random() * len(LINKS))]
+                passage.sentences[index : index + 2] = [joined(first, link, second)]
                 return
-
-
-_LOWERED = frozenset(
-    (
-        "The",
-        "It",
-        "They",
-        "She",
-        "He",
-        "Its",
-        "Their",
-        "Her",
-        "His",
-        "A",
-        "An",
-        "Every",
-        "Each",
-        "For",
-        "You",
-        "We",
-        "These",
-    )
-)
 
 
 def _shuffled(rng: Random, rows: Sequence[Sentence]) -> list[Sentence]:

@@ -14,12 +14,29 @@ NAMED = ("person", "company", "place", "product")
 COUNTABLE = ("thing", "event", "facility", "people", "body")
 
 ONE: Mapping[str, str] = {"is": "is", "was": "was", "has": "has", "does": "does", "z": "s", "es": "es", "y": "ies"}
+AM: Mapping[str, str] = {"is": "am", "was": "was", "has": "have", "does": "do", "z": "", "es": "", "y": "y"}
 MANY: Mapping[str, str] = {"is": "are", "was": "were", "has": "have", "does": "do", "z": "", "es": "", "y": "y"}
-PRONOUNS = {"person": ("she", "he"), "people": ("they",), "group": ("they",)}
+INVENTED = 0.05  # of either word of a phrase: a reader must match words that it has never seen, too
+PRONOUNS = {"person": ("she", "he"), "people": ("they",), "group": ("they",), "reader": ("they",)}
 QUALIFIERS = (
     "above {money}", "below {money}", "in the {place} office", "in {place}", "signed before {year}", "opened after {date}", "longer than {duration}",
     "with less than {duration} of service", "from {place}", "at {company}", "run by {company}", "on {weekday}s", "outside {place}", "without a deposit",
     "under {company} rules", "older than {duration}", "issued in {year}", "for {company}", "of grade {count}", "paid in advance", "on probation", "under warranty",
+)  # fmt: skip
+# Whom rules are written for: how documents call them, and how they call themselves when they ask.
+READERS: Sequence[tuple[str, str]] = (
+    ("employees|staff|all employees|every employee|members of staff|our employees|you|the employees|colleagues", "I|I|employees|staff|we|an employee|a member of staff|someone who works here"),
+    ("customers|policyholders|our customers|every customer|clients|you|the policyholder|the insured", "I|I|customers|a customer|policyholders|we|a client|the policyholder"),
+    ("visitors|guests|every visitor|all visitors|our guests|anyone who visits us", "I|visitors|a visitor|guests|a guest"),
+    ("applicants|candidates|every applicant|job applicants|those who apply", "I|applicants|a candidate|an applicant|candidates"),
+    ("managers|team leaders|every manager|those who lead a team|supervisors", "managers|a manager|team leaders|I"),
+    ("travellers|passengers|every traveller|people who travel|you", "I|travellers|a traveller|passengers|a passenger"),
+    ("new starters|newcomers|new employees|everyone who joins us|new colleagues", "new employees|newcomers|a new employee|someone new|new starters"),
+    ("members|every member|our members|all members|club members", "members|a member|I|we"),
+    ("students|pupils|every student|all students|learners", "students|a student|I|pupils|learners"),
+    ("suppliers|vendors|every supplier|our suppliers|contractors", "suppliers|a supplier|vendors|a vendor|we"),
+    ("tenants|residents|every tenant|all residents|people who live here", "tenants|a tenant|I|residents|a resident"),
+    ("patients|every patient|our patients|all patients|people in treatment", "patients|a patient|I"),
 )  # fmt: skip
 
 
@@ -27,7 +44,8 @@ QUALIFIERS = (
 class Subject:
     """One thing that facts can be about.
 
-    `key` is equal for two subjects exactly when a reader would take them for the same. `forms` are (text, is plural).
+    `key` is equal for two subjects exactly when a reader would take them for the same. `forms` are (text, is plural);
+    questions use `asked` instead where it is given.
     """
 
     key: str
@@ -36,15 +54,22 @@ class Subject:
     bare: str
     short: str
     parts: tuple[str, str]
+    asked: Sequence[tuple[str, bool]] = ()
 
     def refer(self, rng: Random) -> dict[str, str]:
         """Spell the subject in full, with what has to agree with it."""
         text, many = self.forms[int(rng.random() * len(self.forms))]
         return _slots(text, many)
 
+    def refer_asking(self, rng: Random) -> dict[str, str]:
+        """Spell the subject as whoever asks about it does."""
+        forms = self.asked or self.forms
+        text, many = forms[int(rng.random() * len(forms))]
+        return _slots(text, many)
+
     def refer_back(self, rng: Random) -> dict[str, str]:
         """Spell the subject as one that the passage has already named."""
-        many = self.kind in ("people", "group") or self.forms[0][1]
+        many = self.kind in ("people", "group", "reader") or self.forms[0][1]
         if self.short and rng.random() < 0.4:
             return _slots(self.short, self.kind == "group")
         return _slots(rng.choice(PRONOUNS.get(self.kind, ("they",) if many else ("it",))), many)
@@ -64,17 +89,26 @@ class Subjects:
         kind = kinds[int(rng.random() * len(kinds))]
         if kind in NAMED:
             return named(kind, VALUES[kind](rng, self.words))
+        if kind == "reader":
+            return reader(*READERS[int(rng.random() * len(READERS))])
         # On the held-out side at least one of the two words is new; on the training side none is.
         new_noun = rng.random() < 0.5
         noun_kind = rng.choice(("thing", "people", "thing", "event")) if kind == "group" else kind
         noun = rng.choice(self._nouns[noun_kind][new_noun])
         modifier = rng.choice(self._modifiers[not new_noun])
+        roll = rng.random()
+        if roll < INVENTED:
+            noun = rng.choice(self.words.product).lower()
+        elif roll < 2 * INVENTED:
+            modifier = rng.choice(self.words.product).lower()
         if kind == "group":
             return self._qualified(rng, modifier if rng.random() < 0.5 else "", noun, noun_kind)
         return common(kind, modifier, noun)
 
     def near(self, rng: Random, subject: Subject) -> Subject:
-        """Invent another subject that shares a word with this one."""
+        """Invent another subject that shares a word with this one, or as good as that."""
+        if subject.kind == "reader":
+            return self.draw(rng, ("people",))
         first, last = subject.parts
         other = self.draw(rng, (subject.kind,))
         keep_first = rng.random() < 0.5
@@ -123,6 +157,23 @@ def named(kind: str, name: str) -> Subject:
     return Subject(name.lower(), kind, ((name, False),), name, short, (first, last))
 
 
+def reader(told: str, asking: str) -> Subject:
+    """Make a subject of those whom a rule is written for."""
+    names_told, names_asking = told.split("|"), asking.split("|")
+    return Subject(
+        names_told[0],
+        "reader",
+        tuple(
+            (name, not name.startswith(("every", "anyone", "everyone", "the insured", "the policyholder")))
+            for name in names_told
+        ),
+        names_told[0],
+        "",
+        ("", names_told[0]),
+        tuple((name, not name.startswith(("a ", "an ", "someone", "the "))) for name in names_asking),
+    )
+
+
 def common(kind: str, modifier: str, noun: str) -> Subject:
     """Make a subject of a modifier and a noun."""
     words = f"{modifier} {noun}"
@@ -149,9 +200,10 @@ def common(kind: str, modifier: str, noun: str) -> Subject:
 
 
 def _slots(text: str, many: bool) -> dict[str, str]:
-    slots = dict(MANY if many else ONE)
+    slots = dict(AM if text == "I" else MANY if many else ONE)
     slots["s"] = text
-    slots["p"] = {"it": "its", "they": "their", "she": "her", "he": "his"}.get(
-        text, f"{text}'" if text.endswith("s") else f"{text}'s"
-    )
+    slots["p"] = _POSSESSIVES.get(text) or (f"{text}'" if text.endswith("s") else f"{text}'s")
     return slots
+
+
+_POSSESSIVES = {"it": "its", "they": "their", "she": "her", "he": "his", "I": "my", "we": "our", "you": "your"}

@@ -16,6 +16,8 @@ from hrm_model.training.grounded.nouns import (
     REASONS,
     ROLES,
     TOOLS,
+    plural,
+    side,
 )
 from hrm_model.training.grounded.wording import listed
 
@@ -110,8 +112,8 @@ def date(rng: Random, pool: Words) -> str:
         return f"{day} {month}"
     if roll < 0.75:
         return f"{month} {day}, {year}"
-    if roll < 0.9:
-        return f"{month} {year}"
+    if roll < 0.85:
+        return f"{WEEKDAYS[day % 7]}, {day} {month}"
     return f"{year}-{MONTHS.index(month) + 1:02d}-{day:02d}"
 
 
@@ -282,6 +284,42 @@ def _one_of(options: Sequence[str]) -> Value:
     return lambda rng, pool: options[int(rng.random() * len(options))]
 
 
+def month(rng: Random, pool: Words) -> str:
+    """A month, with or without its year."""
+    name = _pick(MONTHS, rng)
+    return f"{name} {rng.randrange(1950, 2032)}" if rng.random() < 0.6 else name
+
+
+def items(rng: Random, pool: Words) -> str:
+    """One thing to bring along, or several."""
+    roll = rng.random()
+    if roll < 0.7:
+        return _pick(ITEMS, rng)
+    first, second, third = rng.sample(ITEMS, 3)
+    return f"{first} and {second}" if roll < 0.9 else f"{first}, {second} and {third}"
+
+
+def things(rng: Random, pool: Words) -> str:
+    """Things of a kind, in the plural, one kind or two."""
+    first = f"{_pick(side('modifier', False), rng)} {plural(_pick(side('thing', False), rng))}"
+    if rng.random() < 0.75:
+        return first
+    return f"{first} and {_pick(side('modifier', False), rng)} {plural(_pick(side('event', False), rng))}"
+
+
+def people(rng: Random, pool: Words) -> str:
+    """People of a kind, in the plural."""
+    head = plural(_pick(side("people", False), rng))
+    roll = rng.random()
+    if roll < 0.4:
+        return f"{_pick(side('modifier', False), rng)} {head}"
+    if roll < 0.6:
+        return f"{head} from {names.place(rng, pool)}"
+    if roll < 0.8:
+        return f"{head} over {rng.randrange(16, 75)}"
+    return f"{head} with {_pick(('children', 'a permanent contract', 'a valid badge', 'special training', 'at least two years of service', 'a written permit'), rng)}"
+
+
 def who(rng: Random, pool: Words) -> str:
     """Whoever can act: a person, an office, or a department."""
     roll = rng.random()
@@ -325,7 +363,10 @@ VALUES: Mapping[str, Value] = {
     "place": names.place,
     "company": names.company,
     "product": names.product,
-    "item": _one_of(ITEMS),
+    "item": items,
+    "thing": things,
+    "people": people,
+    "month": month,
     "tool": _one_of(TOOLS),
     "material": _one_of(MATERIALS),
     "colour": _one_of(COLOURS),

@@ -5,6 +5,7 @@
 from functools import cache
 from random import Random
 
+from hrm_model.training.grounded.names import Words
 from hrm_model.training.grounded.relations.relation import ANYTHING, Relation
 from hrm_model.training.grounded.wording import listed
 
@@ -75,12 +76,18 @@ def parse(listing: str) -> tuple[tuple[str, str, str], ...]:
 
 
 ATTRIBUTES = parse(PLAIN)
+TYPES = tuple(dict.fromkeys(value for _, value, _ in ATTRIBUTES))
 
 
-def attribute(rng: Random) -> Relation:
-    """Draw an attribute, qualified now and then, as a relation of its own."""
+def attribute(rng: Random, words: Words) -> Relation:
+    """Draw an attribute as a relation of its own: qualified now and then, or with a word that nobody knows."""
+    roll = rng.random()
+    if roll < 0.12:
+        name = rng.choice(words.product).lower()
+        value = TYPES[int(rng.random() * len(TYPES))]
+        return Relation(f"attribute {name}", name, value, ANYTHING, name, SAYS, ASKS, name)
     index = int(rng.random() * len(ATTRIBUTES))
-    return _relation(index, QUALIFIERS[int(rng.random() * len(QUALIFIERS))] if rng.random() < 0.4 else "")
+    return _relation(index, QUALIFIERS[int(rng.random() * len(QUALIFIERS))] if roll < 0.45 else "")
 
 
 @cache
