@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import typer
 
 from hrm_model.errors import CheckpointError
-from retrieval.errors import DocumentNotFound, DocumentRefused, RetrievalError, StoreNotFound
+from retrieval.errors import DocumentNotFound, DocumentRefused, RetrievalError, StoreNameRefused, StoreNotFound
 from server.auth import ExposedWithoutKey
 from server.commands import keys
+from server.commands.documents import delete, ingest, search, stores
+from server.commands.model import check_model, train
 from server.commands.serve import serve
 from server.commands.terminal import CommandError
 from server.ledger import LedgerError
@@ -25,6 +27,7 @@ MISTAKES = (
     OSError,
     RetrievalError,
     SettingsError,
+    StoreNameRefused,
     StoreNotFound,
 )
 
@@ -37,7 +40,12 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(serve)
+for command in (ingest, search, delete, stores):
+    app.command()(command)
 app.add_typer(keys.app, name="keys")
+app.command(name="check-model")(check_model)
+# The trainer reads its own flags, `--help` among them.
+app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

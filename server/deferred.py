@@ -1,14 +1,19 @@
-"""An engine that is still loading: it lets HTTP listen from the first moment, and says no until it is there."""
+"""Engine and store while they are loading: HTTP listens from the first moment, and they say no until they are there."""
 
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling
+from retrieval.types import Document, Hits, Reader, Store
 from server.errors import NotReady
-from server.ports import Engine
+from server.ports import Engine, Library, Retriever
+
+T = TypeVar("T")
 
 
 class DeferredEngine:
-    """Stands where the engine will stand, and passes everything on once it is `supply`-ed."""
+    """Stands where the engine will stand; passes everything on once there is one. See `server.ports.Engine`."""
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
@@ -19,14 +24,13 @@ class DeferredEngine:
 
     @property
     def limits(self) -> Limits:
-        """See `server.ports.Engine`; NotReady until then, as for everything but `load` and `drain`."""
-        return self._loaded().limits
+        return _there(self._engine).limits
 
     def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
-        return self._loaded().generate(prompt, sampling, n=n)
+        return _there(self._engine).generate(prompt, sampling, n=n)
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        return self._loaded().count(texts)
+        return _there(self._engine).count(texts)
 
     def load(self) -> Load:
         return Load() if self._engine is None else self._engine.load()
@@ -35,7 +39,47 @@ class DeferredEngine:
         if self._engine is not None:
             await self._engine.drain(timeout_s)
 
-    def _loaded(self) -> Engine:
-        if self._engine is None:
-            raise NotReady("The model is still loading; retry shortly.")
-        return self._engine
+
+class DeferredLibrary:
+    """The same for the store; see `server.ports.Library` and `Retriever`."""
+
+    def __init__(self) -> None:
+        self._library: Library | None = None
+        self._retriever: Retriever | None = None
+
+    def supply(self, library: Library, retriever: Retriever) -> None:
+        """Put the store and its search in place."""
+        self._library, self._retriever = library, retriever
+
+    async def search(
+        self, query: str, *, stores: Sequence[str], k: int, reader: Reader, score_threshold: float = 0.0
+    ) -> Hits:
+        retriever = _there(self._retriever)
+        return await retriever.search(query, stores=stores, k=k, reader=reader, score_threshold=score_threshold)
+
+    async def stores(self, reader: Reader) -> list[Store]:
+        return await _there(self._library).stores(reader)
+
+    async def store(self, name_or_id: str, reader: Reader) -> Store:
+        return await _there(self._library).store(name_or_id, reader)
+
+    async def ingest(self, path: Path, *, store: str, reader: Reader) -> Document:
+        return await _there(self._library).ingest(path, store=store, reader=reader)
+
+    async def documents(self, store: str, reader: Reader) -> list[Document]:
+        return await _there(self._library).documents(store, reader)
+
+    async def text(self, file_id: str, reader: Reader) -> str:
+        return await _there(self._library).text(file_id, reader)
+
+    async def delete(self, file_id: str, reader: Reader) -> None:
+        await _there(self._library).delete(file_id, reader)
+
+    async def generation(self) -> int:
+        return await _there(self._library).generation()
+
+
+def _there(part: T | None) -> T:
+    if part is None:
+        raise NotReady("The server is still loading; retry shortly.")
+    return part

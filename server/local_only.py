@@ -1,7 +1,8 @@
 """Keeps web pages out of a server without keys: what a browser fetches for a stranger is nobody at this machine.
 
 A page can make its visitor's browser call http://localhost, directly (its origin shows) or through a name that
-it resolves to 127.0.0.1 (the Host header shows). A server that trusts everyone who can connect has to look.
+it resolves to 127.0.0.1 (the Host header shows); and a proxy on this machine brings strangers along.
+A server that trusts everyone who can connect has to look.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.errors import body_of
 
+_OF_PROXIES = ("forwarded", "x-forwarded-for", "x-real-ip")
 _REFUSAL = (
     "While it has no API keys, this server answers callers on its own machine and under its own name only. "
     "Make a key with `hrm-serve keys create` and send it."
@@ -37,6 +39,8 @@ class LocalOnly:
 
 
 def _is_local(headers: Headers) -> bool:
+    if any(name in headers for name in _OF_PROXIES):
+        return False
     origin = headers.get("origin")
     return _is_loopback(f"//{headers.get('host', '')}") and (origin is None or _is_loopback(origin))
 

@@ -7,10 +7,12 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +53,19 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def run(
-    app: FastAPI,
+    app: ASGIApp,
     listener: socket.socket,
     ready: Readiness,
     *,
-    load: Callable[[], Awaitable[None]],
+    load: Callable[[], Awaitable[T]],
+    work: Callable[[T], Awaitable[None]],
     drain: Callable[[float], Awaitable[None]],
     drain_s: float,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end for `drain_s`; a second signal ends them.
 
-    `load` runs beside the listening server; what it raises ends the process, since a server that will
-    never be ready helps nobody.
+    `load` runs beside the listening server, and `work`, with what it loaded, from then on. What either raises ends the
+    process: a server that will never be ready, or that does half of its work unsaid, helps nobody.
     """
     server = _Server(
         uvicorn.Config(
@@ -80,18 +83,20 @@ async def run(
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
 
     began = perf_counter()
-    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
-    stopped, hurried = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(hurry.wait())
+    serving: asyncio.Future[Any] = asyncio.ensure_future(server.serve(sockets=[listener]))
+    stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+    hurried: asyncio.Future[Any] = asyncio.ensure_future(hurry.wait())
     try:
-        if await _unless(stopped, load()):
+        loading = asyncio.ensure_future(load())
+        if await _first({serving, stopped}, loading):
             ready.reason = None
             log.info("ready after %.1f s", perf_counter() - began)
-            await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done() and not stop.is_set():
-            raise RuntimeError("the HTTP server ended by itself")
+            await _first({serving, stopped}, asyncio.ensure_future(work(loading.result())))
+        if not stop.is_set():
+            raise RuntimeError("the server ended by itself")
         ready.reason = STOPPING
         log.info("stopping: running answers may take %g s to end", drain_s)
-        await _unless(hurried, drain(drain_s))
+        await _first({hurried}, asyncio.ensure_future(drain(drain_s)))
     finally:
         ready.reason = STOPPING
         server.should_exit = True
@@ -104,17 +109,17 @@ async def run(
     log.info("stopped")
 
 
-async def _unless(other: asyncio.Future[Any], work: Awaitable[None]) -> bool:
-    """Do `work` until `other` ends; say whether it was done."""
-    task: asyncio.Future[Any] = asyncio.ensure_future(work)
+async def _first(others: set[asyncio.Future[Any]], task: asyncio.Future[Any]) -> bool:
+    """Wait for `task`, but cancel it when one of `others` ends first; say whether it was done."""
     try:
-        await asyncio.wait({task, other}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, *others}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             return False
         await task
         return True
     finally:
         task.cancel()
+        await asyncio.wait({task})
 
 
 class _Server(uvicorn.Server):

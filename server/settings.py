@@ -26,9 +26,9 @@ DEFAULT_CONFIG = Path("hrm-serve.toml")
 BUNDLED_MODEL = Path(__file__).resolve().parents[1] / "hrm_model" / "mini"
 BUNDLED_NAME = "hrm-text-mini"
 
-# A model id must survive `model@store`, and a store's name is its slug in URLs.
+# A model id must survive `model@store`; a store is named by its slug or its id.
 _MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
-_SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_STORE = r"^[a-z0-9][a-z0-9_-]*$"
 
 
 class SettingsError(ValueError):
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default=Path("data"), description="Folder of the databases, the index and the original files."
     )
-    default_store: Annotated[str, Field(pattern=_SLUG, max_length=128)] | None = Field(
+    default_store: Annotated[str, Field(pattern=_STORE, max_length=64)] | None = Field(
         default=None, description="Store that the plain model id retrieves from; without it, only on request."
     )
     retrieval_k: int = Field(
@@ -188,7 +188,8 @@ def _environment(cls: type[Settings]) -> tuple[dict[str, str], dict[str, Any]]:
     known = {PREFIX + name.upper(): name for name in cls.model_fields}
     present = {name for name in os.environ if name.upper().startswith(PREFIX)} - {CONFIG}
     _refuse_unknown(present - known.keys(), known, "the environment")
-    values = EnvSettingsSource(cls)()
+    # `-e HRM_X=` and `${HRM_X:-}` in compose files mean that X is not set.
+    values = EnvSettingsSource(cls, env_ignore_empty=True)()
     return {name: PREFIX + name.upper() for name in values}, values
 
 

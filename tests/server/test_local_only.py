@@ -41,6 +41,11 @@ async def test_a_foreign_page_is_turned_away(origin: str) -> None:
     assert (await ask(is_open=True, origin=origin)).status_code == 403
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP"])
+async def test_what_a_proxy_passes_on_is_turned_away(header: str) -> None:
+    assert (await ask(is_open=True, **{header: "203.0.113.9"})).status_code == 403
+
+
 async def test_a_local_page_is_let_in() -> None:
     assert (await ask(is_open=True, origin="http://localhost:3000")).status_code == 200
 

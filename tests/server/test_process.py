@@ -33,6 +33,9 @@ class Part:
         if self.error is not None:
             raise self.error
 
+    async def work(self) -> None:
+        await self.load()
+
     async def drain(self, timeout_s: float) -> None:
         self.given_s = timeout_s
         await self.load()
@@ -62,12 +65,24 @@ Started = tuple[httpx.AsyncClient, "asyncio.Task[None]"]
 
 @asynccontextmanager
 async def started(
-    load: Callable[[], Awaitable[None]], drain: Callable[[float], Awaitable[None]]
+    load: Callable[[], Awaitable[None]],
+    drain: Callable[[float], Awaitable[None]],
+    work: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Started]:
     ready = Readiness()
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    task = asyncio.ensure_future(run(application(ready), listener, ready, load=load, drain=drain, drain_s=7))
+    task = asyncio.ensure_future(
+        run(
+            application(ready),
+            listener,
+            ready,
+            load=load,
+            work=lambda _: (work or Part().work)(),
+            drain=drain,
+            drain_s=7,
+        )
+    )
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
         yield client, task
     if not task.done():
@@ -136,6 +151,17 @@ async def test_a_signal_while_loading_ends_the_process_at_once() -> None:
 async def test_a_model_that_cannot_be_loaded_ends_the_process_with_its_own_words() -> None:
     async with started(Part(done=True, error=ValueError("no weights")).load, Part(done=True).drain) as (_, task):
         with pytest.raises(ValueError, match="no weights"):
+            await asyncio.wait_for(task, 5)
+
+
+async def test_work_that_fails_ends_the_process_with_its_own_words() -> None:
+    failing = Part(error=ValueError("disk gone"))
+    async with started(Part(done=True).load, Part(done=True).drain, failing.work) as (client, task):
+        await until(client, None)
+
+        failing.done.set()
+
+        with pytest.raises(ValueError, match="disk gone"):
             await asyncio.wait_for(task, 5)
 
 

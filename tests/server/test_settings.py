@@ -51,6 +51,15 @@ def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch) -> 
         Settings.load()
 
 
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HRM_FIRST_KEY_FILE", "")
+    monkeypatch.setenv("HRM_PORT", "")
+
+    settings = Settings.load()
+
+    assert (settings.first_key_file, settings.port) == (None, 8000)
+
+
 def test_a_misspelt_variable_stops_the_start_and_is_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HRM_RETREIVAL_K", "4")
 

@@ -1,0 +1,185 @@
+"""The composition root: the only file that names concrete engines, the store and the libraries behind them.
+
+What is heavy is imported inside the functions, so that the command line and the tests of HTTP stay light.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hrm_model.config import CONFIG_FILE, read_config
+from server.auth import LedgerAuthentication, check_exposure
+from server.deferred import DeferredEngine, DeferredLibrary
+from server.deps import ModelCard, Policy, Services
+from server.examples import EXAMPLES
+from server.ledger import Ledger, LedgerError
+from server.local_only import LocalOnly
+from server.process import Readiness, listen, run
+from server.settings import Settings
+
+if TYPE_CHECKING:
+    from hrm_model.engine import Engine
+    from retrieval.library import Library
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal says stop.
+
+    Raises:
+        CheckpointError, RetrievalError, ExposedWithoutKey, LedgerError, OSError: the server cannot be what it
+            was asked to be; said as early as it is known.
+    """
+    from server import logs
+
+    logs.configure(settings.log_level.upper())
+    card = model_card(settings)
+    ledger = open_ledger(settings)
+    try:
+        _adopt_first_key(ledger, settings.first_key_file)
+        check_exposure(ledger, host=settings.host, is_loopback=settings.is_loopback)
+        with listen(settings.host, settings.port) as listener:
+            host, port = listener.getsockname()[:2]
+            log.info("listening on http://%s:%s, loading %s", f"[{host}]" if ":" in host else host, port, card.id)
+            asyncio.run(_serve(settings, card, ledger, listener))
+    finally:
+        ledger.close()
+
+
+async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: socket.socket) -> None:
+    from server.app import create_app
+
+    ready, engine, library = Readiness(), DeferredEngine(), DeferredLibrary()
+    services = Services(
+        engine=engine,
+        retriever=library,
+        library=library,
+        authenticate=LedgerAuthentication(ledger, is_loopback=settings.is_loopback),
+        model=card,
+        policy=policy(settings),
+        ready=ready,
+    )
+    async with AsyncExitStack() as opened:
+
+        async def load() -> "Library":
+            # Both take seconds, most of them outside the interpreter's lock.
+            store, model = await asyncio.gather(
+                asyncio.to_thread(_warm_library, settings), asyncio.to_thread(_load_engine, settings)
+            )
+            opened.push_async_callback(store.aclose)
+            opened.callback(model.close)
+            model.start()
+            library.supply(store, store)
+            engine.supply(model)
+            return store
+
+        app = LocalOnly(create_app(services), is_open=ledger.is_empty)
+        await run(
+            app,
+            listener,
+            ready,
+            load=load,
+            work=lambda store: store.work(),
+            drain=engine.drain,
+            drain_s=settings.drain_seconds,
+        )
+
+
+def open_library(settings: Settings) -> "Library":
+    """Open the knowledge store for a command; close it with `async with`. The embedder loads at its first use."""
+    from retrieval.library import open_library as open_it
+
+    return open_it(settings.data_dir)
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """Open the keys."""
+    return Ledger(settings.data_dir / "ledger.db")
+
+
+def check_model(folder: Path, *, decode: bool) -> Iterator[str]:
+    """Say, line by line, whether a folder can be served, what it needs, and how fast it is about."""
+    from hrm_model.check import check_model as check
+
+    return check(folder, decode=decode)
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Hand a command line to the trainer; return its exit status."""
+    from hrm_model.training.cli import main
+
+    return main(arguments)
+
+
+def model_card(settings: Settings) -> ModelCard:
+    """What clients see of the checkpoint.
+
+    Raises:
+        CheckpointError: the folder is not one.
+    """
+    config = read_config(settings.model)
+    created = (settings.model / CONFIG_FILE).stat().st_mtime
+    return ModelCard(id=settings.model_id, created=int(created), context=config.max_position_embeddings)
+
+
+def policy(settings: Settings) -> Policy:
+    """The operator's decisions, as the routes read them."""
+    return Policy(
+        default_store=settings.default_store,
+        retrieval_k=settings.retrieval_k,
+        score_threshold=settings.score_threshold,
+        grounding=settings.grounding,
+        abstention=settings.abstention,
+        shots=EXAMPLES[: settings.prompt_examples],
+        max_body_bytes=settings.max_body_bytes,
+        max_choices=settings.max_choices,
+        heartbeat_s=settings.heartbeat_seconds,
+        retry_after_s=settings.retry_after_seconds,
+        public_url=settings.public_url.rstrip("/"),
+    )
+
+
+def _adopt_first_key(ledger: Ledger, file: Path | None) -> None:
+    if file is None or not ledger.is_empty():
+        return
+    # Missing is not the same as not configured: whoever named a key does not want a server without one.
+    try:
+        secret = file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise LedgerError(
+            f"HRM_FIRST_KEY_FILE names {file}, which does not exist, and there is no API key yet.\n"
+            "Put a secret of 32 or more characters there (in a container: mount it), "
+            "or make a key with `hrm-serve keys create --principal user:you --role admin`."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise LedgerError(f"{file} does not hold a secret in plain text.") from error
+    if key := ledger.adopt_first(secret):
+        log.info("the first key is %s, an admin's, from %s", key.key_id, file)
+
+
+def _warm_library(settings: Settings) -> "Library":
+    from retrieval.embedder import MiniLM
+    from retrieval.library import open_library as open_it
+
+    embedder = MiniLM()
+    library = open_it(settings.data_dir, embedder)
+    embedder.load()
+    return library
+
+
+def _load_engine(settings: Settings) -> "Engine":
+    from hrm_model.engine import load_engine
+
+    return load_engine(
+        settings.model,
+        dtype=settings.dtype,
+        device=settings.device,
+        kv_bytes=settings.kv_cache_bytes,
+        max_running=settings.max_running,
+        max_waiting=settings.max_waiting,
+    )

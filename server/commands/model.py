@@ -1,0 +1,24 @@
+"""`hrm-serve check-model` and `train`: the model's own commands, handed on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def check_model(
+    folder: Annotated[Path, typer.Argument(help="A checkpoint's folder.", metavar="DIR")],
+    decode: Annotated[bool, typer.Option("--decode/--no-decode", help="Load it and write a few tokens too.")] = True,
+) -> None:
+    """Say whether a checkpoint can be served, what it needs, and about how fast it is."""
+    from server.build import check_model as check
+
+    for line in check(folder, decode=decode):
+        print(line, flush=True)
+
+
+def train(context: typer.Context) -> None:
+    """Train an HRM-Text from scratch on instruction-response pairs (`hrm-serve train --help` lists all)."""
+    from server.build import train as run
+
+    raise typer.Exit(run(context.args))
