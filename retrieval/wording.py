@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _STOP_WORDS = (
     "a about after all also am an and any are as at be been before being between both but by can could did do does"
     " doing done for from get had has have having he her here hers him his how i if in into is it its itself just me"
-    " more most much must my no nor not of off on once only or other our ours out over own please same she should so"
+    " many more most much must my no nor not of off on once only or other our ours out over own please same she should so"
     " some such tell than that the their theirs them then there these they this those through to too under until up"
     " us very was we were what when where which while who whom whose why will with would you your yours s t"
 )
@@ -23,12 +23,22 @@ LENGTH_SHARE = 0.75
 USUAL_WORDS = 60  # of a chunk; a constant, so that a score does not depend on other documents' lengths
 COMMON = 10_000  # counting how common a word is stops here: beyond, it hardly tells chunks apart
 
-Term = tuple[str, ...]
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What stood between blanks, so that `HX-204/B` stays one: as asked, and as the lexical index cuts it."""
+
+    asked: str
+    words: tuple[str, ...]
+
+    def expression(self) -> str:
+        """The term as an FTS5 phrase. As asked, since FTS5 stems it itself: a stem stemmed again is another word."""
+        return '"' + self.asked.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A query's terms with their weights. A term is what stood between blanks: `HX-204/B` stays one."""
+    """A query's terms with their weights: the rarer, the heavier."""
 
     weights: dict[Term, float]
 
@@ -37,16 +47,16 @@ class Wording:
         return not self.weights
 
     def expression(self) -> str:
-        """The terms as an FTS5 query: any of them. Terms hold letters and digits only, so quoting is enough."""
-        return " OR ".join(quoted(term) for term in self.weights)
+        """The terms as an FTS5 query: any of them."""
+        return " OR ".join(term.expression() for term in self.weights)
 
     def score(self, words: Sequence[str]) -> float:
         """How much of the query's weight a chunk of these words carries, in 0..1."""
         damping = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * len(words) / USUAL_WORDS)
         carried = sum(
-            weight * times * (1 + SATURATION) / (times + damping) / (1 + SATURATION)
+            weight * times / (times + damping)
             for term, weight in self.weights.items()
-            if (times := occurrences(term, words))
+            if (times := occurrences(term.words, words))
         )
         return carried / sum(self.weights.values())
 
@@ -58,20 +68,17 @@ def terms(query: str, words: Callable[[str], list[str]]) -> list[Term]:
         words: cuts a text as the lexical index does.
     """
     parts = [part for part in query.split() if part.strip("'\".,;:!?()[]").lower() not in STOP_WORDS]
-    return list(dict.fromkeys(term for part in parts if (term := tuple(words(part)))))
+    found = {cut: Term(part, cut) for part in reversed(parts) if (cut := tuple(words(part)))}
+    return list(reversed(found.values()))
 
 
 def weigh(found: Sequence[Term], population: int, frequency: Callable[[str], int]) -> Wording:
     """Weigh terms by how rare they are among `population` chunks; `frequency` counts chunks for an expression."""
-    counts = {term: min(frequency(quoted(term)), population) for term in found}
+    counts = {term: min(frequency(term.expression()), population) for term in found}
     return Wording({term: math.log(1 + (population - count + 0.5) / (count + 0.5)) for term, count in counts.items()})
 
 
-def quoted(term: Term) -> str:
-    return '"' + " ".join(term) + '"'
-
-
-def occurrences(term: Term, words: Sequence[str]) -> int:
+def occurrences(term: tuple[str, ...], words: Sequence[str]) -> int:
     if len(term) == 1:
         return words.count(term[0])
     return sum(tuple(words[at : at + len(term)]) == term for at in range(len(words) - len(term) + 1))

@@ -55,12 +55,10 @@ class Transaction:
     def words(self, text: str) -> list[str]:
         """`text` as the lexical index reads it: folded, without accents, stemmed."""
         tokenizer = self._connection.fts5_tokenizer(TOKENIZER[0], list(TOKENIZER[1:]))
-        return [
-            str(token[0])
-            for token in tokenizer(
-                text.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False
-            )
-        ]
+        tokens = tokenizer(
+            text.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False
+        )
+        return [str(token) for token in tokens]
 
 
 class Database:
