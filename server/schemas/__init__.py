@@ -1,0 +1,1 @@
+"""The wire in pydantic models: what requests may say, and what responses look like."""

@@ -1,0 +1,36 @@
+"""The application: routes, handlers and middleware around the services that it is given."""
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from server import errors, openapi
+from server.body_limit import BodyLimit
+from server.deps import Services
+from server.logs import RequestLog
+from server.metrics import Metrics
+from server.pipeline import Pipeline
+from server.routes import chat, health, metrics, models
+
+
+def create_app(services: Services) -> FastAPI:
+    """Build the application. Starts nothing: whoever built the services also ends them."""
+    app = bare_app()
+    measured = Metrics(services.model.id, services.engine.load)
+    app.state.services = services
+    app.state.metrics = measured
+    app.state.pipeline = Pipeline(services, measured)
+    errors.install(app, retry_after_s=services.policy.retry_after_s)
+    app.add_middleware(BodyLimit, max_bytes=services.policy.max_body_bytes)
+    app.add_middleware(RequestLog, metrics=measured)
+    return app
+
+
+def bare_app() -> FastAPI:
+    """The routes alone: enough to describe them, with nothing behind them."""
+    # No /docs: FastAPI's page loads its scripts from another host, and this server works without a network.
+    app = FastAPI(title="hrm-serve", version=version("hrm-serve"), docs_url=None, redoc_url=None)
+    for router in (chat.router, models.router, health.router, metrics.router):
+        app.include_router(router)
+    openapi.install(app)
+    return app

@@ -1,0 +1,242 @@
+"""One table from domain errors to OpenAI's error body, and the four handlers. Routes never build an error response."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from traceback import format_tb
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from hrm_model.errors import (
+    ContextLengthExceeded,
+    EngineClosed,
+    EngineError,
+    EngineOverloaded,
+    InvalidPrompt,
+    NeverFits,
+    RequestRefused,
+)
+from retrieval.errors import DocumentNotFound, RetrievalError, StoreNotFound
+from server.identity import Forbidden, GroundedOnly, Unauthenticated
+
+log = logging.getLogger(__name__)
+
+
+class InvalidRequest(Exception):
+    """The request contradicts itself, or asks for something that this server does not do."""
+
+    def __init__(self, message: str, *, param: str | None, code: str = "invalid_value") -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
+class UnknownModel(Exception):
+    """No such model, or an alias of a store that the caller may not see."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"The model '{model}' does not exist.")
+        self.model = model
+
+
+class UnknownStore(StoreNotFound):
+    """A store that cannot be seen, and the parameter that named it."""
+
+    def __init__(self, store: str, param: str) -> None:
+        super().__init__(store)
+        self.param = param
+
+
+class NotReady(Exception):
+    """The server is still starting, or is draining."""
+
+
+class ClientLeft(Exception):
+    """Nobody waits for the answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How one kind of error looks to a client."""
+
+    status: int
+    type: str
+    code: str
+    param: str | None = None
+    message: str | None = None  # None: the exception's own words are safe to show
+    retry_after_s: int | None = None
+
+
+_INVALID = "invalid_request_error"
+INTERNAL = Wire(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "internal_error", message="Internal error.")
+
+WIRE: dict[type[Exception], Wire] = {
+    Unauthenticated: Wire(HTTPStatus.UNAUTHORIZED, _INVALID, "invalid_api_key", message="Incorrect API key."),
+    Forbidden: Wire(HTTPStatus.FORBIDDEN, _INVALID, "insufficient_permissions"),
+    GroundedOnly: Wire(
+        HTTPStatus.FORBIDDEN,
+        _INVALID,
+        "grounded_only",
+        message="This key is limited to answers from documents.",
+    ),
+    InvalidRequest: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_value"),
+    UnknownModel: Wire(HTTPStatus.NOT_FOUND, _INVALID, "model_not_found", param="model"),
+    StoreNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "vector_store_not_found"),
+    DocumentNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "file_not_found"),
+    RequestRefused: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_prompt", param="messages"),
+    InvalidPrompt: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_prompt", param="messages"),
+    ContextLengthExceeded: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "context_length_exceeded", param="messages"),
+    NeverFits: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "context_length_exceeded", param="messages"),
+    EngineOverloaded: Wire(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "server_error",
+        "engine_overloaded",
+        message="The engine is busy; retry shortly.",
+        retry_after_s=1,
+    ),
+    EngineClosed: Wire(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "server_error",
+        "engine_unavailable",
+        message="The engine takes no new requests; retry shortly.",
+        retry_after_s=5,
+    ),
+    EngineError: INTERNAL,
+    RetrievalError: Wire(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "server_error",
+        "retrieval_unavailable",
+        message="Retrieval is unavailable, so no answer was attempted.",
+        retry_after_s=5,
+    ),
+    NotReady: Wire(HTTPStatus.SERVICE_UNAVAILABLE, "server_error", "not_ready", retry_after_s=1),
+    # 499 is what proxies log for a client that hung up; nobody reads this body.
+    ClientLeft: Wire(499, _INVALID, "client_left", message="The client closed the connection."),
+}
+
+# Starlette's own refusals: unknown paths, wrong methods, oversized and unreadable bodies.
+_CODES = {
+    HTTPStatus.BAD_REQUEST: "invalid_body",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request_too_large",
+}
+
+
+def wire_form(error: Exception) -> Wire:
+    """The nearest entry along the error's class hierarchy; `INTERNAL` for anything unforeseen."""
+    return next((WIRE[kind] for kind in type(error).__mro__ if kind in WIRE), INTERNAL)
+
+
+def error_body(error: Exception) -> dict[str, dict[str, str | None]]:
+    """The JSON object that OpenAI's clients parse, the same before a stream and inside one.
+
+    Side effects: logs errors that are the server's own, by kind and place; their words may quote a prompt.
+    """
+    wire = wire_form(error)
+    if wire.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        trace = "".join(format_tb(error.__traceback__))
+        log.error("request failed: %s\n%s", type(error).__name__, trace)
+    message = str(error) if wire.message is None else wire.message
+    param = getattr(error, "param", None) or wire.param
+    return body_of(message, wire.type, param, getattr(error, "code", None) or wire.code)
+
+
+def body_of(message: str, kind: str, param: str | None, code: str) -> dict[str, dict[str, str | None]]:
+    """The one error body. What a client sent in broken Unicode comes back readable instead of breaking the answer."""
+    return {"error": {"message": _sound(message), "type": kind, "param": param and _sound(param), "code": code}}
+
+
+def install(app: FastAPI, *, retry_after_s: int) -> None:
+    """Give an app its four handlers.
+
+    Args:
+        retry_after_s: what a full engine tells its clients.
+    """
+
+    async def respond(request: Request, error: Exception) -> JSONResponse:
+        wire = wire_form(error)
+        headers = {}
+        if isinstance(error, Unauthenticated):
+            headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, EngineOverloaded):
+            headers["Retry-After"] = str(retry_after_s)
+        elif wire.retry_after_s is not None:
+            headers["Retry-After"] = str(wire.retry_after_s)
+        # An unforeseen error is answered outside the middleware that adds the id to every other response.
+        if request_id := getattr(request.state, "request_id", None):
+            headers["x-request-id"] = request_id
+        return JSONResponse(error_body(error), status_code=wire.status, headers=headers)
+
+    for kind in WIRE:
+        app.add_exception_handler(kind, respond)
+    app.add_exception_handler(Exception, respond)
+    app.add_exception_handler(RequestValidationError, _refuse)
+    app.add_exception_handler(HTTPException, _pass_on)
+
+
+async def _refuse(request: Request, error: Exception) -> JSONResponse:
+    """FastAPI's 422 in OpenAI's words: a 400 that names the offending parameter."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        body = body_of("The body is not valid JSON.", _INVALID, None, "invalid_json")
+        return JSONResponse(body, status_code=HTTPStatus.BAD_REQUEST)
+    param = param_of(error.body, first["loc"][1:], missing=first["type"] in ("missing", "extra_forbidden"))
+    body = body_of(_explain(first, param), _INVALID, param or None, _code_of(first["type"]))
+    return JSONResponse(body, status_code=HTTPStatus.BAD_REQUEST)
+
+
+async def _pass_on(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    messages = {
+        HTTPStatus.NOT_FOUND: f"Unknown path: {request.method} {request.url.path}.",
+        HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} does not take {request.method}.",
+    }
+    body = body_of(messages.get(status, error.detail), _INVALID, None, _CODES.get(status, "invalid_request"))
+    return JSONResponse(body, status_code=status, headers=error.headers)
+
+
+def param_of(body: object, place: tuple[int | str, ...], *, missing: bool) -> str:
+    """Name a place in the body as the caller wrote it: `messages[0].content`.
+
+    Pydantic puts the names of union members into its paths; what the body does not have is left out.
+    """
+    name = ""
+    for depth, step in enumerate(place):
+        try:
+            body = body[step]  # type: ignore[index]  # a body may be any JSON: what has no such step says so
+        except (KeyError, IndexError, TypeError):
+            if not (missing and depth == len(place) - 1):
+                continue
+        name += f"[{step}]" if isinstance(step, int) else f".{step}" if name else step
+    return name
+
+
+def _explain(first: Mapping[str, Any], param: str) -> str:
+    match first["type"]:
+        case "extra_forbidden":
+            return f"Unknown parameter: '{param}'."
+        case "missing":
+            return f"Missing required parameter: '{param}'." if param else "The body must be a JSON object."
+        case "unsupported_parameter":
+            return str(first["msg"])
+        case _ if not param:
+            return "The body must be a JSON object, sent as application/json."
+        case _:
+            return f"Invalid '{param}': {first['msg']}."
+
+
+def _code_of(kind: str) -> str:
+    codes = {"extra_forbidden": "unknown_parameter", "missing": "missing_required_parameter"}
+    return codes.get(kind, kind if kind == "unsupported_parameter" else "invalid_value")
+
+
+def _sound(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,73 @@
+"""What an answer is on its way from the pipeline to the wire: one stream of values, rendered in two ways."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from anyio import CancelScope
+
+from hrm_model.types import FinishReason, TokenLogprob
+from retrieval.types import Passage
+from server.grounding.cite import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was looked up and what the model got to read of it, in the order in which markers count it."""
+
+    passages: tuple[Passage, ...]
+    queries: tuple[str, ...]
+    retrieved: int
+    truncated: bool  # something that was found did not fit into the prompt, or not whole
+    generation: int | None  # of the index; None: nothing was looked up, the caller brought the passages
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A choice begins. `sources` is None where nothing was to be looked up."""
+
+    choice: int
+    sources: Sources | None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A piece of the answer as the client gets it, markers included; its text may be empty beside logprobs."""
+
+    choice: int
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A choice ended. `verdict` is None where there were no sources to check against."""
+
+    choice: int
+    reason: FinishReason
+    sources: Sources | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The last event: tokens of the whole request, all choices together."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+
+AnswerEvent = Opened | Said | Closed | Used
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def closing(events: AsyncGenerator[T, None]) -> AsyncIterator[AsyncGenerator[T, None]]:
+    """Close a generator on the way out, and let that finish even when the reason for leaving is a cancellation."""
+    try:
+        yield events
+    finally:
+        with CancelScope(shield=True):
+            await events.aclose()

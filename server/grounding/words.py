@@ -1,0 +1,119 @@
+"""Text as words, each with what an answer may do to it: reword it, leave it out, or copy it to the letter."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a word carries."""
+
+    EXACT = "exact"  # numbers, codes, dates, signs of currency: to the letter
+    NAME = "name"  # capitalised where a sentence does not ask for it: to the letter
+    QUANTITY = "quantity"  # numbers, units and limits in words: inflected, never replaced
+    MODAL = "modal"  # may, must: never replaced, and yet nothing that a text is about
+    NEGATION = "negation"
+    CONTENT = "content"
+    FUNCTION = "function"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a text; `key` is what two words must share to be the same in an ordinary comparison."""
+
+    text: str
+    key: str
+    kind: Kind
+    start: int
+    end: int
+
+
+# Inner punctuation belongs to the word ("1,200.50", "2024-05-01", "AX-17", "o'clock"), closing punctuation does not.
+# A sign counts when nothing stands before its number, so "-5" is not 5 while "3-5" stays one word.
+_WORD = re.compile(
+    r"(?:(?<![^\W_])(?<!\S)[+\-−–](?=\d))?[^\W_]+"
+    r"(?:(?:[.](?=[^\W_])|[,:](?<=\d.)(?=\d)|/(?=[^\W_])|['’\-–_@](?=[^\W_]))[^\W_]+)*"
+    r"|[%‰€$£¥°§#]"
+)
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_FUNCTION = _listed(
+    """a an the this that these those it its he him his she her hers they them their theirs we us our ours you your
+    yours i me my mine who whom whose which what when where why how there here am is are was were be been being do does
+    did done doing have has had having will would shall of in on at by for with to from as into onto about through
+    during per via and or but so yet if then than also too very just yes ok okay please according say says said get
+    gets got"""
+)
+_MODAL = _listed("may might must can could should")
+_NEGATION = _listed(
+    """not no never none nobody nothing nowhere neither nor without cannot hardly rarely except unless excluding
+    excluded"""
+)
+_QUANTITY = _listed(
+    """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half
+    quarter third dozen once twice double first second fourth fifth sixth seventh eighth ninth tenth last only all
+    every each any some most both least more less fewer before after until within over under between
+    minute hour day night week fortnight month year decade percent cent euro dollar pound franc kg km cm mm metre meter
+    mile litre liter gram kilogram pm noon midnight"""
+)
+
+
+def words(text: str) -> list[Word]:
+    """Cut a text into words; a capital at the start of the text or of a sentence in it makes no name."""
+    found = []
+    for match in _WORD.finditer(text):
+        spelled = match.group()
+        start, end = match.span()
+        if spelled[-2:] in ("'s", "’s") and len(spelled) > 2:
+            spelled, end = spelled[:-2], end - 2
+        key = stem(spelled.casefold())
+        found.append(Word(spelled, key, _kind(spelled, key, initial=_opens(text, start)), start, end))
+    return found
+
+
+def content_keys(text: str) -> set[str]:
+    """What a text is about: the keys of its words without those that only hold sentences together."""
+    return {word.key for word in words(text) if word.kind not in (Kind.FUNCTION, Kind.MODAL)}
+
+
+def stem(word: str) -> str:
+    """Take plural and verb endings off an ordinary word; two forms that share a stem are taken as one word."""
+    word = word.replace("’", "'")
+    if len(word) <= 3 or any(letter.isdigit() for letter in word):
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "shes", "ches", "xes")):
+        return word[:-2]
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+def _kind(spelled: str, key: str, *, initial: bool) -> Kind:
+    folded = spelled.casefold().replace("’", "'")
+    if not spelled[-1].isalpha() or any(letter.isdigit() for letter in spelled):
+        return Kind.EXACT
+    if folded in _NEGATION or folded.endswith("n't"):
+        return Kind.NEGATION
+    if folded in _FUNCTION:
+        return Kind.FUNCTION
+    if folded in _MODAL and spelled.islower():
+        return Kind.MODAL  # "May" is a month, unless it opens the sentence
+    if any(letter.isupper() for letter in spelled[1:]):
+        return Kind.NAME  # "NASA", "iPhone": no sentence asks for these capitals
+    if spelled[0].isupper() and not initial:
+        return Kind.NAME
+    if key in _QUANTITY or folded in _QUANTITY:
+        return Kind.QUANTITY
+    return Kind.MODAL if folded in _MODAL else Kind.CONTENT
+
+
+def _opens(text: str, start: int) -> bool:
+    before = text[:start].rstrip(" \t\n\"'“‘(«-*•")
+    return not before or before[-1] in ".!?:" or "\n" in text[len(before) : start]

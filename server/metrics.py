@@ -1,0 +1,162 @@
+"""Every metric of this server, in its own registry. Labels are closed sets: never a key, a prompt or a client's text.
+
+Where vLLM has a name for something, it is vLLM's name, so that its dashboards work.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Iterator
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from hrm_model.types import Event, Failed, Finished, Load, Started, Text
+from server.events import closing
+from server.grounding.cite import Status
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+# One second to an answer is what the bundled model promises on two cores; the buckets are finest around it.
+_ANSWER_S = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 40, 80)
+_TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5)
+# A search is to cost a small part of that second.
+_SEARCH_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_PASSAGES = (0, 1, 2, 3, 4, 6, 8, 12, 20, 50)
+
+
+class Metrics:
+    """The metrics of one server; routes and streams are measured by wrapping them."""
+
+    def __init__(self, model: str, load: Callable[[], Load]) -> None:
+        self.registry = CollectorRegistry()
+        self._model = model
+        self.registry.register(_EngineGauges(model, load))
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=self.registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+        by_model = "model_name"
+        self._prompt_tokens = counter("vllm:prompt_tokens", "Prompt tokens of started requests.", by_model)
+        self._generated = counter("vllm:generation_tokens", "Tokens of answers.", by_model)
+        self._success = counter(
+            "vllm:request_success",
+            "Choices that ended, by how: stop, length, abort (the client left) or error.",
+            by_model,
+            "finished_reason",
+        )
+        self._first = histogram(
+            "vllm:time_to_first_token_seconds",
+            "From the start of generation to the first text, queueing included.",
+            _ANSWER_S,
+            by_model,
+        )
+        self._between = histogram(
+            "vllm:inter_token_latency_seconds", "Between two tokens of one choice.", _TOKEN_S, by_model
+        )
+        self._end_to_end = histogram(
+            "vllm:e2e_request_latency_seconds",
+            "From the start of generation to the end of the last choice.",
+            _ANSWER_S,
+            by_model,
+        )
+        self._queued = histogram("vllm:request_queue_time_seconds", "Waiting for pages.", _ANSWER_S, by_model)
+        self._prefill = histogram("vllm:request_prefill_time_seconds", "Reading the prompt.", _ANSWER_S, by_model)
+        self._decode = histogram("vllm:request_decode_time_seconds", "Writing the answer.", _ANSWER_S, by_model)
+
+        self._search = histogram("hrm_retrieval_seconds", "From query to passages.", _SEARCH_S)
+        self._found = histogram("hrm_retrieval_passages_found", "Passages that a search returned.", _PASSAGES)
+        self._used = histogram("hrm_retrieval_passages_used", "Passages that fitted into the prompt.", _PASSAGES)
+        self._failures = counter("hrm_retrieval_failures", "Searches that failed through no fault of the request.")
+        self._grounding = counter("hrm_grounding", "Answers checked against sources, by outcome.", "status")
+        self._requests = counter("hrm_http_requests", "Responses sent, by route and status.", "route", "status")
+
+    def text(self) -> bytes:
+        """Everything, as Prometheus reads it."""
+        return generate_latest(self.registry)
+
+    def searched(self, seconds: float, found: int) -> None:
+        """A search returned."""
+        self._search.observe(seconds)
+        self._found.observe(found)
+
+    def search_failed(self) -> None:
+        """A search raised."""
+        self._failures.inc()
+
+    def packed(self, used: int) -> None:
+        """A prompt was composed from passages."""
+        self._used.observe(used)
+
+    def grounded(self, status: Status) -> None:
+        """An answer, one of n, was checked or had nothing to be checked against."""
+        self._grounding.labels(status).inc()
+
+    def responded(self, route: str, status: int) -> None:
+        """A response ended."""
+        self._requests.labels(route, str(status)).inc()
+
+    async def observed(self, events: AsyncGenerator[Event, None], n: int) -> AsyncGenerator[Event, None]:
+        """Pass an engine's events through unchanged, and record what they say."""
+        began = perf_counter()
+        spoke: dict[int, float] = {}
+        open_choices = n
+        outcome = "abort"
+        try:
+            async with closing(events):
+                async for event in events:
+                    self._record(event, began, spoke)
+                    open_choices -= isinstance(event, Finished | Failed)
+                    yield event
+        except Exception:
+            outcome = "error"
+            raise
+        finally:
+            self._success.labels(self._model, outcome).inc(open_choices)
+            if not open_choices:
+                self._end_to_end.labels(self._model).observe(perf_counter() - began)
+
+    def _record(self, event: Event, began: float, spoke: dict[int, float]) -> None:
+        model, now = self._model, perf_counter()
+        match event:
+            case Started():
+                self._prompt_tokens.labels(model).inc(event.prompt_tokens)
+            case Text():
+                last = spoke.get(event.choice)
+                if last is not None and event.tokens:
+                    self._between.labels(model).observe((now - last) / event.tokens)
+                if not spoke:
+                    self._first.labels(model).observe(now - began)
+                spoke[event.choice] = now
+            case Finished():
+                self._success.labels(model, event.reason).inc()
+                self._generated.labels(model).inc(event.counts.completion_tokens)
+                self._queued.labels(model).observe(event.seconds.queued)
+                self._prefill.labels(model).observe(event.seconds.prefill)
+                self._decode.labels(model).observe(event.seconds.decode)
+            case Failed():
+                self._success.labels(model, "error").inc()
+
+
+class _EngineGauges(Collector):
+    """Asks the engine when Prometheus asks, so that no gauge can be stale."""
+
+    def __init__(self, model: str, load: Callable[[], Load]) -> None:
+        self._model = model
+        self._load = load
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        load = self._load()
+        share = load.kv_tokens_used / load.kv_tokens if load.kv_tokens else 0.0
+        gauges = {
+            "vllm:num_requests_running": ("Sequences being decoded.", load.running),
+            "vllm:num_requests_waiting": ("Requests waiting for pages.", load.waiting),
+            "vllm:kv_cache_usage_perc": ("Share of the K/V cache that is reserved; 1 is full.", share),
+            "hrm_engine_step_age_seconds": ("Since the running step began; 0 while idle.", load.step_age_s or 0.0),
+        }
+        for name, (text, value) in gauges.items():
+            gauge = GaugeMetricFamily(name, text, labels=["model_name"])
+            gauge.add_metric([self._model], value)
+            yield gauge

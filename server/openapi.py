@@ -1,0 +1,64 @@
+"""The API's description, made from the code: openapi.yaml is this, and a test compares the two."""
+
+from typing import Any
+
+import yaml
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from server.routes.chat import STREAMED_MODELS
+from server.schemas.objects import ErrorBody
+
+_DESCRIPTION = """\
+OpenAI's chat completions over HRM-Text, with retrieval before generation and citations that the server has checked.
+
+Differences from OpenAI that a client can notice:
+
+- `temperature` defaults to 0 (greedy), not 1.
+- The answer carries `annotations` (checked citations) and `context` (the passages, and how far they support it).
+  In a stream the passages come before the first token, and the report comes with `finish_reason`.
+- `user`, `metadata`, `store`, and in messages `name`, `tool_call_id`, `refusal`, `annotations` and `context` are
+  accepted without effect. Every other parameter is honoured, or refused by name with a 400.
+- A store that the caller may not see answers exactly like one that does not exist.
+"""
+_ERROR = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}}
+_OPEN = ("/livez", "/readyz")
+
+
+def install(app: FastAPI) -> None:
+    """Make /openapi.json show the same description."""
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(app)
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way of extending it
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Describe every route, its errors included."""
+    schema = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
+    components = schema["components"]
+    _, extra = models_json_schema(
+        [(model, "serialization") for model in (*STREAMED_MODELS, ErrorBody)],
+        ref_template="#/components/schemas/{model}",
+    )
+    components["schemas"] |= extra["$defs"]
+    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's 422, which this server never sends
+        components["schemas"].pop(unused, None)
+    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = {"description": "An error; the body is the same everywhere.", **_ERROR}
+            if path not in _OPEN:
+                operation["security"] = [{"key": []}]
+    return schema
+
+
+def as_yaml(app: FastAPI) -> str:
+    """The description as YAML, byte for byte the same for the same code."""
+    text: str = yaml.safe_dump(app.openapi(), sort_keys=True, allow_unicode=True, width=120)
+    return text

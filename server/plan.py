@@ -1,0 +1,147 @@
+"""What a chat request asks for: which sources, checked how. Its contradictions are refused here."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from retrieval.types import Passage
+from server.deps import Grounding, ModelCard, Policy
+from server.errors import InvalidRequest, UnknownModel
+from server.identity import Caller, GroundedOnly
+from server.schemas.chat import BroughtDocument, ChatRequest, FileSearchTool, RetrievalOptions
+
+NO_STORE = "none"  # the alias `model@none`; no store can have this name
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Look these stores up. `param` is where the request named them."""
+
+    stores: tuple[str, ...]
+    param: str
+    k: int
+    score_threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Read what the caller brought."""
+
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where passages come from (None: from nowhere), and what is to become of them."""
+
+    lookup: Search | Brought | None
+    grounding: Grounding
+    max_context_tokens: int | None
+
+
+def plan(request: ChatRequest, caller: Caller, model: ModelCard, policy: Policy) -> Plan:
+    """Read a request.
+
+    Raises:
+        InvalidRequest: it contradicts itself.
+        UnknownModel: it names a model that is not served here.
+        GroundedOnly: the caller's key does not reach that far.
+    """
+    _check_numbers(request, policy)
+    options = request.retrieval if isinstance(request.retrieval, RetrievalOptions) else None
+    grounding = (options and options.grounding) or policy.grounding
+    if grounding == "strict" and request.logprobs:
+        raise InvalidRequest("logprobs would show the sentences that strict grounding withholds.", param="logprobs")
+    lookup = _lookup(request, store_of(request.model, model), options, policy)
+    if caller.grounded_only and (lookup is None or grounding == "off"):
+        raise GroundedOnly
+    return Plan(lookup, grounding, options.max_context_tokens if options else None)
+
+
+def store_of(name: str, model: ModelCard) -> str | None:
+    """The store that a model id names after its `@`; None for the plain id.
+
+    Raises:
+        UnknownModel: the part before is not the model that is served.
+    """
+    if name == model.id:
+        return None
+    head, at, store = name.rpartition("@")
+    if not at or head != model.id or not store:
+        raise UnknownModel(name)
+    return store
+
+
+def _lookup(
+    request: ChatRequest, alias: str | None, options: RetrievalOptions | None, policy: Policy
+) -> Search | Brought | None:
+    tool = request.tools[0] if request.tools else None
+    if tool is not None and request.retrieval is not None:
+        raise InvalidRequest("Ask for retrieval with 'tools' or with 'retrieval', not with both.", param="retrieval")
+    if request.tool_choice not in (None, "none", "auto") and tool is None:
+        raise InvalidRequest("'tool_choice' asks for a tool that 'tools' does not bring.", param="tool_choice")
+    named = tool.vector_store_ids if tool else options.vector_store_ids if options else None
+    param = "tools[0].vector_store_ids" if tool else "retrieval.vector_store_ids"
+    if named and alias is not None:
+        raise InvalidRequest("The model id already says which store to use.", param=param)
+    if request.documents:
+        return _brought(request.documents, tool, options)
+    if request.retrieval is False or request.tool_choice == "none" or alias == NO_STORE:
+        return None
+    if not named:
+        stores = [alias] if alias else [policy.default_store] if policy.default_store else []
+        named, param = stores, "model"
+    if not named:
+        if request.retrieval is not None:
+            raise InvalidRequest("Retrieval was asked for, and no store was named.", param="retrieval")
+        return None
+    ranking = (tool or options) and (tool or options).ranking_options  # type: ignore[union-attr]  # one of them is set
+    asked = (tool and tool.max_num_results) or (options and options.max_num_results)
+    threshold = ranking.score_threshold if ranking else None
+    return Search(
+        tuple(dict.fromkeys(named)),
+        param,
+        k=asked or policy.retrieval_k,
+        score_threshold=policy.score_threshold if threshold is None else threshold,
+    )
+
+
+def _brought(
+    documents: list[BroughtDocument], tool: FileSearchTool | None, options: RetrievalOptions | None
+) -> Brought:
+    if tool is not None:
+        raise InvalidRequest("'documents' are read instead of a store; leave 'tools' out.", param="tools")
+    if options and (options.vector_store_ids or options.max_num_results or options.ranking_options):
+        raise InvalidRequest(
+            "'documents' are read instead of a store, as they are and in their order.", param="retrieval"
+        )
+    return Brought(
+        tuple(
+            Passage(
+                chunk_id=f"document:{number}",
+                file_id=None,
+                store_id=None,
+                filename="",
+                title=document.title,
+                text=document.text,
+                start_char=0,
+                end_char=len(document.text),
+                sha256=sha256(document.text.encode()).hexdigest(),
+                score=1.0,
+            )
+            for number, document in enumerate(documents, start=1)
+        )
+    )
+
+
+def _check_numbers(request: ChatRequest, policy: Policy) -> None:
+    limits = {request.max_tokens, request.max_completion_tokens} - {None}
+    if len(limits) > 1:
+        raise InvalidRequest("'max_tokens' and 'max_completion_tokens' differ.", param="max_completion_tokens")
+    if (request.n or 1) > policy.max_choices:
+        raise InvalidRequest(f"'n' is at most {policy.max_choices} here.", param="n")
+    if request.top_logprobs is not None and not request.logprobs:
+        raise InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
+    if request.condition is not None and request.reasoning_effort is not None:
+        raise InvalidRequest("Give 'condition' or 'reasoning_effort', not both.", param="reasoning_effort")
+    if request.stream_options is not None and not request.stream:
+        raise InvalidRequest("'stream_options' needs 'stream' to be true.", param="stream_options")

@@ -1,0 +1,144 @@
+"""A conversation and its passages, packed into one prompt that leaves room for the answer."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hrm_model.errors import ContextLengthExceeded
+from hrm_model.template import READ_THE_PASSAGES, Shot, Source, Turn, compose
+from hrm_model.types import Condition, Question
+from retrieval.types import Passage
+from server.errors import InvalidRequest
+from server.grounding.sentences import sentences
+from server.ports import Engine
+from server.schemas.chat import Message
+
+# Markers of earlier answers count sources that the next prompt does not have.
+_MARKER = re.compile(r" \[\d+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages, sorted by what the prompt does with them."""
+
+    question: str
+    turns: tuple[Turn, ...]
+    system: str
+
+    @property
+    def earlier_questions(self) -> list[str]:
+        """The user's turns before the question, oldest first."""
+        return [turn.text for turn in self.turns if turn.role == "user"]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A prompt, the passages in it, and whether something that was found had to stay out."""
+
+    prompt: Question
+    passages: tuple[Passage, ...]
+    truncated: bool
+
+
+def conversation(messages: Sequence[Message]) -> Conversation:
+    """Sort messages.
+
+    Raises:
+        InvalidRequest: there is no question to answer at the end.
+    """
+    last = messages[-1]
+    if last.role != "user":
+        raise InvalidRequest("The last message must be the user's.", param=f"messages[{len(messages) - 1}].role")
+    if not last.text().strip():
+        raise InvalidRequest("The last message is empty.", param=f"messages[{len(messages) - 1}].content")
+    system = [message.text().strip() for message in messages if message.role in ("system", "developer")]
+    turns = [
+        Turn(message.role, _MARKER.sub("", message.text()) if message.role == "assistant" else message.text())
+        for message in messages[:-1]
+        if message.role not in ("system", "developer")
+    ]
+    return Conversation(last.text(), tuple(turns), "\n\n".join(filter(None, system)))
+
+
+def pack(
+    talk: Conversation,
+    passages: Sequence[Passage],
+    *,
+    engine: Engine,
+    condition: tuple[Condition, ...],
+    max_tokens: int | None,
+    max_context_tokens: int | None,
+    shots: Sequence[Shot] = (),
+) -> Packed:
+    """Compose the prompt with as many passages as fit, in the order given.
+
+    The first passage is cut at a sentence when it is too long alone; later ones are left out whole.
+
+    Args:
+        max_tokens: what the answer may take; None keeps a quarter of the context free, at most the engine's default.
+        max_context_tokens: what the passages may take, below the engine's own limit.
+
+    Raises:
+        ContextLengthExceeded: not even a part of the first passage fits beside the question.
+    """
+    if not passages:
+        return Packed(Question(_spelled(talk, (), ()), condition), (), truncated=False)
+
+    limits = engine.limits
+    context = min(limits.context_tokens, limits.kv_tokens)
+    reserved = max_tokens or min(limits.default_max_tokens, context // 4)
+    controls = len(condition) + 2  # the question's opening and closing token
+    bare, read = engine.count([_spelled(talk, (), shots), READ_THE_PASSAGES])
+    budget = min(limits.max_context_tokens, max_context_tokens or limits.max_context_tokens)
+    used = _fitting(passages, engine, min(budget, context - reserved - controls - bare - read))
+
+    # Tokens of the parts do not add up exactly to those of the whole, so the whole has the last word.
+    while used:
+        text = _spelled(talk, used, shots)
+        if engine.count([text])[0] + controls + reserved <= context:
+            truncated = len(used) < len(passages) or used[-1].text != passages[len(used) - 1].text
+            return Packed(Question(text, condition), tuple(used), truncated)
+        used = used[:-1]
+    raise ContextLengthExceeded(prompt_tokens=bare + controls, limit=context, max_tokens=max_tokens)
+
+
+def _fitting(passages: Sequence[Passage], engine: Engine, room: int) -> list[Passage]:
+    # 2: the blank line that sets a passage apart is one token, or two.
+    costs = [tokens + 2 for tokens in engine.count([_written(passage) for passage in passages])]
+    used: list[Passage] = []
+    for passage, cost in zip(passages, costs, strict=True):
+        if cost > room:
+            break
+        used.append(passage)
+        room -= cost
+    if not used and room > 0:
+        part = _cut(passages[0], engine, room)
+        return [part] if part else []
+    return used
+
+
+def _cut(passage: Passage, engine: Engine, room: int) -> Passage | None:
+    """The longest beginning that fits: whole sentences, or whole words where the first sentence is too long."""
+
+    def cost(end: int) -> int:
+        return engine.count([_written(replace(passage, text=passage.text[:end]))])[0] + 2
+
+    for ends in (
+        [place.end for place in sentences(passage.text)],
+        [m.end() for m in re.finditer(r"\S+", passage.text)],
+    ):
+        fitting = bisect_right(ends, room, key=cost)
+        if fitting:
+            end = ends[fitting - 1]
+            return replace(passage, text=passage.text[:end], end_char=passage.start_char + end)
+    return None
+
+
+def _spelled(talk: Conversation, passages: Sequence[Passage], shots: Sequence[Shot]) -> str:
+    sources = [Source(passage.title, passage.text) for passage in passages]
+    return compose(talk.question, sources=sources, turns=talk.turns, system=talk.system, shots=shots)
+
+
+def _written(passage: Passage) -> str:
+    return f"{passage.title}:\n\n{passage.text}" if passage.title else passage.text

@@ -1,0 +1,80 @@
+"""Who may use a route: asked before the body is read, so that a stranger learns nothing and costs nothing."""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+
+from server.deps import Services
+from server.identity import Caller, Role
+from server.logs import Record
+from server.metrics import Metrics
+from server.pipeline import Pipeline
+
+
+def services_of(request: Request) -> Services:
+    """What the application was built from."""
+    services: Services = request.app.state.services
+    return services
+
+
+def record_of(request: Request) -> Record:
+    """Where a request's line in the log is being collected."""
+    record: Record = request.state.record
+    return record
+
+
+def _pipeline_of(request: Request) -> Pipeline:
+    pipeline: Pipeline = request.app.state.pipeline
+    return pipeline
+
+
+def _metrics_of(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+def _caller_of(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+ServicesDep = Annotated[Services, Depends(services_of)]
+PipelineDep = Annotated[Pipeline, Depends(_pipeline_of)]
+MetricsDep = Annotated[Metrics, Depends(_metrics_of)]
+CallerDep = Annotated[Caller, Depends(_caller_of)]
+RecordDep = Annotated[Record, Depends(record_of)]
+
+
+class GuardedRoute(APIRoute):
+    """A route for callers with a key."""
+
+    roles: tuple[Role, ...] = ()  # any of them will do; none: every caller may come in
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler, which would read and parse the body first."""
+        inner = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            caller = await services_of(request).authenticate(request.headers.get("authorization"))
+            record = record_of(request)
+            record.caller, record.key_id = caller.principal, caller.key_id or "-"
+            if self.roles:
+                caller.require(*self.roles)
+            request.state.caller = caller
+            return await inner(request)
+
+        return guarded
+
+
+class AskRoute(GuardedRoute):
+    """For callers who may ask."""
+
+    roles = ("ask",)
+
+
+class MetricsRoute(GuardedRoute):
+    """For callers who may read metrics."""
+
+    roles = ("metrics",)

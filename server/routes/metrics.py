@@ -1,0 +1,15 @@
+"""GET /metrics, for Prometheus."""
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+
+from server.metrics import CONTENT_TYPE
+from server.routes.guard import MetricsDep, MetricsRoute
+
+router = APIRouter(tags=["metrics"], route_class=MetricsRoute)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def read_metrics(metrics: MetricsDep) -> PlainTextResponse:
+    """Everything that is measured, in Prometheus' text format."""
+    return PlainTextResponse(metrics.text(), media_type=CONTENT_TYPE)

@@ -1,0 +1,170 @@
+"""What a chat completion looks like, whole and in chunks."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from server.schemas.fields import Answered
+
+
+class UrlCitation(Answered):
+    """Where a sentence comes from. Offsets count Unicode code points of `content`, end-exclusive."""
+
+    start_index: int = Field(description="Where the sentence begins in the answer.")
+    end_index: int = Field(description="Where its marker ends.")
+    url: str = Field(description="The stored text and the cited span in it; `document:N` for a brought document.")
+    title: str
+    content: str = Field(description="The cited span.")
+    file_id: str | None
+    start_char: int
+    end_char: int
+
+
+class Annotation(Answered):
+    """A sentence whose source the server has checked."""
+
+    index: int = Field(description="Its position in this list.")
+    type: Literal["url_citation"]
+    url_citation: UrlCitation
+
+
+class Citation(Answered):
+    """A passage that the model read, in the order in which markers count."""
+
+    content: str
+    title: str
+    url: str
+    filepath: str
+    chunk_id: str
+    file_id: str | None
+    vector_store_id: str | None
+    page: int | None
+    start_char: int
+    end_char: int
+    sha256: str
+    score: float
+    attributes: dict[str, str | float | bool]
+
+
+class GroundingReport(Answered):
+    """How much of the answer the sources support, and how much of the sources the model read."""
+
+    status: Literal["supported", "partial", "unsupported", "abstained", "no_sources"]
+    sentences: int
+    supported_sentences: int
+    retrieved: int
+    used: int
+    truncated: bool = Field(description="Something that was found did not fit into the prompt, or not whole.")
+    index_generation: int | None = Field(description="null: the caller brought the passages.")
+
+
+class Context(Answered):
+    """What an answer rests on."""
+
+    citations: list[Citation]
+    intent: str = Field(description="The queries that were looked up, as a JSON list.")
+    grounding: GroundingReport
+
+
+class ContextDelta(Answered):
+    """Its pieces in a stream: sources first, the report at the end."""
+
+    citations: list[Citation] | None = None
+    intent: str | None = None
+    grounding: GroundingReport | None = None
+
+
+class TopLogprob(Answered):
+    """An alternative token."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+class TokenLogprob(TopLogprob):
+    """A token of the model's answer, before markers were put in."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class Logprobs(Answered):
+    """The tokens of the model's answer."""
+
+    content: list[TokenLogprob]
+    refusal: None
+
+
+class AnswerMessage(Answered):
+    """The answer."""
+
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+    annotations: list[Annotation]
+    context: Context | None = Field(None, description="Absent where nothing was to be looked up.")
+
+
+class Choice(Answered):
+    """One of n answers."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: Logprobs | None
+    finish_reason: Literal["stop", "length"]
+
+
+class PromptTokensDetails(Answered):
+    """Of the prompt's tokens, those that did not have to be computed."""
+
+    cached_tokens: int
+
+
+class Usage(Answered):
+    """Tokens of the whole request."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+
+
+class ChatCompletion(Answered):
+    """A whole answer."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+
+
+class Delta(Answered):
+    """What a chunk adds."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    refusal: None = None
+    annotations: list[Annotation] | None = None
+    context: ContextDelta | None = None
+
+
+class ChunkChoice(Answered):
+    """One choice in a chunk."""
+
+    index: int
+    delta: Delta
+    logprobs: Logprobs | None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class ChatCompletionChunk(Answered):
+    """One frame of a streamed answer."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None

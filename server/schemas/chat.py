@@ -1,0 +1,218 @@
+"""What POST /v1/chat/completions takes. What is accepted is honoured; what is not supported is refused by name."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from hrm_model.types import TRAINED_CONDITIONS, Condition, Sampling
+from server.schemas.fields import Asked, by_shape, unsupported
+
+Score = Annotated[float, Field(ge=0, le=1)]
+
+
+def _no_other_part(kind: str) -> str:
+    if kind != "text":
+        raise PydanticCustomError(
+            "unsupported_parameter", "{text}", {"text": f"Content parts of type '{kind}' are not supported."}
+        )
+    return kind
+
+
+class TextPart(Asked):
+    """A piece of text."""
+
+    type: Annotated[str, AfterValidator(_no_other_part), Field(json_schema_extra={"enum": ["text"]})]
+    text: str
+
+
+Content = Annotated[
+    Annotated[str, Tag("text")] | Annotated[list[TextPart], Field(min_length=1), Tag("parts")],
+    by_shape(text=str, parts=list),
+]
+
+
+class Message(Asked):
+    """One turn. An answer of this server may be sent back as it came; its extra fields have no effect."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Content
+    name: str | None = Field(None, description="Accepted without effect.")
+    tool_call_id: str | None = Field(None, description="Accepted without effect.")
+    refusal: str | None = Field(None, description="Accepted without effect.")
+    annotations: list[dict[str, Any]] | None = Field(None, description="Accepted without effect.")
+    context: dict[str, Any] | None = Field(None, description="Accepted without effect.")
+    tool_calls: Annotated[list[Any] | None, unsupported("tool_calls", [])] = None
+    function_call: Annotated[Any, unsupported("function_call")] = None
+    audio: Annotated[Any, unsupported("audio")] = None
+
+    def text(self) -> str:
+        """The content as one text."""
+        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
+
+
+class RankingOptions(Asked):
+    """How hits are chosen."""
+
+    ranker: Literal["auto"] = "auto"
+    score_threshold: Score | None = Field(None, description="Passages below it are not used.")
+    hybrid_search: Annotated[Any, unsupported("hybrid_search")] = None
+
+
+def _only_file_search(kind: str) -> str:
+    if kind != "file_search":
+        raise PydanticCustomError(
+            "unsupported_parameter", "{text}", {"text": f"Tools of type '{kind}' are not supported."}
+        )
+    return kind
+
+
+class FileSearchTool(Asked):
+    """Retrieval, asked for as OpenAI's file_search tool. The server searches before it answers."""
+
+    type: Annotated[str, AfterValidator(_only_file_search), Field(json_schema_extra={"enum": ["file_search"]})]
+    vector_store_ids: list[str] = Field(min_length=1, max_length=16, description="Ids or names of stores.")
+    max_num_results: int | None = Field(None, ge=1, le=50)
+    ranking_options: RankingOptions | None = None
+    filters: Annotated[Any, unsupported("filters")] = None
+
+
+class RetrievalOptions(Asked):
+    """Retrieval, asked for in the body. Without `vector_store_ids`: from the store of the model id."""
+
+    vector_store_ids: list[str] | None = Field(None, min_length=1, max_length=16, description="Ids or names of stores.")
+    max_num_results: int | None = Field(None, ge=1, le=50)
+    ranking_options: RankingOptions | None = None
+    grounding: Literal["off", "cite", "strict"] | None = Field(
+        None,
+        description="off: no markers; cite: markers after sentences that a source supports; strict: only those.",
+    )
+    max_context_tokens: int | None = Field(
+        None,
+        ge=32,
+        description="Passages in the prompt, in the model's tokens; never more than the server's own limit.",
+    )
+    filters: Annotated[Any, unsupported("filters")] = None
+
+
+class BroughtDocument(Asked):
+    """A text that the caller brings along; cited with `file_id: null`."""
+
+    title: str = ""
+    text: str = Field(min_length=1)
+
+
+class StreamOptions(Asked):
+    """What a stream carries besides the answer."""
+
+    include_usage: bool = False
+    include_obfuscation: Annotated[bool | None, unsupported("include_obfuscation", False)] = None
+
+
+class ToolChoice(Asked):
+    """Retrieval by name."""
+
+    type: Literal["file_search"]
+
+
+def _trained(text: str) -> str:
+    if tuple(text.replace(" ", "").split(",")) not in TRAINED_CONDITIONS:
+        known = "; ".join(sorted(",".join(names) for names in TRAINED_CONDITIONS))
+        raise PydanticCustomError("condition", "must be one of {known}", {"known": known})
+    return text.replace(" ", "")
+
+
+StopString = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class ChatRequest(Asked):
+    """A conversation to be answered from documents."""
+
+    model: str = Field(
+        min_length=1,
+        description="The model's id, alone or as `id@store` to retrieve from that store, or `id@none` to retrieve "
+        "from none.",
+    )
+    messages: list[Message] = Field(min_length=1, description="The last one must be the user's.")
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    temperature: float | None = Field(
+        None, ge=0, le=2, description="Default 0, which is greedy (OpenAI's default is 1)."
+    )
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0, description="0: off.")
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    stop: (
+        Annotated[
+            Annotated[StopString, Tag("one")] | Annotated[list[StopString], Field(max_length=4), Tag("many")],
+            by_shape(one=str, many=list),
+        ]
+        | None
+    ) = None
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1, description="The same as max_tokens.")
+    n: int | None = Field(None, ge=1, le=128)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    condition: Annotated[str, AfterValidator(_trained)] | None = Field(
+        None, description="How HRM-Text is conditioned: direct (the default), cot, noisy, synth or a trained composite."
+    )
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = Field(
+        None, description="none, minimal and low: `direct`; medium and high: `synth,cot`."
+    )
+    tools: list[FileSearchTool] | None = Field(None, max_length=1)
+    tool_choice: (
+        Annotated[
+            Annotated[Literal["none", "auto", "required"], Tag("word")] | Annotated[ToolChoice, Tag("named")],
+            by_shape(word=str, named=dict),
+        ]
+        | None
+    ) = Field(None, description="none: answer without retrieval.")
+    retrieval: (
+        Annotated[
+            Annotated[bool, Tag("switch")] | Annotated[RetrievalOptions, Tag("options")],
+            by_shape(switch=bool, options=dict),
+        ]
+        | None
+    ) = Field(None, description="false: answer without retrieval.")
+    documents: list[BroughtDocument] | None = Field(
+        None, min_length=1, max_length=64, description="Read these instead of searching a store."
+    )
+
+    user: str | None = Field(None, description="Accepted without effect.")
+    metadata: dict[str, Any] | None = Field(None, description="Accepted without effect.")
+    store: bool | None = Field(None, description="Accepted without effect.")
+
+    # Named, so that a client reads "not supported" rather than "unknown", and so that neutral values pass.
+    frequency_penalty: Annotated[float | None, unsupported("frequency_penalty", 0)] = None
+    presence_penalty: Annotated[float | None, unsupported("presence_penalty", 0)] = None
+    logit_bias: Annotated[dict[str, float] | None, unsupported("logit_bias", {})] = None
+    response_format: Annotated[Any, unsupported("response_format", {"type": "text"})] = None
+    parallel_tool_calls: Annotated[Any, unsupported("parallel_tool_calls")] = None
+    functions: Annotated[Any, unsupported("functions")] = None
+    function_call: Annotated[Any, unsupported("function_call")] = None
+    modalities: Annotated[Any, unsupported("modalities", ["text"])] = None
+    audio: Annotated[Any, unsupported("audio")] = None
+    prediction: Annotated[Any, unsupported("prediction")] = None
+    service_tier: Annotated[Any, unsupported("service_tier")] = None
+    verbosity: Annotated[Any, unsupported("verbosity")] = None
+    web_search_options: Annotated[Any, unsupported("web_search_options")] = None
+
+    def sampling(self) -> Sampling:
+        """How the engine is to draw; what the request leaves out stays the engine's default."""
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        return Sampling(
+            temperature=self.temperature or 0.0,
+            top_p=1.0 if self.top_p is None else self.top_p,
+            top_k=self.top_k or 0,
+            seed=self.seed,
+            stop=stop,
+            max_tokens=self.max_completion_tokens or self.max_tokens,
+            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+        )
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """The condition tokens that the prompt begins with."""
+        if self.condition is not None:
+            return next(names for names in TRAINED_CONDITIONS if ",".join(names) == self.condition)
+        return ("synth", "cot") if self.reasoning_effort in ("medium", "high") else ("direct",)

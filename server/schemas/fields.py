@@ -1,0 +1,40 @@
+"""Building blocks of request models: strictness, unions that report well, and refusal by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator
+from pydantic_core import PydanticCustomError
+
+
+class Asked(BaseModel):
+    """A part of a request. A field that is not known is refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Answered(BaseModel):
+    """A part of a response. Extra fields fail validation, so that tests see a body that left its description."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def unsupported(name: str, *neutral: object, why: str = "") -> AfterValidator:
+    """Refuse a parameter unless it is null or one of the values that change nothing."""
+
+    def check(value: object) -> object:
+        if value is None or value in neutral:
+            return value
+        raise PydanticCustomError("unsupported_parameter", "{text}", {"text": f"'{name}' is not supported{why}."})
+
+    return AfterValidator(check)
+
+
+def by_shape(**shapes: type | tuple[type, ...]) -> Discriminator:
+    """Choose the member of a union by the JSON type of the value, so that only that member's errors are reported."""
+
+    def choose(value: Any) -> str:
+        return next((tag for tag, kinds in shapes.items() if isinstance(value, kinds)), next(iter(shapes)))
+
+    chooser: Callable[[Any], str] = choose
+    return Discriminator(chooser)

@@ -1,0 +1,112 @@
+"""The parts of an answer as JSON: citations, annotations, reports, log probabilities."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from hrm_model.types import TokenLogprob
+from retrieval.types import Passage
+from server.events import Sources, Used
+from server.grounding.cite import Verdict
+
+Json = dict[str, Any]
+
+
+def url_of(passage: Passage, start: int, end: int, public_url: str) -> str:
+    """Where a span can be read: RFC 5147 character positions in the stored text.
+
+    A passage that the caller brought has no address here; `document:N` names its position in the request.
+    """
+    if passage.file_id is None:
+        return f"{passage.chunk_id}#char={start},{end}"
+    return f"{public_url.rstrip('/')}/v1/files/{passage.file_id}/content#char={start},{end}"
+
+
+def citations(sources: Sources, public_url: str) -> list[Json]:
+    """The passages that the model read, in the order in which markers count them."""
+    return [
+        {
+            "content": passage.text,
+            "title": passage.title or passage.filename,
+            "url": url_of(passage, passage.start_char, passage.end_char, public_url),
+            "filepath": passage.filename,
+            "chunk_id": passage.chunk_id,
+            "file_id": passage.file_id,
+            "vector_store_id": passage.store_id,
+            "page": passage.page,
+            "start_char": passage.start_char,
+            "end_char": passage.end_char,
+            "sha256": passage.sha256,
+            "score": passage.score,
+            "attributes": dict(passage.attributes),
+        }
+        for passage in sources.passages
+    ]
+
+
+def intent(sources: Sources) -> str:
+    """The queries, as the JSON list in a string that Azure's clients parse."""
+    return json.dumps(list(sources.queries), ensure_ascii=False)
+
+
+def annotations(verdict: Verdict, sources: Sources, public_url: str) -> list[Json]:
+    """One for each marker, with the span in the stored text that holds the sentence."""
+    found = []
+    for index, mark in enumerate(verdict.marks):
+        passage = sources.passages[mark.support.passage]
+        start, end = passage.start_char + mark.support.start, passage.start_char + mark.support.end
+        citation = {
+            "start_index": mark.start,
+            "end_index": mark.end,
+            "url": url_of(passage, start, end, public_url),
+            "title": passage.title or passage.filename,
+            "content": passage.text[mark.support.start : mark.support.end],
+            "file_id": passage.file_id,
+            "start_char": start,
+            "end_char": end,
+        }
+        found.append({"index": index, "type": "url_citation", "url_citation": citation})
+    return found
+
+
+def grounding(verdict: Verdict, sources: Sources) -> Json:
+    """How much the sources support, and how much of them the model read."""
+    return {
+        "status": verdict.status,
+        "sentences": verdict.sentences,
+        "supported_sentences": verdict.supported_sentences,
+        "retrieved": sources.retrieved,
+        "used": len(sources.passages),
+        "truncated": sources.truncated,
+        "index_generation": sources.generation,
+    }
+
+
+def logprobs(tokens: Sequence[TokenLogprob]) -> Json | None:
+    """OpenAI's shape; None for no tokens."""
+    if not tokens:
+        return None
+    return {
+        "content": [
+            {
+                **_token(token.token, token.logprob),
+                "top_logprobs": [_token(text, logprob) for text, logprob in token.top],
+            }
+            for token in tokens
+        ],
+        "refusal": None,
+    }
+
+
+def usage(used: Used) -> Json:
+    """Tokens of the whole request."""
+    return {
+        "prompt_tokens": used.prompt_tokens,
+        "completion_tokens": used.completion_tokens,
+        "total_tokens": used.prompt_tokens + used.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": used.cached_tokens},
+    }
+
+
+def _token(text: str, logprob: float) -> Json:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode())}

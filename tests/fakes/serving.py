@@ -1,0 +1,128 @@
+"""The real application around the fakes: as an ASGI app under httpx, or on a real socket."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from retrieval.types import Access, Reader
+from server.app import create_app
+from server.deps import ModelCard, Policy, Services
+from server.identity import Caller, Unauthenticated
+from server.ports import Engine
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.shelf import Shelf
+
+MODEL = "hrm-text-mini"
+LEAVE = "Full-time staff receive 28 days of paid leave each year. Part-time staff receive leave pro rata."
+CLAIMS = "Marta Velin leads the claims desk. Reports of damage reach the claims desk within 14 days."
+HANDBOOK = {"leave.txt": LEAVE, "claims.txt": CLAIMS}
+OWNER = Reader(frozenset({"user:owner"}), is_admin=True)
+
+CALLERS = {
+    "sk-ann": Caller("user:ann", frozenset({"group:staff"}), frozenset({"ask"}), key_id="key_1"),
+    "sk-admin": Caller("user:root", frozenset(), frozenset({"admin"}), key_id="key_2"),
+    "sk-probe": Caller("user:probe", frozenset(), frozenset({"metrics"}), key_id="key_3"),
+    "sk-bound": Caller("user:bound", frozenset(), frozenset({"ask"}), key_id="key_4", grounded_only=True),
+}
+
+
+async def authenticate(authorization_header: str | None) -> Caller:
+    """Know the callers above by their keys."""
+    scheme, _, key = (authorization_header or "").partition(" ")
+    if scheme.lower() != "bearer" or key not in CALLERS:
+        raise Unauthenticated
+    return CALLERS[key]
+
+
+async def stocked(folder: Path, documents: dict[str, str], *, store: str = "handbook", read: str = "*") -> Shelf:
+    """A shelf with one store, readable to `read`."""
+    shelf = Shelf()
+    await stock(shelf, folder, documents, store=store, read=read)
+    return shelf
+
+
+async def stock(shelf: Shelf, folder: Path, documents: dict[str, str], *, store: str, read: str) -> None:
+    """Put one more store on a shelf."""
+    await shelf.create_store(store, OWNER)
+    await shelf.set_access(store, Access(read=(read,)), OWNER)
+    for name, text in documents.items():
+        path = folder / name
+        path.write_text(text)
+        await shelf.ingest(path, store=store, reader=OWNER)
+
+
+def services(
+    engine: Engine | None = None, shelf: Shelf | None = None, *, not_ready: str | None = None, **policy: Any
+) -> Services:
+    """Services of fakes; what is not given is empty."""
+    shelf = shelf or Shelf()
+    return Services(
+        engine=engine or ScriptedEngine("ok"),
+        retriever=shelf,
+        library=shelf,
+        authenticate=authenticate,
+        model=ModelCard(MODEL, created=1_700_000_000, context=4096),
+        policy=Policy(**policy),
+        ready=lambda: not_ready,
+    )
+
+
+@asynccontextmanager
+async def client_of(given: Services, key: str | None = "sk-ann") -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application. httpx buffers whole responses here, so timing needs `listening`."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    transport = httpx.ASGITransport(create_app(given), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+        yield client
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+@asynccontextmanager
+async def listening(given: Services) -> AsyncIterator[str]:
+    """The application under uvicorn on a loopback port; gives its base URL."""
+    config = uvicorn.Config(create_app(given), host="127.0.0.1", port=0, log_config=None, lifespan="off")
+    server = _Server(config)
+    task = asyncio.create_task(server.serve())
+    try:
+        await server.up.wait()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+def question(text: str = "How many days of paid leave do full-time staff receive?", **extra: Any) -> dict[str, Any]:
+    """A chat request."""
+    return {"model": MODEL, "messages": [{"role": "user", "content": text}], **extra}
+
+
+def frames(body: str) -> list[str]:
+    """The data of each SSE event, comments left out; strict about the blank line that dispatches an event."""
+    assert body.endswith("\n\n"), "an unfinished event is one that clients never see"
+    blocks = [block for block in body.removesuffix("\n\n").split("\n\n") if not block.startswith(":")]
+    assert all(block.startswith("data: ") and "\n" not in block for block in blocks), body
+    return [block.removeprefix("data: ") for block in blocks]
+
+
+def chunks(body: str) -> list[dict[str, Any]]:
+    """The chunks of a stream that ended well."""
+    *found, done = frames(body)
+    assert done == "[DONE]"
+    return [json.loads(data) for data in found]
