@@ -9,7 +9,7 @@ from random import Random
 from hrm_model.training.grounded.asking import finish, pick
 from hrm_model.training.grounded.subjects import Subject, Subjects
 from hrm_model.training.grounded.values import VALUES
-from hrm_model.training.grounded.wording import listed, register, split
+from hrm_model.training.grounded.wording import listed, split
 
 REGULAR = listed("""
 inspect repair clean deliver return check open close replace order cancel record report register collect install
@@ -37,6 +37,10 @@ SAYS_DONE = """
 {O} was {pp} by {A} {x} {w}
 it was {A} who {past} {O} {x} {w}
 {O} {x} was {pp} by {A} {w}
+{A} has {pp} {O} {x} {w}
+{A} [also|already|then|finally|recently|just] {past} {O} {x} {w}
+{O} had been {pp} by {A} {x} {w}
+{O}, which was {pp} by {A} {x} {w}, stayed the same
 """
 FRONTS_DONE = """
 {X}, {A} {past} {O} {w}
@@ -46,6 +50,10 @@ SAYS_DOES = """
 {A} {present} {O} {x} {w}
 {O} is {pp} by {A} {x} {w}
 it is {A} who {present} {O} {x} {w}
+{A} [usually|always|regularly|also|often] {present} {O} {x} {w}
+{A} [normally|sometimes|only|still] {present} {O} {x} {w}
+{O} is [usually|always|also|regularly] {pp} by {A} {x} {w}
+{A} {present} not only the rest but also {O} {x} {w}
 """
 FRONTS_DOES = """
 {X}, {A} {present} {O} {w}
@@ -55,6 +63,9 @@ SAYS_MODAL = """
 {A} {m} {base} {O} {x} {w}
 {O} {m} be {pp} by {A} {x} {w}
 it is {A} who {m} {base} {O} {x} {w}
+{A} {m} [always|also|only|first|at once] {base} {O} {x} {w}
+{A} {m} not only watch but also {base} {O} {x} {w}
+nobody but {A} {m} {base} {O} {x} {w}
 """
 FRONTS_MODAL = """
 {X}, {A} {m} {base} {O} {w}
@@ -90,11 +101,11 @@ ADVERBS: Mapping[str, tuple[str, str, Sequence[str]]] = {
     "origin": ("from", "place", ("from where", "from which town", "from what place")),
 }
 WHEN = frozenset(("date", "time", "year", "deadline"))
-_says = {"did": split(register(SAYS_DONE)), "does": split(register(SAYS_DOES)), "modal": split(register(SAYS_MODAL))}
+_says = {"did": split(SAYS_DONE), "does": split(SAYS_DOES), "modal": split(SAYS_MODAL)}
 _fronts = {
-    "did": split(register(FRONTS_DONE)),
-    "does": split(register(FRONTS_DOES)),
-    "modal": split(register(FRONTS_MODAL)),
+    "did": split(FRONTS_DONE),
+    "does": split(FRONTS_DOES),
+    "modal": split(FRONTS_MODAL),
 }
 
 

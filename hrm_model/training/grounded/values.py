@@ -284,6 +284,21 @@ def _one_of(options: Sequence[str]) -> Value:
     return lambda rng, pool: options[int(rng.random() * len(options))]
 
 
+def speed(rng: Random, pool: Words) -> str:
+    """How fast something is."""
+    return f"{rng.randrange(2, 900)} {_pick(('km/h', 'kilometres an hour', 'miles an hour', 'metres per second', 'knots', 'mph'), rng)}"
+
+
+def power(rng: Random, pool: Words) -> str:
+    """How much something draws."""
+    return f"{rng.randrange(2, 900)} {_pick(('watts', 'kilowatts', 'kW', 'MW', 'horsepower', 'volts', 'kWh'), rng)}"
+
+
+def profession(rng: Random, pool: Words) -> str:
+    """What somebody was trained as."""
+    return _pick(side("people", False), rng)
+
+
 def month(rng: Random, pool: Words) -> str:
     """A month, with or without its year."""
     name = _pick(MONTHS, rng)
@@ -367,6 +382,9 @@ VALUES: Mapping[str, Value] = {
     "thing": things,
     "people": people,
     "month": month,
+    "speed": speed,
+    "power": power,
+    "profession": profession,
     "tool": _one_of(TOOLS),
     "material": _one_of(MATERIALS),
     "colour": _one_of(COLOURS),

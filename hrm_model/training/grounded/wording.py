@@ -22,8 +22,11 @@ class Wordings:
     held_out: Sequence[Sequence[str]]
 
 
-# A pronoun before its verb stays as it is; anywhere else it is an object.
-_BEFORE_ITS_VERB = re.compile(r"\{s\}(?= (?:\{(?!v)|\w+\{|must\b|may\b|can|will\b|should\b|did\b))")
+# A pronoun beside its verb stays as it is; anywhere else it is an object.
+_WITH_ITS_VERB = re.compile(
+    r"\{s\} (?:\{(?!v)|\w+\{|must\b|may\b|can|will\b|should\b|did\b|had\b)"
+    r"|(?:\{(?:is|was|does|has)\}|must|may|can|will|should|did|do|would) \{s\}"
+)
 _OBJECTS = {"it": "it", "they": "them", "she": "her", "he": "him", "I": "me", "we": "us", "you": "you"}
 
 
@@ -35,7 +38,7 @@ def listed(text: str) -> Sequence[str]:
 def fill(line: str, slots: Mapping[str, str]) -> str:
     """Fill a wording's slots, with `I` as `me` and so on where the subject is an object."""
     subject = slots.get("s", "")
-    if subject in _OBJECTS and not _BEFORE_ITS_VERB.search(line):
+    if subject in _OBJECTS and not _WITH_ITS_VERB.search(line):
         line = line.replace("{s}", _OBJECTS[subject])
     return line.format_map(slots)
 
@@ -75,9 +78,11 @@ def register(block: str) -> str:
 
 
 def wordings() -> Iterator[str]:
-    """Yield every statement wording as a slot string with its alternatives written out."""
-    from hrm_model.training.grounded import clauses  # noqa: F401  (loads every block)
-    from hrm_model.training.grounded.relations import attributes  # noqa: F401
+    """Yield every statement wording of a relation as a slot string, its alternatives written out.
+
+    Events are left out: any verb with any object in plain word order has no wording of its own.
+    """
+    from hrm_model.training.grounded.relations import attributes  # noqa: F401  (loads every block)
 
     for line in _registered:
         yield from expand(line)

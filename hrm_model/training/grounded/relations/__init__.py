@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hrm_model.training.grounded.relations.duties import DUTIES
 from hrm_model.training.grounded.relations.money import MONEY
 from hrm_model.training.grounded.relations.people import PEOPLE
 from hrm_model.training.grounded.relations.places import PLACES
@@ -9,6 +10,6 @@ from hrm_model.training.grounded.relations.relation import Relation
 from hrm_model.training.grounded.relations.rules import RULES
 from hrm_model.training.grounded.relations.times import TIMES
 
-RELATIONS: Sequence[Relation] = (*MONEY, *PEOPLE, *PLACES, *TIMES, *RULES)
+RELATIONS: Sequence[Relation] = (*MONEY, *PEOPLE, *PLACES, *TIMES, *RULES, *DUTIES)
 
 __all__ = ["RELATIONS", "Relation"]

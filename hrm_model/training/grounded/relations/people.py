@@ -77,9 +77,9 @@ PEOPLE = (
         by which [company|organisation] is {s} employed
         """),
     Relation("position", "position", "role", ("person",), "position", """
-        {s} is {v} [at the company|of the group|]
+        {s} is {v} [at the company|of the group|there]
         {s} [works as|serves as|acts as|was appointed as|was hired as] {v}
-        {v} is {s}
+        {v} [at the company|of the group|there] is {s}
         the [post|position|office] of {v} is held by {s}
         {s} [took over as|became|was named] {v}
         """, """
@@ -95,7 +95,7 @@ PEOPLE = (
         {s} work{z} in {v}
         {v} is where {s} work{z}
         {s} [moved to|joined|was transferred to] {v}
-        {s} report{z} to {v}
+        {s} [fall{z} under|{is} attached to] {v}
         """, """
         which [department|team|unit] {does} {s} [belong to|work in]
         =the [department|team|unit] of {s}

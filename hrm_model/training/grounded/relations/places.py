@@ -107,7 +107,7 @@ PLACES = (
         what material is used for {k}
         """),
     Relation("colour", "colour", "colour", ("thing", "product", "facility"), "colour", """
-        {s} {is} [painted|coloured|printed in|] {v}
+        {s} {is} [painted|coloured|printed in] {v}
         the colour of {s} is {v}
         {s} come{z} in {v}
         {v} is the colour [of|for|chosen for] {s}
