@@ -13,7 +13,7 @@ from hrm_model.training.grounded import LEVELS, Example, Level, Split, examples,
 from hrm_model.training.grounded.names import words
 from hrm_model.training.grounded.nouns import side
 from hrm_model.training.grounded.relations import RELATIONS
-from hrm_model.training.grounded.wording import expand, lines, split
+from hrm_model.training.grounded.wording import expand, fill, lines, split
 
 SPLITS: tuple[Split, ...] = ("train", "names", "wordings")
 every_level = pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.name)
@@ -111,6 +111,18 @@ def test_no_wording_is_on_both_sides() -> None:
         assert train
         assert held_out
         assert not train & held_out, train & held_out
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{s} works here", "he works here"),
+        ("the post of {s}", "the post of him"),
+        ("when {was} {s} hired", "when was he hired"),
+    ],
+)
+def test_a_pronoun_takes_the_case_of_its_place(line: str, said: str) -> None:
+    assert fill(line, {"s": "he", "was": "was"}) == said
 
 
 def test_relations_are_many_and_each_is_said_and_asked_in_many_ways() -> None:

@@ -24,7 +24,7 @@ class Wordings:
 
 # A pronoun beside its verb stays as it is; anywhere else it is an object.
 _WITH_ITS_VERB = re.compile(
-    r"\{s\} (?:\{(?!v)|\w+\{|must\b|may\b|can|will\b|should\b|did\b|had\b)"
+    r"^\{s\} |\{s\} (?:\{(?!v)|\w+\{|must\b|may\b|can|will\b|should\b|did\b|had\b)"
     r"|(?:\{(?:is|was|does|has)\}|must|may|can|will|should|did|do|would) \{s\}"
 )
 _OBJECTS = {"it": "it", "they": "them", "she": "her", "he": "him", "I": "me", "we": "us", "you": "you"}
