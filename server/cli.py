@@ -11,6 +11,7 @@ from server.auth import ExposedWithoutKey
 from server.commands import keys
 from server.commands.documents import delete, ingest, search, stores
 from server.commands.model import check_model, train
+from server.commands.openapi import openapi
 from server.commands.serve import serve
 from server.commands.terminal import CommandError
 from server.ledger import LedgerError
@@ -44,6 +45,7 @@ for command in (ingest, search, delete, stores):
     app.command()(command)
 app.add_typer(keys.app, name="keys")
 app.command(name="check-model")(check_model)
+app.command()(openapi)
 # The trainer reads its own flags, `--help` among them.
 app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
 

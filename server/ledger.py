@@ -118,7 +118,7 @@ class Ledger:
         self,
         *,
         principal: str,
-        roles: Iterable[Role],
+        roles: Iterable[str],
         groups: Iterable[str] = (),
         expires_in_s: float | None = None,
         grounded_only: bool = False,
@@ -197,25 +197,26 @@ class Ledger:
         secret: str,
         *,
         principal: str,
-        roles: Iterable[Role],
+        roles: Iterable[str],
         groups: Iterable[str] = (),
         expires_in_s: float | None = None,
         grounded_only: bool = False,
     ) -> Key:
+        asked = set(roles)
+        if not asked or not asked <= set(ROLES):
+            raise LedgerError(f"A key needs one or more of the roles {', '.join(ROLES)}.")
         now = int(self._clock())
         key = Key(
             key_id=f"key_{secrets.token_hex(6)}",
             principal=_named(principal, "user:"),
             groups=frozenset(_named(group, "group:") for group in groups),
-            roles=frozenset(roles),
+            roles=frozenset(role for role in ROLES if role in asked),
             grounded_only=grounded_only,
             created_at=now,
             expires_at=None if expires_in_s is None else now + int(expires_in_s),
             revoked_at=None,
             last_used_at=None,
         )
-        if not key.roles or not key.roles <= set(ROLES):
-            raise LedgerError(f"A key needs one or more of the roles {', '.join(ROLES)}.")
         if not key.is_valid(now):
             raise LedgerError("A key's expiry must lie ahead.")
         values = (

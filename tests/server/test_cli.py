@@ -1,0 +1,240 @@
+"""`hrm-serve` as typed: what it prints where, its exit status, and that mistakes get words instead of tracebacks."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import time
+
+import pytest
+import yaml
+
+from hrm_model.config import HrmConfig
+from server.cli import main
+from server.ledger import Ledger
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("HRM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def typed(*arguments: str) -> tuple[int, str, str]:
+        status = main(arguments)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return typed
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """As much of a checkpoint as is read before anything is loaded."""
+    config = HrmConfig(
+        vocab_size=512,
+        hidden_size=64,
+        intermediate_size=128,
+        layers_per_stack=1,
+        num_heads=1,
+        head_dim=64,
+        max_position_embeddings=512,
+        embedding_scale=8.0,
+    )
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config.to_json()))
+    return folder
+
+
+def test_help_lists_the_commands(run: Run) -> None:
+    status, out, _ = run("--help")
+
+    assert status == 0
+    for command in ("serve", "ingest", "search", "delete", "stores", "keys", "check-model", "train", "openapi"):
+        assert f"\n  {command} " in out
+
+
+def test_serve_has_a_flag_for_each_setting(run: Run) -> None:
+    from server.settings import Settings, dashed
+
+    _, out, _ = run("serve", "--help")
+
+    for name in Settings.model_fields:
+        assert f"--{dashed(name)} " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["serve", "--prot", "9"], 2, "No such option: --prot"),
+        (["serve", "--prot", "9"], 2, "--port"),
+        (["serve", "--port", "99999"], 1, "hrm-serve: --port: Input should be less than or equal to 65535"),
+        (["serve", "--model", "nowhere"], 1, "hrm-serve: nowhere/config.json: there is no such file"),
+        (["serve", "--engine", "vllm"], 1, "hrm-serve: --engine: Input should be 'native' (it is vllm)."),
+        (["ingets"], 2, "No such command 'ingets'"),
+        (["ingest", "nowhere", "--store", "a"], 1, "hrm-serve: nowhere does not exist."),
+        (["ingest", "."], 1, "hrm-serve: Name a store, as in --store handbook"),
+        (["ingest", ".", "--store", "a"], 1, "hrm-serve: There are no files in what was named."),
+        (["search", "x", "--store", "nope"], 1, "hrm-serve: No vector store found with id 'nope'."),
+        (["search", "x", "-k", "0"], 2, "Invalid value for '-k'"),
+        (["search", "x"], 1, "Nothing was found."),
+        (["delete", "file-nope"], 1, "hrm-serve: No file found with id 'file-nope'."),
+        (["stores", "nope"], 1, "hrm-serve: No vector store found with id 'nope'."),
+        (["keys", "revoke", "key_nope"], 1, "hrm-serve: There is no key key_nope"),
+        (
+            ["keys", "create", "--principal", "anna", "--role", "ask"],
+            1,
+            "hrm-serve: 'anna' is not a name like user:anna",
+        ),
+        (["keys", "create", "--principal", "user:anna", "--role", "boss"], 1, "one or more of the roles admin, ingest"),
+        (["keys", "create", "--principal", "user:anna"], 2, "Missing option '--role'"),
+        (["keys", "create", "--principal", "user:anna", "--role", "ask", "--expires", "soon"], 1, "is not a duration"),
+        (["keys", "create", "--principal", "user:anna", "--role", "ask", "--expires", "0d"], 1, "is not a duration"),
+        (["check-model", "nowhere"], 1, "nowhere"),
+    ],
+)
+def test_a_mistake_is_explained_on_standard_error(run: Run, arguments: list[str], status: int, words: str) -> None:
+    found, out, err = run(*arguments)
+
+    assert (found, out) == (status, "")
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_a_misspelt_setting_stops_every_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HRM_DATADIR", "elsewhere")
+
+    status, _, err = run("keys", "list")
+
+    assert status == 1
+    assert "HRM_DATADIR in the environment is not a setting. Did you mean HRM_DATA_DIR?" in err
+
+
+def test_a_server_for_other_hosts_needs_a_key_first(run: Run, checkpoint: Path) -> None:
+    status, _, err = run("serve", "--host", "0.0.0.0", "--model", str(checkpoint))
+
+    assert status == 1
+    assert "hrm-serve: No API key exists, so the server listens on this machine only, not on 0.0.0.0." in err
+    assert "hrm-serve keys create" in err
+
+
+def test_a_first_key_that_is_missing_stops_the_start(run: Run, checkpoint: Path) -> None:
+    status, _, err = run("serve", "--model", str(checkpoint), "--first-key-file", "secret")
+
+    assert status == 1
+    assert "HRM_FIRST_KEY_FILE names secret, which does not exist, and there is no API key yet." in err
+
+
+def test_a_first_key_that_is_too_short_stops_the_start(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("password\n")
+
+    status, _, err = run("serve", "--model", str(checkpoint), "--first-key-file", "secret")
+
+    assert status == 1
+    assert "has 8 characters; it needs 32" in err
+
+
+def test_a_key_prints_its_secret_alone_on_standard_output(run: Run) -> None:
+    status, out, err = run("keys", "create", "--principal", "user:anna", "--role", "ask", "--expires", "30d")
+
+    assert status == 0
+    assert out.startswith("hrm_")
+    assert len(out.split()) == 1
+    assert "It is the first key" in err
+    ledger = Ledger(Path("data/ledger.db"))
+    key = ledger.find(out.strip())
+    ledger.close()
+    assert key is not None
+    assert key.principal == "user:anna"
+    assert key.expires_at is not None
+    assert abs(key.expires_at - time() - 30 * 86_400) < 60
+
+
+def test_keys_are_listed_and_revoked_without_their_secrets(run: Run) -> None:
+    _, secret, _ = run("keys", "create", "--principal", "user:anna", "--role", "ask", "--group", "group:hr")
+    _, listed, _ = run("keys", "list")
+    key_id, principal, groups, roles, state, *_ = listed.rstrip("\n").split("\t")
+
+    assert (principal, groups, roles, state) == ("user:anna", "group:hr", "ask", "valid")
+    assert secret.strip() not in listed
+
+    status, out, _ = run("keys", "revoke", key_id)
+
+    assert (status, out) == (0, f"{key_id} of user:anna is revoked.\n")
+    assert "\trevoked\t" in run("keys", "list")[1]
+
+
+def test_an_empty_list_of_keys_says_what_that_means(run: Run) -> None:
+    status, out, err = run("keys", "list")
+
+    assert (status, out) == (0, "")
+    assert "answers everyone on this machine, and nobody else" in err
+
+
+def test_documents_are_taken_in_found_listed_and_deleted(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "papers"
+    (folder / "deep").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config.txt").write_text("hidden")
+    (folder / "deep" / "parrots.md").write_text("# Parrots\n\nThe office parrot is called Bellamy.\n")
+    (folder / "tea.txt").write_text("Tea is served at four.\n")
+
+    status, out, _ = run("ingest", "papers", "--store", "notes", "--read", "*")
+
+    assert status == 0
+    assert out.startswith("2 new in notes (2 chunks), 0 unchanged, 0 refused; ")
+    assert run("ingest", "papers", "--store", "notes")[1].startswith("0 new in notes (0 chunks), 2 unchanged")
+
+    status, out, _ = run("search", "What is the parrot's name?", "--store", "notes", "-k", "1")
+
+    assert status == 0
+    first, file_id, text = out.splitlines()[:3]
+    assert first.startswith("1. ")
+    assert "parrots.md:" in first
+    assert "Bellamy" in text
+    store = run("stores")[1].split("\t")
+    assert (store[0], store[2], store[4]) == ("notes", "2", "*")
+    assert [line.split("\t")[0] for line in run("stores", "notes")[1].splitlines()] == ["parrots.md", "tea.txt"]
+
+    status, out, _ = run("delete", file_id.strip())
+
+    assert (status, out) == (0, f"{file_id.strip()} is deleted.\n")
+    assert "Bellamy" not in run("search", "What is the parrot's name?")[1]
+
+
+def test_files_of_other_formats_are_named_and_fail_the_command(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tea.txt").write_text("Tea is served at four.\n")
+    (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.7")
+
+    status, out, err = run("ingest", "tea.txt", "scan.pdf", "--store", "notes")
+
+    assert status == 1
+    assert out.startswith("1 new in notes (1 chunks), 0 unchanged, 1 refused; ")
+    assert "refused: scan.pdf: " in err
+    assert "PDF" in err
+
+
+def test_the_description_of_the_api_is_printed_as_yaml(run: Run) -> None:
+    status, out, _ = run("openapi")
+
+    assert status == 0
+    assert "/v1/chat/completions" in yaml.safe_load(out)["paths"]
+
+
+def test_the_command_line_starts_at_once() -> None:
+    began = time()
+    subprocess.run(
+        [sys.executable, "-m", "server.cli", "--help"], check=True, capture_output=True, cwd=Path(__file__).parents[2]
+    )
+
+    # 0.2 s on an idle machine; torch alone would take longer than this bound.
+    assert time() - began < 2
