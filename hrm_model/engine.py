@@ -1,0 +1,282 @@
+"""The native engine: one thread owns the device, the loop and it exchange messages only."""
+
+import asyncio
+import logging
+import queue
+import secrets
+import threading
+import time
+from collections.abc import AsyncGenerator
+from collections.abc import Sequence as Items
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from hrm_model.answer import Answer
+from hrm_model.errors import ContextLengthExceeded, EngineClosed, EngineError, InvalidPrompt, RequestRefused
+from hrm_model.pages import PAGE_TOKENS
+from hrm_model.runner import Runner
+from hrm_model.sampling import Drawn, NotFinite
+from hrm_model.scheduler import Scheduler, Sequence
+from hrm_model.template import END_ANSWER, spell
+from hrm_model.tokenizer import Tokenizer
+from hrm_model.types import (
+    Counts,
+    Event,
+    Failed,
+    Finished,
+    Limits,
+    Load,
+    Prompt,
+    Question,
+    Sampling,
+    Seconds,
+    Started,
+    Text,
+    TokenLogprob,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_CHOICES = 128
+
+
+@dataclass(slots=True)
+class _Request:
+    """What the engine thread knows of one call of `generate`."""
+
+    number: int
+    sequences: list[Sequence]
+    answers: list[Answer]
+    loop: asyncio.AbstractEventLoop
+    inbox: "asyncio.Queue[Event | BaseException]"
+    queued_at: float
+    started_at: float = 0.0
+    first_at: float = 0.0
+    open: set[int] = field(default_factory=set)
+    unsaid: dict[int, list[TokenLogprob]] = field(default_factory=dict)  # choice -> logprobs whose text is held back
+    unsaid_tokens: dict[int, int] = field(default_factory=dict)
+
+    def send(self, *events: Event | BaseException) -> None:
+        """Hand events over to the loop; a loop that is gone wants none."""
+        try:
+            for event in events:
+                self.loop.call_soon_threadsafe(self.inbox.put_nowait, event)
+        except RuntimeError:
+            log.info("request %d: its event loop is closed", self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cancel:
+    number: int
+
+
+class NativeEngine:
+    """HRM-Text on torch. Implements the server's Engine port; see server/ports.py for the contract."""
+
+    def __init__(self, runner: Runner, scheduler: Scheduler, tokenizer: Tokenizer, limits: Limits) -> None:
+        self._runner, self._scheduler, self._tokenizer, self._limits = runner, scheduler, tokenizer, limits
+        self._end_token = tokenizer.control(END_ANSWER)
+        self._commands: queue.SimpleQueue[_Request | _Cancel | None] = queue.SimpleQueue()
+        self._requests: dict[int, _Request] = {}
+        self._next_number = 0
+        self._open = 0  # calls of generate that have not returned; counted on the loop's side
+        self._all_returned = asyncio.Event()
+        self._is_closed = False
+        self._step_began: float | None = None
+        self._thread = threading.Thread(target=self._work, name="hrm-engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the engine thread."""
+        self._thread.start()
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
+    def count(self, texts: Items[str]) -> list[int]:
+        return self._tokenizer.count(texts)
+
+    def load(self) -> Load:
+        began = self._step_began
+        return Load(
+            running=self._scheduler.running,
+            waiting=self._scheduler.waiting + self._commands.qsize(),
+            kv_tokens_used=self._scheduler.pages_used * PAGE_TOKENS,
+            kv_tokens=self._limits.kv_tokens,
+            step_age_s=None if began is None else time.monotonic() - began,
+        )
+
+    async def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
+        if self._is_closed:
+            raise EngineClosed("the engine is shutting down")
+        request = self._request(prompt, sampling, n)
+        self._open += 1
+        self._all_returned.clear()
+        self._commands.put(request)
+        unfinished = set(range(n))
+        try:
+            while unfinished:
+                event = await request.inbox.get()
+                if isinstance(event, BaseException):
+                    unfinished.clear()
+                    raise event
+                if isinstance(event, Finished | Failed):
+                    unfinished.discard(event.choice)
+                yield event
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._all_returned.set()
+            if unfinished:
+                self._commands.put(_Cancel(request.number))
+
+    async def drain(self, timeout_s: float) -> None:
+        self._is_closed = True
+        if self._open:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_returned.wait(), timeout_s)
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Stop the thread; requests that still run end in `Failed`."""
+        self._is_closed = True
+        if self._thread.is_alive():
+            self._commands.put(None)
+            self._thread.join()
+
+    def _request(self, prompt: Prompt, sampling: Sampling, n: int) -> _Request:
+        """Check a request against the limits, and decide its seed and its longest answer."""
+        if not 1 <= n <= MAX_CHOICES:
+            raise InvalidPrompt(f"n is {n}; expected 1 to {MAX_CHOICES}")
+        if isinstance(prompt, Question):
+            ids = spell(prompt, self._tokenizer)
+            prefix_len = len(ids)
+        else:
+            ids, prefix_len = list(prompt.ids), prompt.prefix_len
+            if not ids or not 0 <= prefix_len <= len(ids):
+                raise InvalidPrompt(f"{len(ids)} token ids with a prefix of {prefix_len}")
+            if outside := [token for token in ids if not 0 <= token < self._tokenizer.vocab_size]:
+                raise InvalidPrompt(f"token id {outside[0]} is outside the vocabulary of {self._tokenizer.vocab_size}")
+        room = self._limits.context_tokens - len(ids)
+        if room < 1 or (sampling.max_tokens is not None and sampling.max_tokens > room):
+            raise ContextLengthExceeded(len(ids), self._limits.context_tokens, sampling.max_tokens)
+        if sampling.max_tokens is not None and sampling.max_tokens < 1:
+            raise InvalidPrompt(f"max_tokens is {sampling.max_tokens}; expected at least 1")
+        longest = min(self._limits.default_max_tokens, room) if sampling.max_tokens is None else sampling.max_tokens
+        decided = replace(sampling, seed=secrets.randbits(63) if sampling.seed is None else sampling.seed)
+        self._next_number += 1
+        number = self._next_number
+        return _Request(
+            number,
+            [Sequence(number, c, list(ids), len(ids), prefix_len, decided, longest) for c in range(n)],
+            [Answer(self._tokenizer, self._end_token, sampling.stop, longest) for _ in range(n)],
+            asyncio.get_running_loop(),
+            asyncio.Queue(),
+            time.monotonic(),
+            open=set(range(n)),
+        )
+
+    # The rest runs on the engine thread.
+
+    def _work(self) -> None:
+        while self._take_commands():
+            step = self._scheduler.next_step()
+            if not step.sequences:
+                continue
+            self._step_began = now = time.monotonic()
+            for number in dict.fromkeys(sequence.request for sequence in step.admitted):
+                request = self._requests[number]
+                request.started_at = now
+                request.send(Started(request.sequences[0].prompt_len))
+            try:
+                results = self._runner.step(step.sequences)
+            except Exception as error:
+                # The batch's tensors are lost, the engine is not: everyone in this step is told.
+                log.exception("a step of %d sequences failed", len(step.sequences))
+                for sequence in step.sequences:
+                    self._fail(sequence, error)
+            else:
+                for sequence, result in zip(step.sequences, results, strict=True):
+                    self._deliver(sequence, result)
+            self._step_began = None
+        for request in list(self._requests.values()):
+            self._abandon(request)
+
+    def _take_commands(self) -> bool:
+        """Act on what the loop has sent, waiting for it when there is nothing else to do; False ends the thread."""
+        block = self._scheduler.is_idle
+        while True:
+            try:
+                command = self._commands.get(block=block)
+            except queue.Empty:
+                return True
+            block = False
+            match command:
+                case None:
+                    return False
+                case _Cancel(number):
+                    self._scheduler.cancel(number)
+                    self._requests.pop(number, None)
+                case _Request():
+                    self._enqueue(command)
+
+    def _enqueue(self, request: _Request) -> None:
+        try:
+            self._scheduler.add(request.sequences)
+        except RequestRefused as error:
+            request.send(error)
+        else:
+            self._requests[request.number] = request
+
+    def _deliver(self, sequence: Sequence, result: Drawn | NotFinite) -> None:
+        if isinstance(result, NotFinite):
+            return self._fail(sequence, result)
+        request = self._requests[sequence.request]
+        answer = request.answers[sequence.choice]
+        now = time.monotonic()
+        if not request.first_at:
+            request.first_at = now
+        sequence.ids.append(result.token)
+        text = answer.push(result.token)
+        if result.token != self._end_token:
+            request.unsaid_tokens[sequence.choice] = request.unsaid_tokens.get(sequence.choice, 0) + 1
+            request.unsaid.setdefault(sequence.choice, []).extend(self._logprobs(result))
+        tokens = request.unsaid_tokens.get(sequence.choice, 0)
+        if text or (answer.reason is not None and tokens):
+            logprobs = tuple(request.unsaid.pop(sequence.choice, ()))
+            request.unsaid_tokens[sequence.choice] = 0
+            request.send(Text(sequence.choice, text, tokens, logprobs))
+        if answer.reason is not None:
+            counts = Counts(sequence.prompt_len, answer.tokens)
+            seconds = Seconds(
+                request.started_at - request.queued_at, request.first_at - request.started_at, now - request.first_at
+            )
+            self._end(sequence, Finished(sequence.choice, answer.reason, counts, seconds))
+        return None
+
+    def _logprobs(self, drawn: Drawn) -> tuple[TokenLogprob, ...]:
+        if drawn.logprob is None:
+            return ()
+        name = self._tokenizer.decode
+        top = tuple((name([token]), value) for token, value in drawn.top)
+        return (TokenLogprob(name([drawn.token]), drawn.logprob, top),)
+
+    def _fail(self, sequence: Sequence, error: Exception) -> None:
+        failure = EngineError(f"generation failed: {error}")
+        failure.__cause__ = error
+        self._end(sequence, Failed(sequence.choice, failure))
+
+    def _end(self, sequence: Sequence, event: Finished | Failed) -> None:
+        self._scheduler.end(sequence)
+        request = self._requests[sequence.request]
+        request.open.discard(sequence.choice)
+        if not request.open:
+            del self._requests[request.number]
+        request.send(event)
+
+    def _abandon(self, request: _Request) -> None:
+        error = EngineClosed("the engine has shut down")
+        has_started = request.started_at > 0
+        self._scheduler.cancel(request.number)
+        del self._requests[request.number]
+        request.send(*((Failed(choice, error) for choice in request.open) if has_started else (error,)))
