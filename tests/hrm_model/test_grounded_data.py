@@ -12,6 +12,7 @@ from hrm_model.template import UNANSWERABLE, compose
 from hrm_model.training.grounded import LEVELS, Example, Level, Split, examples, wordings
 from hrm_model.training.grounded.names import words
 from hrm_model.training.grounded.nouns import side
+from hrm_model.training.grounded.patterns import statement_patterns
 from hrm_model.training.grounded.relations import RELATIONS
 from hrm_model.training.grounded.wording import expand, fill, lines, split
 
@@ -160,3 +161,12 @@ def test_the_command_writes_lines_of_json(tmp_path: Path) -> None:
     assert records == [
         json.loads(json.dumps(example.record())) for example in islice(examples(3, LEVELS[3], "train"), 20)
     ]
+
+
+def test_a_sentence_of_the_generator_is_recognised_and_an_unlike_one_is_not() -> None:
+    def is_said(sentence: str) -> bool:
+        return any(pattern.fullmatch(sentence) for pattern in statement_patterns())
+
+    assert is_said("The excess for glass claims is 150 euros.")
+    assert is_said("Wood tenants are supervised by the site manager.")
+    assert not is_said("Whoever breaks a window pays the first 150 euros out of their own pocket.")

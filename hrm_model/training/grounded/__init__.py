@@ -4,6 +4,7 @@ Standard library only. Nothing here knows about tensors or tokens.
 """
 
 from hrm_model.training.grounded.generate import LEVELS, Example, Level, Split, examples
+from hrm_model.training.grounded.patterns import statement_patterns
 from hrm_model.training.grounded.wording import wordings
 
-__all__ = ["LEVELS", "Example", "Level", "Split", "examples", "wordings"]
+__all__ = ["LEVELS", "Example", "Level", "Split", "examples", "statement_patterns", "wordings"]
