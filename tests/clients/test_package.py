@@ -147,10 +147,3 @@ def test_the_readme_lists_the_options_of_the_command(capsys: pytest.CaptureFixtu
     spelled = set(re.findall(r"--\w+", capsys.readouterr().out)) - {"--help"}
     listed = set(re.findall(r"^\| `(--\w+)", README, re.MULTILINE))
     assert listed == spelled
-
-
-def test_the_readme_shows_a_sentence_that_stands_in_the_handbook_where_it_says() -> None:
-    [(file, start, end, quote)] = re.findall(r'^\[1\] .*, (\S+), characters (\d+) to (\d+)\n    "(.*)"$', README, re.M)
-    document = (CLIENT.parents[1] / "server" / "samples" / file).read_text(encoding="utf-8")
-
-    assert document[int(start) : int(end)] == quote
