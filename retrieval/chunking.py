@@ -56,8 +56,10 @@ def cut(
         count: tokens of each text, in the embedder's measure; never more for a part than for the whole, and
             no more for two parts with a blank between them than for both added up.
     """
+    sections = [section for section in _sections(parsed) if parsed.text[section[1] : section[2]].strip()]
+    # A document of its title alone has none: then the title is the text.
     chunks: list[Chunk] = []
-    for title, start, end in _sections(parsed):
+    for title, start, end in sections or [(parsed.title, 0, len(parsed.text))]:
         pieces = [
             piece
             for paragraph in _measured(parsed.text, _split(parsed.text, start, end, _PARAGRAPH_END), count)

@@ -1,8 +1,10 @@
 """HTML to the text that a reader sees, with its headings. It knows no files."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from itertools import takewhile
 
 _UNSHOWN = frozenset({"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object", "select"})
 _VOID_TAGS = "area base br col embed hr img input link meta param source track wbr"
@@ -12,7 +14,10 @@ _BLOCK_TAGS = (
     " h1 h2 h3 h4 h5 h6 header hr html li main nav ol p pre section summary table tbody tfoot thead title tr ul"
 )
 _BLOCK = frozenset(_BLOCK_TAGS.split())
-_TIGHT = frozenset({"li", "tr", "dt", "dd"})  # lines of one block rather than blocks of their own
+_TIGHT = frozenset(
+    {"li", "tr", "thead", "tbody", "tfoot", "dt", "dd"}
+)  # lines of one block rather than blocks of their own
+_LISTS = frozenset({"ul", "ol"})
 _CELL = frozenset({"td", "th"})
 # What an opening tag closes by itself, since HTML lets its end tag be left out.
 _CLOSED_BY = {
@@ -24,7 +29,8 @@ _CLOSED_BY = {
     "th": _CELL,
     "option": frozenset({"option"}),
 }
-_HEADING = re.compile(r"h[1-6]")
+_BORDERS = frozenset({"ul", "ol", "dl", "table", "select"})
+_NEAR = 64  # how far up an item is looked for that a new one closes
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d])",
     re.IGNORECASE,
@@ -52,58 +58,79 @@ def read_html(source: str) -> tuple[str, str, tuple[Heading, ...]]:
 
 
 class _Reader(HTMLParser):
+    """Work per tag does not grow with nesting: pages with a million open tags exist, and are fed to servers."""
+
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self.headings: list[Heading] = []
         self.title = ""
         self._length = 0
-        self._line = ""
+        self._line: list[str] = []
+        self._has_words = False  # in the line, beside its bullet
+        self._bullet = "- "
         self._gap = "\n\n"
         self._open: list[tuple[str, bool]] = []  # tag, and whether it hides what is in it
+        self._depth: Counter[str] = Counter()  # how many of each tag are open
+        self._hiding = 0
+        self._counts: list[int | None] = []  # of the open lists: the next item's number; None: unnumbered
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
         self._close_implied(tag)
-        if tag in _BLOCK:
+        if tag in _BLOCK and self._line != [self._bullet]:  # <li><p>: the paragraph follows its bullet
             self.end_block(tag)
         if tag == "br":
-            self._line += "\n"
+            self._line.append("\n")
         elif tag == "img":
-            self.handle_data(dict(attrs).get("alt") or "")
-        elif tag in _CELL and self._line.strip():
-            self._line += " | "
+            self.handle_data(attributes.get("alt") or "")
+        elif tag in _CELL and self._has_words:
+            self._line.append(" | ")
         if tag not in _VOID:
-            self._open.append((tag, tag in _UNSHOWN or _hides(dict(attrs))))
-        if tag == "li" and not self._is_hidden:
-            self._line = "- "
+            hides = tag in _UNSHOWN or _hides(attributes)
+            self._open.append((tag, hides))
+            self._depth[tag] += 1
+            self._hiding += hides
+        if tag in _LISTS:
+            first = attributes.get("start") or "1"
+            self._counts.append(int(first) if tag == "ol" and re.fullmatch("[0-9]{1,9}", first) else None)
+        if tag == "li" and not self._hiding:
+            self._bullet = self._next_bullet()
+            self._line = [self._bullet]
 
     def handle_endtag(self, tag: str) -> None:
-        names = [name for name, _ in self._open]
-        if tag not in names:
+        if not self._depth[tag]:
             return
         if tag in _BLOCK:
             self.end_block(tag)
-        del self._open[len(names) - 1 - names[::-1].index(tag) :]
+        closed = ""
+        while closed != tag:
+            closed, hides = self._open.pop()
+            self._depth[closed] -= 1
+            self._hiding -= hides
+            if closed in _LISTS:
+                self._counts.pop()
 
     def handle_data(self, data: str) -> None:
-        names = [name for name, _ in self._open]
-        if "title" in names and "svg" not in names:
+        if self._depth["title"] and not self._depth["svg"]:
             self.title += data
-        elif not self._is_hidden:
-            self._line += data if "pre" in names else re.sub(r"\s+", " ", data)
+        elif not self._hiding and (self._has_words or data.strip()):
+            self._line.append(data if self._depth["pre"] else re.sub(r"\s+", " ", data))
+            self._has_words = True
 
     def end_block(self, tag: str = "") -> None:
         """Put the line that was being read to the text."""
-        is_code = any(name == "pre" for name, _ in self._open)
-        line = self._line.strip("\n") if is_code else "\n".join(part.strip() for part in self._line.split("\n"))
-        line = line if is_code else re.sub(r"[^\S\n]+", " ", line).strip()
-        self._line = ""
-        if line.strip(" |-"):
-            level = next((int(name[1]) for name, _ in self._open if _HEADING.fullmatch(name)), 0)
+        is_code = self._depth["pre"] > 0
+        is_tight = tag in _TIGHT or (tag in _LISTS and self._depth["li"] > 0)
+        line = "".join(self._line)
+        line = line.strip("\n") if is_code else re.sub(r" *\n *", "\n", re.sub(r"[^\S\n]+", " ", line)).strip()
+        has_words, self._line, self._has_words = self._has_words, [], False
+        if has_words and line.strip(" |"):  # neither a row nor an item without content
+            level = next((level for level in range(1, 7) if self._depth[f"h{level}"]), 0)
             # A heading is one line, whatever breaks stand in it.
             self._put(" ".join(line.split()) if level else line, level)
-            self._gap = "\n" if tag in _TIGHT else "\n\n"
-        elif tag not in _TIGHT:
+            self._gap = "\n" if is_tight else "\n\n"
+        elif not is_tight:
             self._gap = "\n\n"
 
     def _put(self, line: str, level: int) -> None:
@@ -118,16 +145,18 @@ class _Reader(HTMLParser):
     def _close_implied(self, tag: str) -> None:
         if tag in _BLOCK and self._open and self._open[-1][0] == "p":
             self.handle_endtag("p")
-        for name in _CLOSED_BY.get(tag, ()):
-            # Only within the innermost list or table: an item may hold a list of its own.
-            inner = [opened for opened, _ in self._open]
-            borders = [at for at, opened in enumerate(inner) if opened in ("ul", "ol", "dl", "table", "select")]
-            if name in inner[borders[-1] + 1 if borders else 0 :]:
-                self.handle_endtag(name)
+        closed = _CLOSED_BY.get(tag, frozenset())
+        # Only within the innermost list or table: an item may hold a list of its own.
+        inner = list(takewhile(lambda opened: opened not in _BORDERS, (name for name, _ in self._open[:-_NEAR:-1])))
+        for name in closed & set(inner):
+            self.handle_endtag(name)
 
-    @property
-    def _is_hidden(self) -> bool:
-        return any(hides for _, hides in self._open)
+    def _next_bullet(self) -> str:
+        number = self._counts[-1] if self._counts else None
+        if number is None:
+            return "- "
+        self._counts[-1] = number + 1
+        return f"{number}. "
 
 
 def _hides(attributes: dict[str, str | None]) -> bool:

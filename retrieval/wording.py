@@ -12,8 +12,8 @@ from dataclasses import dataclass
 _STOP_WORDS = (
     "a about after all also am an and any are as at be been before being between both but by can could did do does"
     " doing done for from get had has have having he her here hers him his how i if in into is it its itself just me"
-    " many more most much must my no nor not of off on once only or other our ours out over own please same she should so"
-    " some such tell than that the their theirs them then there these they this those through to too under until up"
+    " many more most much must my no nor not of off on once only or other our ours out over own please same she should"
+    " so some such tell than that the their theirs them then there these they this those through to too under until up"
     " us very was we were what when where which while who whom whose why will with would you your yours s t"
 )
 STOP_WORDS = frozenset(_STOP_WORDS.split())

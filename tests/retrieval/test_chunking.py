@@ -1,0 +1,168 @@
+"""retrieval.chunking: exact spans, nothing lost, nothing too long, cut where a reader would pause."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from retrieval.chunking import MAX_TOKENS, TARGET_TOKENS, Chunk, cut
+from retrieval.embedder import MiniLM
+from retrieval.markup import Heading
+from retrieval.parse import Parsed, parse
+
+
+def words(texts: Sequence[str]) -> list[int]:
+    return [len(text.split()) for text in texts]
+
+
+def plain(text: str) -> Parsed:
+    return Parsed("Title", text)
+
+
+def guide(text: str) -> Parsed:
+    return parse(Path("guide.md"), text.encode())
+
+
+def shown(parsed: Parsed, chunks: list[Chunk]) -> list[tuple[str, str]]:
+    return [(chunk.title, parsed.text[chunk.start : chunk.end]) for chunk in chunks]
+
+
+def sentences(count: int, each: int = 10) -> str:
+    return " ".join(f"S{number} " + "word " * (each - 2) + "end." for number in range(count))
+
+
+def test_short_paragraphs_of_one_heading_are_merged_up_to_the_target() -> None:
+    parsed = plain("\n\n".join(["word " * 40 + "end."] * 3))
+
+    assert words([text for _, text in shown(parsed, cut(parsed, words))]) == [82, 41]
+
+
+def test_paragraphs_are_never_merged_across_headings() -> None:
+    parsed = guide("# Guide\n\nIntro.\n\n## A\n\nOne.\n\nTwo.\n\n## B\n\nThree.")
+
+    assert shown(parsed, cut(parsed, words)) == [
+        ("Guide", "Intro."),
+        ("Guide: A", "One.\n\nTwo."),
+        ("Guide: B", "Three."),
+    ]
+
+
+def test_a_paragraph_up_to_the_limit_stays_whole() -> None:
+    parsed = plain(sentences(22))
+
+    assert words([parsed.text]) == [MAX_TOKENS]
+    assert len(cut(parsed, words)) == 1
+
+
+def test_a_longer_paragraph_is_cut_between_sentences_into_even_portions() -> None:
+    parsed = plain(sentences(30))
+
+    found = [text for _, text in shown(parsed, cut(parsed, words))]
+
+    assert words(found) == [150, 150]
+    assert all(text.endswith("end.") for text in found)
+
+
+def test_a_longer_sentence_is_cut_between_words_and_a_longer_word_anywhere() -> None:
+    long_sentence, long_word = plain("word " * 500), plain("x" * 1000)
+
+    assert max(words([text for _, text in shown(long_sentence, cut(long_sentence, words))])) <= MAX_TOKENS
+    by_letter = cut(long_word, lambda texts: [len(text) for text in texts])
+    assert max(chunk.end - chunk.start for chunk in by_letter) <= MAX_TOKENS
+
+
+def test_abbreviations_and_numbers_do_not_end_a_sentence() -> None:
+    text = "Dr. Meyer pays 3.50 euros, e.g. for No. 7, and J. Smith agrees. " * 20
+    parsed = plain(text.strip())
+
+    assert all(found.endswith("agrees.") for _, found in shown(parsed, cut(parsed, words)))
+
+
+def test_a_heading_without_text_of_its_own_stands_in_the_titles_below_it() -> None:
+    parsed = guide("# Guide\n\n## Claims\n\n### Deadlines\n\nSeven days.\n\n## Fees\n\nNone.")
+
+    assert shown(parsed, cut(parsed, words)) == [("Guide: Claims: Deadlines", "Seven days."), ("Guide: Fees", "None.")]
+
+
+def test_a_heading_with_nothing_below_it_is_a_chunk_of_its_own() -> None:
+    parsed = guide("# Guide\n\n## Closed on Mondays\n\n## Fees\n\nNone.\n\n## Ends here")
+
+    assert shown(parsed, cut(parsed, words)) == [
+        ("Guide", "Closed on Mondays"),
+        ("Guide: Fees", "None."),
+        ("Guide", "Ends here"),
+    ]
+
+
+def test_a_document_of_its_title_alone_has_one_chunk() -> None:
+    parsed = guide("# Closed on Mondays")
+
+    assert shown(parsed, cut(parsed, words)) == [("Closed on Mondays", "Closed on Mondays")]
+
+
+def test_chunks_measure_at_most_the_limit_in_the_embedders_tokens(embedder: MiniLM) -> None:
+    parsed = plain("Donaudampfschifffahrtsgesellschaft, 4711-0815/B; naïve? " * 200 + "\n\n" + "ab" * 2000)
+
+    found = [parsed.text[chunk.start : chunk.end] for chunk in cut(parsed, embedder.count)]
+
+    assert max(embedder.count(found)) <= MAX_TOKENS
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Parsed:
+    """Text with headings in it, made of what real text is made of, and of what breaks splitters."""
+    piece = st.sampled_from(
+        [
+            "word",
+            "Dr.",
+            "e.g.",
+            "End.",
+            "What?",
+            "3.14",
+            "。",
+            "\u00e9",
+            "👍🏽",
+            "\n",
+            "\n\n",
+            "\n \n",
+            " ",
+            "  ",
+            "\t",
+            "\u00a0",
+            "x" * 300,
+            "long " * 250,
+            "A sentence of some words. ",
+        ]
+    )
+    parts: list[str] = []
+    headings: list[Heading] = []
+    for body in draw(st.lists(st.lists(piece, max_size=12).map("".join), min_size=1, max_size=6)):
+        if draw(st.booleans()):
+            start = sum(map(len, parts))
+            name = draw(st.sampled_from(["Alpha", "Beta gamma", "Title"]))
+            headings.append(Heading(start, start + len(name), draw(st.integers(1, 3))))
+            parts.append(name + "\n\n")
+        parts.append(body + "\n\n")
+    return Parsed("Title", "".join(parts), tuple(headings))
+
+
+@settings(max_examples=300, deadline=None)
+@given(parsed=documents(), limit=st.integers(1, MAX_TOKENS), target=st.integers(1, TARGET_TOKENS))
+def test_nothing_is_lost_and_nothing_is_twice(parsed: Parsed, limit: int, target: int) -> None:
+    assume(parsed.text.strip())  # parsing refuses the others
+    chunks = cut(parsed, words, max_tokens=limit, target_tokens=target)
+
+    assert all(left.end <= right.start for left, right in pairwise(chunks))
+    covered = {position for chunk in chunks for position in range(chunk.start, chunk.end)}
+    for heading in parsed.headings:
+        name = parsed.text[heading.start : heading.end]
+        if heading.start not in covered:
+            assert any(name in chunk.title and (chunk.start >= heading.end or name == parsed.title) for chunk in chunks)
+            covered.update(range(heading.start, heading.end))
+    assert not "".join(letter for at, letter in enumerate(parsed.text) if at not in covered).strip()
+    for chunk in chunks:
+        text = parsed.text[chunk.start : chunk.end]
+        assert text == text.strip() != ""
+        assert words([text])[0] <= limit

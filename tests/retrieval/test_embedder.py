@@ -1,0 +1,112 @@
+"""retrieval.embedder: the real bundled model, offline and checked."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval.embedder import DIMS, SHA256, WINDOW_TOKENS, MiniLM
+from retrieval.errors import EmbedderDamaged, EmbedderMissing
+
+LOAD_WITHOUT_A_NETWORK = """
+import socket
+
+def refuse(*arguments, **options):
+    raise SystemExit("a connection was tried")
+
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+from retrieval.embedder import MiniLM
+MiniLM().embed(["hello"])
+"""
+
+
+def test_vectors_are_float32_of_length_one(embedder: MiniLM) -> None:
+    vectors = embedder.embed(["The cat sleeps.", "A long\n\ntext, of two paragraphs."])
+
+    assert vectors.shape == (2, DIMS)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_no_texts_make_no_vectors(embedder: MiniLM) -> None:
+    assert embedder.embed([]).shape == (0, DIMS)
+
+
+def test_a_paraphrase_is_nearer_than_another_subject(embedder: MiniLM) -> None:
+    asked, paraphrase, other = embedder.embed(
+        ["How much holiday do I get?", "Employees have 27 days of annual leave.", "The server room is locked."]
+    )
+
+    assert asked @ paraphrase > asked @ other + 0.2
+
+
+def test_the_end_of_a_text_beyond_the_window_still_counts(embedder: MiniLM) -> None:
+    beginning = "The weather was fine on that day. " * 60
+    plain, ended, query = embedder.embed(
+        [beginning, beginning + "The safe opens with the code 4711. " * 40, "code of the safe"]
+    )
+
+    assert embedder.count([beginning])[0] > WINDOW_TOKENS
+    assert query @ ended > query @ plain + 0.2
+
+
+def test_a_batch_says_the_same_as_each_text_alone(embedder: MiniLM) -> None:
+    texts = ["short", "a text of medium length, with a comma", "word " * 300]
+
+    together = embedder.embed(texts)
+    alone = np.concatenate([embedder.embed([text]) for text in texts])
+
+    # float32: padding to another length changes the order of additions.
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_tokens_are_counted_without_the_models_own_markers(embedder: MiniLM) -> None:
+    assert embedder.count(["hello world", "", "word " * 400]) == [2, 0, 400]
+
+
+def test_other_weights_are_refused_with_both_digests(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(MiniLM()._folder, folder)
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(1_000_000)
+        file.write(b"\xff")
+
+    with pytest.raises(EmbedderDamaged) as refusal:
+        MiniLM(folder).load()
+
+    assert refusal.value.expected == SHA256
+    assert refusal.value.found != SHA256
+    assert SHA256 in str(refusal.value)
+    assert refusal.value.found in str(refusal.value)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrieval.embedder.PACKAGE", "no_such_package")
+
+    with pytest.raises(EmbedderMissing, match="no_such_package"):
+        MiniLM()
+
+
+def test_importing_the_module_loads_no_torch() -> None:
+    code = (
+        "import sys, retrieval.embedder as e; e.MiniLM().count(['a']);"
+        "sys.exit(bool({'torch', 'sentence_transformers'} & sys.modules.keys()))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_loading_never_tries_the_network() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD_WITHOUT_A_NETWORK],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
