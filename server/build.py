@@ -19,13 +19,16 @@ from server.examples import EXAMPLES
 from server.ledger import Ledger, LedgerError
 from server.local_only import LocalOnly
 from server.process import Readiness, listen, run
-from server.settings import Settings
+from server.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from hrm_model.engine import Engine
+    from hrm_model.engine import NativeEngine
     from retrieval.library import Library
 
 log = logging.getLogger(__name__)
+
+# Libraries that tell their own loading at a level that is for this server's events.
+_TALKATIVE = ("faiss", "sentence_transformers", "transformers", "uvicorn")
 
 
 def serve(settings: Settings) -> None:
@@ -38,6 +41,8 @@ def serve(settings: Settings) -> None:
     from server import logs
 
     logs.configure(settings.log_level.upper())
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     card = model_card(settings)
     ledger = open_ledger(settings)
     try:
@@ -172,14 +177,17 @@ def _warm_library(settings: Settings) -> "Library":
     return library
 
 
-def _load_engine(settings: Settings) -> "Engine":
-    from hrm_model.engine import load_engine
+def _load_engine(settings: Settings) -> "NativeEngine":
+    from hrm_model.loading import load_engine
 
-    return load_engine(
-        settings.model,
-        dtype=settings.dtype,
-        device=settings.device,
-        kv_bytes=settings.kv_cache_bytes,
-        max_running=settings.max_running,
-        max_waiting=settings.max_waiting,
-    )
+    try:
+        return load_engine(
+            settings.model,
+            dtype=settings.dtype,
+            device=settings.device,
+            kv_bytes=settings.kv_cache_bytes,
+            max_running=settings.max_running,
+            max_waiting=settings.max_waiting,
+        )
+    except ValueError as error:  # a device that is not there, a cache that holds nothing
+        raise SettingsError(str(error)) from error

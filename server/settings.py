@@ -60,9 +60,9 @@ class Settings(BaseSettings):
         default=None,
         description="Memory for the K/V cache, as 512MiB or 4GiB; without it, the engine takes what suits the device.",
     )
-    max_running: int = Field(default=32, ge=1, le=4096, description="Sequences that are decoded at the same time.")
+    max_running: int = Field(default=64, ge=1, le=4096, description="Sequences that are decoded at the same time.")
     max_waiting: int = Field(
-        default=64, ge=0, le=65536, description="Requests that queue for the engine before new ones get a 503."
+        default=256, ge=0, le=65536, description="Requests that queue for the engine before new ones get a 503."
     )
     host: str = Field(
         default="127.0.0.1",

@@ -1,0 +1,208 @@
+"""The real process: `hrm-serve serve`, driven over its socket and by signals, beside the other commands."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import httpx
+import openai
+import pytest
+
+from tests.e2e.served import CUT_OFF, Served, hrm_serve, serving, write_checkpoint
+
+QUESTION = "Who leads the claims desk?"
+LEAVE = "Leave.\n\nFull-time staff receive 28 days of paid leave each year.\n"
+CLAIMS = "Claims.\n\nMarta Velin leads the claims desk.\n"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("model") / "hrm-tiny")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    with serving(folder, checkpoint, ["--default-store", "notes"]) as running:
+        (folder / "leave.txt").write_text(LEAVE)
+        ingested = running.command("ingest", str(folder / "leave.txt"), "--store", "notes")
+        assert ingested.returncode == 0, ingested.stderr
+        yield running
+
+
+def client_of(served: Served, key: str = "none") -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{served.url}/v1", api_key=key, max_retries=0, timeout=60)
+
+
+def sources(served: Served) -> list[str]:
+    """The files that the answer to the question was given to read."""
+    with client_of(served) as client:
+        answer = client.chat.completions.create(
+            model="hrm-tiny", messages=[{"role": "user", "content": QUESTION}], max_tokens=1
+        )
+    context = answer.choices[0].message.to_dict()["context"]
+    assert isinstance(context, dict)
+    return [citation["filepath"] for citation in context["citations"]]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "socket.create_connection(('192.0.2.1', 443))",
+        "socket.getaddrinfo('hub.example', 443)",
+        "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))",
+    ],
+)
+def test_a_call_to_the_network_would_not_go_unseen(call: str, tmp_path: Path) -> None:
+    beyond = tmp_path / "beyond.txt"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{CUT_OFF}\nimport socket; {call}", str(beyond)], capture_output=True, check=False
+    )
+
+    assert b"the network is cut" in ended.stderr
+    assert "192.0.2.1" in beyond.read_text() or "hub.example" in beyond.read_text()
+
+
+def test_the_models_are_the_checkpoint_and_its_stores(served: Served) -> None:
+    with client_of(served) as client:
+        assert [model.id for model in client.models.list()] == ["hrm-tiny", "hrm-tiny@none", "hrm-tiny@notes"]
+
+
+def test_a_streamed_answer_says_the_same_as_a_whole_one(served: Served) -> None:
+    with client_of(served) as client:
+        whole = client.chat.completions.create(
+            model="hrm-tiny", messages=[{"role": "user", "content": QUESTION}], max_tokens=24
+        )
+        with client.chat.completions.create(
+            model="hrm-tiny", messages=[{"role": "user", "content": QUESTION}], max_tokens=24, stream=True
+        ) as chunks:
+            streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+    assert streamed == whole.choices[0].message.content
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens > 0
+
+
+def test_a_document_taken_in_beside_the_server_is_read_with_the_next_question_and_gone_with_the_one_after_its_deletion(
+    served: Served, tmp_path: Path
+) -> None:
+    (tmp_path / "claims.txt").write_text(CLAIMS)
+    assert "claims.txt" not in sources(served)
+
+    ingested = served.command("ingest", str(tmp_path / "claims.txt"), "--store", "notes")
+
+    assert ingested.returncode == 0, ingested.stderr
+    assert ingested.stdout.startswith("1 new in notes (1 chunks)")
+    assert sources(served)[0] == "claims.txt"
+
+    listed = served.command("stores", "notes").stdout
+    (file_id,) = [line.split("\t")[1] for line in listed.splitlines() if line.startswith("claims.txt")]
+    assert served.command("delete", file_id).returncode == 0
+
+    assert "claims.txt" not in sources(served)
+
+
+def test_a_foreign_web_page_cannot_use_a_server_without_keys(served: Served) -> None:
+    response = httpx.get(f"{served.url}/v1/models", headers={"Origin": "https://evil.example"})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "local_only")
+
+
+def test_a_taken_port_is_said_in_words(served: Served, tmp_path: Path, checkpoint: Path) -> None:
+    port = served.url.rsplit(":", 1)[1]
+
+    second = hrm_serve("serve", "--model", str(checkpoint), "--data-dir", str(tmp_path), "--port", port)
+
+    assert second.returncode == 1
+    assert f"hrm-serve: cannot listen on 127.0.0.1 port {port}: Address already in use" in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_checkpoint_that_cannot_be_loaded_ends_the_process_in_words(tmp_path: Path, checkpoint: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in checkpoint.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    (broken / "model.safetensors").write_bytes(b"\0" * 64)
+
+    ended = hrm_serve("serve", "--model", str(broken), "--data-dir", str(tmp_path / "data"), "--port", "0")
+
+    assert ended.returncode == 1
+    assert "hrm-serve: " in ended.stderr
+    assert "model.safetensors" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_server_that_is_told_to_stop_ends_its_answers_first(tmp_path: Path, checkpoint: Path) -> None:
+    with serving(tmp_path, checkpoint, wait=False) as served:
+        assert served.ready() == "the model and the store are still loading"
+        early = httpx.post(f"{served.url}/v1/chat/completions", json=body(max_tokens=1))
+        assert (early.status_code, early.json()["error"]["code"]) == (503, "not_ready")
+        assert "Retry-After" in early.headers
+        deadline = monotonic() + 60
+        while served.ready() is not None:
+            assert monotonic() < deadline
+
+        with httpx.stream(
+            "POST", f"{served.url}/v1/chat/completions", json=body(max_tokens=900, n=4, stream=True)
+        ) as stream:
+            lines = stream.iter_lines()
+            first = next(lines)
+            served.terminate()
+            late = httpx.post(f"{served.url}/v1/chat/completions", json=body(max_tokens=1))
+            while (reason := served.ready()) is None:
+                pass
+            frames = [line for line in (first, *lines) if line.startswith("data: ")]
+
+        assert reason == "the server is shutting down"
+        assert (late.status_code, late.headers.get("Retry-After") is not None) == (503, True)
+        assert frames[-1] == "data: [DONE]"
+        assert served.process.wait(20) == 0
+
+
+def test_an_answer_that_outlasts_the_patience_is_cut_and_the_process_ends(tmp_path: Path, checkpoint: Path) -> None:
+    with serving(tmp_path, checkpoint, ["--drain-seconds", "0.2"]) as served:
+        request = body(max_tokens=1900, n=8, stream=True)
+        with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=request, timeout=60) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            served.terminate()
+            frames = [line for line in lines if line.startswith("data: ")]
+
+        assert "data: [DONE]" not in frames
+        assert served.process.wait(20) == 0
+
+
+def test_keys_made_and_revoked_beside_the_server_count_from_the_next_request_on(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    (tmp_path / "first_key").write_text("first-secret-of-more-than-32-characters\n")
+    with serving(tmp_path, checkpoint, ["--first-key-file", str(tmp_path / "first_key")]) as served:
+
+        def status(key: str) -> int:
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            return httpx.get(f"{served.url}/v1/models", headers=headers).status_code
+
+        assert status("") == 401
+        assert status("first-secret-of-more-than-32-characters") == 200
+
+        made = served.command("keys", "create", "--principal", "user:anna", "--role", "ask")
+        secret = made.stdout.strip()
+        assert status(secret) == 200
+        # Who may ask may not read metrics.
+        assert httpx.get(f"{served.url}/metrics", headers={"Authorization": f"Bearer {secret}"}).status_code == 403
+
+        key_id = made.stderr.split()[0]
+        assert served.command("keys", "revoke", key_id).returncode == 0
+        assert status(secret) == 401
+
+        said = served.log.read_text()
+        assert secret not in said
+        assert "first-secret" not in said
+
+
+def body(**fields: object) -> dict[str, object]:
+    return {"model": "hrm-tiny", "messages": [{"role": "user", "content": QUESTION}], **fields}
