@@ -85,7 +85,8 @@ def _ends(sentence: str, gap: str, following: str) -> bool:
     if not stop or following.islower():
         return False
     last = sentence.split()[-1].lstrip("\"'“‘(").rstrip(".").casefold()
-    is_ordinal = last.isalnum() and len(sentence.strip()) <= len(last) + 1  # "1." and "b." open an item
+    is_item = last.isdecimal() or len(last) == 1  # "1." and "b." open an item
+    is_ordinal = is_item and len(sentence.strip()) <= len(last) + 1
     is_initial = stop.group() == "." and len(last) == 1 and last.isalpha()
     is_number_sign = last == "no" and following.isdigit()  # "No. 5", but "The answer is no. Ask again."
     is_abbreviation = stop.group() == "." and (last in _ABBREVIATIONS or is_number_sign)

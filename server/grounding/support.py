@@ -14,7 +14,6 @@ from server.grounding.words import Kind, Word, content_keys, words
 
 _ARTICLES = {"a", "an", "the"}
 _PREAMBLE = re.compile(r"\s*according to [^,]*,", re.IGNORECASE)
-_MAGNITUDES = {"hundred", "thousand", "million", "billion", "dozen"}
 _CLAUSE_END = re.compile(r"[,;:—]")
 _JOINTS = {"and", "but", "or", "while", "whereas", "although", "though"}
 # What must not be skipped between two words of a claim: it would change who, how much, or whether at all.
@@ -143,14 +142,15 @@ def _gaps(text: str, of: Sequence[Word]) -> list[str]:
 
 
 def _cuts_a_number(line: _Line, first: int, last: int) -> bool:
-    """Is the claim's outermost number only a part of one: 3 of "3 million", 15 of "15%", hundred of "two hundred"?"""
-    is_number = line.words[last].kind in (Kind.EXACT, Kind.QUANTITY)
-    if is_number and last + 1 < len(line.words):
-        following = line.words[last + 1]
-        if following.key in _MAGNITUDES or following.text in "%‰":
+    """Is the outermost number only a part of one: 3 of "3 million", 15 of "15%", five of "twenty five"?"""
+    inside, outside = line.words[last], line.words[last + 1 : last + 2]
+    if inside.is_number and outside:
+        touches = not line.text[inside.end : outside[0].start].strip()
+        if touches and (outside[0].is_number or outside[0].text in "%‰"):
             return True
-    if first > 0 and line.words[first].key in _MAGNITUDES:
-        return line.words[first - 1].kind in (Kind.EXACT, Kind.QUANTITY)
+    inside, outside = line.words[first], line.words[max(0, first - 1) : first]
+    if inside.is_number and outside:
+        return outside[0].is_number and not line.text[outside[0].end : inside.start].strip()
     return False
 
 

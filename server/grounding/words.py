@@ -27,6 +27,11 @@ class Word:
     start: int
     end: int
 
+    @property
+    def is_number(self) -> bool:
+        """In digits or in letters."""
+        return self.key in NUMBERS or any(letter.isdigit() for letter in self.text)
+
 
 # Inner punctuation belongs to the word ("1,200.50", "2024-05-01", "AX-17", "o'clock"), closing punctuation does not.
 # A sign counts when nothing stands before its number, so "-5" is not 5 while "3-5" stays one word.
@@ -53,10 +58,12 @@ _NEGATION = _listed(
     """not no never none nobody nothing nowhere neither nor without cannot hardly rarely except unless excluding
     excluded"""
 )
-_QUANTITY = _listed(
+NUMBERS = _listed(
     """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half
-    quarter third dozen once twice double first second fourth fifth sixth seventh eighth ninth tenth last only all
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion dozen"""
+)
+_QUANTITY = NUMBERS | _listed(
+    """half quarter third once twice double first second fourth fifth sixth seventh eighth ninth tenth last only all
     every each any some most both least more less fewer before after until within over under between
     minute hour day night week fortnight month year decade percent cent euro dollar pound franc kg km cm mm metre meter
     mile litre liter gram kilogram pm noon midnight"""
@@ -101,14 +108,13 @@ def _kind(spelled: str, key: str, *, initial: bool) -> Kind:
         return Kind.EXACT
     if folded in _NEGATION or folded.endswith("n't"):
         return Kind.NEGATION
+    # "NASA", "iPhone", and "Marta" in mid-sentence: no rule of writing asks for these capitals. So with "gate A",
+    # the IT department and the month of May, which are otherwise small words.
+    is_capitalised = spelled[0].isupper() and not initial and spelled != "I"
+    if is_capitalised or any(letter.isupper() for letter in spelled[1:]):
+        return Kind.NAME
     if folded in _FUNCTION:
         return Kind.FUNCTION
-    if folded in _MODAL and spelled.islower():
-        return Kind.MODAL  # "May" is a month, unless it opens the sentence
-    if any(letter.isupper() for letter in spelled[1:]):
-        return Kind.NAME  # "NASA", "iPhone": no sentence asks for these capitals
-    if spelled[0].isupper() and not initial:
-        return Kind.NAME
     if key in _QUANTITY or folded in _QUANTITY:
         return Kind.QUANTITY
     return Kind.MODAL if folded in _MODAL else Kind.CONTENT

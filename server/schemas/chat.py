@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from hrm_model.types import TRAINED_CONDITIONS, Condition, Sampling
-from server.schemas.fields import Asked, by_shape, unsupported
+from server.schemas.fields import Asked, Text, by_shape, unsupported
 
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -23,11 +23,11 @@ class TextPart(Asked):
     """A piece of text."""
 
     type: Annotated[str, AfterValidator(_no_other_part), Field(json_schema_extra={"enum": ["text"]})]
-    text: str
+    text: Text
 
 
 Content = Annotated[
-    Annotated[str, Tag("text")] | Annotated[list[TextPart], Field(min_length=1), Tag("parts")],
+    Annotated[Text, Tag("text")] | Annotated[list[TextPart], Field(min_length=1), Tag("parts")],
     by_shape(text=str, parts=list),
 ]
 
@@ -71,7 +71,7 @@ class FileSearchTool(Asked):
     """Retrieval, asked for as OpenAI's file_search tool. The server searches before it answers."""
 
     type: Annotated[str, AfterValidator(_only_file_search), Field(json_schema_extra={"enum": ["file_search"]})]
-    vector_store_ids: list[str] = Field(min_length=1, max_length=16, description="Ids or names of stores.")
+    vector_store_ids: list[Text] = Field(min_length=1, max_length=16, description="Ids or names of stores.")
     max_num_results: int | None = Field(None, ge=1, le=50)
     ranking_options: RankingOptions | None = None
     filters: Annotated[Any, unsupported("filters")] = None
@@ -80,7 +80,9 @@ class FileSearchTool(Asked):
 class RetrievalOptions(Asked):
     """Retrieval, asked for in the body. Without `vector_store_ids`: from the store of the model id."""
 
-    vector_store_ids: list[str] | None = Field(None, min_length=1, max_length=16, description="Ids or names of stores.")
+    vector_store_ids: list[Text] | None = Field(
+        None, min_length=1, max_length=16, description="Ids or names of stores."
+    )
     max_num_results: int | None = Field(None, ge=1, le=50)
     ranking_options: RankingOptions | None = None
     grounding: Literal["off", "cite", "strict"] | None = Field(
@@ -98,8 +100,8 @@ class RetrievalOptions(Asked):
 class BroughtDocument(Asked):
     """A text that the caller brings along; cited with `file_id: null`."""
 
-    title: str = ""
-    text: str = Field(min_length=1)
+    title: Text = ""
+    text: Text = Field(min_length=1)
 
 
 class StreamOptions(Asked):
@@ -122,13 +124,13 @@ def _trained(text: str) -> str:
     return text.replace(" ", "")
 
 
-StopString = Annotated[str, Field(min_length=1, max_length=256)]
+StopString = Annotated[Text, Field(min_length=1, max_length=256)]
 
 
 class ChatRequest(Asked):
     """A conversation to be answered from documents."""
 
-    model: str = Field(
+    model: Text = Field(
         min_length=1,
         description="The model's id, alone or as `id@store` to retrieve from that store, or `id@none` to retrieve "
         "from none.",

@@ -1,7 +1,7 @@
 """Building blocks of request models: strictness, unions that report well, and refusal by name."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator
 from pydantic_core import PydanticCustomError
@@ -17,6 +17,18 @@ class Answered(BaseModel):
     """A part of a response. Extra fields fail validation, so that tests see a body that left its description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PydanticCustomError("broken_unicode", "it contains half a surrogate pair") from error
+    return text
+
+
+# JSON can spell half of a surrogate pair; no tokenizer, database or response can.
+Text = Annotated[str, AfterValidator(_encodable)]
 
 
 def unsupported(name: str, *neutral: object, why: str = "") -> AfterValidator:

@@ -33,7 +33,7 @@ class ScriptedEngine:
     """Answers with fixed pieces, or with what `script` makes of the prompt; every word is a token.
 
     Attributes:
-        open: generations that have started and not ended.
+        open: generations that have started and not ended; `busy` and `idle` say whether there are any.
         prompts, samplings: what was asked, in order.
         gate: while it is cleared, no piece after the first comes out.
     """
@@ -57,8 +57,8 @@ class ScriptedEngine:
         self._max_running = max_running
         self._closed = False
         self._cut_short = False
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.busy, self.idle = asyncio.Event(), asyncio.Event()
+        self.idle.set()
         self.gate = asyncio.Event()
         self.gate.set()
         self.open = 0
@@ -76,7 +76,8 @@ class ScriptedEngine:
         prompt_tokens = self.count([prompt.text])[0] + len(prompt.condition) + _CONTROL_TOKENS
         max_tokens = self._admit(prompt_tokens, sampling, n)
         self.open += 1
-        self._idle.clear()
+        self.idle.clear()
+        self.busy.set()
         try:
             yield Started(prompt_tokens)
             pieces, reason = _cut(self._script(prompt), sampling.stop, max_tokens)
@@ -86,7 +87,8 @@ class ScriptedEngine:
         finally:
             self.open -= 1
             if not self.open:
-                self._idle.set()
+                self.idle.set()
+                self.busy.clear()
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
@@ -98,7 +100,7 @@ class ScriptedEngine:
         self._closed = True
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
+                await self.idle.wait()
         self._cut_short = True
         self.gate.set()
 
@@ -129,7 +131,7 @@ class ScriptedEngine:
             if self._cut_short:
                 yield Failed(choice, EngineClosed("stopped"))
                 return
-            logprobs = ()
+            logprobs: tuple[TokenLogprob, ...] = ()
             if sampling.logprobs is not None:
                 logprobs = (TokenLogprob(piece, -0.25, ((piece, -0.25),)[: sampling.logprobs]),)
             yield Text(choice, piece, tokens=1, logprobs=logprobs)

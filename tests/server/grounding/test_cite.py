@@ -1,0 +1,144 @@
+"""An answer with its markers: where they stand, what is held back, and that cutting it differently changes nothing."""
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.grounding.cite import CitedText, Mode, Verdict
+from server.grounding.support import Sources
+
+NOTHING = "The documents do not contain the answer."
+PASSAGES = ["Staff get 28 days of leave.", "Marta Velin leads the claims desk. It opens at 9:00."]
+
+
+def written(*pieces: str, mode: Mode = "cite") -> tuple[str, Verdict]:
+    answer = CitedText(Sources(PASSAGES, "Who gets what?"), mode=mode, abstention=NOTHING)
+    text = "".join(answer.grow(piece) for piece in pieces)
+    rest, verdict = answer.end()
+    return text + rest, verdict
+
+
+def test_a_marker_stands_after_the_full_stop_and_before_the_space() -> None:
+    text, verdict = written("Staff get 28 days of leave. Marta Velin leads the claims desk.\n")
+
+    assert text == "Staff get 28 days of leave. [1] Marta Velin leads the claims desk. [2]\n"
+    assert [text[mark.start : mark.end] for mark in verdict.marks] == [
+        "Staff get 28 days of leave. [1]",
+        "Marta Velin leads the claims desk. [2]",
+    ]
+    assert (verdict.status, verdict.sentences, verdict.supported_sentences) == ("supported", 2, 2)
+
+
+def test_a_short_answer_gets_its_marker_without_a_full_stop() -> None:
+    assert written("Marta Velin")[0] == "Marta Velin [2]"
+
+
+def test_a_sentence_without_a_source_stays_and_is_counted() -> None:
+    text, verdict = written("Staff get 28 days of leave. The moon is made of cheese.")
+
+    assert text == "Staff get 28 days of leave. [1] The moon is made of cheese."
+    assert (verdict.status, verdict.sentences, verdict.supported_sentences) == ("partial", 2, 1)
+
+
+def test_strict_withholds_what_no_source_supports() -> None:
+    text, verdict = written("The moon is cheese. Staff get 28 days of leave. Really! Marta Velin.", mode="strict")
+
+    assert text == "Staff get 28 days of leave. [1] Marta Velin. [2]"
+    assert [text[mark.start : mark.end] for mark in verdict.marks] == text.replace("] ", "]|").split("|")
+    assert (verdict.status, verdict.sentences, verdict.supported_sentences) == ("partial", 4, 2)
+
+
+def test_strict_with_nothing_left_says_so_in_one_sentence() -> None:
+    text, verdict = written("The moon is made of cheese.", mode="strict")
+
+    assert text == NOTHING
+    assert (verdict.status, verdict.sentences, verdict.marks) == ("unsupported", 1, ())
+    assert verdict.replaced
+
+
+def test_off_leaves_the_text_alone_and_still_reports() -> None:
+    text, verdict = written("Staff get 28 days of leave. [7] Ok.", mode="off")
+
+    assert text == "Staff get 28 days of leave. [7] Ok."
+    assert (verdict.status, verdict.marks) == ("partial", ())
+
+
+@pytest.mark.parametrize("answer", ["unanswerable", "Unanswerable.", ' "UNANSWERABLE" \n'])
+def test_an_abstention_is_replaced_by_a_sentence_for_people(answer: str) -> None:
+    text, verdict = written(*answer)
+
+    assert text == NOTHING
+    assert (verdict.status, verdict.sentences, verdict.replaced) == ("abstained", 0, True)
+
+
+@pytest.mark.parametrize("answer", ["un", "unanswerable questions are rare", "Una", "unanswerably"])
+def test_what_only_begins_like_an_abstention_is_an_answer(answer: str) -> None:
+    text, verdict = written(*answer)
+
+    assert text == answer
+    assert verdict.status == "unsupported"
+
+
+def test_nothing_is_sent_while_the_answer_may_still_be_an_abstention() -> None:
+    answer = CitedText(Sources(PASSAGES, "q"), mode="cite", abstention=NOTHING)
+
+    assert [answer.grow(piece) for piece in ("un", "answer", "able", " is")] == ["", "", "", "unanswerable is"]
+
+
+def test_a_marker_of_the_models_own_making_loses_its_brackets() -> None:
+    text, _ = written("Staff get 28 days of leave [", "1", "2]. See [x] and [3")
+
+    assert text == "Staff get 28 days of leave (12). See [x] and [3"
+
+
+def test_an_empty_answer_is_not_a_supported_one() -> None:
+    assert written("")[1].status == "unsupported"
+    assert written("", mode="strict")[0] == NOTHING
+
+
+_parts = st.sampled_from(
+    [
+        *PASSAGES,
+        "28 days",
+        " ",
+        "\n",
+        ". ",
+        "Marta Velin",
+        "The moon. ",
+        "un",
+        "answerable",
+        "[1]",
+        "[",
+        "]",
+        "9:00",
+        "é",
+    ]
+)
+
+
+@given(
+    parts=st.lists(_parts, max_size=8),
+    cuts=st.lists(st.integers(0, 200)),
+    mode=st.sampled_from(["off", "cite", "strict"]),
+)
+def test_the_same_answer_comes_out_however_it_was_cut(parts: list[str], cuts: list[int], mode: Mode) -> None:
+    answer = "".join(parts)
+    bounds = [0, *sorted(min(cut, len(answer)) for cut in cuts), len(answer)]
+    pieces = [answer[a:b] for a, b in pairwise(bounds)]
+
+    text, verdict = written(*pieces, mode=mode)
+
+    assert (text, verdict) == written(answer, mode=mode)
+    for mark in verdict.marks:
+        marked = text[mark.start : mark.end]
+        number = mark.support.passage + 1
+        assert marked.endswith(f" [{number}]")
+        assert marked == marked.strip()
+        sentence = marked.removesuffix(f" [{number}]")
+        assert Sources(PASSAGES, "Who gets what?").support(sentence) == mark.support
+    assert len(re.findall(r" \[\d\]", text)) >= len(verdict.marks)
+    if mode == "off":
+        assert verdict.replaced or text == answer

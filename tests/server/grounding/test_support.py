@@ -1,0 +1,152 @@
+"""Whether a passage says a sentence: what is cited, and above all what is not."""
+
+import re
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from server.grounding.support import Sources
+
+HANDBOOK = (
+    "Full-time staff receive 28 days of paid leave each year. Managers receive 30 days, trainees 26 days. "
+    "Pets are not allowed in the office. Marta Velin leads the claims desk."
+)
+
+
+def cited(passage: str, answer: str, question: str = "What does it say?") -> str | None:
+    """The sentence that is cited for an answer; None: it stays without a source."""
+    support = Sources([passage], question).support(answer)
+    return None if support is None else passage[support.start : support.end]
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ("28 days", "Full-time staff receive 28 days of paid leave each year."),
+        ("28  Days.", "Full-time staff receive 28 days of paid leave each year."),
+        ("trainees 26 days", "Managers receive 30 days, trainees 26 days."),
+        ("marta velin", "Marta Velin leads the claims desk."),
+        ("A claims desk", "Marta Velin leads the claims desk."),
+        ("Pets are not allowed in the office.", "Pets are not allowed in the office."),
+        ("Staff receive 28 days of paid leave.", "Full-time staff receive 28 days of paid leave each year."),
+        ("According to the handbook, managers receive 30 days.", "Managers receive 30 days, trainees 26 days."),
+    ],
+)
+def test_an_answer_that_stands_in_a_sentence_cites_it(answer: str, sentence: str) -> None:
+    assert cited(HANDBOOK, answer) == sentence
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "29 days",
+        "28 weeks",
+        "Full-time staff receive 30 days of paid leave each year.",
+        "Managers receive 26 days.",
+        "Contractors receive 28 days of paid leave each year.",
+        "Pets are allowed in the office.",
+        "Pets are allowed",
+        "allowed",
+        "Marta Velim",
+        "The claims desk leads Marta Velin.",
+        "Yes.",
+        "",
+    ],
+)
+def test_an_answer_that_says_something_else_stays_without_a_source(answer: str) -> None:
+    assert cited(HANDBOOK, answer) is None
+
+
+@pytest.mark.parametrize(
+    ("passage", "whole", "part"),
+    [
+        ("The fee is 1,200.50 euros.", "1,200.50 euros", "200.50 euros"),
+        ("The fee is 1 200 euros.", "1 200 euros", "200 euros"),
+        ("The fee is 15%.", "15 %", "15"),
+        ("It costs 3 million euros.", "3 million euros", "3"),
+        ("Notify us within twenty five days.", "twenty five days", "five days"),
+        ("Keep it at -5 degrees.", "-5 degrees", "5 degrees"),
+        ("Form AX-17 applies.", "AX-17", "17"),
+        ("Form AX-17 applies.", "Form AX-17", "form ax-17"),
+        ("Due on 2024-05-03.", "2024-05-03", "2024-05"),
+        ("Call +49 30 1234.", "+49 30 1234", "30 1234"),
+        ("Open until 17:30.", "17:30", "17"),
+        ("Enter through gate B.", "gate B", "gate A"),
+    ],
+)
+def test_numbers_and_codes_count_only_whole_and_to_the_letter(passage: str, whole: str, part: str) -> None:
+    assert cited(passage, whole) == passage
+    assert cited(passage, part) is None
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        ("Staff get 28 days and managers get 30 days.", "Staff get 30 days."),
+        ("Anna leads sales and Ben leads marketing.", "Anna leads marketing."),
+        ("Anna pays Ben fifty euros.", "Ben pays Anna fifty euros."),
+        ("Visitors may enter.", "Visitors must enter."),
+        ("Passwords have at least 14 characters.", "Passwords have 14 characters."),
+        ("Dogs are welcome but cats are not welcome.", "Cats are welcome."),
+        ("Cats eat fish and dogs eat meat.", "Cats eat meat."),
+    ],
+)
+def test_words_of_one_sentence_cannot_be_put_together_anew(passage: str, claim: str) -> None:
+    assert cited(passage, claim) is None
+
+
+def test_a_negation_of_the_question_belongs_to_its_answer() -> None:
+    passage = "Visitors may not enter the archive."
+
+    assert cited(passage, "the archive", "What may visitors not enter?") == passage
+    assert cited(passage, "the archive", "What may visitors enter?") is None
+
+
+def test_a_limit_worded_as_a_prohibition_still_names_its_number() -> None:
+    assert cited("Claims must not exceed 500 euros.", "500 euros", "What is the limit?") is not None
+    assert cited("It is open on all days except 24 December.", "24 December", "When is it open?") is None
+
+
+def test_of_several_sentences_the_one_about_the_question_is_cited() -> None:
+    passages = ["Paid leave is 28 days.", "Notice is 28 days. Sick pay lasts 28 days. Probation is 28 days."]
+
+    support = Sources(passages, "How long does sick pay last?").support("28 days")
+
+    assert support is not None
+    assert passages[support.passage][support.start : support.end] == "Sick pay lasts 28 days."
+
+
+def test_the_title_decides_between_sentences_that_are_alike() -> None:
+    passages = ["It is 28 days.", "It is 28 days."]
+
+    support = Sources(passages, "How long is probation?", titles=["Leave", "Probation"]).support("28 days")
+
+    assert support is not None
+    assert support.passage == 1
+
+
+_words = st.sampled_from(["staff", "leave", "Velin", "desk", "claims", "euros", "days", "receive", "and", "the"])
+_numbers = st.integers(0, 99999).map(str) | st.decimals(0, 999, places=2).map(str)
+
+
+@given(
+    before=st.lists(_words, min_size=1, max_size=6),
+    number=_numbers,
+    after=st.lists(_words, min_size=1, max_size=6),
+    start=st.integers(0, 6),
+    digit=st.integers(0, 9),
+    place=st.integers(0, 10),
+)
+def test_a_changed_digit_is_never_supported(
+    before: list[str], number: str, after: list[str], start: int, digit: int, place: int
+) -> None:
+    passage = " ".join([*before, number, *after]) + "."
+    places = [match.start() for match in re.finditer(r"\d", number)]
+    at = places[place % len(places)]
+    changed = number[:at] + str(digit) + number[at + 1 :]
+    assume(changed != number)
+
+    answer = " ".join([*before[start:], changed, *after])
+
+    assert cited(passage, answer) is None

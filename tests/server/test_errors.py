@@ -1,0 +1,182 @@
+"""Errors on the wire: one table, one body, and nothing of the inside in it."""
+
+import inspect
+import logging
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import hrm_model.errors
+import retrieval.errors
+from hrm_model.errors import EngineClosed, EngineError, InvalidPrompt, NeverFits
+from server.errors import INTERNAL, WIRE, wire_form
+from server.identity import Unauthenticated
+from server.schemas.objects import ErrorBody
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.serving import client_of, question, services
+
+pytestmark = pytest.mark.anyio
+
+CHAT = "/v1/chat/completions"
+# Said while a process starts or a file is taken in, never in answer to a chat request.
+NOT_OF_CHAT = {"CheckpointError", "DocumentRefused", "StoreNameRefused"}
+
+
+@pytest.mark.parametrize("family", [hrm_model.errors, retrieval.errors])
+async def test_every_domain_error_has_a_wire_form(family: ModuleType) -> None:
+    kinds = [kind for _, kind in inspect.getmembers(family, inspect.isclass) if kind.__module__ == family.__name__]
+
+    missing = [
+        kind.__name__ for kind in kinds if not set(kind.__mro__) & set(WIRE) and kind.__name__ not in NOT_OF_CHAT
+    ]
+
+    assert kinds
+    assert missing == []
+
+
+async def test_the_unforeseen_is_an_internal_error() -> None:
+    assert wire_form(ZeroDivisionError()) is INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [
+        (NeverFits(needed_tokens=9, kv_tokens=8), 400, "context_length_exceeded"),
+        (InvalidPrompt("empty"), 400, "invalid_prompt"),
+        (EngineClosed("draining"), 503, "engine_unavailable"),
+        (EngineError("CUDA fell over"), 500, "internal_error"),
+        (ZeroDivisionError("secret path"), 500, "internal_error"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refusal_of_the_engine_is_a_status_and_the_one_body(
+    refusal: Exception, status: int, code: str, stream: bool
+) -> None:
+    async with client_of(services(ScriptedEngine(refusal=refusal))) as client:
+        response = await client.post(CHAT, json=question(stream=stream))
+
+    ErrorBody.model_validate(response.json())
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert ("retry-after" in response.headers) == (status == 503)
+    assert "CUDA" not in response.text
+    assert "secret" not in response.text
+    assert response.headers["x-request-id"].startswith("req_")
+
+
+async def test_a_choice_that_fails_fails_a_whole_answer() -> None:
+    engine = ScriptedEngine("a", "b", failure=EngineError("CUDA fell over"), fail_after=1)
+    async with client_of(services(engine)) as client:
+        response = await client.post(CHAT, json=question())
+
+    assert (response.status_code, response.json()["error"]["code"]) == (500, "internal_error")
+    assert engine.open == 0
+
+
+async def test_an_internal_error_is_logged_by_kind_and_place_without_its_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = ScriptedEngine(refusal=EngineError("prompt was: canary"))
+    with caplog.at_level(logging.INFO):
+        async with client_of(services(engine)) as client:
+            await client.post(CHAT, json=question())
+
+    assert "EngineError" in caplog.text
+    assert "engine.py" in caplog.text
+    assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "param", "code"),
+    [
+        (b"{", None, "invalid_json"),
+        (b"", None, "missing_required_parameter"),
+        (b"[]", None, "invalid_value"),
+        (b'"text"', None, "invalid_value"),
+        (b"\xff", None, "invalid_body"),
+        (b"[" * 100_000, None, "invalid_body"),
+        (
+            b'{"model": "m", "messages": [{"role": "user", "content": "\\ud800"}]}',
+            "messages[0].content",
+            "invalid_value",
+        ),
+        (b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "\\ud800": 1}', None, "invalid_value"),
+        (b'{"model": "\\udfff", "messages": [{"role": "user", "content": "x"}]}', "model", "invalid_value"),
+        (b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "top_p": NaN}', "top_p", "invalid_value"),
+    ],
+)
+async def test_a_body_that_is_no_request_is_a_400(content: bytes, param: str | None, code: str) -> None:
+    async with client_of(services()) as client:
+        response = await client.post(CHAT, content=content, headers={"content-type": "application/json"})
+
+    ErrorBody.model_validate(response.json())
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, code, param)
+
+
+async def test_json_under_another_content_type_is_a_400() -> None:
+    async with client_of(services()) as client:
+        response = await client.post(CHAT, content=b"{}", headers={"content-type": "text/plain"})
+
+    assert response.status_code == 400
+    assert "application/json" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_that_is_too_large_is_a_413(declared: bool) -> None:
+    async def parts() -> Any:
+        yield b'{"model": "'
+        yield b"x" * 2000
+
+    content = b"x" * 2000 if declared else parts()
+    async with client_of(services(max_body_bytes=1000)) as client:
+        response = await client.post(CHAT, content=content, headers={"content-type": "application/json"})
+
+    ErrorBody.model_validate(response.json())
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "request_too_large")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("GET", "/docs", 404, "not_found"),
+        ("GET", CHAT, 405, "method_not_allowed"),
+        ("DELETE", "/v1/models", 405, "method_not_allowed"),
+    ],
+)
+async def test_unknown_paths_and_methods_have_the_same_body(method: str, path: str, status: int, code: str) -> None:
+    async with client_of(services()) as client:
+        response = await client.request(method, path)
+
+    ErrorBody.model_validate(response.json())
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic sk-ann", "sk-ann"])
+@pytest.mark.parametrize("content", [b"{", b"x" * 20_000_000])
+async def test_a_stranger_is_turned_away_before_the_body_is_read(header: str | None, content: bytes) -> None:
+    engine = ScriptedEngine("ok")
+    headers = {"content-type": "application/json"} | ({"Authorization": header} if header else {})
+    async with client_of(services(engine), key=None) as client:
+        response = await client.post(CHAT, content=content, headers=headers)
+
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+    assert response.json()["error"] == {
+        "message": "Incorrect API key.",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "invalid_api_key",
+    }
+    assert engine.prompts == []
+
+
+async def test_a_key_without_the_role_is_a_403() -> None:
+    async with client_of(services(), "sk-probe") as client:
+        response = await client.post(CHAT, json=question())
+
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "insufficient_permissions")
+
+
+async def test_an_unauthenticated_error_says_the_same_whatever_was_wrong() -> None:
+    assert wire_form(Unauthenticated("expired yesterday")).message == "Incorrect API key."

@@ -1,0 +1,104 @@
+"""GET /metrics: vLLM's names, this project's own, and labels from closed sets."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from hrm_model.errors import EngineError
+from hrm_model.types import Event, Load, Started, Text
+from retrieval.errors import IndexUnavailable
+from server.metrics import Metrics
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.serving import HANDBOOK, MODEL, client_of, question, services, stocked
+from tests.fakes.shelf import Shelf
+
+pytestmark = pytest.mark.anyio
+
+CHAT = "/v1/chat/completions"
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def samples(text: str) -> Samples:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def of_model(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return name, tuple(sorted({"model_name": MODEL, **labels}.items()))
+
+
+async def test_an_answer_is_counted_under_vllms_names_and_ours(tmp_path: Path) -> None:
+    engine = ScriptedEngine("28 ", "days.")
+    given = services(engine, await stocked(tmp_path, HANDBOOK), default_store="handbook")
+    async with client_of(given, "sk-admin") as client:
+        usage = (await client.post(CHAT, json=question("leave days"))).json()["usage"]
+        await client.post(CHAT, json=question("leave days", max_tokens=1))
+        await client.post(CHAT, json=question("zebras"))
+        found = samples((await client.get("/metrics")).text)
+
+    assert found[of_model("vllm:prompt_tokens_total")] == 2 * usage["prompt_tokens"]
+    assert found[of_model("vllm:generation_tokens_total")] == usage["completion_tokens"] + 1
+    assert found[of_model("vllm:request_success_total", finished_reason="stop")] == 1
+    assert found[of_model("vllm:request_success_total", finished_reason="length")] == 1
+    assert found[of_model("vllm:time_to_first_token_seconds_count")] == 2
+    assert found[of_model("vllm:inter_token_latency_seconds_count")] == 1
+    assert found[of_model("vllm:e2e_request_latency_seconds_count")] == 2
+    assert found[of_model("vllm:num_requests_running")] == 0
+    assert found[("hrm_retrieval_seconds_count", ())] == 3
+    assert found[("hrm_retrieval_passages_found_sum", ())] == found[("hrm_retrieval_passages_used_sum", ())] > 0
+    assert found[("hrm_grounding_total", (("status", "supported"),))] == 2
+    assert found[("hrm_grounding_total", (("status", "no_sources"),))] == 1
+    assert found[("hrm_http_requests_total", (("route", CHAT), ("status", "200")))] == 3
+
+
+async def test_failures_are_counted(tmp_path: Path) -> None:
+    engine = ScriptedEngine("a", failure=EngineError("x"))
+    async with client_of(services(engine, Shelf(IndexUnavailable("x"))), "sk-admin") as client:
+        await client.post(CHAT, json=question())
+        await client.post(CHAT, json=question(model=f"{MODEL}@handbook"))
+        await client.get("/no/such/path")
+        found = samples((await client.get("/metrics")).text)
+
+    assert found[of_model("vllm:request_success_total", finished_reason="error")] == 1
+    assert found[("hrm_retrieval_failures_total", ())] == 1
+    assert found[("hrm_http_requests_total", (("route", "unmatched"), ("status", "404")))] == 1
+
+
+async def test_gauges_read_the_engine_at_the_moment_of_the_scrape() -> None:
+    load = Load(running=3, waiting=2, kv_tokens_used=25, kv_tokens=100, step_age_s=0.5)
+    metrics = Metrics(MODEL, lambda: load)
+
+    before = samples(metrics.text().decode())
+    load = Load()
+    after = samples(metrics.text().decode())
+
+    assert before[of_model("vllm:num_requests_running")] == 3
+    assert before[of_model("vllm:num_requests_waiting")] == 2
+    assert before[of_model("vllm:kv_cache_usage_perc")] == 0.25
+    assert before[of_model("hrm_engine_step_age_seconds")] == 0.5
+    assert after[of_model("vllm:kv_cache_usage_perc")] == 0
+
+
+async def test_a_client_that_leaves_is_an_abort() -> None:
+    async def events() -> AsyncGenerator[Event, None]:
+        yield Started(3)
+        yield Text(0, "x", 1)
+        yield Text(1, "x", 1)
+
+    metrics = Metrics(MODEL, Load)
+    stream = metrics.observed(events(), 2)
+    await anext(stream)
+    await stream.aclose()
+
+    assert samples(metrics.text().decode())[of_model("vllm:request_success_total", finished_reason="abort")] == 2
+
+
+@pytest.mark.parametrize(("key", "status"), [("sk-probe", 200), ("sk-admin", 200), ("sk-ann", 403), (None, 401)])
+async def test_metrics_are_for_those_with_the_role(key: str | None, status: int) -> None:
+    async with client_of(services(), key) as client:
+        assert (await client.get("/metrics")).status_code == status

@@ -1,0 +1,224 @@
+"""What a chat request may say: honoured, accepted without effect as documented, or refused by name."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from hrm_model.types import Question, Sampling
+from server.schemas.answer import ChatCompletion
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.serving import MODEL, chunks, client_of, question, services
+
+pytestmark = pytest.mark.anyio
+
+
+async def post(engine: ScriptedEngine, body: dict[str, Any], **policy: Any) -> httpx.Response:
+    async with client_of(services(engine, **policy)) as client:
+        return await client.post("/v1/chat/completions", json=body)
+
+
+@pytest.mark.parametrize(
+    ("given", "sampling"),
+    [
+        ({}, Sampling()),
+        ({"temperature": 0.5, "top_p": 0.9, "top_k": 40, "seed": 7}, Sampling(0.5, 0.9, 40, 7)),
+        ({"stop": "x"}, Sampling(stop=("x",))),
+        ({"stop": ["x", "y"]}, Sampling(stop=("x", "y"))),
+        ({"max_tokens": 5}, Sampling(max_tokens=5)),
+        ({"max_completion_tokens": 6}, Sampling(max_tokens=6)),
+        ({"max_tokens": 6, "max_completion_tokens": 6}, Sampling(max_tokens=6)),
+        ({"logprobs": True}, Sampling(logprobs=0)),
+        ({"logprobs": True, "top_logprobs": 3}, Sampling(logprobs=3)),
+        ({"logprobs": False}, Sampling()),
+    ],
+)
+async def test_sampling_reaches_the_engine_as_asked(given: dict[str, Any], sampling: Sampling) -> None:
+    engine = ScriptedEngine("ok")
+
+    response = await post(engine, question(**given))
+
+    assert response.status_code == 200, response.text
+    assert engine.samplings == [sampling]
+
+
+@pytest.mark.parametrize(
+    ("given", "condition"),
+    [
+        ({}, ("direct",)),
+        ({"condition": "synth, cot"}, ("synth", "cot")),
+        ({"reasoning_effort": "low"}, ("direct",)),
+        ({"reasoning_effort": "high"}, ("synth", "cot")),
+    ],
+)
+async def test_the_condition_is_chosen_by_name_or_by_effort(given: dict[str, Any], condition: tuple[str, ...]) -> None:
+    engine = ScriptedEngine("ok")
+
+    await post(engine, question("Why?", **given))
+
+    assert engine.prompts == [Question("Why?", condition)]  # type: ignore[arg-type]  # names from a table
+
+
+async def test_each_of_n_answers_has_its_index() -> None:
+    engine = ScriptedEngine("Light ", "scatters.")
+
+    whole = (await post(engine, question(n=2))).json()
+    streamed = chunks((await post(engine, question(n=2, stream=True))).text)
+
+    assert [(choice["index"], choice["message"]["content"]) for choice in whole["choices"]] == [
+        (0, "Light scatters."),
+        (1, "Light scatters."),
+    ]
+    assert whole["usage"]["completion_tokens"] == 6
+    for index in (0, 1):
+        mine = [chunk["choices"][0] for chunk in streamed if chunk["choices"][0]["index"] == index]
+        assert "".join(choice["delta"].get("content", "") for choice in mine) == "Light scatters."
+        assert [choice["finish_reason"] for choice in mine if choice["finish_reason"]] == ["stop"]
+
+
+async def test_the_length_limit_is_reported_as_such() -> None:
+    answer = (await post(ScriptedEngine("one ", "two ", "three"), question(max_tokens=2))).json()
+
+    assert answer["choices"][0]["message"]["content"] == "one two "
+    assert answer["choices"][0]["finish_reason"] == "length"
+
+
+async def test_log_probabilities_have_the_shape_that_clients_know() -> None:
+    body = (await post(ScriptedEngine("é", "!"), question(logprobs=True, top_logprobs=1))).json()
+
+    ChatCompletion.model_validate(body)
+    assert body["choices"][0]["logprobs"]["content"][0] == {
+        "token": "é",
+        "logprob": -0.25,
+        "bytes": [0xC3, 0xA9],
+        "top_logprobs": [{"token": "é", "logprob": -0.25, "bytes": [0xC3, 0xA9]}],
+    }
+    assert [token["token"] for token in body["choices"][0]["logprobs"]["content"]] == ["é", "!"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"user": "ann", "metadata": {"team": "a"}, "store": True},
+        {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "response_format": {"type": "text"}},
+        {"temperature": None, "tools": None, "stream": None, "stop": None, "n": None},
+        {"stream_options": None},
+    ],
+)
+async def test_what_changes_nothing_is_accepted(given: dict[str, Any]) -> None:
+    assert (await post(ScriptedEngine("ok"), question(**given))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+        "response_format",
+        "parallel_tool_calls",
+        "functions",
+        "function_call",
+        "modalities",
+        "audio",
+        "prediction",
+        "service_tier",
+        "verbosity",
+        "web_search_options",
+    ],
+)
+async def test_what_is_not_supported_is_refused_by_name(name: str) -> None:
+    values: dict[str, Any] = {"frequency_penalty": 0.5, "presence_penalty": 1, "logit_bias": {"5": 1}}
+
+    response = await post(ScriptedEngine("ok"), question(**{name: values.get(name, {"type": "other"})}))
+
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", name)
+    assert error["message"] == f"'{name}' is not supported."
+
+
+@pytest.mark.parametrize(
+    ("given", "param", "code"),
+    [
+        ({"messages": []}, "messages", "invalid_value"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content", "missing_required_parameter"),
+        ({"messages": [{"role": "user", "content": " "}]}, "messages[0].content", "invalid_value"),
+        ({"messages": [{"role": "user", "content": []}]}, "messages[0].content", "invalid_value"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role", "invalid_value"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, "messages[0].role", "invalid_value"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+            "messages[0].content[0].type",
+            "unsupported_parameter",
+        ),
+        ({"messages": [{"role": "user", "content": "x", "mood": 1}]}, "messages[0].mood", "unknown_parameter"),
+        (
+            {"messages": [{"role": "assistant", "content": "x", "tool_calls": [{}]}, {"role": "user", "content": "x"}]},
+            "messages[0].tool_calls",
+            "unsupported_parameter",
+        ),
+        ({"model": ""}, "model", "invalid_value"),
+        ({"temperature": 2.1}, "temperature", "invalid_value"),
+        ({"temperature": "warm"}, "temperature", "invalid_value"),
+        ({"top_p": 0}, "top_p", "invalid_value"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "invalid_value"),
+        ({"stop": ["a", ""]}, "stop[1]", "invalid_value"),
+        ({"max_tokens": 0}, "max_tokens", "invalid_value"),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, "max_completion_tokens", "invalid_value"),
+        ({"n": 5}, "n", "invalid_value"),
+        ({"top_logprobs": 3}, "top_logprobs", "invalid_value"),
+        ({"seed": 2**70}, "seed", "invalid_value"),
+        ({"condition": "cot,synth"}, "condition", "invalid_value"),
+        ({"condition": "direct", "reasoning_effort": "low"}, "reasoning_effort", "invalid_value"),
+        ({"reasoning_effort": "heroic"}, "reasoning_effort", "invalid_value"),
+        ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
+        ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation", None),
+        ({"telepathy": True}, "telepathy", "unknown_parameter"),
+    ],
+)
+async def test_what_is_wrong_is_a_400_that_names_the_parameter(
+    given: dict[str, Any], param: str, code: str | None
+) -> None:
+    engine = ScriptedEngine("ok")
+
+    response = await post(engine, question(**given), max_choices=4)
+
+    error = response.json()["error"]
+    assert (response.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
+    assert error["code"] == (code or "unsupported_parameter")
+    assert engine.prompts == []
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o@handbook", f"{MODEL}@", f"{MODEL}2"])
+async def test_a_model_that_is_not_served_is_a_404(model: str) -> None:
+    response = await post(ScriptedEngine("ok"), question(model=model))
+
+    assert response.status_code == 404
+    assert response.json()["error"] == {
+        "message": f"The model '{model}' does not exist.",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
+    }
+
+
+async def test_content_may_come_in_parts_and_an_answer_may_be_sent_back_as_it_came() -> None:
+    engine = ScriptedEngine("ok")
+    first = (await post(engine, question("Why?"))).json()["choices"][0]["message"]
+    parts = [{"type": "text", "text": "And"}, {"type": "text", "text": "how?"}]
+
+    response = await post(
+        engine,
+        question(
+            messages=[
+                {"role": "developer", "content": "Be brief."},
+                {"role": "user", "content": "Why?"},
+                {**first, "tool_calls": [], "context": {}, "name": "me"},
+                {"role": "tool", "content": "42", "tool_call_id": "1"},
+                {"role": "user", "content": parts},
+            ]
+        ),
+    )
+
+    assert response.status_code == 200, response.text
+    assert engine.prompts[-1] == Question("Be brief.\n\nWhy?\n\nassistant: ok\n\ntool: 42\n\nAnd\nhow?")
