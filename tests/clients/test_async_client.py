@@ -57,6 +57,18 @@ async def test_questions_can_be_asked_at_the_same_time(server: StubServer) -> No
     assert sorted(body["messages"][0]["content"] for body in server.bodies) == [f"Question {n}?" for n in range(5)]
 
 
+async def test_leaving_without_reading_closes_the_connection(server: StubServer) -> None:
+    reply = twenty_seven_days()
+    reply.silent_after = 0
+    server.reply = reply
+
+    async with AsyncHrmClient(server.url) as client:
+        async with client.stream(QUESTION):
+            pass
+
+        assert await run_sync(server.left.wait, PATIENCE_S / 2)
+
+
 async def test_leaving_early_closes_the_connection(server: StubServer) -> None:
     reply = twenty_seven_days()
     reply.silent_after = 1

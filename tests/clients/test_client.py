@@ -144,20 +144,23 @@ def test_each_citation_finds_its_own_source(server: StubServer) -> None:
     assert [citation.number for citation in answer.citations] == [2, 1]
 
 
-def test_structured_output_has_no_markers_and_its_citations_are_told_by_their_place(server: StubServer) -> None:
-    first, second = passage(at=0), passage(at=500)
+@pytest.mark.parametrize("places", [(0, 500), (500, 0)])
+def test_structured_output_has_no_markers_and_its_citations_are_told_by_their_place(
+    server: StubServer, places: tuple[int, int]
+) -> None:
+    sources = [passage(file="other.md"), *(passage(at=place) for place in places)]
     text = '{"days": "27 working days"}'
     server.reply = Reply(
         [text],
-        citations=[first, second],
-        annotations=[annotation(text, "27 working days", second, quote=SENTENCE)],
+        citations=sources,
+        annotations=[annotation(text, "27 working days", sources[2], quote=SENTENCE)],
         grounding=grounding(passages=2),
     )
 
     with HrmClient(server.url) as client:
         [citation] = client.ask(QUESTION).citations
 
-    assert citation.number == 2
+    assert citation.number == 3
 
 
 def test_a_citation_of_something_that_is_not_listed_has_no_number(server: StubServer) -> None:
@@ -259,6 +262,27 @@ def test_a_key_for_another_service_is_never_sent(server: StubServer, monkeypatch
         client.ask(QUESTION)
 
     assert server.authorizations == ["Bearer none"]
+
+
+def test_the_sources_are_told_before_there_is_any_text(server: StubServer) -> None:
+    reply = twenty_seven_days()
+    reply.silent_after = 0
+    server.reply = reply
+
+    with HrmClient(server.url) as client, client.stream(QUESTION) as parts:
+        assert isinstance(next(parts), Sources)
+
+
+def test_leaving_without_reading_closes_the_connection(server: StubServer) -> None:
+    reply = twenty_seven_days()
+    reply.silent_after = 0
+    server.reply = reply
+
+    with HrmClient(server.url) as client:
+        with client.stream(QUESTION):
+            pass
+
+        assert server.left.wait(PATIENCE_S / 2)
 
 
 def test_leaving_early_closes_the_connection(server: StubServer) -> None:
