@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 # Between two batches the lease is renewed, progress is told and a stop is noticed: about a second of embedding.
 BATCH = 16
-LEASE_S = 30.0
+# A process that is killed keeps the others waiting for this long.
+LEASE_S = 15.0
 
 Report = Callable[[Progress], None]
 Clock = Callable[[], float]
@@ -92,7 +93,8 @@ class Ingester:
                 case (document_no, "completed"):
                     gone += documents.point(tx, source, document_no)
                 case (document_no, _):
-                    documents.await_again(tx, document_no)
+                    # The file too, in case the first attempt failed for want of it.
+                    adopt(documents.await_again(tx, document_no))
                     jobs.enqueue(tx, document_no, source, self._clock())
             document = documents.one(tx, document_no)
             assert document is not None, "a document is gone in the transaction that made it"

@@ -62,7 +62,7 @@ class Mirror:
     def nearest(self, query: Vectors, k: int, store_nos: Sequence[int]) -> list[int]:
         """The `k` chunks of these stores that are nearest to `query`; inside a `view`."""
         stores = self._stores[: self._last + 1]
-        allowed = np.zeros(max(int(stores.max()), *store_nos) + 1, np.bool_)
+        allowed = np.zeros(max([int(stores.max()), *store_nos]) + 1, np.bool_)
         allowed[list(store_nos)] = True
         allowed[0] = False
         return self._index.search(query, k, allowed[stores])

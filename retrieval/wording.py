@@ -68,8 +68,11 @@ def terms(query: str, words: Callable[[str], list[str]]) -> list[Term]:
         words: cuts a text as the lexical index does.
     """
     parts = [part for part in query.split() if part.strip("'\".,;:!?()[]").lower() not in STOP_WORDS]
-    found = {cut: Term(part, cut) for part in reversed(parts) if (cut := tuple(words(part)))}
-    return list(reversed(found.values()))
+    found: dict[tuple[str, ...], Term] = {}
+    for part in parts:
+        if cut := tuple(words(part)):
+            found.setdefault(cut, Term(part, cut))
+    return list(found.values())
 
 
 def weigh(found: Sequence[Term], population: int, frequency: Callable[[str], int]) -> Wording:

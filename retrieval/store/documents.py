@@ -132,8 +132,10 @@ def fail(tx: Transaction, document_no: int, error: str) -> None:
     )
 
 
-def await_again(tx: Transaction, document_no: int) -> None:
+def await_again(tx: Transaction, document_no: int) -> str:
+    """Forget that a document could not be read; return its id."""
     tx.run("UPDATE documents SET status = 'in_progress', error = NULL WHERE document_no = ?", document_no)
+    return str(tx.rows("SELECT file_id FROM documents WHERE document_no = ?", document_no)[0][0])
 
 
 def point(tx: Transaction, source: str, document_no: int) -> list[str]:

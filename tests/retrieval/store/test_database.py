@@ -1,0 +1,144 @@
+"""retrieval.store.database and schema: transactions, migrations, and errors in our own words."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from retrieval.errors import SchemaTooNew, StoreFailed
+from retrieval.store.database import Database
+from retrieval.store.schema import MIGRATIONS
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "store.db")
+
+
+def put(database: Database, key: str) -> None:
+    with database.write() as tx:
+        tx.run("INSERT INTO meta VALUES (?, 'x')", key)
+
+
+def keys(database: Database) -> list[str]:
+    with database.read() as tx:
+        return [row[0] for row in tx.rows("SELECT key FROM meta ORDER BY key")]
+
+
+def test_what_was_committed_is_there_after_reopening(database: Database) -> None:
+    put(database, "a")
+    database.close()
+
+    assert keys(Database(database.path)) == ["a"]
+
+
+def test_an_exception_undoes_the_whole_transaction(database: Database) -> None:
+    def half() -> None:
+        with database.write() as tx:
+            tx.run("INSERT INTO meta VALUES ('a', 'x')")
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        half()
+
+    assert keys(database) == []
+    put(database, "b")
+    assert keys(database) == ["b"]
+
+
+def test_a_reader_sees_one_moment_and_does_not_wait_for_a_writer(database: Database) -> None:
+    put(database, "a")
+    with database.read() as reading:
+        assert reading.rows("SELECT count(*) FROM meta") == [(1,)]
+        put(database, "b")
+        assert reading.rows("SELECT count(*) FROM meta") == [(1,)]
+
+    assert keys(database) == ["a", "b"]
+
+
+def test_writers_take_turns(database: Database) -> None:
+    def count() -> None:
+        for _ in range(20):
+            with database.write() as tx:
+                (value,) = tx.rows("SELECT count(*) FROM meta")[0]
+                tx.run("INSERT INTO meta VALUES (?, 'x')", f"{value:03}")
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert keys(database) == [f"{number:03}" for number in range(80)]
+
+
+def test_every_connection_is_durable_and_wipes_what_it_frees(database: Database) -> None:
+    with database.read() as tx:
+        pragmas = ["journal_mode", "synchronous", "foreign_keys", "secure_delete"]
+        assert [tx.rows(f"PRAGMA {name}")[0][0] for name in pragmas] == ["wal", 2, 1, 1]
+
+
+def test_a_checkpoint_empties_the_log_unless_a_reader_needs_it(database: Database) -> None:
+    log = database.path.with_name("store.db-wal")
+    put(database, "a")
+    assert log.stat().st_size > 0
+
+    assert database.checkpoint()
+    assert log.stat().st_size == 0
+
+
+def test_an_older_database_is_copied_and_then_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    old = Database(path)
+    put(old, "a")
+    old.close()
+
+    new = Database(path, migrations=(*MIGRATIONS, "CREATE TABLE extra (x); INSERT INTO extra VALUES (1)"))
+
+    with new.read() as tx:
+        assert tx.rows("SELECT x FROM extra") == [(1,)]
+        assert tx.rows("PRAGMA user_version") == [(2,)]
+    assert keys(new) == ["a"]
+    assert keys(Database(tmp_path / "store.db.v1.backup")) == ["a"]
+
+
+def test_a_migration_that_fails_leaves_the_older_version(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    put(Database(path), "a")
+
+    with pytest.raises(StoreFailed, match="no such table"):
+        Database(path, migrations=(*MIGRATIONS, "CREATE TABLE extra (x); INSERT INTO nowhere VALUES (1)"))
+
+    assert keys(Database(path)) == ["a"]
+    with Database(path).read() as tx:
+        assert tx.rows("PRAGMA user_version") == [(1,)]
+
+
+def test_a_newer_database_is_refused_with_both_versions(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    Database(path, migrations=(*MIGRATIONS, "CREATE TABLE extra (x)"))
+
+    with pytest.raises(SchemaTooNew) as refusal:
+        Database(path)
+
+    assert (refusal.value.found, refusal.value.known) == (2, 1)
+
+
+def test_a_file_that_is_no_database_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"something else entirely" * 100)
+
+    with pytest.raises(StoreFailed, match=r"store\.db: .*not a database"):
+        Database(path)
+
+
+def test_a_closed_database_says_so(database: Database) -> None:
+    database.close()
+
+    with pytest.raises(StoreFailed, match="closed"):
+        keys(database)
+
+
+def test_words_are_folded_and_stemmed_and_codes_are_cut_alike(database: Database) -> None:
+    with database.read() as tx:
+        assert tx.words("Employees' Übung, HX-204/B") == ["employe", "ubung", "hx", "204", "b"]

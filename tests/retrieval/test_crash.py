@@ -1,0 +1,182 @@
+"""kill -9 at exact places of ingest, delete and snapshot: what was acknowledged is there, the rest can be redone."""
+
+from pathlib import Path
+
+import pytest
+
+from retrieval.library import open_library
+from retrieval.store.database import Database
+from retrieval.types import Document
+from tests.retrieval.desk import ANNA, WordsEmbedder, files, texts
+from tests.retrieval.neighbour import neighbour
+
+pytestmark = pytest.mark.anyio
+
+FILES = 4
+LEASE_S = 0.5
+
+# Function, event, and which time: before and after each commit, rename and unlink of an ingest.
+INGEST = [
+    ("Originals.staged", "call", 2),
+    ("refuse_unreadable", "return", 3),
+    ("expect", "return", 2),
+    ("Originals._adopt", "call", 2),
+    ("Originals._adopt", "return", 2),
+    ("Ingester.enqueue", "return", 3),
+    ("claim", "call", 1),
+    ("claim", "return", 3),
+    ("Ingester._claim", "return", 2),
+    ("parse", "return", 2),
+    ("cut", "return", 3),
+    ("Ingester._read", "return", 2),
+    ("complete", "call", 3),
+    ("complete", "return", 2),
+    ("point", "return", 3),
+    ("Ingester._run", "return", 1),
+    ("Ingester._run", "return", 4),
+    ("release", "call", 2),
+    ("release", "return", 2),
+]
+DELETE = [
+    ("remove", "call", 1),
+    ("remove", "return", 1),
+    ("Originals.remove", "call", 1),
+    ("Originals.remove", "return", 1),
+    ("Snapshots.clear", "call", 1),
+    ("Snapshots.clear", "return", 1),
+    ("Database.checkpoint", "call", 1),
+]
+SNAPSHOT = [
+    ("VectorIndex.write", "call", 1),
+    ("VectorIndex.write", "return", 1),
+    ("Snapshots.publish", "call", 1),
+    ("_sync_folder", "call", 1),
+    ("_sync_folder", "return", 1),
+    ("Snapshots.publish", "return", 1),
+]
+
+
+def problems(data_dir: Path) -> list[str]:
+    """What SQLite, the lexical index or our own rules find wrong with a store."""
+    database = Database(data_dir / "store.db")
+    found: list[str] = []
+    with database.write() as tx:
+        tx.run("INSERT INTO chunk_words (chunk_words, rank) VALUES ('integrity-check', 1)")  # raises where wrong
+        found += [str(row) for row in tx.rows("PRAGMA integrity_check") if row != ("ok",)]
+        found += [f"foreign key: {row}" for row in tx.rows("PRAGMA foreign_key_check")]
+        found += [
+            f"{filename} is {status} with {chunks} chunks and {vectors} vectors"
+            for filename, status, chunks, vectors in tx.rows(
+                "SELECT filename, status, count(chunks.chunk_no), count(vectors.chunk_no) FROM documents"
+                " LEFT JOIN chunks USING (document_no) LEFT JOIN vectors USING (chunk_no) GROUP BY document_no"
+            )
+            if chunks != vectors or (chunks > 0) != (status == "completed")
+        ]
+        found += [
+            f"{filename} waits without a job"
+            for (filename,) in tx.rows(
+                "SELECT filename FROM documents WHERE status = 'in_progress' AND NOT EXISTS (SELECT 1 FROM jobs"
+                " WHERE jobs.document_no = documents.document_no AND jobs.status IN ('queued', 'running'))"
+            )
+        ]
+        known = {row[0] for row in tx.rows("SELECT file_id FROM documents")}
+    kept = {path.name for path in (data_dir / "files").iterdir() if not path.name.startswith(".")}
+    found += [f"{name}: in the store or the folder alone" for name in known ^ kept]
+    database.close()
+    return found
+
+
+async def stored(data_dir: Path) -> list[Document]:
+    async with open_library(data_dir, WordsEmbedder(), lease_s=LEASE_S) as library:
+        documents: list[Document] = []
+        for store in await library.stores(ANNA):
+            documents += await library.documents(store.store_id, ANNA)
+        return documents
+
+
+async def check_all_found(data_dir: Path, count: int) -> None:
+    async with open_library(data_dir, WordsEmbedder(), lease_s=LEASE_S) as library:
+        for number in range(count):
+            hits = await library.search(f"subject{number} CODE-{number}", stores=["shop"], k=20, reader=ANNA)
+            of_it = [text for text in texts(hits.passages) if f"subject{number}" in text or f"CODE-{number}," in text]
+            assert len(of_it) == 3
+
+
+def names(documents: list[Document], status: str = "completed") -> set[str]:
+    return {document.filename for document in documents if document.status == status}
+
+
+@pytest.mark.parametrize("trap", INGEST, ids=lambda trap: "-".join(map(str, trap)))
+async def test_a_kill_during_ingest_loses_nothing_acknowledged(tmp_path: Path, trap: tuple[str, str, int]) -> None:
+    data, paths = tmp_path / "data", files(tmp_path, FILES)
+    with neighbour(data, *map(str, trap)) as victim:
+        assert victim.hear() == "ready"
+        victim.tell(ingest=[str(path) for path in paths])
+        assert victim.hear_out() == -9, "the trap was not reached"
+        acknowledged = set(victim.acknowledged)
+
+    assert acknowledged <= names(await stored(data))
+    assert problems(data) == []
+
+    async with open_library(data, WordsEmbedder(), lease_s=LEASE_S) as library:
+        outcomes = await library.ingest_all(paths, store="shop", reader=ANNA)
+    assert names([outcome for outcome in outcomes if isinstance(outcome, Document)]) == {path.name for path in paths}
+    assert problems(data) == []
+    await check_all_found(data, FILES)
+
+
+@pytest.mark.parametrize("trap", DELETE, ids=lambda trap: "-".join(map(str, trap)))
+async def test_a_kill_during_a_deletion_leaves_it_done_or_not_begun(tmp_path: Path, trap: tuple[str, str, int]) -> None:
+    data, paths = tmp_path / "data", files(tmp_path, FILES)
+    async with open_library(data, WordsEmbedder()) as library:
+        *_, doomed = [await library.ingest(path, store="shop", reader=ANNA) for path in paths]
+    assert list((data / "index").iterdir()) != []
+    with neighbour(data, *map(str, trap)) as victim:
+        assert victim.hear() == "ready"
+        victim.tell(delete=doomed.file_id)
+        assert victim.hear_out() == -9, "the trap was not reached"
+
+    left = names(await stored(data))
+    is_done = doomed.filename not in left
+    assert problems(data) == []
+    assert left | {doomed.filename} == {path.name for path in paths}
+    assert is_done == (trap not in DELETE[:2])
+    await check_all_found(data, FILES - is_done)
+    # What the snapshot holds is what the store holds.
+    with neighbour(data) as other:
+        assert other.hear() == "ready"
+        found = [text for text in other.ask(search=f"subject{FILES - 1}") if f"subject{FILES - 1}" in text]
+        assert bool(found) != is_done
+
+
+@pytest.mark.parametrize("trap", SNAPSHOT, ids=lambda trap: "-".join(map(str, trap)))
+async def test_a_kill_while_the_index_is_saved_costs_nothing(tmp_path: Path, trap: tuple[str, str, int]) -> None:
+    data, paths = tmp_path / "data", files(tmp_path, FILES)
+    with neighbour(data, *map(str, trap)) as victim:
+        assert victim.hear() == "ready"
+        assert victim.ask(ingest=[str(path) for path in paths]) == "done"
+        assert victim._process.stdin is not None
+        victim._process.stdin.close()
+        assert victim.hear_out() == -9, "the trap was not reached"
+
+    assert problems(data) == []
+    await check_all_found(data, FILES)
+
+
+@pytest.mark.parametrize("acknowledged", range(4))
+async def test_a_kill_from_outside_at_any_time_is_survived_too(tmp_path: Path, acknowledged: int) -> None:
+    data, paths = tmp_path / "data", files(tmp_path, 8)
+    with neighbour(data) as victim:
+        assert victim.hear() == "ready"
+        victim.tell(ingest=[str(path) for path in paths])
+        assert victim._process.stdout is not None
+        for _ in range(acknowledged):
+            victim._process.stdout.readline()
+        victim.kill()
+
+    assert len(names(await stored(data))) >= acknowledged
+    assert problems(data) == []
+    async with open_library(data, WordsEmbedder(), lease_s=LEASE_S) as library:
+        await library.ingest_all(paths, store="shop", reader=ANNA)
+    assert problems(data) == []
+    await check_all_found(data, 8)

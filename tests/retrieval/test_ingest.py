@@ -1,0 +1,426 @@
+"""retrieval.ingest: jobs that are true about what became of a file, whoever runs them."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from retrieval.embedder import Vectors
+from retrieval.errors import DocumentRefused
+from retrieval.index import Snapshots
+from retrieval.ingest import Ingester
+from retrieval.mirror import Mirror
+from retrieval.originals import ABANDONED_S, Originals
+from retrieval.store import documents, jobs
+from retrieval.store.database import Database
+from retrieval.store.jobs import MAX_ATTEMPTS, QUEUE_DEADLINE_S, RUN_DEADLINE_S
+from retrieval.types import Document, Progress
+from tests.retrieval.desk import ANNA, WordsEmbedder, files, write
+
+PARAGRAPHS = "\n\n".join(f"Paragraph {number}: " + "word " * 100 for number in range(40))
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Meddler(WordsEmbedder):
+    """Does something in the middle of embedding, once."""
+
+    def __init__(self, meddle: Callable[[], None]) -> None:
+        super().__init__()
+        self._meddle: Callable[[], None] | None = meddle
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        if self._meddle is not None:
+            meddle, self._meddle = self._meddle, None
+            meddle()
+        return super().embed(texts)
+
+
+class Shop:
+    """A data directory, and ingesters over it as several processes would have them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = Clock()
+        self.database = Database(folder / "store.db")
+        self.originals = Originals(folder / "originals")
+        self.mirror = Mirror(self.database, Snapshots(folder / "index"), embedder="words@1", dims=WordsEmbedder.dims)
+
+    def ingester(self, embedder: WordsEmbedder | None = None) -> Ingester:
+        return Ingester(
+            self.database,
+            self.originals,
+            self.mirror,
+            embedder or WordsEmbedder(),
+            lease_s=10,
+            clock=self.clock,
+        )
+
+    def write(self, name: str, text: str) -> Path:
+        return write(self.folder / "in", name, text)
+
+    def enqueue(self, path: Path) -> Document:
+        return self.ingester().enqueue(path, store="shop", reader=ANNA)
+
+    def documents(self) -> list[Document]:
+        with self.database.read() as tx:
+            return documents.listing(tx, 1)
+
+    def states(self) -> list[tuple[str, str]]:
+        return [(document.filename, document.status) for document in self.documents()]
+
+    def texts(self) -> list[str]:
+        with self.database.read() as tx:
+            return [row[0] for row in tx.rows("SELECT text FROM chunks ORDER BY chunk_no")]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def test_a_file_is_in_progress_until_its_job_has_run(shop: Shop) -> None:
+    document = shop.enqueue(shop.write("a.txt", "apple"))
+    assert (document.status, document.chunks) == ("in_progress", 0)
+    assert shop.texts() == []
+
+    shop.ingester().run_pending()
+
+    (done,) = shop.documents()
+    assert (done.file_id, done.status, done.chunks, done.bytes) == (document.file_id, "completed", 1, 5)
+    assert shop.texts() == ["apple"]
+
+
+def test_progress_is_told_for_each_batch_and_at_the_end(shop: Shop) -> None:
+    told: list[Progress] = []
+    shop.enqueue(shop.write("a.txt", PARAGRAPHS))
+
+    shop.ingester().run_pending(told.append)
+
+    assert [(progress.chunks, progress.chunks_total, progress.status) for progress in told] == [
+        (0, 40, "in_progress"),
+        (16, 40, "in_progress"),
+        (32, 40, "in_progress"),
+        (40, 40, "in_progress"),
+        (40, 40, "completed"),
+    ]
+
+
+def test_a_file_that_cannot_be_read_fails_with_its_reason_and_the_others_go_on(shop: Shop) -> None:
+    bad = shop.folder / "in" / "bad.txt"
+    good = shop.write("good.txt", "apple")
+    bad.write_bytes(b"Gr\xfc\xdfe")
+    shop.enqueue(bad)
+    shop.enqueue(good)
+
+    shop.ingester().run_pending()
+
+    failed, completed = shop.documents()
+    assert (failed.status, completed.status) == ("failed", "completed")
+    assert failed.error is not None
+    assert "not UTF-8" in failed.error
+
+
+def test_what_can_be_refused_at_once_makes_no_store_and_no_job(shop: Shop) -> None:
+    with pytest.raises(DocumentRefused, match="PDF"):
+        shop.enqueue(shop.write("a.pdf", "x"))
+
+    assert shop.documents() == []
+    with shop.database.read() as tx:
+        assert tx.rows("SELECT * FROM stores") == []
+    assert list((shop.folder / "originals").iterdir()) == []
+
+
+def test_a_failed_file_that_comes_again_is_tried_again(shop: Shop) -> None:
+    document = shop.enqueue(shop.write("a.txt", "apple"))
+    shop.originals.remove(document.file_id)
+    shop.ingester().run_pending()
+    assert shop.states() == [("a.txt", "failed")]
+
+    again = shop.enqueue(shop.write("a.txt", "apple"))
+    shop.ingester().run_pending()
+
+    assert again.file_id == document.file_id
+    assert shop.states() == [("a.txt", "completed")]
+
+
+def test_a_changed_file_replaces_the_old_one_only_when_it_has_been_read(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    shop.ingester().run_pending()
+
+    shop.enqueue(shop.write("a.txt", "pear"))
+    assert shop.texts() == ["apple"]
+    shop.ingester().run_pending()
+
+    assert shop.texts() == ["pear"]
+    assert [path.name for path in (shop.folder / "originals").iterdir()] == [shop.documents()[0].file_id]
+
+
+def test_a_changed_file_that_cannot_be_read_leaves_the_old_one(shop: Shop) -> None:
+    path = shop.write("a.txt", "apple")
+    shop.enqueue(path)
+    shop.ingester().run_pending()
+    path.write_bytes(b"Gr\xfc\xdfe")
+
+    shop.enqueue(path)
+    shop.ingester().run_pending()
+
+    assert shop.texts() == ["apple"]
+    assert [status for _, status in shop.states()] == ["completed", "failed"]
+
+    shop.enqueue(shop.write("a.txt", "pear"))
+    shop.ingester().run_pending()
+    assert shop.states() == [("a.txt", "completed")]
+
+
+def test_files_of_one_name_in_two_folders_are_two_documents(shop: Shop) -> None:
+    shop.enqueue(write(shop.folder / "x", "readme.txt", "apple"))
+    shop.enqueue(write(shop.folder / "y", "readme.txt", "pear"))
+    shop.ingester().run_pending()
+
+    assert shop.texts() == ["apple", "pear"]
+
+
+def test_content_found_at_two_places_goes_when_it_is_at_neither(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    shop.enqueue(shop.write("b.txt", "apple"))
+    shop.ingester().run_pending()
+    assert shop.states() == [("a.txt", "completed")]
+
+    shop.enqueue(shop.write("a.txt", "pear"))
+    shop.ingester().run_pending()
+    assert shop.texts() == ["apple", "pear"]
+
+    shop.enqueue(shop.write("b.txt", "pear"))
+    shop.ingester().run_pending()
+    assert shop.texts() == ["pear"]
+
+
+def test_a_file_that_changes_twice_before_it_is_read_is_read_once(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    shop.enqueue(shop.write("a.txt", "pear"))
+    shop.ingester().run_pending()
+
+    assert shop.texts() == ["pear"]
+    assert len(list((shop.folder / "originals").iterdir())) == 1
+
+
+def test_a_file_that_changes_back_before_it_is_read_stays_what_it_was(shop: Shop) -> None:
+    first = shop.enqueue(shop.write("a.txt", "apple"))
+    shop.ingester().run_pending()
+    shop.enqueue(shop.write("a.txt", "pear"))
+    shop.enqueue(shop.write("a.txt", "apple"))
+    shop.ingester().run_pending()
+
+    assert [document.file_id for document in shop.documents()] == [first.file_id]
+    assert shop.texts() == ["apple"]
+
+
+def test_a_document_deleted_while_it_is_read_stays_deleted(shop: Shop) -> None:
+    document = shop.enqueue(shop.write("a.txt", "apple"))
+
+    def delete() -> None:
+        with shop.database.write() as tx:
+            documents.remove(tx, documents.number(tx, document.file_id, ANNA, "write"))
+
+    shop.ingester(Meddler(delete)).run_pending()
+
+    assert shop.documents() == []
+    assert shop.texts() == []
+
+
+def test_a_document_deleted_before_its_job_runs_takes_the_job_along(shop: Shop) -> None:
+    document = shop.enqueue(shop.write("a.txt", "apple"))
+    with shop.database.write() as tx:
+        documents.remove(tx, documents.number(tx, document.file_id, ANNA, "write"))
+
+    with shop.database.read() as tx:
+        assert jobs.pending(tx) == 0
+
+
+def test_while_one_holds_the_lease_another_runs_nothing(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    with shop.database.write() as tx:
+        assert jobs.acquire(tx, "other", shop.clock(), 10)
+
+    shop.ingester().run_pending()
+    assert shop.states() == [("a.txt", "in_progress")]
+
+    shop.clock.now += 11
+    shop.ingester().run_pending()
+    assert shop.states() == [("a.txt", "completed")]
+
+
+def test_who_has_lost_the_lease_commits_nothing(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+
+    def take_over() -> None:
+        shop.clock.now += 11
+        with shop.database.write() as tx:
+            assert jobs.acquire(tx, "other", shop.clock(), 10)
+
+    shop.ingester(Meddler(take_over)).run_pending()
+
+    assert shop.states() == [("a.txt", "in_progress")]
+    with shop.database.read() as tx:
+        assert tx.rows("SELECT holder FROM lease") == [("other",)]
+
+
+def test_a_long_file_renews_the_lease_between_batches(shop: Shop) -> None:
+    def pass_time() -> None:
+        shop.clock.now += 4
+
+    shop.enqueue(shop.write("a.txt", PARAGRAPHS))
+    expiries: list[float] = []
+
+    def look(_: Progress) -> None:
+        with shop.database.read() as tx:
+            expiries.append(tx.rows("SELECT expires_at FROM lease")[0][0])
+
+    shop.ingester(Meddler(pass_time)).run_pending(look)
+
+    assert expiries == sorted(expiries)
+    assert expiries[2] == expiries[0] + 4
+
+
+def test_the_lease_is_given_back_when_nothing_is_left_to_do(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    shop.ingester().run_pending()
+
+    with shop.database.read() as tx:
+        assert tx.rows("SELECT * FROM lease") == []
+
+
+def test_a_job_whose_process_died_starts_again(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    with shop.database.write() as tx:
+        assert jobs.claim(tx, shop.clock()) is not None
+
+    shop.ingester().run_pending()
+
+    assert shop.states() == [("a.txt", "completed")]
+
+
+def test_a_job_that_takes_its_process_with_it_is_given_up_after_some_attempts(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    for _ in range(MAX_ATTEMPTS):
+        with shop.database.write() as tx:
+            assert jobs.claim(tx, shop.clock()) is not None
+
+    shop.ingester().run_pending()
+
+    (failed,) = shop.documents()
+    assert failed.status == "failed"
+    assert failed.error == f"reading it ended the process {MAX_ATTEMPTS} times"
+
+
+def test_a_job_that_takes_too_long_fails_at_its_deadline(shop: Shop) -> None:
+    def dawdle() -> None:
+        shop.clock.now += RUN_DEADLINE_S + 1
+
+    shop.enqueue(shop.write("a.txt", PARAGRAPHS))
+
+    shop.ingester(Meddler(dawdle)).run_pending()
+
+    (failed,) = shop.documents()
+    assert (failed.status, failed.error) == ("failed", "reading it took longer than 600 seconds")
+
+
+@pytest.mark.parametrize(("started", "wait"), [(True, RUN_DEADLINE_S), (False, QUEUE_DEADLINE_S)])
+def test_a_job_that_nobody_ended_in_time_has_failed(shop: Shop, started: bool, wait: float) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    if started:
+        with shop.database.write() as tx:
+            jobs.claim(tx, shop.clock())
+    shop.clock.now += wait + 1
+
+    shop.ingester().run_pending()
+
+    (failed,) = shop.documents()
+    assert (failed.status, failed.error) == ("failed", "it was not read in time")
+
+
+def test_an_error_of_our_own_leaves_the_job_open(shop: Shop) -> None:
+    class Broken(Exception):
+        pass
+
+    def fail() -> None:
+        raise Broken
+
+    shop.enqueue(shop.write("a.txt", "apple"))
+    with pytest.raises(Broken):
+        shop.ingester(Meddler(fail)).run_pending()
+
+    assert shop.states() == [("a.txt", "in_progress")]
+    shop.ingester().run_pending()
+    assert shop.states() == [("a.txt", "completed")]
+
+
+def test_stopping_ends_after_the_batch_and_leaves_the_rest_open(shop: Shop) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        reached.set()
+        assert go_on.wait(10)
+
+    shop.enqueue(shop.write("a.txt", PARAGRAPHS))
+    shop.enqueue(shop.write("b.txt", "pear"))
+    ingester = shop.ingester(Meddler(wait))
+    running = threading.Thread(target=ingester.run_pending)
+    running.start()
+    assert reached.wait(10)
+    stopping = threading.Thread(target=ingester.stop)
+    stopping.start()
+    while not ingester._stopping.is_set():
+        pass
+    go_on.set()
+    stopping.join(10)
+    running.join(10)
+
+    assert [status for _, status in shop.states()] == ["in_progress", "in_progress"]
+    ingester.run_pending()
+    assert shop.texts() == []
+    shop.ingester().run_pending()
+    assert [status for _, status in shop.states()] == ["completed", "completed"]
+
+
+def test_two_ingesters_at_once_read_each_file_once(shop: Shop) -> None:
+    for path in files(shop.folder / "in", 12):
+        shop.enqueue(path)
+    told: list[Progress] = []
+    threads = [threading.Thread(target=shop.ingester().run_pending, args=(told.append,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    shop.ingester().run_pending(told.append)
+
+    completed = [progress.filename for progress in told if progress.status == "completed"]
+    assert sorted(completed) == sorted(name for name, _ in shop.states())
+    assert len(shop.texts()) == 36
+
+
+def test_originals_without_a_document_are_swept_and_fresh_ones_aside_are_not(shop: Shop) -> None:
+    kept = shop.enqueue(shop.write("a.txt", "apple"))
+    folder = shop.folder / "originals"
+    (folder / "file-orphan").write_bytes(b"x")
+    (folder / ".aside-fresh").write_bytes(b"x")
+    old = folder / ".aside-old"
+    old.write_bytes(b"x")
+    past = old.stat().st_mtime - ABANDONED_S - 1
+    os.utime(old, (past, past))
+
+    shop.originals.sweep({kept.file_id})
+
+    assert sorted(path.name for path in folder.iterdir()) == [".aside-fresh", kept.file_id]
+    assert shop.originals.read(kept.file_id) == b"apple"
