@@ -54,18 +54,21 @@ image: ## build the container image with buildah (BUILD_ARGS for what your regis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hrm-serve needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 # Stamps, so that nothing is installed twice.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@echo "installing into $(VENV), once: about a minute where packages come quickly"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable clients/python
+	@echo "installing into $(VENV), once: about a minute where packages come quickly"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable clients/python
 	@touch $@ $(VENV)/.installed
 
 # Once: a sample that was deleted stays deleted, until the samples change.
 $(DATA)/.handbook: $(VENV)/.installed $(wildcard server/samples/*)
+	@echo "taking in the sample documents, once"
 	@$(BIN)/hrm-serve ingest server/samples --store handbook --read '*' --data-dir $(DATA)
 	@touch $@

@@ -81,13 +81,13 @@ class Ledger:
         """Open the ledger, creating it or bringing it forward to this version's schema.
 
         Raises:
-            LedgerError: it is of a newer version than this program, or not a database.
+            LedgerError: it is of a newer version than this program, or SQLite cannot use it; the message says why.
         """
         self._path = path
         self._clock = clock
         self._migrations = migrations
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._db = apsw.Connection(str(path))
         try:
@@ -97,9 +97,9 @@ class Ledger:
             self._db.pragma("synchronous", "full")  # a key that was revoked stays revoked through a power cut
             self._db.pragma("secure_delete", True)
             self._migrate()
-        except apsw.NotADBError as error:
+        except apsw.Error as error:
             self._db.close()
-            raise LedgerError(f"{path} is not a ledger.") from error
+            raise LedgerError(f"{path} cannot be used as the ledger of keys: {error}") from error
         except BaseException:
             self._db.close()
             raise

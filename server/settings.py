@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 PREFIX = "HRM_"
 CONFIG = "HRM_CONFIG"  # names the TOML file, so it cannot stand in it
+OF_CLIENTS = frozenset({"HRM_API_KEY"})  # set for hrm-ask by people who run both
 DEFAULT_CONFIG = Path("hrm-serve.toml")
 BUNDLED_MODEL = Path(__file__).resolve().parents[1] / "hrm_model" / "mini"
 BUNDLED_NAME = "hrm-text-mini"
@@ -186,7 +187,7 @@ def dashed(name: str) -> str:
 
 def _environment(cls: type[Settings]) -> tuple[dict[str, str], dict[str, Any]]:
     known = {PREFIX + name.upper(): name for name in cls.model_fields}
-    present = {name for name in os.environ if name.upper().startswith(PREFIX)} - {CONFIG}
+    present = {name for name in os.environ if name.upper().startswith(PREFIX)} - {CONFIG, *OF_CLIENTS}
     _refuse_unknown(present - known.keys(), known, "the environment")
     # `-e HRM_X=` and `${HRM_X:-}` in compose files mean that X is not set.
     values = EnvSettingsSource(cls, env_ignore_empty=True)()

@@ -27,10 +27,10 @@ class FileProgress:
         console = Console(stderr=True)
         if console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.fields[name]}"),
-                BarColumn(),
+                TextColumn("{task.fields[name]:24.24}"),
+                BarColumn(bar_width=16),
                 MofNCompleteColumn(),
-                TextColumn("files, {task.fields[chunks]} chunks, {task.fields[rate]:.1f} files/s, left"),
+                TextColumn("files, {task.fields[chunks]} chunks, {task.fields[rate]:.1f} files/s"),
                 TimeRemainingColumn(),
                 console=console,
                 transient=True,

@@ -1,14 +1,13 @@
 """What the commands share in talking to a person: tables, times, and the settings behind `--data-dir`."""
 
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from server.settings import Settings
 
@@ -29,16 +28,16 @@ def settings_for(data_dir: Path | None) -> Settings:
 
 
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to a person, and lines of tab-separated values to a program."""
-    console = Console()
-    if not console.is_terminal:
+    """Print aligned columns under headings to a person, and lines of tab-separated values to a program."""
+    if not sys.stdout.isatty():
         for row in rows:
             print("\t".join(row))
         return
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table, markup=False)
+    # Never shortened to the terminal's width: ids are there to be copied.
+    lines = [headings, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def moment(seconds: int | None) -> str:

@@ -259,7 +259,7 @@ def test_a_failed_migration_changes_nothing(ledger: Ledger, path: Path) -> None:
     ledger.close()
     broken = (*MIGRATIONS, "CREATE TABLE audit (at INTEGER) STRICT; CREATE TABLE keys (id TEXT)")
 
-    with pytest.raises(apsw.SQLError, match="already exists"):
+    with pytest.raises(LedgerError, match="already exists"):
         Ledger(path, migrations=broken)
 
     reopened = Ledger(path)
@@ -273,5 +273,5 @@ def test_a_file_that_is_no_database_is_named(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(os.urandom(4096))
 
-    with pytest.raises(LedgerError, match=r"ledger\.db is not a ledger"):
+    with pytest.raises(LedgerError, match=r"ledger\.db cannot be used as the ledger of keys: .*not a database"):
         Ledger(path)

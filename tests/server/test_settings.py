@@ -60,6 +60,12 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     assert (settings.first_key_file, settings.port) == (None, 8000)
 
 
+def test_the_clients_key_is_nothing_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HRM_API_KEY", "hrm_x")
+
+    assert Settings.load() == Settings()
+
+
 def test_a_misspelt_variable_stops_the_start_and_is_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HRM_RETREIVAL_K", "4")
 
