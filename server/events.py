@@ -1,9 +1,9 @@
 """What an answer is on its way from the pipeline to the wire: one stream of values, rendered in two ways."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from anyio import CancelScope
 
@@ -60,14 +60,20 @@ class Used:
 
 
 AnswerEvent = Opened | Said | Closed | Used
-T = TypeVar("T")
+
+
+class _Closable(Protocol):
+    def aclose(self) -> Awaitable[None]: ...
+
+
+T = TypeVar("T", bound=_Closable)
 
 
 @asynccontextmanager
-async def closing(events: AsyncGenerator[T, None]) -> AsyncIterator[AsyncGenerator[T, None]]:
+async def closing(thing: T) -> AsyncIterator[T]:
     """Close a generator on the way out, and let that finish even when the reason for leaving is a cancellation."""
     try:
-        yield events
+        yield thing
     finally:
         with CancelScope(shield=True):
-            await events.aclose()
+            await thing.aclose()

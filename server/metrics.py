@@ -102,21 +102,20 @@ class Metrics:
         """Pass an engine's events through unchanged, and record what they say."""
         began = perf_counter()
         spoke: dict[int, float] = {}
-        open_choices = n
-        outcome = "abort"
+        open_choices, outcome = 0, "abort"
         try:
             async with closing(events):
                 async for event in events:
                     self._record(event, began, spoke)
-                    open_choices -= isinstance(event, Finished | Failed)
+                    open_choices += n if isinstance(event, Started) else -isinstance(event, Finished | Failed)
                     yield event
+            self._end_to_end.labels(self._model).observe(perf_counter() - began)
         except Exception:
             outcome = "error"
             raise
         finally:
-            self._success.labels(self._model, outcome).inc(open_choices)
-            if not open_choices:
-                self._end_to_end.labels(self._model).observe(perf_counter() - began)
+            if open_choices:  # a request that was refused had none
+                self._success.labels(self._model, outcome).inc(open_choices)
 
     def _record(self, event: Event, began: float, spoke: dict[int, float]) -> None:
         model, now = self._model, perf_counter()

@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
+
+from anyio.to_thread import run_sync
 
 from hrm_model.types import Event, Failed, Finished, Started, Text
 from retrieval.errors import RetrievalError, StoreNotFound
@@ -15,7 +18,7 @@ from server.grounding.support import Sources as CheckedSources
 from server.identity import Caller
 from server.metrics import Metrics
 from server.plan import Brought, Plan, Search, plan
-from server.prompt import Conversation, conversation, pack
+from server.prompt import Conversation, conversation, pack, refuse_hopeless
 from server.query import rewrite_query
 from server.schemas.chat import ChatRequest
 
@@ -55,11 +58,13 @@ class Pipeline:
         """
         todo = plan(request, caller, self._model, self._policy)
         talk = conversation(request.messages)
+        await run_sync(refuse_hopeless, talk, self._engine)
         sources = await self._look_up(todo, talk, caller)
         n, sampling = request.n or 1, request.sampling()
         if sources is not None and not sources.passages and todo.grounding != "off":
             return Answer(self._nothing_found(sources, n), None)
-        packed = pack(
+        packing = partial(
+            pack,
             talk,
             sources.passages if sources else (),
             engine=self._engine,
@@ -68,6 +73,7 @@ class Pipeline:
             max_context_tokens=todo.max_context_tokens,
             shots=self._policy.shots,
         )
+        packed = await run_sync(packing)  # counting a long conversation takes long enough to be felt by others
         if sources is not None:
             sources = replace(sources, passages=packed.passages, truncated=packed.truncated)
             self._metrics.packed(len(packed.passages))

@@ -32,7 +32,7 @@ class Engine(Protocol):
         ...
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text as plain text, without control tokens."""
+        """Tokens of each text as plain text, without control tokens. May be called from any thread."""
         ...
 
     def load(self) -> Load:

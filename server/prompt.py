@@ -61,6 +61,19 @@ def conversation(messages: Sequence[Message]) -> Conversation:
     return Conversation(last.text(), tuple(turns), "\n\n".join(filter(None, system)))
 
 
+def refuse_hopeless(talk: Conversation, engine: Engine) -> None:
+    """Refuse a conversation that cannot fit, before anything is looked up for it.
+
+    Raises:
+        ContextLengthExceeded: it has more tokens than the model can read.
+    """
+    text, limit = _spelled(talk, (), ()), engine.limits.context_tokens
+    if len(text) > limit:  # characters: shorter ones are left to the engine, which counts every prompt
+        tokens = engine.count([text])[0]
+        if tokens > limit:
+            raise ContextLengthExceeded(prompt_tokens=tokens, limit=limit)
+
+
 def pack(
     talk: Conversation,
     passages: Sequence[Passage],

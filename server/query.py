@@ -11,6 +11,8 @@ _PRONOUNS = {
 }
 # A question with fewer words of its own cannot be looked up alone: "How long?", "For contractors?"
 _ENOUGH_WORDS = 3
+# Characters. A longer message stands alone, and no more of one is worth repeating: embedders read about as much.
+_LONGEST = 1200
 
 
 def rewrite_query(question: str, earlier: Sequence[str]) -> str:
@@ -24,14 +26,17 @@ def rewrite_query(question: str, earlier: Sequence[str]) -> str:
         return question
     known = content_keys(question)
     added: dict[str, str] = {}
-    subject = content_keys(earlier[-1])
-    for word in words(earlier[-1]):
+    before = earlier[-1][:_LONGEST]
+    subject = content_keys(before)
+    for word in words(before):
         if word.key in subject and word.key not in known:
             added.setdefault(word.key, word.text)
     return " ".join([question, *added.values()])
 
 
 def _is_follow_up(question: str) -> bool:
+    if len(question) > _LONGEST:
+        return False
     folded = question.casefold()
     return (
         folded.startswith(_CONNECTIVES)

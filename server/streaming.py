@@ -82,12 +82,8 @@ class EventStream(StreamingResponse):
         self._frames = frames
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        async with closing(self._answer), closing(self._frames):
             await super().__call__(scope, receive, send)
-        finally:
-            with CancelScope(shield=True):
-                await self._frames.aclose()
-                await self._answer.aclose()
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -41,6 +41,9 @@ _WORD = re.compile(
     r"|[%‰€$£¥°§#]"
 )
 
+# What stands between two sentences is no longer than this; looking back no further keeps long texts cheap.
+_LONGEST_OPENING = 8
+
 
 def _listed(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -89,7 +92,7 @@ def content_keys(text: str) -> set[str]:
 
 
 def stem(word: str) -> str:
-    """Take plural and verb endings off an ordinary word; two forms that share a stem are taken as one word."""
+    """Take the plural off an ordinary word; two forms that share a stem are taken as one word."""
     word = word.replace("’", "'")
     if len(word) <= 3 or any(letter.isdigit() for letter in word):
         return word
@@ -121,5 +124,6 @@ def _kind(spelled: str, key: str, *, initial: bool) -> Kind:
 
 
 def _opens(text: str, start: int) -> bool:
-    before = text[:start].rstrip(" \t\n\"'“‘(«-*•")
-    return not before or before[-1] in ".!?:" or "\n" in text[len(before) : start]
+    nearby = text[max(0, start - _LONGEST_OPENING) : start]
+    before = nearby.rstrip(" \t\n\"'“‘(«-*•")
+    return not before or before[-1] in ".!?:" or "\n" in nearby[len(before) :]

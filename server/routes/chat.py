@@ -41,7 +41,8 @@ async def create_chat_completion(
     answer = await while_connected(request, pipeline.answer(body, caller))
     answer = Answer(_noted(answer.events, record), answer.engine)
     if not body.stream:
-        return JSONResponse(await while_connected(request, whole(answer.events, head, public_url=public_url)))
+        async with closing(answer):
+            return JSONResponse(await while_connected(request, whole(answer.events, head, public_url=public_url)))
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     frames = sse(answer.events, head, include_usage=include_usage, public_url=public_url, heartbeat_s=heartbeat_s)
     return EventStream(answer, frames)

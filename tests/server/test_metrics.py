@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hrm_model.errors import EngineError
+from hrm_model.errors import EngineError, EngineOverloaded
 from hrm_model.types import Event, Load, Started, Text
 from retrieval.errors import IndexUnavailable
 from server.metrics import Metrics
@@ -82,6 +82,15 @@ async def test_gauges_read_the_engine_at_the_moment_of_the_scrape() -> None:
     assert before[of_model("vllm:kv_cache_usage_perc")] == 0.25
     assert before[of_model("hrm_engine_step_age_seconds")] == 0.5
     assert after[of_model("vllm:kv_cache_usage_perc")] == 0
+
+
+@pytest.mark.parametrize("refusal", [EngineOverloaded(1, 1), EngineError("x")])
+async def test_a_request_that_never_started_is_no_generation(refusal: Exception) -> None:
+    async with client_of(services(ScriptedEngine(refusal=refusal)), "sk-admin") as client:
+        await client.post(CHAT, json=question())
+        found = samples((await client.get("/metrics")).text)
+
+    assert not [name for name, _ in found if name == "vllm:request_success_total"]
 
 
 async def test_a_client_that_leaves_is_an_abort() -> None:

@@ -35,3 +35,10 @@ def test_a_question_that_stands_alone_is_left_alone() -> None:
     question = "Which department replaces a broken laptop?"
 
     assert rewrite_query(question, BEFORE) == question
+
+
+def test_a_long_message_stands_alone_and_is_not_repeated_at_length() -> None:
+    long = "Why is it so? " * 200
+
+    assert rewrite_query(long, BEFORE) == long.strip()
+    assert len(rewrite_query("Why?", [" ".join(f"word{number}" for number in range(1000))])) < 1300

@@ -311,6 +311,15 @@ async def test_a_follow_up_is_looked_up_with_the_words_of_the_turn_before(tmp_pa
     assert "assistant: 28 days.\n" in engine.prompts[0].text  # type: ignore[union-attr]  # without the old marker
 
 
+async def test_a_conversation_that_cannot_fit_is_refused_before_anything_is_looked_up(tmp_path: Path) -> None:
+    engine, shelf = ScriptedEngine("ok"), await stocked(tmp_path, HANDBOOK)
+
+    response = await post(services(engine, shelf, default_store="handbook"), question("leave " * 5000))
+
+    assert error(response) == (400, "context_length_exceeded", "messages")
+    assert (shelf.queries, engine.prompts) == ([], [])
+
+
 async def test_a_key_limited_to_grounded_answers_gets_no_others(tmp_path: Path) -> None:
     given = services(ScriptedEngine("28 days."), await stocked(tmp_path, HANDBOOK), default_store="handbook")
 

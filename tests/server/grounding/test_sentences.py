@@ -1,5 +1,7 @@
 """Where sentences end, in complete texts and in growing ones."""
 
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,8 @@ def cut(text: str) -> list[str]:
         ("Annual leave\nStaff get 28 days.", ["Annual leave", "Staff get 28 days."]),
         ("First part\n\nsecond part", ["First part", "second part"]),
         ("- one\n- two", ["- one", "- two"]),
+        ("1. Basic: 10 euros\n2. Plus: 20 euros", ["1. Basic: 10 euros", "2. Plus: 20 euros"]),
+        ("| Basic | 10 |\n| Plus | 20 |", ["| Basic | 10 |", "| Plus | 20 |"]),
         ("1. Open it. 2. Close it.", ["1. Open it.", "2. Close it."]),
         ("The file, e.g. this one, etc. and so on.", ["The file, e.g. this one, etc. and so on."]),
         ("  padded.  ", ["padded."]),
@@ -46,3 +50,11 @@ def test_a_growing_text_closes_the_same_sentences_however_it_grows(text: str, cu
     found += growing.end()
 
     assert found == sentences(text)
+
+
+@pytest.mark.parametrize("text", ["a " * 100_000, ". " * 100_000, "a\n" * 100_000, "." * 200_000, " " * 200_000 + "a"])
+def test_cutting_costs_no_more_than_in_proportion(text: str) -> None:
+    began = perf_counter()
+    sentences(text)
+
+    assert perf_counter() - began < 5  # quadratic work takes minutes
