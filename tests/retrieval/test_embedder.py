@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,25 @@ def test_a_batch_says_the_same_as_each_text_alone(embedder: MiniLM) -> None:
 
     # float32: padding to another length changes the order of additions.
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_vectors_are_those_of_sentence_transformers(embedder: MiniLM) -> None:
+    texts = ["The cat sleeps.", "", "a text of medium length, with a comma", "Grüße aus Köln! 4711-0815/B"]
+
+    theirs = embedder._loaded().encode(texts, convert_to_numpy=True, show_progress_bar=False)
+
+    # float32: they pad to another length, which changes the order of additions.
+    np.testing.assert_allclose(embedder.embed(texts), theirs, atol=1e-5)
+
+
+def test_threads_may_embed_at_the_same_time(embedder: MiniLM) -> None:
+    texts = [f"thread {number} " * (number % 40 + 1) for number in range(120)]
+    alone = embedder.embed(texts)
+
+    with ThreadPoolExecutor(4) as threads:
+        parts = list(threads.map(embedder.embed, [texts[start : start + 10] for start in range(0, 120, 10)]))
+
+    np.testing.assert_allclose(np.concatenate(parts), alone, atol=1e-5)
 
 
 def test_tokens_are_counted_without_the_models_own_markers(embedder: MiniLM) -> None:
