@@ -102,6 +102,13 @@ def test_a_first_sentence_that_is_too_long_is_cut_at_a_word() -> None:
     assert packed([passage("word " * 100)], budget=12).passages[0].text == ("word " * 10).strip()
 
 
+def test_a_first_passage_is_cut_to_the_room_that_question_and_answer_leave() -> None:
+    found = packed([passage("It is so. " * 100)], context=100, max_tokens=40)
+
+    assert found.passages[0].text.startswith("It is so. It is so.")
+    assert tokens(found.prompt.text) + 3 + 40 <= 100
+
+
 def test_room_is_left_for_the_answer() -> None:
     few = packed([passage("one " * 40), passage("two " * 40)], context=200, max_tokens=100)
     many = packed([passage("one " * 40), passage("two " * 40)], context=200, max_tokens=10)
