@@ -84,7 +84,7 @@ def _sections(parsed: Parsed) -> Iterator[tuple[str, int, int]]:
             yield _title(parsed.title, names), heading.end, end
         elif following and following.level > heading.level:
             bare.append(heading)
-        elif names[-1] != parsed.title:
+        elif bare or names[-1] != parsed.title:
             yield _title(parsed.title, names[:-1]), heading.start, heading.end
 
 

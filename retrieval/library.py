@@ -13,20 +13,18 @@ import anyio
 import anyio.to_thread
 
 from retrieval.embedder import Embedder, MiniLM
-from retrieval.errors import DocumentNotFound, DocumentRefused, RetrievalError
+from retrieval.errors import RetrievalError
 from retrieval.index import Snapshots
 from retrieval.ingest import LEASE_S, Ingester, Report
+from retrieval.intake import Intake, Outcome
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.retriever import Searcher
 from retrieval.store import documents, meta, stores
 from retrieval.store.database import Database, Transaction
-from retrieval.types import Access, Document, Fusion, Hits, Progress, Reader, Store
+from retrieval.types import Access, Document, Fusion, Hits, Reader, Store
 
 log = logging.getLogger(__name__)
-
-# How often a waiting ingest looks whether the process that holds the lease is done.
-WATCH_S = 0.1
 
 T = TypeVar("T")
 
@@ -39,16 +37,14 @@ class Library:
         database: Database,
         originals: Originals,
         mirror: Mirror,
-        ingester: Ingester,
+        intake: Intake,
         searcher: Searcher,
     ) -> None:
         self._database = database
         self._originals = originals
         self._mirror = mirror
-        self._ingester = ingester
+        self._intake = intake
         self._searcher = searcher
-        # Jobs run one at a time; who waits for that must not occupy the threads that searches need.
-        self._turn = anyio.CapacityLimiter(1)
 
     async def search(
         self,
@@ -110,23 +106,15 @@ class Library:
 
     async def enqueue(self, path: Path, *, store: str, reader: Reader) -> Document:
         """Take a file in and return at once; see `Ingester.enqueue`."""
-        return await anyio.to_thread.run_sync(lambda: self._ingester.enqueue(path, store=store, reader=reader))
+        return await self._intake.enqueue(path, store=store, reader=reader)
 
     async def run_pending(self, report: Report | None = None) -> None:
         """Run the open jobs, unless another process is doing so; `report` is called from a worker thread."""
-        # Abandoned on cancel: `close` stops it after its batch.
-        await anyio.to_thread.run_sync(
-            lambda: self._ingester.run_pending(report), limiter=self._turn, abandon_on_cancel=True
-        )
+        await self._intake.run_pending(report)
 
     async def work(self, poll_s: float = 0.5) -> None:
         """Run jobs as they come, until cancelled. What one process enqueues, another one's `work` finds."""
-        while True:
-            try:
-                await self.run_pending()
-            except RetrievalError as error:
-                log.error("ingest interrupted, to be tried again: %s", error)
-            await anyio.sleep(poll_s)
+        await self._intake.work(poll_s)
 
     async def ingest(self, path: Path, *, store: str, reader: Reader, report: Report | None = None) -> Document:
         """Take a file in and wait until searches find it.
@@ -147,7 +135,7 @@ class Library:
 
     async def ingest_all(
         self, paths: Sequence[Path], *, store: str, reader: Reader, report: Report | None = None
-    ) -> list[Document | DocumentRefused | DocumentNotFound]:
+    ) -> list[Outcome]:
         """Take files in and wait until each is searchable or refused, whichever process reads them.
 
         Args:
@@ -160,36 +148,7 @@ class Library:
         Raises:
             StoreNotFound, StoreNameRefused: as in `ingest`; for all files alike.
         """
-        told: set[str] = set()
-        outcomes: dict[int, Document | DocumentRefused | DocumentNotFound] = {}
-
-        def tell(progress: Progress) -> None:
-            if report is not None and progress.file_id not in told:
-                if progress.status != "in_progress":
-                    told.add(progress.file_id)
-                report(progress)
-
-        waiting: dict[int, str] = {}
-        for number, path in enumerate(paths):
-            try:
-                waiting[number] = (await self.enqueue(path, store=store, reader=reader)).file_id
-            except DocumentRefused as refused:
-                outcomes[number] = refused
-        while waiting:
-            await self.run_pending(tell)
-            for number, file_id in list(waiting.items()):
-                outcome = await self._outcome(paths[number], file_id)
-                if outcome is None:
-                    continue
-                outcomes[number] = outcome
-                del waiting[number]
-                if isinstance(outcome, Document):
-                    tell(Progress(file_id, outcome.filename, outcome.chunks, outcome.chunks, "completed"))
-                else:
-                    tell(Progress(file_id, paths[number].name, 0, 0, "failed"))
-            if waiting:
-                await anyio.sleep(WATCH_S)
-        return [outcomes[number] for number in range(len(paths))]
+        return await self._intake.take_in(paths, store=store, reader=reader, report=report)
 
     async def documents(self, store: str, reader: Reader) -> list[Document]:
         """The documents of a store, oldest first, those that are being read or have failed included.
@@ -248,7 +207,7 @@ class Library:
 
     def close(self) -> None:
         """Stop ingesting after the running batch, save the index, and close the files. Blocks meanwhile."""
-        self._ingester.stop()
+        self._intake.stop()
         self._mirror.save()
         self._database.close()
 
@@ -264,16 +223,6 @@ class Library:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    async def _outcome(self, path: Path, file_id: str) -> Document | DocumentRefused | DocumentNotFound | None:
-        everything = Reader(frozenset(), is_admin=True)
-        try:
-            document = await self.document(file_id, everything)
-        except DocumentNotFound as gone:
-            return gone
-        if document.status == "failed":
-            return DocumentRefused(path, document.error or "it could not be read")
-        return document if document.status == "completed" else None
 
     async def _read(self, query: Callable[[Transaction], T]) -> T:
         def run() -> T:
@@ -322,4 +271,6 @@ def open_library(
         database.close()
         raise
     ingester = Ingester(database, originals, mirror, embedder, lease_s=lease_s)
-    return Library(database, originals, mirror, ingester, Searcher(mirror, embedder, fusion or Fusion()))
+    return Library(
+        database, originals, mirror, Intake(database, ingester), Searcher(mirror, embedder, fusion or Fusion())
+    )

@@ -10,7 +10,7 @@ import pytest
 from retrieval.embedder import MiniLM
 from retrieval.errors import DocumentNotFound, DocumentRefused, StoreNameRefused, StoreNotFound
 from retrieval.library import open_library
-from retrieval.types import Access, Passage, Reader, Store
+from retrieval.types import Access, Document, Passage, Reader, Store
 from server import ports
 from tests.fakes.shelf import Shelf
 
@@ -37,6 +37,8 @@ class KnowledgeStore(ports.Retriever, ports.Library, Protocol):
     """Both ports, and the creation of a store with access lists, which the tests need."""
 
     async def create_store(self, name: str, reader: Reader, access: Access | None = None) -> Store: ...
+
+    async def document(self, file_id: str, reader: Reader) -> Document: ...
 
     async def set_access(self, name_or_id: str, access: Access, reader: Reader) -> Store: ...
 
@@ -106,6 +108,16 @@ async def test_no_more_than_k_passages_come_back_and_none_below_the_threshold(de
     assert one == [first]
     assert none == []
     assert strict.passages == (first,)
+
+
+async def test_a_document_is_told_by_its_id_to_whoever_may_read_it(desk: Desk) -> None:
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+
+    assert await desk.library.document(document.file_id, ANNA) == document
+    assert (document.title, document.filename, document.status) == ("Leave policy", "leave.md", "completed")
+    for file_id, reader in ((document.file_id, BEN), ("file-none", ADMIN)):
+        with pytest.raises(DocumentNotFound):
+            await desk.library.document(file_id, reader)
 
 
 async def test_no_store_given_finds_nothing(desk: Desk) -> None:

@@ -96,6 +96,12 @@ def test_a_heading_with_nothing_below_it_is_a_chunk_of_its_own() -> None:
     ]
 
 
+def test_a_bare_heading_is_carried_even_by_one_that_repeats_the_title() -> None:
+    parsed = guide("# Guide\n\nText.\n\n## Claims\n\n### Guide")
+
+    assert shown(parsed, cut(parsed, words)) == [("Guide", "Text."), ("Guide: Claims", "Guide")]
+
+
 def test_a_document_of_its_title_alone_has_one_chunk() -> None:
     parsed = guide("# Closed on Mondays")
 
@@ -146,6 +152,10 @@ def documents(draw: st.DrawFn) -> Parsed:
             parts.append(name + "\n\n")
         parts.append(body + "\n\n")
     return Parsed("Title", "".join(parts), tuple(headings))
+
+
+def test_a_letter_longer_than_the_limit_is_left_whole() -> None:
+    assert cut(plain("x"), lambda texts: [9 for _ in texts], max_tokens=5) == [Chunk(0, 1, "Title")]
 
 
 @settings(max_examples=300, deadline=None)

@@ -5,6 +5,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import pytest
 
 from retrieval.embedder import MiniLM
@@ -124,13 +125,19 @@ async def test_many_files_are_taken_in_with_one_outcome_each(library: Library, t
 
 
 async def test_a_document_deleted_before_it_is_read_is_an_outcome_too(library: Library, tmp_path: Path) -> None:
-    document = await library.enqueue(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
-    assert document.status == "in_progress"
-    await library.delete(document.file_id, ANNA)
+    path = write(tmp_path, "a.txt", "apple")
 
-    await library.run_pending()
+    async def delete() -> None:
+        (document,) = await library.documents("shop", ANNA)
+        await library.delete(document.file_id, ANNA)
 
-    assert await library._outcome(tmp_path / "a.txt", document.file_id) is not None
+    def delete_when_cut(progress: Progress) -> None:
+        if (progress.chunks, progress.status) == (0, "in_progress"):
+            anyio.from_thread.run(delete)
+
+    (outcome,) = await library.ingest_all([path], store="shop", reader=ANNA, report=delete_when_cut)
+
+    assert isinstance(outcome, DocumentNotFound)
     assert await library.documents("shop", ANNA) == []
 
 

@@ -52,6 +52,13 @@ def test_front_matter_gives_the_title_and_is_not_stored() -> None:
     assert (parsed.title, parsed.text) == ("Fees & more", "Heading\n\nText.")
 
 
+@pytest.mark.parametrize("front", ["---\nauthor: x\n---\n", "---\n---\n"])
+def test_front_matter_without_a_title_leaves_the_title_to_the_heading(front: str) -> None:
+    parsed = markdown(f"{front}# Heading\n\nText.")
+
+    assert (parsed.title, parsed.text) == ("Heading", "Heading\n\nText.")
+
+
 def test_markdown_without_a_heading_is_titled_by_its_name() -> None:
     assert markdown("Only text.").title == "guide"
 

@@ -132,6 +132,26 @@ def test_a_file_that_is_no_database_is_an_error_that_names_it(tmp_path: Path) ->
         Database(path)
 
 
+def test_a_database_closed_under_a_transaction_lets_it_end(database: Database) -> None:
+    with database.write() as tx:
+        tx.run("INSERT INTO meta VALUES ('a', 'x')")
+        database.close()
+
+    assert keys(Database(database.path)) == ["a"]
+
+
+def test_a_full_disk_undoes_the_transaction(database: Database) -> None:
+    def fill() -> None:
+        with database.write() as tx:
+            tx.run("PRAGMA max_page_count = 60")
+            tx.run("INSERT INTO meta VALUES ('a', ?)", "x" * 10_000_000)
+
+    with pytest.raises(StoreFailed, match="full"):
+        fill()
+
+    assert keys(database) == []
+
+
 def test_a_closed_database_says_so(database: Database) -> None:
     database.close()
 

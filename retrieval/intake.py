@@ -1,0 +1,94 @@
+"""Files handed in and waited for on an event loop, whichever process reads them."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from retrieval.errors import DocumentNotFound, DocumentRefused, RetrievalError
+from retrieval.ingest import Ingester, Report
+from retrieval.store import documents
+from retrieval.store.database import Database
+from retrieval.types import Document, Progress, Reader
+
+log = logging.getLogger(__name__)
+
+# How often a waiting ingest looks whether the process that holds the lease is done.
+WATCH_S = 0.1
+
+Outcome = Document | DocumentRefused | DocumentNotFound
+
+
+class Intake:
+    """The asynchronous side of an ingester. `Library` says what its methods promise."""
+
+    def __init__(self, database: Database, ingester: Ingester) -> None:
+        self._database = database
+        self._ingester = ingester
+        # Jobs run one at a time; who waits for that must not occupy the threads that searches need.
+        self._turn = anyio.CapacityLimiter(1)
+
+    async def enqueue(self, path: Path, *, store: str, reader: Reader) -> Document:
+        return await anyio.to_thread.run_sync(lambda: self._ingester.enqueue(path, store=store, reader=reader))
+
+    async def run_pending(self, report: Report | None = None) -> None:
+        # Abandoned on cancel: `stop` ends it after its batch.
+        await anyio.to_thread.run_sync(
+            lambda: self._ingester.run_pending(report), limiter=self._turn, abandon_on_cancel=True
+        )
+
+    async def work(self, poll_s: float) -> None:
+        while True:
+            try:
+                await self.run_pending()
+            except RetrievalError as error:
+                log.error("ingest interrupted, to be tried again: %s", error)
+            await anyio.sleep(poll_s)
+
+    async def take_in(
+        self, paths: Sequence[Path], *, store: str, reader: Reader, report: Report | None
+    ) -> list[Outcome]:
+        told: set[str] = set()
+        outcomes: dict[int, Outcome] = {}
+
+        def tell(progress: Progress) -> None:
+            if report is not None and progress.file_id not in told:
+                if progress.status != "in_progress":
+                    told.add(progress.file_id)
+                report(progress)
+
+        waiting: dict[int, str] = {}
+        for number, path in enumerate(paths):
+            try:
+                waiting[number] = (await self.enqueue(path, store=store, reader=reader)).file_id
+            except DocumentRefused as refused:
+                outcomes[number] = refused
+        while waiting:
+            await self.run_pending(tell)
+            for number, file_id in list(waiting.items()):
+                outcome = await anyio.to_thread.run_sync(self._outcome, paths[number], file_id)
+                if outcome is None:
+                    continue
+                outcomes[number] = outcome
+                del waiting[number]
+                if isinstance(outcome, Document):
+                    tell(Progress(file_id, outcome.filename, outcome.chunks, outcome.chunks, "completed"))
+                else:
+                    tell(Progress(file_id, paths[number].name, 0, 0, "failed"))
+            if waiting:
+                await anyio.sleep(WATCH_S)
+        return [outcomes[number] for number in range(len(paths))]
+
+    def stop(self) -> None:
+        self._ingester.stop()
+
+    def _outcome(self, path: Path, file_id: str) -> Outcome | None:
+        with self._database.read() as tx:
+            document = documents.by_id(tx, file_id)
+        if document is None:
+            return DocumentNotFound(file_id)
+        if document.status == "failed":
+            return DocumentRefused(path, document.error or "it could not be read")
+        return document if document.status == "completed" else None
