@@ -1,21 +1,24 @@
 # Two stages: the first has pip and what it needs, the second only what runs.
-# Registries are the builder's business: BUILD_ARGS='--build-arg PIP_ARGS=... --volume ...' make image.
+# Registries are the builder's business, in pip's own words: make image BUILD_ARGS='--build-arg PIP_INDEX_URL=...'.
 FROM debian:bookworm-slim AS wheels
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3 python3-pip python3-venv \
     && rm -rf /var/lib/apt/lists/*
-ARG PIP_ARGS=""
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+ARG PIP_FIND_LINKS
+ARG PIP_CERT
 RUN python3 -m venv --without-pip /opt/hrm
 # Before the source is there: what is installed here stays cached until pyproject.toml changes.
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 RUN mkdir server hrm_model retrieval \
-    && pip --python /opt/hrm/bin/python install --no-cache-dir --no-compile ${PIP_ARGS} . \
+    && pip --python /opt/hrm/bin/python install --no-cache-dir . \
     && pip --python /opt/hrm/bin/python uninstall --yes hrm-serve
 COPY hrm_model hrm_model
 COPY retrieval retrieval
 COPY server server
-RUN pip --python /opt/hrm/bin/python install --no-cache-dir --no-deps ${PIP_ARGS} .
+RUN pip --python /opt/hrm/bin/python install --no-cache-dir --no-deps .
 
 FROM debian:bookworm-slim
 RUN apt-get update \

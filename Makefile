@@ -50,7 +50,7 @@ readme: $(VENV)/.dev ## write the settings into README.md from the code
 
 .PHONY: image
 image: ## build the container image with buildah (BUILD_ARGS for what your registries need)
-	buildah build $(BUILD_ARGS) --tag $(IMAGE) .
+	buildah build --format docker $(BUILD_ARGS) --tag $(IMAGE) .
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hrm-serve needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
