@@ -73,10 +73,6 @@ class MiniLM:
         self._lock = threading.Lock()
         self._model: SentenceTransformer | None = None
 
-    @property
-    def is_loaded(self) -> bool:
-        return self._model is not None
-
     def load(self) -> None:
         """Check the weights' digest and load them, unless that is done.
 

@@ -108,10 +108,6 @@ class Library:
         """Take a file in and return at once; see `Ingester.enqueue`."""
         return await self._intake.enqueue(path, store=store, reader=reader)
 
-    async def run_pending(self, report: Report | None = None) -> None:
-        """Run the open jobs, unless another process is doing so; `report` is called from a worker thread."""
-        await self._intake.run_pending(report)
-
     async def work(self, poll_s: float = 0.5) -> None:
         """Run jobs as they come, until cancelled. What one process enqueues, another one's `work` finds."""
         await self._intake.work(poll_s)
@@ -197,7 +193,7 @@ class Library:
             self._mirror.forget()
             # The log still holds the pages as they were before.
             if not self._database.checkpoint():
-                log.info("a reader kept the write-ahead log from being emptied; the next checkpoint does it")
+                log.info("a reader kept the write-ahead log from being emptied; the last process to close does it")
 
         await anyio.to_thread.run_sync(delete)
 

@@ -18,6 +18,8 @@ Value = str | bytes | int | float | None
 
 # Longest wait for another process's write. Writes here are one document each, so more means that something hangs.
 BUSY_MS = 15_000
+# A checkpoint waits for readers only as long as a caller can wait for its deletion.
+CHECKPOINT_MS = 1_000
 
 
 class Transaction:
@@ -91,9 +93,13 @@ class Database:
             yield transaction
 
     def checkpoint(self) -> bool:
-        """Move the log's content into the file and empty the log; say whether no reader was in the way."""
+        """Move the log's content into the file and empty the log; say whether no reader was in the way for long."""
         with _translated(self.path), self._connection() as connection:
-            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
+            connection.set_busy_timeout(CHECKPOINT_MS)
+            try:
+                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
+            finally:
+                connection.set_busy_timeout(BUSY_MS)
             return not busy
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """retrieval.library: one data directory, from opening to erasure, for several processes at once."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from retrieval.embedder import MiniLM
 from retrieval.errors import DocumentNotFound, DocumentRefused, EmbedderMismatch, StoreFailed
 from retrieval.library import Library, open_library
+from retrieval.store.database import Database
 from retrieval.types import Fusion, Progress, Reader
 from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, files, texts, write
 from tests.retrieval.neighbour import neighbour
@@ -74,6 +76,21 @@ async def test_a_deleted_document_stays_deleted_after_reopening_and_leaves_no_tr
         with pytest.raises(DocumentNotFound):
             await library.text(document.file_id, ANNA)
     assert holding(data, SECRET) == []
+
+
+async def test_a_deletion_does_not_wait_for_a_reader_that_takes_its_time(
+    library: Library, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    document = await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
+    reading = Database(tmp_path / "data" / "store.db")
+
+    with caplog.at_level(logging.INFO), reading.read() as tx:
+        tx.rows("SELECT * FROM documents")
+        with anyio.fail_after(10):
+            await library.delete(document.file_id, ANNA)
+
+    assert "kept the write-ahead log from being emptied" in caplog.text
+    assert await search(library, "apple") == []
 
 
 async def test_another_embedder_is_refused_and_both_are_named(tmp_path: Path) -> None:

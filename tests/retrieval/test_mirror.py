@@ -270,6 +270,18 @@ def test_what_is_removed_while_a_snapshot_is_written_is_not_published(shop: Shop
     assert len(list(index.iterdir())) == 2
 
 
+def test_a_snapshot_that_another_process_cleared_is_written_again(shop: Shop) -> None:
+    shop.add("apple")
+    index = shop.folder / "index"
+    mirror = shop.mirror(Interrupted(index, lambda: Snapshots(index).clear()))
+
+    mirror.save()
+    assert list(index.iterdir()) == []
+
+    mirror.save()
+    assert len(list(index.iterdir())) == 2
+
+
 def test_a_folder_cleared_while_a_snapshot_is_written_is_no_error(shop: Shop) -> None:
     def lose() -> None:
         Snapshots(index).clear()

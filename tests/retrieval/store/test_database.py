@@ -83,6 +83,12 @@ def test_a_checkpoint_empties_the_log_unless_a_reader_needs_it(database: Databas
     put(database, "a")
     assert log.stat().st_size > 0
 
+    with database.read() as reading:
+        reading.rows("SELECT * FROM meta")
+        put(database, "b")
+        assert not database.checkpoint()
+        assert log.stat().st_size > 0
+
     assert database.checkpoint()
     assert log.stat().st_size == 0
 
