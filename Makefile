@@ -59,12 +59,12 @@ $(VENV)/bin/python:
 # Stamps, so that nothing is installed twice.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV), once: about a minute where packages come quickly"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/pip install -qq --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV), once: about a minute where packages come quickly"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable clients/python
+	@$(BIN)/pip install -qq --disable-pip-version-check --editable '.[dev]' --editable clients/python
 	@touch $@ $(VENV)/.installed
 
 # Once: a sample that was deleted stays deleted, until the samples change.
