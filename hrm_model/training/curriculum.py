@@ -17,12 +17,13 @@ class Stage:
 
     def __init__(self, path: Path, tokenizer: Tokenizer, recipe: Recipe) -> None:
         self.path = path
-        self.pairs, self.dropped = encode_pairs(read_pairs(path), tokenizer, longest=recipe.row_tokens)
+        self.pairs, self.dropped = encode_pairs(read_pairs(path), tokenizer, longest=recipe.longest_pair)
         if len(self.pairs) <= recipe.held_out:
             raise ValueError(f"{path}: {len(self.pairs)} usable pairs; the first {recipe.held_out} are held out")
-        self.held_out = [
-            batch for batch, _ in pack(self.pairs, np.arange(recipe.held_out), recipe.rows, recipe.row_tokens)
-        ]
+        # Attention is paid for whole rows, so they are no longer than this stage needs.
+        self.row_tokens = -(-int(np.diff(self.pairs.start).max()) // 128) * 128
+        self.rows = max(1, recipe.batch_tokens // self.row_tokens)
+        self.held_out = [batch for batch, _ in pack(self.pairs, np.arange(recipe.held_out), self.rows, self.row_tokens)]
 
     def order(self, recipe: Recipe, epoch: int) -> NDArray[np.int64]:
         """The trained pairs, shuffled by (seed, file name, epoch)."""
@@ -64,8 +65,8 @@ class Curriculum:
         stage = self.stage
         while True:
             pairs, order = self._mixture(stage)
-            skip = self.used
-            for batch, used in pack(pairs, order[skip:], self._recipe.rows, self._recipe.row_tokens):
+            current, skip = self.load(stage), self.used
+            for batch, used in pack(pairs, order[skip:], current.rows, current.row_tokens):
                 self.used = skip + used
                 yield batch
                 if self.stage != stage:

@@ -41,9 +41,8 @@ class Average:
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards the current weights; faster at first, when the start would weigh too much."""
         decay = min(self._decay, (1 + step) / (10 + step))
-        for name, parameter in model.named_parameters():
-            if name in self.values:
-                self.values[name].lerp_(parameter.detach(), 1 - decay)
+        trained = [p.detach() for name, p in model.named_parameters() if name in self.values]
+        torch._foreach_lerp_(list(self.values.values()), trained, 1 - decay)
 
     def state(self, model: nn.Module) -> dict[str, Tensor]:
         """The model's state dict with the averaged values in place of the trained ones."""

@@ -13,21 +13,22 @@ class Recipe:
 
     tokens: int | None = None  # budget; exactly one of tokens and hours
     hours: float | None = None
-    rows: int = 32
-    row_tokens: int = 256
+    batch_tokens: int = 8192
+    longest_pair: int = 512  # tokens; longer pairs are left out and counted
     matrix_lr: float = 3e-3
     embedding_lr: float = 3e-3
     weight_decay: float = 0.02
-    warmup_steps: int = 100
+    warmup_steps: int = 60
     decay: float = 0.3
-    ema: float = 0.998
+    ema: float = 0.995
     clip: float = 1.0
     gradient_steps: int = 5
     gradient_warmup: float = 0.2
-    advance_at: float = 0.9  # exact match on the stage's held-out pairs that opens the next stage
+    advance_at: float = 0.85  # exact match on the stage's held-out pairs that opens the next stage
+    stage_share: float = 0.12  # of the budget, after which the next stage opens all the same
     replay: float = 0.2  # share of each later stage's pairs that comes from the stages before
     held_out: int = 256  # pairs at the head of each stage's file that are never trained on
-    evaluate_every: int = 200  # steps
+    evaluate_every: int = 50  # steps
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Progress:
     seconds: float = 0.0
     loss: float = float("nan")  # moving average over about 50 steps, nats per answer token
     tokens_per_s: float = 0.0
+    stage_from: float = 0.0  # share of the budget that was spent when the stage opened
     matches: dict[int, float] = field(
         default_factory=dict
     )  # stage -> last held-out exact match of the averaged weights
@@ -54,10 +55,11 @@ class Trainer:
         self.optimizers = optimizers(self.model, recipe)
         self.average = Average(self.model, recipe.ema)
         self.progress = Progress()
-        self._compiled = compile
+        # Training caches nothing: with one slot for all passes, each stack is compiled once and not once a pass.
+        self.model.passes = tuple(replace(step, first_slot=0) for step in self.model.passes)
         if compile:
             for stack in (self.model.model.L_module, self.model.model.H_module):
-                stack.compile()
+                stack.compile(dynamic=False)
 
     def run(self, report: Callable[[Progress, int], None], *, save_every_s: float = 300.0) -> None:
         """Train until the budget is spent; saves the state every `save_every_s` seconds and at the end."""
@@ -101,13 +103,15 @@ class Trainer:
         progress.tokens_per_s = 0.95 * progress.tokens_per_s + 0.05 * rate if progress.tokens_per_s else rate
 
     def _evaluate(self) -> None:
-        """Score the averaged weights on the open stage, and open the next one when they are good enough."""
+        """Score the averaged weights on the open stage; open the next when it is learned or has had its share."""
         stage = self.curriculum.stage
         with self._averaged_weights(), torch.autocast(self.device.split(":")[0], torch.bfloat16):
             held_out = [_on(batch, self.device) for batch in self.curriculum.load(stage).held_out]
             self.progress.matches[stage] = exact_match(self.model, held_out)
-        if self.progress.matches[stage] >= self.recipe.advance_at:
-            self.curriculum.advance()
+        spent = self.progress.spent(self.recipe)
+        is_learned = self.progress.matches[stage] >= self.recipe.advance_at
+        if (is_learned or spent - self.progress.stage_from > self.recipe.stage_share) and self.curriculum.advance():
+            self.progress.stage_from = spent
 
     def _averaged_weights(self) -> "_Swapped":
         return _Swapped(self.model, self.average)

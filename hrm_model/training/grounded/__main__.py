@@ -6,14 +6,19 @@ from itertools import islice
 from pathlib import Path
 
 from hrm_model.training.grounded.generate import LEVELS, Level, examples
+from hrm_model.training.grounded.lookups import LOOKUPS, LookupLevel, lookups
 
 
-def level(text: str) -> Level:
-    """Find a level by name or by index."""
-    for index, one in enumerate(LEVELS):
-        if text in (one.name, str(index)):
-            return one
-    raise argparse.ArgumentTypeError(f"no level {text!r}; there are {', '.join(one.name for one in LEVELS)}")
+def level(text: str) -> Level | LookupLevel:
+    """Find a level by name, or one of `generate`'s by index."""
+    named: dict[str, Level | LookupLevel] = {
+        **{one.name: one for one in LOOKUPS},
+        **{one.name: one for one in LEVELS},
+        **{str(index): one for index, one in enumerate(LEVELS)},
+    }
+    if text not in named:
+        raise argparse.ArgumentTypeError(f"no level {text!r}; there are {', '.join(named)}")
+    return named[text]
 
 
 def main() -> None:
@@ -25,8 +30,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", choices=("train", "names", "wordings"), default="train")
     arguments = parser.parse_args()
+    chosen = arguments.level
+    if isinstance(chosen, LookupLevel):
+        if arguments.split != "train":
+            parser.error(f"level {chosen.name} is for training only: it has no held-out wordings")
+        made = lookups(arguments.seed, chosen)
+    else:
+        made = examples(arguments.seed, chosen, arguments.split)
     with arguments.out.open("w", encoding="utf-8") as out:
-        for example in islice(examples(arguments.seed, arguments.level, arguments.split), arguments.count):
+        for example in islice(made, arguments.count):
             out.write(json.dumps(example.record(), ensure_ascii=False) + "\n")
 
 

@@ -1,0 +1,143 @@
+"""`hrm-serve check-model`: can this folder be served, what does it need, and about how fast is it."""
+
+import os
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hrm_model.cache import PagedCache
+from hrm_model.config import HrmConfig, read_config
+from hrm_model.loading import PREFILL_TOKENS, Placement, check_vocabulary, place
+from hrm_model.model import HrmText
+from hrm_model.pages import PAGE_TOKENS, pages_for
+from hrm_model.runner import Runner
+from hrm_model.scheduler import Sequence
+from hrm_model.template import CONDITION_TOKENS
+from hrm_model.tokenizer import TOKENIZER_FILE, load_tokenizer
+from hrm_model.types import Sampling
+from hrm_model.weights import expected_shapes, load_model, shards
+
+_PROMPT_TOKENS = 128
+_DECODE_STEPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What loading and decoding once took."""
+
+    load_s: float
+    first_token_s: float
+    tokens_per_s: float
+    peak_bytes: int
+
+
+def check_model(folder: Path, *, decode: bool = True) -> Iterator[str]:
+    """Yield a report line by line; raises where the folder cannot be served.
+
+    Args:
+        folder: a checkpoint.
+        decode: also load it and decode, which takes its memory and some seconds; without it only names, shapes
+            and sizes are read.
+
+    Raises:
+        CheckpointError: naming the file, and the tensor or key, that is wrong.
+    """
+    config = read_config(folder)
+    yield f"config.json      HRM-Text, {config.parameters / 1e6:,.1f} M parameters, {config.dtype}"
+    yield (
+        f"                 {config.layers_per_stack} layers a stack, d={config.hidden_size}, "
+        f"{config.num_heads} heads of {config.head_dim}, FFN {config.intermediate_size}, "
+        f"{config.H_cycles} cycles of {config.L_cycles} L and 1 H: {config.passes} passes, {config.slots} K/V slots"
+    )
+    tokenizer = load_tokenizer(folder)
+    check_vocabulary(folder, config, tokenizer)
+    conditions = [name for name, token in CONDITION_TOKENS.items() if _has(tokenizer.control, token)]
+    yield (
+        f"{TOKENIZER_FILE}   {tokenizer.vocab_size:,} of {config.vocab_size:,} ids, conditions {', '.join(conditions)}"
+    )
+    files = shards(folder)
+    size = sum(file.stat().st_size for file in files)
+    yield f"weights          {len(files)} file(s), {_size(size)}, {len(expected_shapes(config))} tensors expected"
+    placement = place(config, dtype="auto", device="auto", kv_bytes=None, max_running=64)
+    yield from _needs(config, placement)
+    if decode:
+        yield from _tried(folder, config, placement)
+    yield "servable         yes"
+
+
+def _has(control: object, token: str) -> bool:
+    assert callable(control)
+    try:
+        control(token)
+    except KeyError:
+        return False
+    return True
+
+
+def _needs(config: HrmConfig, placement: Placement) -> Iterator[str]:
+    element = placement.dtype.itemsize
+    weights = config.parameters * element
+    token = config.kv_bytes_per_token(element)
+    # Each pass of a step reads its stack once: L_cycles times L and once H per cycle, and the head at the end.
+    head = config.vocab_size * config.hidden_size
+    step = (config.passes * config.stack_parameters + head) * element
+    yield f"placement        {placement.device}, {str(placement.dtype).removeprefix('torch.')}"
+    yield f"weights need     {_size(weights)}"
+    yield (
+        f"cache needs      {_size(token)} a token, {_size(token * config.max_position_embeddings)} for a full context "
+        f"of {config.max_position_embeddings:,}; room for {placement.kv_tokens:,} tokens would be taken"
+    )
+    yield f"a decode step    reads {_size(step)} of weights, whatever the batch"
+
+
+def _tried(folder: Path, config: HrmConfig, placement: Placement) -> Iterator[str]:
+    trial = _trial(folder, config, placement)
+    yield f"loaded           in {trial.load_s:.1f} s"
+    yield f"first token      {trial.first_token_s:.2f} s after a prompt of {_prompt_tokens(config)} tokens"
+    yield f"decoding         {trial.tokens_per_s:.1f} tokens/s, one answer alone"
+    yield f"memory           {_size(trial.peak_bytes)} at most, {os.cpu_count()} CPUs"
+
+
+def _prompt_tokens(config: HrmConfig) -> int:
+    return min(_PROMPT_TOKENS, config.max_position_embeddings - _DECODE_STEPS - 1, PREFILL_TOKENS)
+
+
+def _trial(folder: Path, config: HrmConfig, placement: Placement) -> Trial:
+    began = time.perf_counter()
+    model = load_model(folder, dtype=placement.dtype, device=placement.device)
+    loaded = time.perf_counter()
+    prompt = _prompt_tokens(config)
+    first_s, rate = _decode(model, config, placement, prompt)
+    if placement.device.startswith("cuda"):
+        peak = torch.cuda.max_memory_allocated(placement.device)
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return Trial(loaded - began, first_s, rate, peak)
+
+
+def _decode(model: HrmText, config: HrmConfig, placement: Placement, prompt: int) -> tuple[float, float]:
+    pages = pages_for(prompt + _DECODE_STEPS + 1)
+    cache = PagedCache(config, pages, dtype=placement.dtype, device=placement.device)
+    runner = Runner(model, cache, placement.device)
+    ids = [index % min(256, config.vocab_size) for index in range(prompt)]
+    sequence = Sequence(0, 0, ids, prompt, prompt, Sampling(seed=0), pages * PAGE_TOKENS, list(range(pages)))
+    began = time.perf_counter()
+    with torch.inference_mode():
+        sequence.ids.append(int(runner.forward([sequence])[0].argmax()))
+        first = time.perf_counter()
+        for _ in range(_DECODE_STEPS):
+            sequence.ids.append(int(runner.forward([sequence])[0].argmax()))
+    return first - began, _DECODE_STEPS / (time.perf_counter() - first)
+
+
+def _size(count: int) -> str:
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.2f} GiB"

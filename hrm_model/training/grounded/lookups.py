@@ -1,0 +1,118 @@
+"""The easiest examples: plain sentences that differ in one word, so that only matching finds the answer.
+
+A fresh network learns to copy a value of the right type long before it learns whose value was asked for. Here every
+sentence offers a value of the type, and question and sentence share their words, which leaves matching to be learned;
+the levels of `generate` then take the shared words away.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from hrm_model.template import UNANSWERABLE, Source, compose
+from hrm_model.training.grounded.generate import Example, Kind
+from hrm_model.training.grounded.nouns import article
+from hrm_model.training.grounded.relations.attributes import ATTRIBUTES, QUALIFIERS
+from hrm_model.training.grounded.subjects import Subject, Subjects
+from hrm_model.training.grounded.values import VALUES
+
+_STATED = ("the {a} of {s} is {v}", "{s} {has} {an} of {v}", "{v} is the {a} of {s}", "for {s}, the {a} is {v}")
+_ASKED = ("what is the {a} of {s}?", "which {a} {does} {s} have?", "{a} of {s}?", "tell me the {a} of {s}.")
+_QUOTED = ("Quote the sentence that answers the question. {q}", "{q} Please quote the whole sentence.")
+_KINDS = ("person", "company", "place", "product", "thing", "event", "facility", "people", "body", "mass")
+_INVENTED = 0.1  # of the attributes: a word that nothing but matching can find
+
+
+@dataclass(frozen=True, slots=True)
+class LookupLevel:
+    """How many sentences and passages; the rest is fixed."""
+
+    name: str
+    sentences: tuple[int, int]
+    passages: tuple[int, int]
+    unanswerable: float = 0.12
+    quotes: float = 0.15
+
+
+LOOKUPS = (LookupLevel("lookup", (2, 3), (1, 1)), LookupLevel("table", (3, 8), (1, 3), 0.2))
+
+
+def lookups(seed: int, level: LookupLevel) -> Iterator[Example]:
+    """Yield training examples without end; equal arguments give equal examples."""
+    rng = Random(f"{seed} {level.name}")
+    subjects = Subjects(held_out=False)
+    while True:
+        yield _example(rng, level, subjects)
+
+
+def _example(rng: Random, level: LookupLevel, subjects: Subjects) -> Example:
+    count = rng.randint(*level.sentences)
+    cells = _cells(rng, subjects, count + 1)
+    asked = rng.choice(cells)
+    is_told = rng.random() >= level.unanswerable
+    spare = rng.choice([cell for cell in cells if cell is not asked]) if is_told else asked
+    told = [cell for cell in cells if cell is not spare]
+    rng.shuffle(told)
+    sentences = {id(cell): cell.state(rng) for cell in told}
+    texts = list(sentences.values())
+    cuts = sorted(rng.sample(range(1, count), min(count, rng.randint(*level.passages)) - 1)) if count > 1 else []
+    bounds = list(zip([0, *cuts], [*cuts, count], strict=True))
+    sources = tuple(Source("", " ".join(texts[start:end])) for start, end in bounds)
+    question = asked.ask(rng)
+    is_quote = rng.random() < level.quotes
+    if is_quote:
+        question = rng.choice(_QUOTED).format(q=question)
+    gold = sentences[id(asked)] if is_told else None
+    kind: Kind = "unanswerable" if gold is None else "quote" if is_quote else "span"
+    return Example(
+        instruction=compose(question, sources=sources),
+        response=UNANSWERABLE if gold is None else gold if is_quote else asked.value,
+        kind=kind,
+        passages=sources,
+        question=question,
+        gold_sentence=gold,
+        sentences=tuple(texts),
+        system="",
+        turns=(),
+        asked=(asked.subject.key, asked.attribute),
+        facts=tuple((cell.subject.key, cell.attribute, cell.value) for cell in told),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cell:
+    """One entry of a table of subjects and attributes."""
+
+    subject: Subject
+    attribute: str
+    value: str
+
+    def state(self, rng: Random) -> str:
+        line = rng.choice(_STATED).format(
+            **self.subject.refer(rng), a=self.attribute, an=article(self.attribute) + " " + self.attribute, v=self.value
+        )
+        return f"{line[0].upper()}{line[1:]}."
+
+    def ask(self, rng: Random) -> str:
+        line = rng.choice(_ASKED).format(**self.subject.refer(rng), a=self.attribute)
+        return line[0].upper() + line[1:] if rng.random() < 0.9 else line
+
+
+def _cells(rng: Random, subjects: Subjects, count: int) -> list[_Cell]:
+    """Different cells of one small table, so that each shares its subject or its attribute with another."""
+    side = 2 if count < 5 else 3
+    people = [subjects.draw(rng, _KINDS)]
+    while len(people) < side:
+        other = subjects.near(rng, people[0]) if rng.random() < 0.4 else subjects.draw(rng, _KINDS)
+        if other.key not in {one.key for one in people}:
+            people.append(other)
+    attributes: dict[str, str] = {}
+    while len(attributes) < side + 1:
+        name, kind, _ = rng.choice(ATTRIBUTES)
+        if rng.random() < _INVENTED:
+            name = rng.choice(subjects.words.product).lower()
+        elif rng.random() < 0.4:
+            name = f"{rng.choice(QUALIFIERS)} {name}"
+        attributes[name] = kind
+    table = [(subject, name, kind) for subject in people for name, kind in attributes.items()]
+    return [_Cell(subject, name, VALUES[kind](rng, subjects.words)) for subject, name, kind in rng.sample(table, count)]
