@@ -11,7 +11,7 @@ from hrm_model.training.recipe import Recipe
 
 
 def optimizers(model: HrmText, recipe: Recipe) -> dict[str, Optimizer]:
-    """One optimizer per kind of parameter; the paper's AdamATan2 lost to Muon here (DECISIONS.md)."""
+    """One optimizer per kind of parameter; see DECISIONS.md for why not the paper's AdamATan2."""
     matrices = [p for stack in (model.model.L_module, model.model.H_module) for p in stack.parameters()]
     inside = {id(p) for p in matrices}
     tables = [p for p in model.parameters() if p.requires_grad and id(p) not in inside]
