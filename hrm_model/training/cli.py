@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     budget = out.add_mutually_exclusive_group(required=True)
     budget.add_argument("--tokens", type=float, default=None, help="budget in training tokens, such as 3e7")
     budget.add_argument("--hours", type=float, default=None, help="budget in hours of training steps")
+    out.add_argument("--init", type=Path, default=None, help="a checkpoint of the same shape to start from")
     out.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     out.add_argument("--compile", action="store_true", help="torch.compile the stacks (a CPU needs a C++ compiler)")
     out.add_argument("--untied", action="store_true", help="give the head weights of its own")
@@ -119,5 +120,12 @@ def _train(chosen: argparse.Namespace, shape: Shape, recipe: Recipe, console: Co
                 )
 
         return train(
-            chosen.data, chosen.out, shape, recipe, report=report, device=chosen.device, compile=chosen.compile
+            chosen.data,
+            chosen.out,
+            shape,
+            recipe,
+            report=report,
+            init=chosen.init,
+            device=chosen.device,
+            compile=chosen.compile,
         )

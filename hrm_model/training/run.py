@@ -1,6 +1,7 @@
 """`hrm-serve train`: from JSONL to a checkpoint that transformers, vLLM and this server load."""
 
 import itertools
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from hrm_model.training.curriculum import Curriculum
 from hrm_model.training.pairs import read_pairs
 from hrm_model.training.recipe import Recipe
 from hrm_model.training.trainer import Progress, Trainer
-from hrm_model.training.vocabulary import train_tokenizer
+from hrm_model.training.vocabulary import TOKENIZER_CONFIG_FILE, train_tokenizer
 from hrm_model.weights import save_checkpoint
 
 _TOKENIZER_PAIRS = 60_000  # per stage; more changes a vocabulary of a few thousand entries no further
@@ -58,6 +59,7 @@ def train(
     recipe: Recipe,
     *,
     report: Callable[[Progress, int], None],
+    init: Path | None = None,
     device: str = "cpu",
     compile: bool = False,
 ) -> Progress:
@@ -67,6 +69,7 @@ def train(
 
     Args:
         files: JSONL of `instruction`, `response`, `condition`; one file a stage.
+        init: a checkpoint of the same shape to start from, tokenizer included; None starts from random weights.
         compile: compile the stacks with torch.compile, which needs a C++ compiler on a CPU and pays after
             a few minutes.
 
@@ -74,6 +77,10 @@ def train(
         BadPair, ValueError: the data or the run folder do not fit; nothing is written over.
     """
     folder = out / "run"
+    if init is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE):
+            shutil.copyfile(init / name, out / name)
     if not (out / TOKENIZER_FILE).exists():
         texts = (
             text
@@ -90,7 +97,8 @@ def train(
     torch.manual_seed(recipe.seed)
     curriculum = Curriculum(files, tokenizer, recipe)
     trainer = Trainer(shape.config(shape.vocab_size), curriculum, recipe, folder, device=device, compile=compile)
-    trainer.resume()
+    if not trainer.resume() and init is not None:
+        trainer.start_from(init)
     trainer.run(report)
     ids = {
         "bos_token_id": tokenizer.control(BEGIN_QUESTION),

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hrm_model.config import HrmConfig
+from hrm_model.config import HrmConfig, read_config
 from hrm_model.model import HrmText
 from hrm_model.training.curriculum import Curriculum
 from hrm_model.training.objective import exact_match, initialise, response_loss
 from hrm_model.training.optimizer import Average, optimizers, set_rates
 from hrm_model.training.packing import PackedBatch
 from hrm_model.training.recipe import Recipe
+from hrm_model.weights import load_model
 
 STATE_FILE = "state.pt"
 
@@ -157,6 +158,20 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         self.curriculum.stage, self.curriculum.epoch, self.curriculum.used = state["curriculum"]
         return True
+
+    def start_from(self, checkpoint: Path) -> None:
+        """Take the weights of a checkpoint as the start, instead of random ones.
+
+        Raises:
+            CheckpointError: it is not readable.
+            ValueError: it is a network of another shape.
+        """
+        other = replace(read_config(checkpoint), max_context_tokens=self.config.max_context_tokens)
+        if other != self.config:
+            raise ValueError(f"{checkpoint} holds a network of another shape than the one to train")
+        loaded = load_model(checkpoint, dtype=torch.float32, device=self.device)
+        self.model.load_state_dict(loaded.state_dict())
+        self.average = Average(self.model, self.recipe.ema)
 
     def averaged(self) -> dict[str, Tensor]:
         """The state dict to export."""

@@ -9,6 +9,7 @@ from hrm_model.template import BEGIN_QUESTION, CONDITION_TOKENS, END_ANSWER, END
 from hrm_model.tokenizer import TOKENIZER_FILE
 from hrm_model.weights import write_json
 
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 # In the order of the released tokenizer, whose ids 5 to 13 these are; here they come first.
 CONTROL_TOKENS = (
     PAD,
@@ -45,7 +46,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, folder: Path) -> None
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / TOKENIZER_FILE))
     write_json(
-        folder / "tokenizer_config.json",
+        folder / TOKENIZER_CONFIG_FILE,
         {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "bos_token": BEGIN_QUESTION,

@@ -31,7 +31,7 @@ class LookupLevel:
     sentences: tuple[int, int]
     passages: tuple[int, int]
     unanswerable: float = 0.12
-    quotes: float = 0.15
+    quotes: float = 0.4
 
 
 LOOKUPS = (LookupLevel("lookup", (2, 3), (1, 1)), LookupLevel("table", (3, 8), (1, 3), 0.2))
