@@ -58,14 +58,18 @@ def draw(logits_BV: Tensor, draws: Sequence[Draw]) -> list[Drawn | NotFinite]:
 
 def uniform(seed: int, choice: int, position: int) -> float:
     """A number in [0, 1) that is a function of its three arguments (Philox, a counter-based generator)."""
-    generator = np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), choice], counter=position))
+    # Without the dtype, numpy casts a list with a number past 2**63 through float64, and neighbouring seeds collide.
+    key = np.array([seed & (2**64 - 1), choice], dtype=np.uint64)
+    generator = np.random.Generator(np.random.Philox(key=key, counter=position))
     return float(generator.random())
 
 
 def _sample(logits_V: Tensor, one: Draw) -> int:
     """Temperature, then top_k, then top_p, then the inverse of the cumulative distribution."""
     sampling = one.sampling
-    scaled_V, order_V = torch.sort(logits_V.double() / sampling.temperature, descending=True, stable=True)
+    # The largest becomes 0 first, so that dividing by a temperature next to 0 gives minus infinity and never NaN.
+    below_V = logits_V.double() - logits_V.max()
+    scaled_V, order_V = torch.sort(below_V / sampling.temperature, descending=True, stable=True)
     if sampling.top_k:
         scaled_V, order_V = scaled_V[: sampling.top_k], order_V[: sampling.top_k]
     cumulative_V = torch.softmax(scaled_V, -1).cumsum(-1)

@@ -1,0 +1,155 @@
+"""hrm_model.sampling: logits to ids, held against the distribution as numpy computes it."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hrm_model.sampling import Draw, Drawn, NotFinite, draw, uniform
+from hrm_model.types import Sampling
+
+LOGITS = torch.tensor([2.0, -1.0, 0.5, 1.9, -3.0, 1.0, 0.4, 1.2])
+DRAWS = 1500
+# 4.5 standard deviations of a frequency over DRAWS independent draws, at its widest.
+SLACK = 4.5 * 0.5 / math.sqrt(DRAWS)
+
+
+def drawn(logits_V: Tensor, sampling: Sampling, *, seed: int = 0, choice: int = 0, position: int = 0) -> Drawn:
+    (result,) = draw(logits_V[None], [Draw(sampling, seed, choice, position)])
+    assert isinstance(result, Drawn)
+    return result
+
+
+def frequencies(sampling: Sampling) -> NDArray[np.float64]:
+    results = draw(LOGITS.expand(DRAWS, -1), [Draw(sampling, 7, 0, position) for position in range(DRAWS)])
+    counts = Counter(result.token for result in results if isinstance(result, Drawn))
+    return np.array([counts[token] for token in range(len(LOGITS))]) / DRAWS
+
+
+def distribution(sampling: Sampling) -> NDArray[np.float64]:
+    """Temperature, then the k likeliest, then the fewest of those whose mass reaches top_p."""
+    logits = LOGITS.double().numpy() / sampling.temperature
+    order = np.argsort(-logits, kind="stable")
+    if sampling.top_k:
+        order = order[: sampling.top_k]
+    mass = np.exp(logits[order]) / np.exp(logits[order]).sum()
+    kept = next(
+        count for count in range(1, len(mass) + 1) if count == len(mass) or mass[:count].sum() >= sampling.top_p
+    )
+    result = np.zeros(len(LOGITS))
+    result[order[:kept]] = mass[:kept] / mass[:kept].sum()
+    return result
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(temperature=1.0),
+        Sampling(temperature=0.3),
+        Sampling(temperature=1.8),
+        Sampling(temperature=1.0, top_k=1),
+        Sampling(temperature=1.0, top_k=3),
+        Sampling(temperature=1.0, top_k=100),
+        Sampling(temperature=1.0, top_p=0.6),
+        Sampling(temperature=1.0, top_p=0.0),
+        Sampling(temperature=0.7, top_k=5, top_p=0.8),
+    ],
+    ids=str,
+)
+def test_draws_follow_the_distribution_that_was_asked_for(sampling: Sampling) -> None:
+    expected = distribution(sampling)
+
+    got = frequencies(sampling)
+
+    assert np.abs(got - expected).max() < SLACK
+    assert not got[expected == 0].any(), "a token that the filters took out was drawn"
+
+
+def test_temperature_0_takes_the_likeliest_whatever_the_seed() -> None:
+    for seed in range(20):
+        assert drawn(LOGITS, Sampling(), seed=seed).token == 0
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-308, 5e-324])
+def test_a_temperature_next_to_0_takes_the_likeliest_too(temperature: float) -> None:
+    logits = torch.tensor([1.0, 5.0, 2.0])
+
+    for seed in range(5):
+        assert drawn(logits, Sampling(temperature=temperature), seed=seed).token == 1
+
+
+def test_large_logits_do_not_overflow() -> None:
+    assert drawn(LOGITS * 1e30, Sampling(temperature=1.0)).token == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    own=st.tuples(st.integers(-(2**63), 2**64 - 1), st.integers(0, 127), st.integers(0, 4096)),
+    others=st.lists(st.integers(0, 2**63), max_size=5),
+    at=st.integers(0, 5),
+)
+def test_a_draw_depends_on_seed_choice_and_position_alone(
+    own: tuple[int, int, int], others: list[int], at: int
+) -> None:
+    sampling = Sampling(temperature=1.5)
+    mine = Draw(sampling, *own)
+    neighbours = [Draw(Sampling(temperature=0.5, top_k=2), seed, 0, seed % 100) for seed in others]
+    batch = [*neighbours[:at], mine, *neighbours[at:]]
+    row = min(at, len(neighbours))
+    logits_BV = torch.stack([LOGITS if index == row else LOGITS.flip(0) for index in range(len(batch))])
+
+    together = draw(logits_BV, batch)[row]
+
+    assert together == drawn(LOGITS, sampling, seed=own[0], choice=own[1], position=own[2])
+
+
+@pytest.mark.parametrize("seeds", [range(500), range(-500, 0), range(2**63, 2**63 + 500), range(2**64 - 500, 2**64)])
+def test_every_seed_choice_and_position_draws_its_own_number(seeds: range) -> None:
+    numbers = {uniform(seed, choice, position) for seed in seeds for choice in (0, 1) for position in (0, 1)}
+
+    assert len(numbers) == 4 * len(seeds)
+    assert all(0 <= number < 1 for number in numbers)
+    assert abs(float(np.mean(list(numbers))) - 0.5) < 4.5 / math.sqrt(12 * len(numbers))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_row_that_is_not_finite_is_told_apart_and_harms_no_other(bad: float, temperature: float) -> None:
+    sampling = Sampling(temperature=temperature, logprobs=2)
+    broken = LOGITS.clone()
+    broken[3] = bad
+
+    first, second, third = draw(torch.stack([LOGITS, broken, LOGITS]), [Draw(sampling, 3, 0, 0)] * 3)
+
+    assert isinstance(second, NotFinite)
+    assert first == third == drawn(LOGITS, sampling, seed=3)
+
+
+def test_logprobs_are_those_of_the_whole_vocabulary_before_temperature_and_filters() -> None:
+    expected = (LOGITS.double() - LOGITS.double().exp().sum().log()).tolist()
+
+    result = drawn(LOGITS, Sampling(temperature=1.7, top_k=4, logprobs=3), seed=11)
+
+    assert result.logprob == pytest.approx(expected[result.token], abs=1e-6)
+    assert [token for token, _ in result.top] == [0, 3, 7]
+    assert [value for _, value in result.top] == pytest.approx([expected[token] for token in (0, 3, 7)], abs=1e-6)
+
+
+def test_logprobs_come_only_where_asked_for() -> None:
+    assert drawn(LOGITS, Sampling()) == Drawn(0)
+    alone = drawn(LOGITS, Sampling(logprobs=0))
+    assert alone.logprob is not None
+    assert alone.top == ()
+    assert len(drawn(LOGITS, Sampling(logprobs=20)).top) == len(LOGITS)
+
+
+def test_bf16_logits_are_drawn_from_in_fp32() -> None:
+    logits = LOGITS.bfloat16()
+
+    assert drawn(logits, Sampling(logprobs=1)) == drawn(logits.float(), Sampling(logprobs=1))
