@@ -5,7 +5,6 @@ preempted: evicting an HRM answer and reading it again as part of a bidirectiona
 """
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hrm_model.errors import EngineOverloaded, NeverFits
@@ -55,7 +54,7 @@ class Scheduler:
         Args:
             pages: of the cache.
             max_running: sequences in one step.
-            max_waiting: requests that may wait for pages.
+            max_waiting: requests that may wait for others to end.
             prefill_tokens: prompt tokens that may join one step; a longer prompt goes alone.
         """
         self._pages = pages
@@ -91,12 +90,12 @@ class Scheduler:
             NeverFits: it needs more pages, or more places in a step, than there are altogether.
             EngineOverloaded: the queue is full.
         """
-        need = sum(pages_for(sequence.reserved_tokens) for sequence in choices)
-        if need > self._pages or len(choices) > self._max_running:
+        if _pages_of(choices) > self._pages or len(choices) > self._max_running:
             raise NeverFits(sum(sequence.reserved_tokens for sequence in choices), self._pages * PAGE_TOKENS)
-        if len(self._waiting) >= self._max_waiting:
-            raise EngineOverloaded(len(self._waiting), self._max_waiting)
         self._waiting.append(choices)
+        if (held_up := self._held_up()) > self._max_waiting:
+            self._waiting.pop()
+            raise EngineOverloaded(held_up - 1, self._max_waiting)
 
     def next_step(self) -> Step:
         """Admit what fits, first come first served, and step everything that runs."""
@@ -132,7 +131,19 @@ class Scheduler:
         """The requests in hand."""
         return {s.request for s in self._running} | {choices[0].request for choices in self._waiting}
 
-    def _fits(self, choices: Iterable[Sequence]) -> bool:
-        choices = list(choices)
-        need = sum(pages_for(sequence.reserved_tokens) for sequence in choices)
-        return need <= len(self._free) and len(self._running) + len(choices) <= self._max_running
+    def _fits(self, choices: list[Sequence]) -> bool:
+        return _pages_of(choices) <= len(self._free) and len(self._running) + len(choices) <= self._max_running
+
+    def _held_up(self) -> int:
+        """Requests that wait for others to end; those in front of them have room and begin in the next steps."""
+        pages, places = len(self._free), self._max_running - len(self._running)
+        for ahead, choices in enumerate(self._waiting):
+            pages -= _pages_of(choices)
+            places -= len(choices)
+            if pages < 0 or places < 0:
+                return len(self._waiting) - ahead
+        return 0
+
+
+def _pages_of(choices: list[Sequence]) -> int:
+    return sum(pages_for(sequence.reserved_tokens) for sequence in choices)
