@@ -1,0 +1,177 @@
+"""hrm_model.answer: tokens to text that is certain, stop strings held back, and why an answer ended."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hrm_model.answer import Answer
+from hrm_model.template import END_ANSWER
+from hrm_model.tokenizer import Tokenizer, load_tokenizer
+from hrm_model.training.vocabulary import CONTROL_TOKENS, train_tokenizer
+
+MANY = 1000
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """All 256 bytes and a few merges, so that a character often takes several tokens."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train_tokenizer(["the end of the day", "aab abab baab"], 8 + 256 + 10, folder)
+    return load_tokenizer(folder)
+
+
+@pytest.fixture(scope="module")
+def byte_ids(tokenizer: Tokenizer) -> dict[int, int]:
+    ids = range(len(CONTROL_TOKENS), tokenizer.vocab_size)
+    return {piece[0]: token for token in ids if len(piece := tokenizer.token_bytes(token)) == 1}
+
+
+class Writing:
+    """One answer written byte by byte, and the pieces that came out."""
+
+    def __init__(self, tokenizer: Tokenizer, byte_ids: dict[int, int], *stop: str, max_tokens: int = MANY) -> None:
+        self._tokenizer, self._byte_ids = tokenizer, byte_ids
+        self.answer = Answer(tokenizer, tokenizer.control(END_ANSWER), stop, max_tokens)
+
+    def write(self, text: str | bytes) -> list[str]:
+        raw = text.encode() if isinstance(text, str) else text
+        return [self.answer.push(self._byte_ids[byte]) for byte in raw]
+
+    def end(self) -> str:
+        return self.answer.push(self._tokenizer.control(END_ANSWER))
+
+
+def test_text_comes_as_it_is_written_and_the_closing_token_ends_it(
+    tokenizer: Tokenizer, byte_ids: dict[int, int]
+) -> None:
+    writing = Writing(tokenizer, byte_ids)
+
+    assert writing.write("day") == ["d", "a", "y"]
+    assert (writing.answer.reason, writing.answer.tokens) == (None, 3)
+    assert writing.end() == ""
+    assert (writing.answer.reason, writing.answer.tokens) == ("stop", 4)
+
+
+@pytest.mark.parametrize("character", ["é", "東", "🙂"])
+def test_a_character_comes_whole_or_not_at_all(tokenizer: Tokenizer, byte_ids: dict[int, int], character: str) -> None:
+    pieces = Writing(tokenizer, byte_ids).write(character)
+
+    assert pieces == [""] * (len(character.encode()) - 1) + [character]
+
+
+@pytest.mark.parametrize("ends", ["closing token", "length"])
+def test_an_answer_that_ends_inside_a_character_says_so(
+    tokenizer: Tokenizer, byte_ids: dict[int, int], ends: str
+) -> None:
+    half = "a🙂".encode()[:3]
+    writing = Writing(tokenizer, byte_ids, max_tokens=3 if ends == "length" else MANY)
+
+    pieces = writing.write(half)
+    if ends == "closing token":
+        pieces.append(writing.end())
+
+    assert "".join(pieces) == "a\ufffd"
+    assert writing.answer.reason == ("length" if ends == "length" else "stop")
+
+
+def test_a_stop_string_across_tokens_never_shows(tokenizer: Tokenizer, byte_ids: dict[int, int]) -> None:
+    writing = Writing(tokenizer, byte_ids, "END")
+
+    assert writing.write("an END") == ["a", "n", " ", "", "", ""]
+    assert writing.answer.reason == "stop"
+
+
+def test_what_only_looked_like_a_stop_string_comes_later(tokenizer: Tokenizer, byte_ids: dict[int, int]) -> None:
+    writing = Writing(tokenizer, byte_ids, "END")
+
+    assert writing.write("ENEx") == ["", "", "EN", "Ex"]
+    assert writing.write("EN") == ["", ""]
+    assert writing.end() == "EN"
+
+
+def test_what_is_held_back_comes_when_the_length_is_reached(tokenizer: Tokenizer, byte_ids: dict[int, int]) -> None:
+    writing = Writing(tokenizer, byte_ids, "END", max_tokens=3)
+
+    assert writing.write("xEN") == ["x", "", "EN"]
+    assert writing.answer.reason == "length"
+
+
+def test_the_earliest_of_several_stop_strings_in_one_token_counts(tokenizer: Tokenizer) -> None:
+    whole = next(token for token in range(tokenizer.vocab_size) if tokenizer.token_bytes(token) == b"the")
+    answer = Answer(tokenizer, tokenizer.control(END_ANSWER), ("e", "h"), MANY)
+
+    assert answer.push(whole) == "t"
+    assert answer.reason == "stop"
+
+
+def test_a_stop_string_in_the_last_token_is_a_stop(tokenizer: Tokenizer, byte_ids: dict[int, int]) -> None:
+    writing = Writing(tokenizer, byte_ids, "!", max_tokens=2)
+
+    writing.write("a!")
+
+    assert (writing.answer.reason, writing.answer.tokens) == ("stop", 2)
+
+
+def test_a_closing_token_in_the_last_place_is_a_stop(tokenizer: Tokenizer, byte_ids: dict[int, int]) -> None:
+    writing = Writing(tokenizer, byte_ids, max_tokens=2)
+
+    writing.write("a")
+    writing.end()
+
+    assert (writing.answer.reason, writing.answer.tokens) == ("stop", 2)
+
+
+def test_control_and_padding_tokens_have_no_text(tokenizer: Tokenizer) -> None:
+    answer = Answer(tokenizer, tokenizer.control(END_ANSWER), (), MANY)
+
+    assert [answer.push(0), answer.push(tokenizer.vocab_size + 3)] == ["", ""]
+    assert answer.tokens == 2
+
+
+# Few letters, so that stop strings do occur; a two-byte and a four-byte character, and any token at all.
+LETTERS = st.text(alphabet="ab é🙂", min_size=1, max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), stop=st.lists(LETTERS, max_size=3), max_tokens=st.integers(1, 40), is_ended=st.booleans())
+def test_all_pieces_together_are_the_text_cut_at_the_first_stop(
+    tokenizer: Tokenizer,
+    byte_ids: dict[int, int],
+    data: st.DataObject,
+    stop: list[str],
+    max_tokens: int,
+    is_ended: bool,
+) -> None:
+    spelled = data.draw(st.text(alphabet="ab é🙂", max_size=20)).encode()
+    merged = [token for token in range(tokenizer.vocab_size) if set(tokenizer.token_bytes(token)) <= set(b"ab ")]
+    merged.remove(tokenizer.control(END_ANSWER))
+    tokens = [byte_ids[byte] for byte in spelled] + data.draw(st.lists(st.sampled_from(merged), max_size=10))
+    tokens = data.draw(st.permutations(tokens)) if data.draw(st.booleans()) else tokens
+    if is_ended:
+        tokens.append(tokenizer.control(END_ANSWER))
+    answer = Answer(tokenizer, tokenizer.control(END_ANSWER), tuple(stop), max_tokens)
+
+    pieces: list[str] = []
+    for token in tokens:
+        if answer.reason is not None:
+            break
+        pieces.append(answer.push(token))
+
+    # Read again with hindsight: the shortest beginning that holds a stop string is where the answer ends.
+    read = tokens[: answer.tokens]
+    whole = tokenizer.decode(read)
+    before = tokenizer.decode(read[:-1]).rstrip("\ufffd")
+    said = "".join(pieces)
+    assert not any(string in before for string in stop)
+    found = [at for string in stop if (at := whole.find(string)) >= 0]
+    if found:
+        assert (said, answer.reason) == (whole[: min(found)], "stop")
+    elif answer.reason is not None:
+        assert said == whole
+        assert (answer.reason == "stop") == (read[-1] == tokenizer.control(END_ANSWER))
+        assert answer.reason == "stop" or answer.tokens == max_tokens
+    else:
+        assert whole.startswith(said)
+        assert len(read) == len(tokens) < max_tokens
+        held = whole.removeprefix(said).rstrip("\ufffd")
+        assert held == "" or any(string.startswith(held) for string in stop), "held back without need"
