@@ -89,13 +89,20 @@ def spell(question: Question, encoder: Encoder) -> list[int]:
     """Spell a question as token ids, its closing token included.
 
     Raises:
-        InvalidPrompt: the condition is not one of those that HRM-Text was trained with.
+        InvalidPrompt: the condition is not one of those that HRM-Text was trained with, or this checkpoint's
+            tokenizer has no token for it.
     """
     if not is_trained(question.condition):
         raise InvalidPrompt(f"condition {','.join(question.condition)!r} does not occur in HRM-Text's training")
+    try:
+        condition = [encoder.control(CONDITION_TOKENS[name]) for name in question.condition]
+    except KeyError as error:
+        raise InvalidPrompt(
+            f"condition {','.join(question.condition)!r}: this checkpoint has no token {error.args[0]}"
+        ) from error
     return [
         encoder.control(BEGIN_QUESTION),
-        *(encoder.control(CONDITION_TOKENS[name]) for name in question.condition),
+        *condition,
         *encoder.encode(question.text.strip()),
         encoder.control(END_QUESTION),
     ]

@@ -13,6 +13,13 @@ from hrm_model.template import BEGIN_QUESTION, CONDITION_TOKENS, END_ANSWER, END
 TOKENIZER_FILE = "tokenizer.json"
 REQUIRED = (BEGIN_QUESTION, END_QUESTION, END_ANSWER, CONDITION_TOKENS["direct"])
 
+# Byte-level BPE writes each byte as one printable character: itself where it is one, else from U+0100 on.
+_PRINTABLE = (*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1))
+_OTHERS = [byte for byte in range(256) if byte not in _PRINTABLE]
+_SPELLED = {chr(byte): byte for byte in _PRINTABLE} | {chr(256 + index): byte for index, byte in enumerate(_OTHERS)}
+_IN_UTF8 = {*range(0xC0), *range(0xC2, 0xF5)}
+_PROBE = " a 1\n é 東 🙂."  # begins with a space, as some pre-tokenizers put one there
+
 
 class Tokenizer:
     """A checkpoint's byte-level BPE.
@@ -24,12 +31,12 @@ class Tokenizer:
     def __init__(self, rust: RustTokenizer, controls: dict[str, int]) -> None:
         self._rust = rust
         self._controls = controls
-        self._bytes = _token_bytes(rust, frozenset(controls.values()))
+        self._bytes = _token_bytes(rust)
 
     @property
     def vocab_size(self) -> int:
         """One more than the largest id; a checkpoint's embedding may be padded beyond it."""
-        return max(self._rust.get_vocab_size(), *(index + 1 for index in self._controls.values()))
+        return max(len(self._bytes), *(index + 1 for index in self._controls.values()))
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text` as plain text."""
@@ -47,6 +54,10 @@ class Tokenizer:
             KeyError: this checkpoint's tokenizer does not have it.
         """
         return self._controls[token]
+
+    def has_control(self, token: str) -> bool:
+        """Say whether this checkpoint has a control token; only those of `REQUIRED` are certain."""
+        return token in self._controls
 
     def token_bytes(self, token_id: int) -> bytes:
         """The UTF-8 bytes of one token, perhaps part of a character; empty for control tokens and padding ids."""
@@ -92,7 +103,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise CheckpointError(path, f"not readable as JSON: {error}") from error
     try:
         return _build(raw, path)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(path, f"not a tokenizer.json: {error!r}") from error
 
 
@@ -111,22 +122,39 @@ def _build(raw: dict[str, object], path: Path) -> Tokenizer:
             controls.setdefault(token, int(model["vocab"][token]))
     if missing := [token for token in REQUIRED if token not in controls]:
         raise CheckpointError(path, f"control tokens are missing: {', '.join(missing)}")
-    plain = {**raw, "added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+    # Out of the vocabulary as well: a word that equals a token can be taken whole, without any merge.
+    vocabulary = {token: index for token, index in model["vocab"].items() if token not in controls}
+    _check_ids(controls, model["vocab"], path)
+    bare = {**model, "vocab": vocabulary, "unk_token": None}
+    plain = {**raw, "model": bare, "added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
     try:
         rust = RustTokenizer.from_str(json.dumps(plain))
     except Exception as error:  # the binding raises bare Exception for every malformed file
         raise CheckpointError(path, f"not a tokenizer.json: {error}") from error
-    return Tokenizer(rust, controls)
+    if alien := [token for token in vocabulary if not set(token) <= _SPELLED.keys()]:
+        raise CheckpointError(path, f"no byte-level BPE: the token {alien[0]!r} does not spell bytes")
+    if lacking := [byte for character, byte in _SPELLED.items() if byte in _IN_UTF8 and character not in vocabulary]:
+        raise CheckpointError(path, f"no byte-level BPE: the byte 0x{min(lacking):02X} has no token")
+    tokenizer = Tokenizer(rust, controls)
+    if (back := tokenizer.decode(tokenizer.encode(_PROBE))) != _PROBE:
+        raise CheckpointError(path, f"no byte-level BPE: {_PROBE!r} comes back as {back!r}")
+    return tokenizer
 
 
-def _token_bytes(rust: RustTokenizer, controls: frozenset[int]) -> list[bytes]:
-    """Bytes of every id. Byte-level BPE writes each byte as one printable character."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    rest = [byte for byte in range(256) if byte not in set(printable)]
-    spelled = {chr(byte): byte for byte in printable} | {chr(256 + index): byte for index, byte in enumerate(rest)}
+def _check_ids(controls: dict[str, int], vocabulary: dict[str, int], path: Path) -> None:
+    """Refuse ids with two meanings: one of them could end the prompt from within a text."""
+    meanings: dict[int, str] = {}
+    for token, index in (*controls.items(), *vocabulary.items()):
+        if controls.get(token, index) != index:
+            raise CheckpointError(path, f"{token} is {controls[token]} in added_tokens, but {index} in model.vocab")
+        if meanings.setdefault(index, token) != token:
+            raise CheckpointError(path, f"id {index} stands for both {meanings[index]!r} and {token!r}")
+
+
+def _token_bytes(rust: RustTokenizer) -> list[bytes]:
+    """Bytes of every id; none for those that are not in the vocabulary."""
     vocabulary: dict[str, int] = rust.get_vocab(with_added_tokens=False)
     table = [b""] * (max(vocabulary.values(), default=-1) + 1)
     for token, index in vocabulary.items():
-        if index not in controls:
-            table[index] = bytes(spelled[character] for character in token)
+        table[index] = bytes(_SPELLED[character] for character in token)
     return table
