@@ -132,7 +132,7 @@ def parse_config(raw: Mapping[str, Any], path: Path) -> HrmConfig:
         L_cycles=L_cycles,
         rms_norm_eps=_positive(raw, path, "rms_norm_eps", 1e-6),
         rope_theta=_rope_theta(raw, path),
-        tie_word_embeddings=bool(raw.get("tie_word_embeddings", False)),
+        tie_word_embeddings=_flag(raw, path, "tie_word_embeddings"),
         dtype=_dtype(raw, path),
         max_context_tokens=_optional_count(raw, path, "max_context_tokens"),
     )
@@ -180,6 +180,13 @@ def _positive(raw: Mapping[str, Any], path: Path, key: str, default: float | Non
     return float(value)
 
 
+def _flag(raw: Mapping[str, Any], path: Path, key: str) -> bool:
+    value = raw.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise CheckpointError(path, f"{key} is {value!r}; expected true or false")
+    return bool(value)
+
+
 def _layers_per_stack(raw: Mapping[str, Any], path: Path, passes: int) -> int:
     layers = _count(raw, path, "num_hidden_layers")
     if raw.get("num_layers_per_stack") is None:
@@ -213,22 +220,30 @@ def _embedding_scale(raw: Mapping[str, Any], path: Path) -> float:
 
 
 def _rope_theta(raw: Mapping[str, Any], path: Path) -> float:
-    nested = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
-    if not isinstance(nested, Mapping):
-        raise CheckpointError(path, f"rope_parameters is {nested!r}; expected an object")
-    kind = nested.get("rope_type", nested.get("type", "default"))
-    if kind != "default":
-        raise CheckpointError(path, f"rope_type is {kind!r}; this engine runs 'default' only")
-    stated = {float(source["rope_theta"]) for source in (raw, nested) if source.get("rope_theta") is not None}
+    sources = [raw]
+    for key in ("rope_parameters", "rope_scaling"):  # transformers' name since 5.0, and the one before
+        nested = raw.get(key) or {}
+        if not isinstance(nested, Mapping):
+            raise CheckpointError(path, f"{key} is {nested!r}; expected an object")
+        kind = nested.get("rope_type", nested.get("type", "default"))
+        if kind != "default":
+            raise CheckpointError(path, f"rope_type is {kind!r} in {key}; this engine runs 'default' only")
+        sources.append(nested)
+    for source in sources:
+        if source.get("partial_rotary_factor") not in (None, 1):
+            raise CheckpointError(
+                path, f"partial_rotary_factor is {source['partial_rotary_factor']!r}; this engine turns whole heads"
+            )
+    stated = {_positive(source, path, "rope_theta") for source in sources if source.get("rope_theta") is not None}
     if len(stated) > 1:
         raise CheckpointError(path, f"rope_theta is stated twice, differently: {sorted(stated)}")
     if not stated:
         raise CheckpointError(path, "rope_theta is neither at the top nor in rope_parameters")
-    return _positive({"rope_theta": stated.pop()}, path, "rope_theta")
+    return stated.pop()
 
 
 def _dtype(raw: Mapping[str, Any], path: Path) -> str:
-    value = raw.get("dtype", raw.get("torch_dtype", "bfloat16"))
+    value = raw.get("dtype") or raw.get("torch_dtype") or "bfloat16"  # the name since transformers 5, and before
     if value not in ("bfloat16", "float16", "float32"):
         raise CheckpointError(path, f"dtype is {value!r}; expected bfloat16, float16 or float32")
     return str(value)

@@ -31,10 +31,12 @@ def shards(folder: Path) -> list[Path]:
     if not index.is_file():
         raise CheckpointError(folder, f"holds neither {SINGLE_FILE} nor {INDEX_FILE}")
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        weight_map: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        names = sorted(set(weight_map.values()))
+        outside = [name for name in names if Path(name).name != name]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(index, f"not a weight index: {error!r}") from error
-    if outside := [name for name in names if Path(name).name != name]:
+    if outside:
         raise CheckpointError(index, f"names a file outside the folder: {outside[0]}")
     if absent := [name for name in names if not (folder / name).is_file()]:
         raise CheckpointError(index, f"names files that are not there: {', '.join(absent)}")
@@ -69,7 +71,12 @@ def load_model(folder: Path, *, dtype: torch.dtype | None = None, device: str = 
     wanted = dtype or getattr(torch, config.dtype)
     with torch.device("meta"):
         model = HrmText(config)
-    tensors = {name: tensor.to(device=device, dtype=wanted) for name, tensor in read_tensors(folder, config)}
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in read_tensors(folder, config):
+        tensors[name] = tensor.to(device=device, dtype=wanted)
+        # bf16 and fp32 reach 1e38, fp16 only 65,504.
+        if wanted is torch.float16 and not torch.isfinite(tensors[name]).all():
+            raise CheckpointError(folder, f"{name} holds values that float16 cannot")
     if config.tie_word_embeddings:
         tensors[HEAD] = tensors[EMBEDDING]
     model.load_state_dict(tensors, strict=True, assign=True)
@@ -137,5 +144,8 @@ def _check_tied(path: Path, head_VD: Tensor, folder: Path) -> None:
     """A tied checkpoint may store its head as well, but then as a copy of the embedding."""
     for shard in shards(folder):
         with safe_open(str(shard), framework="pt") as file:
-            if EMBEDDING in file.keys() and not torch.equal(file.get_tensor(EMBEDDING), head_VD):  # noqa: SIM118
+            if EMBEDDING not in file.keys():  # noqa: SIM118
+                continue
+            embedding_VD = file.get_tensor(EMBEDDING)
+            if embedding_VD.dtype != head_VD.dtype or not torch.equal(embedding_VD, head_VD):
                 raise CheckpointError(path, f"tie_word_embeddings is true, but {HEAD} differs from {EMBEDDING}")
