@@ -55,7 +55,7 @@ def check_model(folder: Path, *, decode: bool = True) -> Iterator[str]:
     )
     tokenizer = load_tokenizer(folder)
     check_vocabulary(folder, config, tokenizer)
-    conditions = [name for name, token in CONDITION_TOKENS.items() if _has(tokenizer.control, token)]
+    conditions = [name for name, token in CONDITION_TOKENS.items() if tokenizer.has_control(token)]
     yield (
         f"{TOKENIZER_FILE}   {tokenizer.vocab_size:,} of {config.vocab_size:,} ids, conditions {', '.join(conditions)}"
     )
@@ -67,15 +67,6 @@ def check_model(folder: Path, *, decode: bool = True) -> Iterator[str]:
     if decode:
         yield from _tried(folder, config, placement)
     yield "servable         yes"
-
-
-def _has(control: object, token: str) -> bool:
-    assert callable(control)
-    try:
-        control(token)
-    except KeyError:
-        return False
-    return True
 
 
 def _needs(config: HrmConfig, placement: Placement) -> Iterator[str]:
@@ -103,7 +94,7 @@ def _tried(folder: Path, config: HrmConfig, placement: Placement) -> Iterator[st
 
 
 def _prompt_tokens(config: HrmConfig) -> int:
-    return min(_PROMPT_TOKENS, config.max_position_embeddings - _DECODE_STEPS - 1, PREFILL_TOKENS)
+    return max(1, min(_PROMPT_TOKENS, config.max_position_embeddings - _DECODE_STEPS - 1, PREFILL_TOKENS))
 
 
 def _trial(folder: Path, config: HrmConfig, placement: Placement) -> Trial:

@@ -1,6 +1,5 @@
 """From a checkpoint folder to a running native engine: dtype, cache size and limits are decided here."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +66,8 @@ def place(config: HrmConfig, *, dtype: str, device: str, kv_bytes: int | None, m
         else (kv_bytes // page_bytes)
     )
     if pages < 1:
-        raise ValueError(f"a cache of {kv_bytes} bytes holds no page; one takes {page_bytes} bytes")
+        room = "a quarter of the free memory" if kv_bytes is None else f"a cache of {kv_bytes} bytes"
+        raise ValueError(f"{room} holds no page of cache; one takes {page_bytes} bytes")
     return Placement(where, kind, pages)
 
 
@@ -124,4 +124,7 @@ def check_vocabulary(folder: Path, config: HrmConfig, tokenizer: Tokenizer) -> N
 def _free_bytes(device: str) -> int:
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # Memory that only caches files counts as free: a checkpoint that was just copied here fills it.
+    with Path("/proc/meminfo").open(encoding="ascii") as lines:
+        available = next(line for line in lines if line.startswith("MemAvailable:"))
+    return int(available.split()[1]) * 1024
