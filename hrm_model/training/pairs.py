@@ -55,17 +55,20 @@ def read_pairs(path: Path) -> Iterator[Pair]:
     Other keys are left to whoever wrote them.
 
     Raises:
-        BadPair: a line is no JSON object, lacks a field, has an empty one, or an untrained condition.
+        BadPair: a line is not UTF-8 or no JSON object, lacks a field, has an empty one or one that is no text, or
+            an untrained condition.
     """
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:  # bytes, so that a line that is not UTF-8 can be named
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield _pair(line, f"{path}:{number}")
 
 
-def _pair(line: str, where: str) -> Pair:
+def _pair(line: bytes, where: str) -> Pair:
     try:
-        raw = json.loads(line)
+        raw = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadPair(f"{where}: not UTF-8: {error}") from error
     except json.JSONDecodeError as error:
         raise BadPair(f"{where}: not JSON: {error}") from error
     if not isinstance(raw, dict):
@@ -73,12 +76,23 @@ def _pair(line: str, where: str) -> Pair:
     for field in ("instruction", "response"):
         if not isinstance(raw.get(field), str) or not raw[field].strip():
             raise BadPair(f"{where}: {field} is missing, empty or no string")
+        if not _is_text(raw[field]):
+            raise BadPair(f"{where}: {field} holds half a surrogate pair, which is no character")
     stated = raw.get("condition", "direct")
-    names = tuple(stated.split(",")) if isinstance(stated, str) else tuple(stated)
+    names = tuple(stated.split(",")) if isinstance(stated, str) else tuple(stated) if isinstance(stated, list) else ()
     condition = next((trained for trained in TRAINED_CONDITIONS if trained == names), None)
     if condition is None:
         raise BadPair(f"{where}: condition {stated!r} is none that HRM-Text is trained with")
     return Pair(raw["instruction"], raw["response"], condition)
+
+
+def _is_text(value: str) -> bool:
+    # JSON can escape one half of a surrogate pair; the tokenizer takes only what UTF-8 can spell.
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def encode_pairs(pairs: Iterator[Pair], tokenizer: Tokenizer, *, longest: int) -> tuple[EncodedPairs, int]:
