@@ -1,8 +1,13 @@
 """Fixtures that every test may use."""
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from retrieval.embedder import MiniLM
+
+if TYPE_CHECKING:
+    from tests.engines import Tiny
 
 
 @pytest.fixture
@@ -15,3 +20,14 @@ def anyio_backend() -> str:
 def embedder() -> MiniLM:
     """The bundled embedding model; its weights load at the first use, once for all tests."""
     return MiniLM()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> "Tiny":
+    """A random network of a few thousand parameters; torch loads at the first use."""
+    from hrm_model.tokenizer import load_tokenizer
+    from hrm_model.weights import load_model
+    from tests.engines import Tiny, make_checkpoint
+
+    folder = make_checkpoint(tmp_path_factory.mktemp("tiny"))
+    return Tiny(load_model(folder), load_tokenizer(folder))

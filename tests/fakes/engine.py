@@ -1,11 +1,11 @@
 """An engine that says what the test tells it to, under the same contract as the real ones."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise
+from dataclasses import dataclass
 
-from hrm_model.errors import ContextLengthExceeded, EngineClosed, EngineOverloaded, NeverFits
+from hrm_model.errors import ContextLengthExceeded, EngineClosed, EngineOverloaded, InvalidPrompt, NeverFits
 from hrm_model.types import (
     Counts,
     Event,
@@ -21,16 +21,21 @@ from hrm_model.types import (
     Started,
     Text,
     TokenLogprob,
+    is_trained,
 )
 
 LIMITS = Limits(context_tokens=4096, kv_tokens=65536, default_max_tokens=512, max_context_tokens=2048)
 # The condition and the two tokens that open and close a question.
 _CONTROL_TOKENS = 2
+_MAX_CHOICES = 128
 Script = Callable[[Question], Sequence[str]]
 
 
 class ScriptedEngine:
-    """Answers with fixed pieces, or with what `script` makes of the prompt; every word is a token.
+    """Answers with fixed pieces, or with what `script` makes of the prompt.
+
+    Every word of a prompt is a token, and so is every piece of an answer. It has no queue: what cannot run at once
+    is refused.
 
     Attributes:
         open: generations that have started and not ended; `busy` and `idle` say whether there are any.
@@ -62,6 +67,8 @@ class ScriptedEngine:
         self.gate = asyncio.Event()
         self.gate.set()
         self.open = 0
+        self._choices = 0
+        self._reserved = 0
         self.prompts: list[Prompt] = []
         self.samplings: list[Sampling] = []
 
@@ -74,18 +81,23 @@ class ScriptedEngine:
         self.samplings.append(sampling)
         assert isinstance(prompt, Question), "this script reads questions"
         prompt_tokens = self.count([prompt.text])[0] + len(prompt.condition) + _CONTROL_TOKENS
-        max_tokens = self._admit(prompt_tokens, sampling, n)
+        max_tokens = self._admit(prompt, prompt_tokens, sampling, n)
+        reserved = n * (prompt_tokens + max_tokens)
         self.open += 1
+        self._choices += n
+        self._reserved += reserved
         self.idle.clear()
         self.busy.set()
         try:
             yield Started(prompt_tokens)
-            pieces, reason = _cut(self._script(prompt), sampling.stop, max_tokens)
+            written = _write(self._script(prompt), sampling.stop, max_tokens)
             for choice in range(n):
-                async for event in self._choice(choice, pieces, reason, prompt_tokens, sampling):
+                async for event in self._choice(choice, written, prompt_tokens, sampling):
                     yield event
         finally:
             self.open -= 1
+            self._choices -= n
+            self._reserved -= reserved
             if not self.open:
                 self.idle.set()
                 self.busy.clear()
@@ -94,7 +106,7 @@ class ScriptedEngine:
         return [len(text.split()) for text in texts]
 
     def load(self) -> Load:
-        return Load(running=self.open, kv_tokens=self._limits.kv_tokens)
+        return Load(running=self._choices, kv_tokens_used=self._reserved, kv_tokens=self._limits.kv_tokens)
 
     async def drain(self, timeout_s: float) -> None:
         self._closed = True
@@ -104,25 +116,29 @@ class ScriptedEngine:
         self._cut_short = True
         self.gate.set()
 
-    def _admit(self, prompt_tokens: int, sampling: Sampling, n: int) -> int:
+    def _admit(self, prompt: Question, prompt_tokens: int, sampling: Sampling, n: int) -> int:
         if self._closed:
             raise EngineClosed("draining")
         if self._refusal is not None:
             raise self._refusal
         limits = self._limits
-        if prompt_tokens + (sampling.max_tokens or 1) > limits.context_tokens:
-            raise ContextLengthExceeded(prompt_tokens, limits.context_tokens, sampling.max_tokens)
-        max_tokens = sampling.max_tokens or min(limits.default_max_tokens, limits.context_tokens - prompt_tokens)
+        asked = sampling.max_tokens
+        if not 1 <= n <= _MAX_CHOICES or not is_trained(prompt.condition) or (asked is not None and asked < 1):
+            raise InvalidPrompt(f"n is {n}, max_tokens is {asked}, the condition is {prompt.condition}")
+        room = limits.context_tokens - prompt_tokens
+        if room < (1 if asked is None else asked):
+            raise ContextLengthExceeded(prompt_tokens, limits.context_tokens, asked)
+        max_tokens = min(limits.default_max_tokens, room) if asked is None else asked
         if (needed := n * (prompt_tokens + max_tokens)) > limits.kv_tokens:
             raise NeverFits(needed, limits.kv_tokens)
-        if self.open >= self._max_running:
+        if self.open >= self._max_running or self._reserved + needed > limits.kv_tokens:
             raise EngineOverloaded(waiting=0, limit=0)
         return max_tokens
 
     async def _choice(
-        self, choice: int, pieces: Sequence[str], reason: FinishReason, prompt_tokens: int, sampling: Sampling
+        self, choice: int, written: "_Written", prompt_tokens: int, sampling: Sampling
     ) -> AsyncGenerator[Event, None]:
-        for number, piece in enumerate(pieces):
+        for number, piece in enumerate(written.pieces):
             if self._failure is not None and number == self._fail_after:
                 yield Failed(choice, self._failure)
                 return
@@ -136,17 +152,37 @@ class ScriptedEngine:
                 logprobs = (TokenLogprob(piece, -0.25, ((piece, -0.25),)[: sampling.logprobs]),)
             yield Text(choice, piece, tokens=1, logprobs=logprobs)
         await self.gate.wait()
-        yield Finished(choice, reason, Counts(prompt_tokens, len(pieces) + (reason == "stop")), Seconds(0.0, 0.0, 0.0))
+        counts = Counts(prompt_tokens, len(written.pieces) + written.is_closed)
+        yield Finished(choice, written.reason, counts, Seconds(0.0, 0.0, 0.0))
 
 
-def _cut(pieces: Sequence[str], stop: Sequence[str], max_tokens: int) -> tuple[list[str], FinishReason]:
-    text = "".join(pieces)
-    ends = [at for string in stop if (at := text.find(string)) >= 0]
-    bounds = [0]
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """An answer's pieces, a token each; `is_closed` where a closing token follows them."""
+
+    pieces: tuple[str, ...]
+    reason: FinishReason
+    is_closed: bool = False
+
+
+def _write(script: Sequence[str], stop: Sequence[str], max_tokens: int) -> _Written:
+    """Take pieces until a stop string, the longest answer or the script's end, whichever comes first."""
+    pieces: list[str] = []
+    text = ""
+    for piece in script[:max_tokens]:
+        text += piece
+        if found := [at for string in stop if (at := text.find(string)) >= 0]:
+            # What of the stop string has been said already is taken back, as a real engine would have held it.
+            return _Written(tuple(_cut([*pieces, piece], min(found))), "stop")
+        pieces.append(piece)
+    if len(pieces) == max_tokens:
+        return _Written(tuple(pieces), "length")
+    return _Written(tuple(pieces), "stop", is_closed=True)
+
+
+def _cut(pieces: Sequence[str], end: int) -> Iterator[str]:
+    """The same pieces, none of their text being past `end`."""
+    at = 0
     for piece in pieces:
-        bounds.append(bounds[-1] + len(piece))
-    end = min(ends, default=len(text))
-    kept = [text[a : min(b, end)] for a, b in pairwise(bounds) if a < end]
-    if len(kept) > max_tokens:
-        return kept[:max_tokens], "length"
-    return kept, "stop"
+        yield piece[: max(0, end - at)]
+        at += len(piece)

@@ -1,0 +1,322 @@
+"""The contract of server.ports.Engine, run on the native engine and on the fake alike."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import pytest
+
+from hrm_model.errors import (
+    ContextLengthExceeded,
+    EngineClosed,
+    EngineOverloaded,
+    InvalidPrompt,
+    NeverFits,
+    RequestRefused,
+)
+from hrm_model.types import Event, Failed, Finished, Limits, Load, Question, Sampling, Started, Text
+from server.ports import Engine
+from tests.engines import Reply, Tiny, reply_of, until
+from tests.fakes.engine import ScriptedEngine
+
+pytestmark = pytest.mark.anyio
+
+ASK = Question("Who approves a refund?")
+LIMITS = Limits(context_tokens=2048, kv_tokens=8192, default_max_tokens=24, max_context_tokens=1024)
+# Longer than anything that a test waits for, so that it is still being written when the next thing happens.
+LONG = Sampling(max_tokens=2000)
+SCRIPT = [f"word {number}, " for number in range(2100)]
+
+
+class Make(Protocol):
+    async def __call__(self, limits: Limits = LIMITS, max_running: int = 8) -> Engine: ...
+
+
+@pytest.fixture(params=["scripted", "native"])
+async def make(request: pytest.FixtureRequest, tiny: Tiny) -> AsyncIterator[Make]:
+    """Engines without a queue, whose answers go on until max_tokens."""
+    made: list[Engine] = []
+
+    async def make(limits: Limits = LIMITS, max_running: int = 8) -> Engine:
+        if request.param == "scripted":
+            made.append(ScriptedEngine(*SCRIPT, limits=limits, max_running=max_running))
+        else:
+            native = tiny.engine(limits=limits, max_running=max_running, max_waiting=0)
+            native.start()
+            made.append(native)
+        return made[-1]
+
+    yield make
+    for engine in made:
+        await engine.drain(0)
+
+
+async def refused(engine: Engine, question: Question = ASK, sampling: Sampling | None = None, n: int = 1) -> Exception:
+    """What is raised in the place of the first event."""
+    with pytest.raises((RequestRefused, EngineClosed)) as refusal:
+        await anext(engine.generate(question, sampling or Sampling(), n=n))
+    return refusal.value
+
+
+async def test_started_comes_first_then_text_then_one_end(make: Make) -> None:
+    events = [event async for event in (await make()).generate(ASK, Sampling(max_tokens=9))]
+
+    first, *texts, last = events
+    assert isinstance(first, Started)
+    assert all(isinstance(event, Text) and event.choice == 0 for event in texts)
+    assert isinstance(last, Finished)
+    assert "".join(event.text for event in texts if isinstance(event, Text)).strip()
+
+
+async def test_a_prompt_counts_its_text_its_condition_and_two_control_tokens(make: Make) -> None:
+    engine = await make()
+    question = Question("Who approves a refund?", condition=("synth", "cot"))
+
+    reply = await reply_of(engine.generate(question, Sampling(max_tokens=2)))
+
+    (text_tokens,) = engine.count([question.text])
+    assert reply.started[0].prompt_tokens == text_tokens + 2 + 2
+    assert reply.finished[0].counts.prompt_tokens == text_tokens + 2 + 2
+
+
+async def test_texts_are_counted_one_by_one(make: Make) -> None:
+    engine = await make()
+    texts = ["Who approves a refund?", "", "Who approves a refund? Who approves a refund?"]
+
+    counts = engine.count(texts)
+
+    assert counts == [engine.count([text])[0] for text in texts]
+    assert counts[1] == 0 < counts[0] < counts[2]
+    assert engine.count([]) == []
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+async def test_every_choice_has_exactly_one_end(make: Make, n: int) -> None:
+    reply = await reply_of((await make()).generate(ASK, Sampling(max_tokens=6), n=n))
+
+    assert list(reply.finished) == sorted(reply.texts) == list(range(n))
+    assert len(reply.started) == 1
+
+
+async def test_an_answer_ends_at_max_tokens_and_says_length(make: Make) -> None:
+    reply = await reply_of((await make()).generate(ASK, Sampling(max_tokens=7)))
+
+    assert reply.finished[0].reason == "length"
+    assert reply.finished[0].counts.completion_tokens == reply.tokens[0] == 7
+
+
+async def test_without_max_tokens_the_engines_own_number_holds(make: Make) -> None:
+    reply = await reply_of((await make()).generate(ASK, Sampling()))
+
+    assert reply.finished[0].reason == "length"
+    assert reply.finished[0].counts.completion_tokens == LIMITS.default_max_tokens
+
+
+async def test_without_max_tokens_an_answer_takes_no_more_than_the_context_leaves(make: Make) -> None:
+    engine = await make()
+    prompt = engine.count([ASK.text])[0] + 3
+    cramped = await make(Limits(prompt + 5, 1024, default_max_tokens=24, max_context_tokens=8))
+
+    reply = await reply_of(cramped.generate(ASK, Sampling()))
+
+    assert reply.finished[0].counts.completion_tokens == 5
+
+
+async def test_the_same_question_gets_the_same_answer(make: Make) -> None:
+    engine = await make()
+
+    first, second = [await reply_of(engine.generate(ASK, Sampling())) for _ in range(2)]
+
+    assert first.texts == second.texts
+
+
+async def test_an_answer_is_cut_at_its_stop_string(make: Make) -> None:
+    engine = await make()
+    whole = (await reply_of(engine.generate(ASK, Sampling()))).texts[0]
+    stop = whole[9:12]
+
+    reply = await reply_of(engine.generate(ASK, Sampling(stop=("not in it", stop))))
+
+    assert reply.texts.get(0, "") == whole[: whole.find(stop)]
+    assert reply.finished[0].reason == "stop"
+    # No closing token was drawn, so every token is beside its text.
+    assert reply.finished[0].counts.completion_tokens == reply.tokens[0] < LIMITS.default_max_tokens
+
+
+async def test_logprobs_stand_beside_every_token_where_asked_for(make: Make) -> None:
+    engine = await make()
+
+    for events in (engine.generate(ASK, Sampling(logprobs=1)), engine.generate(ASK, Sampling(logprobs=0))):
+        texts = [event async for event in events if isinstance(event, Text)]
+        assert all(len(event.logprobs) == event.tokens for event in texts)
+        assert all(one.logprob <= 0 for event in texts for one in event.logprobs)
+        assert sum(event.tokens for event in texts) == LIMITS.default_max_tokens
+    assert not any((await reply_of(engine.generate(ASK, Sampling()))).logprobs[0])
+
+
+async def test_a_prompt_longer_than_the_context_is_refused_before_it_starts(make: Make) -> None:
+    engine = await make()
+    question = Question("why " * 3000)
+
+    refusal = await refused(engine, question)
+
+    assert isinstance(refusal, ContextLengthExceeded)
+    assert refusal.prompt_tokens == engine.count([question.text.strip()])[0] + 3
+    assert (refusal.limit, refusal.max_tokens) == (LIMITS.context_tokens, None)
+
+
+async def test_prompt_and_answer_together_must_fit_the_context(make: Make) -> None:
+    engine = await make()
+    room = LIMITS.context_tokens - engine.count([ASK.text])[0] - 3
+
+    refusal = await refused(engine, sampling=Sampling(max_tokens=room + 1))
+
+    assert isinstance(refusal, ContextLengthExceeded)
+    assert refusal.max_tokens == room + 1
+    events = engine.generate(ASK, Sampling(max_tokens=room))
+    assert isinstance(await anext(events), Started)
+    await events.aclose()
+
+
+async def test_what_can_never_fit_is_refused_before_it_starts(make: Make) -> None:
+    refusal = await refused(await make(), sampling=LONG, n=6)
+
+    assert isinstance(refusal, NeverFits)
+    assert refusal.needed_tokens > refusal.kv_tokens == LIMITS.kv_tokens
+
+
+@pytest.mark.parametrize(
+    ("question", "sampling", "n"),
+    [
+        (ASK, Sampling(), 0),
+        (ASK, Sampling(), 129),
+        (ASK, Sampling(max_tokens=0), 1),
+        (Question("Why?", condition=("cot", "direct")), Sampling(), 1),
+    ],
+    ids=["no choice", "too many choices", "no token", "untrained condition"],
+)
+async def test_nonsense_is_refused_before_it_starts(make: Make, question: Question, sampling: Sampling, n: int) -> None:
+    assert isinstance(await refused(await make(), question, sampling, n), InvalidPrompt)
+
+
+async def test_a_full_engine_refuses_and_takes_questions_again_afterwards(make: Make) -> None:
+    engine = await make(max_running=1)
+    running = engine.generate(ASK, LONG)
+    await anext(running)
+
+    refusal = await refused(engine)
+
+    assert isinstance(refusal, EngineOverloaded)
+    assert (refusal.waiting, refusal.limit) == (0, 0)
+    await running.aclose()
+    await until(lambda: engine.load().running == 0)
+    assert (await reply_of(engine.generate(ASK, Sampling()))).finished
+
+
+async def test_a_full_cache_refuses_as_well(make: Make) -> None:
+    engine = await make()
+    running = engine.generate(ASK, LONG, n=3)
+    await anext(running)
+
+    assert isinstance(await refused(engine, sampling=LONG, n=2), EngineOverloaded)
+    await running.aclose()
+
+
+async def test_a_refused_request_leaves_nothing_behind(make: Make) -> None:
+    engine = await make()
+
+    await refused(engine, Question("why " * 3000))
+    await refused(engine, sampling=LONG, n=6)
+
+    assert engine.load() == Load(kv_tokens=LIMITS.kv_tokens)
+
+
+async def test_load_tells_what_runs_and_what_it_has_reserved(make: Make) -> None:
+    engine = await make()
+    events = engine.generate(ASK, LONG, n=3)
+    await anext(events)
+    await anext(events)
+
+    load = engine.load()
+
+    assert (load.running, load.waiting, load.kv_tokens) == (3, 0, LIMITS.kv_tokens)
+    assert 3 * 2000 < load.kv_tokens_used <= load.kv_tokens
+    await events.aclose()
+
+
+async def test_closing_the_generator_ends_all_choices_and_frees_their_pages(make: Make) -> None:
+    engine = await make()
+    events = engine.generate(ASK, LONG, n=3)
+    for _ in range(5):
+        await anext(events)
+
+    await events.aclose()
+
+    await until(lambda: engine.load() == Load(kv_tokens=LIMITS.kv_tokens))
+
+
+async def test_a_generator_closed_before_its_first_event_asks_for_nothing(make: Make) -> None:
+    engine = await make()
+    events = engine.generate(ASK, LONG)
+
+    await events.aclose()
+
+    assert engine.load() == Load(kv_tokens=LIMITS.kv_tokens)
+
+
+async def test_a_finished_answer_frees_its_pages(make: Make) -> None:
+    engine = await make()
+
+    await reply_of(engine.generate(ASK, Sampling(), n=3))
+
+    await until(lambda: engine.load() == Load(kv_tokens=LIMITS.kv_tokens))
+
+
+async def test_answers_are_written_side_by_side(make: Make) -> None:
+    engine = await make()
+    alone = await reply_of(engine.generate(ASK, Sampling()))
+
+    replies = await asyncio.gather(*(reply_of(engine.generate(ASK, Sampling())) for _ in range(5)))
+
+    assert [reply.texts for reply in replies] == [alone.texts] * 5
+
+
+async def test_a_draining_engine_lets_answers_end_and_takes_no_more(make: Make) -> None:
+    engine = await make()
+    running = engine.generate(ASK, Sampling(max_tokens=40), n=2)
+    reply = Reply()
+    reply.take(await anext(running))
+    draining = asyncio.create_task(engine.drain(60))
+    await asyncio.sleep(0)
+
+    assert isinstance(await refused(engine), EngineClosed)
+
+    assert not draining.done()
+    async for event in running:
+        reply.take(event)
+    await draining
+    assert [end.reason for end in reply.finished.values()] == ["length", "length"]
+    assert isinstance(await refused(engine), EngineClosed)
+
+
+async def test_what_has_not_ended_in_time_is_cancelled_and_told(make: Make) -> None:
+    engine = await make()
+    running = engine.generate(ASK, LONG, n=2)
+    events: list[Event] = [await anext(running)]
+
+    await engine.drain(0.01)
+
+    events += [event async for event in running]
+    ends = {event.choice: event for event in events if isinstance(event, Finished | Failed)}
+    assert sorted(ends) == [0, 1]
+    assert all(isinstance(end, Failed) and isinstance(end.error, EngineClosed) for end in ends.values())
+    await until(lambda: engine.load() == Load(kv_tokens=LIMITS.kv_tokens))
+
+
+async def test_an_idle_engine_drains_at_once_and_may_be_drained_again(make: Make) -> None:
+    engine = await make()
+    async with asyncio.timeout(30):
+        await engine.drain(3600)
+        await engine.drain(3600)
+
+    assert isinstance(await refused(engine), EngineClosed)
