@@ -81,7 +81,9 @@ class NativeEngine:
         self._next_number = 0
         self._open = 0  # calls of generate that have not returned; counted on the loop's side
         self._all_returned = asyncio.Event()
+        self._unstarted: set[int] = set()  # requests whose first event has not come; also on the loop's side
         self._is_closed = False
+        self._ending = threading.Lock()  # a request is queued before the thread's last look at the queue, or refused
         self._step_began: float | None = None
         self._thread = threading.Thread(target=self._work, name="hrm-engine", daemon=True)
 
@@ -100,23 +102,26 @@ class NativeEngine:
         began = self._step_began
         return Load(
             running=self._scheduler.running,
-            waiting=self._scheduler.waiting + self._commands.qsize(),
+            waiting=len(self._unstarted),
             kv_tokens_used=self._scheduler.pages_used * PAGE_TOKENS,
             kv_tokens=self._limits.kv_tokens,
             step_age_s=None if began is None else time.monotonic() - began,
         )
 
     async def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
-        if self._is_closed:
-            raise EngineClosed("the engine is shutting down")
         request = self._request(prompt, sampling, n)
+        with self._ending:
+            if self._is_closed:
+                raise EngineClosed("the engine is shutting down")
+            self._commands.put(request)
         self._open += 1
         self._all_returned.clear()
-        self._commands.put(request)
+        self._unstarted.add(request.number)
         unfinished = set(range(n))
         try:
             while unfinished:
                 event = await request.inbox.get()
+                self._unstarted.discard(request.number)
                 if isinstance(event, BaseException):
                     unfinished.clear()
                     raise event
@@ -124,6 +129,7 @@ class NativeEngine:
                     unfinished.discard(event.choice)
                 yield event
         finally:
+            self._unstarted.discard(request.number)
             self._open -= 1
             if not self._open:
                 self._all_returned.set()
@@ -143,6 +149,8 @@ class NativeEngine:
         if self._thread.is_alive():
             self._commands.put(None)
             self._thread.join()
+        else:
+            self._finish()
 
     def _request(self, prompt: Prompt, sampling: Sampling, n: int) -> _Request:
         """Check a request against the limits, and decide its seed and its longest answer."""
@@ -179,26 +187,43 @@ class NativeEngine:
     # The rest runs on the engine thread.
 
     def _work(self) -> None:
-        while self._take_commands():
-            step = self._scheduler.next_step()
-            if not step.sequences:
-                continue
-            self._step_began = now = time.monotonic()
-            for number in dict.fromkeys(sequence.request for sequence in step.admitted):
-                request = self._requests[number]
-                request.started_at = now
-                request.send(Started(request.sequences[0].prompt_len))
-            try:
-                results = self._runner.step(step.sequences)
-            except Exception as error:
-                # The batch's tensors are lost, the engine is not: everyone in this step is told.
-                log.exception("a step of %d sequences failed", len(step.sequences))
-                for sequence in step.sequences:
-                    self._fail(sequence, error)
-            else:
-                for sequence, result in zip(step.sequences, results, strict=True):
-                    self._deliver(sequence, result)
-            self._step_began = None
+        try:
+            while self._take_commands():
+                self._step()
+        except Exception:
+            log.exception("the engine's thread has died")
+        finally:
+            self._finish()
+
+    def _step(self) -> None:
+        step = self._scheduler.next_step()
+        if not step.sequences:
+            return
+        self._step_began = now = time.monotonic()
+        for number in dict.fromkeys(sequence.request for sequence in step.admitted):
+            request = self._requests[number]
+            request.started_at = now
+            request.send(Started(request.sequences[0].prompt_len))
+        try:
+            results = self._runner.step(step.sequences)
+        except Exception as error:
+            # The batch's tensors are lost, the engine is not: everyone in this step is told.
+            log.exception("a step of %d sequences failed", len(step.sequences))
+            for sequence in step.sequences:
+                self._fail(sequence, error)
+        else:
+            for sequence, result in zip(step.sequences, results, strict=True):
+                self._deliver(sequence, result)
+        self._step_began = None
+
+    def _finish(self) -> None:
+        """Take no more, and tell everyone who still runs or waits: nobody may wait for a thread that is gone."""
+        with self._ending:
+            self._is_closed = True
+            while not self._commands.empty():
+                if isinstance(command := self._commands.get(), _Request):
+                    self._requests[command.number] = command
+        self._step_began = None
         for request in list(self._requests.values()):
             self._abandon(request)
 
