@@ -73,7 +73,8 @@ def baseline(
 def tuned(embedder: MiniLM, batch: Sequence[Example]) -> float:
     """The threshold that is right most often on training data."""
     sentences, scores = nearest(embedder, batch)
-    return max(np.linspace(0.0, 0.95, 96), key=lambda t: share(baseline(batch, sentences, scores, float(t))))
+    thresholds = [step / 100 for step in range(96)]
+    return max(thresholds, key=lambda threshold: share(baseline(batch, sentences, scores, threshold)))
 
 
 def main() -> None:
