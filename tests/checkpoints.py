@@ -61,9 +61,9 @@ def reference(shape: Shape, seed: int = 0) -> Any:
         L_cycles=shape.L_cycles,
         max_position_embeddings=shape.context,
         initializer_range=0.05,
-        attn_implementation="sdpa",
     )
-    model = HrmTextForCausalLM(config).eval()
+    model: Any = HrmTextForCausalLM(config)
+    model.eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
