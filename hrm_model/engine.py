@@ -209,12 +209,13 @@ class NativeEngine:
         except Exception as error:
             # The batch's tensors are lost, the engine is not: everyone in this step is told.
             log.exception("a step of %d sequences failed", len(step.sequences))
+            self._step_began = None
             for sequence in step.sequences:
                 self._fail(sequence, error)
         else:
+            self._step_began = None  # before anyone is told: who has an answer finds the engine at rest
             for sequence, result in zip(step.sequences, results, strict=True):
                 self._deliver(sequence, result)
-        self._step_began = None
 
     def _finish(self) -> None:
         """Take no more, and tell everyone who still runs or waits: nobody may wait for a thread that is gone."""
