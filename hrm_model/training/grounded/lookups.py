@@ -66,7 +66,7 @@ def _example(rng: Random, level: LookupLevel, subjects: Subjects) -> Example:
     kind: Kind = "unanswerable" if gold is None else "quote" if is_quote else "span"
     return Example(
         instruction=compose(question, sources=sources),
-        response=UNANSWERABLE if gold is None else gold if is_quote else asked.value,
+        response=UNANSWERABLE if gold is None else gold if is_quote else asked.as_written(gold),
         kind=kind,
         passages=sources,
         question=question,
@@ -92,6 +92,10 @@ class _Cell:
             **self.subject.refer(rng), a=self.attribute, an=article(self.attribute) + " " + self.attribute, v=self.value
         )
         return f"{line[0].upper()}{line[1:]}."
+
+    def as_written(self, sentence: str) -> str:
+        """The value as `sentence` has it: with a capital where it opens the sentence."""
+        return self.value if self.value in sentence else sentence[: len(self.value)]
 
     def ask(self, rng: Random) -> str:
         line = rng.choice(_ASKED).format(**self.subject.refer(rng), a=self.attribute)
