@@ -65,8 +65,10 @@ class Curriculum:
         stage = self.stage
         while True:
             pairs, order = self._mixture(stage)
-            current, skip = self.load(stage), self.used
-            for batch, used in pack(pairs, order[skip:], current.rows, current.row_tokens):
+            # An earlier stage may have the longer pairs.
+            longest = max((self.load(index) for index in range(stage + 1)), key=lambda one: one.row_tokens)
+            skip = self.used
+            for batch, used in pack(pairs, order[skip:], longest.rows, longest.row_tokens):
                 self.used = skip + used
                 yield batch
                 if self.stage != stage:
