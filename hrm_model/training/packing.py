@@ -37,7 +37,7 @@ def pack(pairs: EncodedPairs, order: NDArray[np.int64], rows: int, length: int) 
     """Yield batches of `rows` x `length` tokens, first fit in `order`, with the number of pairs used so far.
 
     Every batch but the last is full: a pair that fits no open row starts the next batch.
-    Source: the first-fit rule is the usual one for packed pretraining; tests/hrm_model/test_packing.py pins
+    Source: the first-fit rule is the usual one for packed pretraining; tests/hrm_model/training/test_packing.py pins
     that no pair reads another.
     """
     open_rows: list[list[int]] = [[] for _ in range(rows)]

@@ -13,7 +13,7 @@ from hrm_model.template import END_ANSWER, spell
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import TRAINED_CONDITIONS, Condition, Question
 
-_BATCH = 4096  # lines encoded at a time: enough to keep the tokenizer's threads busy
+_BATCH = 4096  # lines read at a time, so that a file is never held as text
 
 
 class BadPair(ValueError):

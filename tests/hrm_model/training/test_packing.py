@@ -4,8 +4,6 @@ Comparisons are exact where a masked key must weigh nothing (its softmax weight 
 fp32 where a pair stands elsewhere in a row, so that sums run over another length.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +16,6 @@ from hrm_model.training.pairs import EncodedPairs
 from tests.hrm_model.training.copying import config, encoded, tasks, write
 
 ROWS, LENGTH = 3, 64
-CLOSE = {"atol": 1e-5, "rtol": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +49,8 @@ def pieces(batch: PackedBatch) -> list[tuple[int, list[int], list[int]]]:
 
 def hidden(model: HrmText, batch: PackedBatch) -> torch.Tensor:
     with torch.no_grad():
-        return model(batch.ids_T, batch.position_T, PackedAttention(batch.bias_BTT))
+        slow_TD: torch.Tensor = model(batch.ids_T, batch.position_T, PackedAttention(batch.bias_BTT))
+    return slow_TD
 
 
 def test_every_pair_is_packed_exactly_once(pairs: EncodedPairs) -> None:
@@ -157,4 +155,4 @@ def test_the_packed_loss_is_the_mean_over_the_answer_tokens_of_each_pair_alone(
             loss, count = response_loss(model, batch, 8)
 
             assert count == sum(map(len, alone))
-            torch.testing.assert_close(loss, torch.cat(alone).mean(), **CLOSE)
+            torch.testing.assert_close(loss, torch.cat(alone).mean(), atol=1e-5, rtol=0)
