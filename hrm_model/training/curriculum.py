@@ -47,6 +47,11 @@ class Curriculum:
         """How many there are."""
         return len(self._files)
 
+    @property
+    def names(self) -> list[str]:
+        """The files' names without folders: with the seed, they decide the order of pairs."""
+        return [path.name for path in self._files]
+
     def load(self, index: int) -> Stage:
         """Stage `index`, encoded; the file is read once."""
         if index not in self._loaded:

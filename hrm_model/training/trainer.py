@@ -1,6 +1,7 @@
 """The training run: steps, stages, the state that lets it resume, and what it reports."""
 
 import os
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -128,6 +129,7 @@ class Trainer:
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "progress": asdict(self.progress),
             "curriculum": (self.curriculum.stage, self.curriculum.epoch, self.curriculum.used),
+            "files": self.curriculum.names,
         }
         partial = self.folder / (STATE_FILE + ".partial")
         torch.save(state, partial)
@@ -139,18 +141,23 @@ class Trainer:
         """Take up the state in the folder; False when there is none.
 
         Raises:
-            ValueError: the state belongs to another architecture or to another recipe (the budget may change).
+            ValueError: the state is damaged, or belongs to another architecture, to another recipe (the budget may
+                change) or to other files.
         """
         path = self.folder / STATE_FILE
         if not path.exists():
             return False
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:  # torch.load has no error of its own
+            raise ValueError(f"{path} is damaged: {error}") from error
         if state["config"] != self.config.to_json():
             raise ValueError(f"{path} holds a network of another shape; choose another run folder")
         free = {"tokens", "hours"}
         changed = {k for k, v in asdict(self.recipe).items() if k not in free and state["recipe"].get(k) != v}
         if changed:
             raise ValueError(f"{path} was trained with another {', '.join(sorted(changed))}; choose another run folder")
+        self._check_files(path, state.get("files"), state["curriculum"][0])
         self.model.load_state_dict(state["model"])
         self.average.values = state["average"]
         for name, optimizer in self.optimizers.items():
@@ -158,6 +165,16 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         self.curriculum.stage, self.curriculum.epoch, self.curriculum.used = state["curriculum"]
         return True
+
+    def _check_files(self, path: Path, recorded: list[str] | None, stage: int) -> None:
+        """Refuse other files up to the open stage; states from before they were recorded are counted."""
+        given = self.curriculum.names
+        trained = given if recorded is None else recorded
+        for index in range(stage + 1):
+            if given[index : index + 1] != trained[index : index + 1] or index >= len(given):
+                name = trained[index] if index < len(trained) else f"{stage + 1} files"
+                other = given[index] if index < len(given) else "nothing"
+                raise ValueError(f"{path} was trained on {name}, and {other} stands in its place")
 
     def start_from(self, checkpoint: Path) -> None:
         """Take the weights of a checkpoint as the start, instead of random ones.

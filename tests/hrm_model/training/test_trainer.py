@@ -1,0 +1,159 @@
+"""A run that is cut off and goes on is, bit for bit, the run that was not. Steps are in bf16 autocast, as always."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from hrm_model.training.curriculum import Curriculum
+from hrm_model.training.recipe import Recipe
+from hrm_model.training.run import Shape
+from hrm_model.training.trainer import STATE_FILE, Progress, Trainer
+from tests.hrm_model.training.copying import TINY, recipe, same, tasks, tokenizer, write
+
+Report = Callable[[Progress, int], None]
+
+
+class Killed(BaseException):
+    """What a signal looks like from inside."""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    return [write(tmp_path / f"{words}.jsonl", tasks(60, words, words)) for words in (1, 2)]
+
+
+def trainer(files: list[Path], folder: Path, chosen: Recipe, shape: Shape = TINY) -> Trainer:
+    words = tokenizer(files[0].parent / "tokenizer")
+    return Trainer(shape.config(300), Curriculum(files, words, chosen), chosen, folder, device="cpu", compile=False)
+
+
+def silent(_: Progress, __: int) -> None:
+    """Report nothing."""
+
+
+def killed_after(steps: int) -> Report:
+    def report(progress: Progress, _: int) -> None:
+        if progress.step > steps:
+            raise Killed
+
+    return report
+
+
+def everything(one: Trainer) -> dict[str, torch.Tensor]:
+    """Weights, average and optimizer states."""
+    kept = {f"weight {name}": tensor for name, tensor in one.model.state_dict().items()}
+    kept |= {f"average {name}": tensor for name, tensor in one.average.values.items()}
+    for name, optimizer in one.optimizers.items():
+        for number, state in optimizer.state_dict()["state"].items():
+            kept |= {f"{name} {number} {key}": torch.as_tensor(value) for key, value in state.items()}
+    return {name: tensor.clone() for name, tensor in kept.items()}
+
+
+# 7: in the middle of a stage. 5: just after a scoring that opened the next stage. 14: in the second stage.
+@pytest.mark.parametrize("steps", [5, 7, 14])
+def test_a_run_that_is_killed_and_goes_on_equals_one_that_is_not(tmp_path: Path, files: list[Path], steps: int) -> None:
+    chosen = recipe(tokens=18 * 512, advance_at=0.0)
+    whole = trainer(files, tmp_path / "whole", chosen)
+    whole.run(silent)
+
+    first = trainer(files, tmp_path / "cut", chosen)
+    with pytest.raises(Killed):
+        first.run(killed_after(steps), save_every_s=0)
+    second = trainer(files, tmp_path / "cut", chosen)
+    assert second.resume()
+    assert second.progress.step == steps
+    second.run(silent)
+
+    assert whole.progress.step > 16
+    assert (second.progress.step, second.progress.tokens) == (whole.progress.step, whole.progress.tokens)
+    assert (second.progress.loss, second.progress.matches) == (whole.progress.loss, whole.progress.matches)
+    assert same(everything(second), everything(whole))
+    assert same(second.averaged(), whole.averaged())
+
+
+def test_what_is_scored_and_exported_is_the_average_and_training_goes_on_from_the_weights(
+    tmp_path: Path, files: list[Path]
+) -> None:
+    often, seldom = (recipe(tokens=6 * 512, evaluate_every=n, advance_at=1.0, stage_share=1.0) for n in (1, 100))
+    scored, unscored = trainer(files, tmp_path / "a", often), trainer(files, tmp_path / "b", seldom)
+
+    for one in (scored, unscored):
+        one.run(silent)
+
+    assert same(scored.model.state_dict(), unscored.model.state_dict())
+    assert not same(scored.averaged(), scored.model.state_dict())
+
+
+def test_a_write_that_is_cut_off_leaves_the_state_before(tmp_path: Path, files: list[Path]) -> None:
+    chosen = recipe(tokens=4 * 512)
+    one = trainer(files, tmp_path / "run", chosen)
+    one.run(silent)
+    before = (tmp_path / "run" / STATE_FILE).read_bytes()
+
+    # A full disk: the partial file cannot be written, here because a folder stands in its place.
+    (tmp_path / "run" / (STATE_FILE + ".partial")).mkdir()
+    with pytest.raises((OSError, RuntimeError)):
+        one.save()
+
+    assert (tmp_path / "run" / STATE_FILE).read_bytes() == before
+
+
+def test_half_a_state_left_by_a_kill_is_not_taken_up(tmp_path: Path, files: list[Path]) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / (STATE_FILE + ".partial")).write_bytes(b"half")
+
+    assert not trainer(files, tmp_path / "run", recipe()).resume()
+
+
+@pytest.fixture
+def saved(tmp_path: Path, files: list[Path]) -> Path:
+    trainer(files, tmp_path / "run", recipe()).save()
+    return tmp_path / "run"
+
+
+def test_another_recipe_is_refused_by_the_names_of_what_differs(saved: Path, files: list[Path]) -> None:
+    with pytest.raises(ValueError, match="trained with another embedding_lr, seed; choose another run folder"):
+        trainer(files, saved, recipe(seed=9, embedding_lr=1.0)).resume()
+
+
+def test_another_shape_is_refused(saved: Path, files: list[Path]) -> None:
+    with pytest.raises(ValueError, match="network of another shape; choose another run folder"):
+        trainer(files, saved, recipe(), Shape(128, 128, 1, 300, 128)).resume()
+
+
+def test_another_budget_is_welcome(saved: Path, files: list[Path]) -> None:
+    assert trainer(files, saved, recipe(tokens=10**6)).resume()
+
+
+@pytest.mark.parametrize("content", [b"", b"no state at all"])
+def test_a_damaged_state_is_refused_in_words(saved: Path, files: list[Path], content: bytes) -> None:
+    (saved / STATE_FILE).write_bytes(content)
+
+    with pytest.raises(ValueError, match=r"state\.pt is damaged"):
+        trainer(files, saved, recipe()).resume()
+
+
+def test_other_files_than_those_already_trained_on_are_refused(tmp_path: Path, files: list[Path]) -> None:
+    trainer(files, tmp_path / "run", recipe()).save()
+
+    with pytest.raises(ValueError, match=r"was trained on 1\.jsonl, and 2\.jsonl stands in its place"):
+        trainer(files[1:], tmp_path / "run", recipe()).resume()
+
+
+def test_a_state_in_a_later_stage_needs_its_file(tmp_path: Path, files: list[Path]) -> None:
+    one = trainer(files, tmp_path / "run", recipe())
+    one.curriculum.advance()
+    one.save()
+
+    with pytest.raises(ValueError, match=r"was trained on 2\.jsonl, and nothing stands in its place"):
+        trainer(files[:1], tmp_path / "run", recipe()).resume()
+
+
+def test_a_state_from_before_files_were_recorded_is_taken_up(saved: Path, files: list[Path]) -> None:
+    state = torch.load(saved / STATE_FILE, weights_only=True)
+    del state["files"]
+    torch.save(state, saved / STATE_FILE)
+
+    assert trainer(files, saved, recipe()).resume()
