@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("data", nargs="+", type=Path, help="JSONL files, the easiest first; each is one stage")
     out.add_argument("--out", type=Path, required=True, help="folder of the checkpoint; a run there is gone on with")
     budget = out.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--tokens", type=float, default=None, help="budget in training tokens, such as 3e7")
+    budget.add_argument("--tokens", type=_tokens, default=None, help="budget in training tokens, such as 3e7")
     budget.add_argument("--hours", type=float, default=None, help="budget in hours of training steps")
     out.add_argument("--init", type=Path, default=None, help="a checkpoint of the same shape to start from")
     out.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
@@ -68,14 +68,21 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
+def _tokens(text: str) -> int:
+    try:
+        return int(float(text))  # so that 3e7 is a number of tokens
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of tokens") from None
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run; returns the exit status: 0 trained, 1 refused, 2 wrong arguments, 130 interrupted."""
     chosen = parser().parse_args(arguments)
-    tokens = None if chosen.tokens is None else int(chosen.tokens)
-    recipe = Recipe(tokens=tokens, hours=chosen.hours, **{name: getattr(chosen, name) for name in RECIPE_FLAGS})
     shape = dataclasses.replace(Shape(tied=not chosen.untied), **{name: getattr(chosen, name) for name in SHAPE_FLAGS})
     console = Console(stderr=True)
     try:
+        given = {name: getattr(chosen, name) for name in RECIPE_FLAGS}
+        recipe = Recipe(tokens=chosen.tokens, hours=chosen.hours, **given)
         standing = _train(chosen, shape, recipe, console)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from the last saved state")

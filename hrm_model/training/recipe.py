@@ -1,6 +1,32 @@
 """The choices of one training run: frozen, written beside the weights, and printed into the model card."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+_AT_LEAST = {
+    "tokens": 1,
+    "batch_tokens": 1,
+    "longest_pair": 1,
+    "warmup_steps": 1,
+    "gradient_steps": 2,
+    "held_out": 1,
+    "evaluate_every": 1,
+    "seed": 0,
+    "weight_decay": 0,
+    "stage_share": 0,
+}
+_MORE_THAN_NOTHING = ("hours", "matrix_lr", "embedding_lr", "decay", "clip", "gradient_warmup")
+_SHARES_BELOW_ONE = ("ema", "replay")
+
+
+def _lacking(name: str, value: float) -> str:
+    """What `value` should be and is not. Nan, which compares with nothing, is never what it should be."""
+    if name in _AT_LEAST and not value >= _AT_LEAST[name]:
+        return f"at least {_AT_LEAST[name]}"
+    if name in _MORE_THAN_NOTHING and not 0 < value < float("inf"):
+        return "more than 0"
+    if name in _SHARES_BELOW_ONE and not 0 <= value < 1:
+        return "from 0 to less than 1"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +60,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if (self.tokens is None) == (self.hours is None):
             raise ValueError("a run has a budget of tokens or of hours: give exactly one")
+        for name, value in asdict(self).items():
+            if value is not None and (wanted := _lacking(name, value)):
+                raise ValueError(f"{name.replace('_', ' ')} is {value}; it must be {wanted}")
 
     def rate(self, step: int, progress: float) -> float:
         """The factor on the learning rates at `step`, `progress` (0 to 1) of the budget being spent."""

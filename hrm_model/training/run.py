@@ -2,7 +2,8 @@
 
 import itertools
 import shutil
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from hrm_model.config import HrmConfig
 from hrm_model.template import BEGIN_QUESTION, END_ANSWER, PAD
-from hrm_model.tokenizer import TOKENIZER_FILE, load_tokenizer
+from hrm_model.tokenizer import TOKENIZER_FILE, Tokenizer, load_tokenizer
 from hrm_model.training.curriculum import Curriculum
 from hrm_model.training.pairs import read_pairs
 from hrm_model.training.recipe import Recipe
@@ -35,6 +36,9 @@ class Shape:
 
     def config(self, vocab_size: int) -> HrmConfig:
         """The config of a network with this shape and `vocab_size` embeddings."""
+        for name in ("hidden_size", "intermediate_size", "layers_per_stack", "context", "max_context_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name.replace('_', ' ')} is {getattr(self, name)}; it must be at least 1")
         if self.hidden_size % 64:
             raise ValueError(f"hidden size {self.hidden_size} is no multiple of the head size, 64")
         return HrmConfig(
@@ -76,27 +80,14 @@ def train(
     Raises:
         BadPair, ValueError: the data or the run folder do not fit; nothing is written over.
     """
-    folder = out / "run"
-    if init is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE):
-            shutil.copyfile(init / name, out / name)
-    if not (out / TOKENIZER_FILE).exists():
-        texts = (
-            text
-            for file in files
-            for pair in itertools.islice(read_pairs(file), _TOKENIZER_PAIRS)
-            for text in (pair.instruction, pair.response)
-        )
-        train_tokenizer(texts, shape.vocab_size, out)
-    tokenizer = load_tokenizer(out)
-    if tokenizer.vocab_size > shape.vocab_size:
-        raise ValueError(
-            f"{out / TOKENIZER_FILE} has {tokenizer.vocab_size} entries; the shape allows {shape.vocab_size}"
-        )
+    config = shape.config(shape.vocab_size)
+    if recipe.longest_pair > shape.context:
+        raise ValueError(f"pairs of up to {recipe.longest_pair} tokens do not fit a context of {shape.context}")
+    _check_device(device)
+    tokenizer = _tokenizer(files, out, shape, init)
     torch.manual_seed(recipe.seed)
     curriculum = Curriculum(files, tokenizer, recipe)
-    trainer = Trainer(shape.config(shape.vocab_size), curriculum, recipe, folder, device=device, compile=compile)
+    trainer = Trainer(config, curriculum, recipe, out / "run", device=device, compile=compile)
     if not trainer.resume() and init is not None:
         trainer.start_from(init)
     trainer.run(report)
@@ -107,3 +98,44 @@ def train(
     }
     save_checkpoint(out, trainer.config, trainer.averaged(), ids)
     return trainer.progress
+
+
+def _tokenizer(files: Sequence[Path], out: Path, shape: Shape, init: Path | None) -> Tokenizer:
+    """The tokenizer of `out`: the one that is there, that of `init`, or one trained on `files`."""
+    chosen = out if init is None else init
+    if not (out / TOKENIZER_FILE).exists():
+        with tempfile.TemporaryDirectory() as name:
+            fresh = Path(name)
+            if init is None:
+                train_tokenizer(_texts(files), shape.vocab_size, fresh)
+                chosen = fresh
+            tokenizer = _fitting(chosen, shape)
+            out.mkdir(parents=True, exist_ok=True)
+            for file in (TOKENIZER_CONFIG_FILE, TOKENIZER_FILE):
+                shutil.copyfile(chosen / file, out / file)
+        return tokenizer
+    # The state in `out/run` knows its ids by this tokenizer alone.
+    if (out / TOKENIZER_FILE).read_bytes() != (chosen / TOKENIZER_FILE).read_bytes():
+        raise ValueError(f"{out} holds a run with another tokenizer than {chosen}; choose another folder")
+    return _fitting(out, shape)
+
+
+def _fitting(folder: Path, shape: Shape) -> Tokenizer:
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.vocab_size > shape.vocab_size:
+        raise ValueError(f"the tokenizer has {tokenizer.vocab_size} entries; the shape allows {shape.vocab_size}")
+    return tokenizer
+
+
+def _texts(files: Sequence[Path]) -> Iterator[str]:
+    for file in files:
+        for pair in itertools.islice(read_pairs(file), _TOKENIZER_PAIRS):
+            yield from (pair.instruction, pair.response)
+
+
+def _check_device(device: str) -> None:
+    kind, _, index = device.partition(":")
+    if kind == "cuda" and index.isdecimal() and int(index) < torch.cuda.device_count():
+        return
+    if device != "cpu" and not (device == "cuda" and torch.cuda.is_available()):
+        raise ValueError(f"there is no device {device}; torch sees cpu and {torch.cuda.device_count()} of cuda")
