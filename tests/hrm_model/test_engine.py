@@ -57,8 +57,10 @@ class HeldRunner(Runner):
         super().__init__(*args)  # type: ignore[arg-type]  # passed on as they came
         self.is_in_step = threading.Event()
         self.may_step = threading.Event()
+        self.steps = 0
 
     def step(self, sequences: Items[Sequence]) -> list[Drawn | NotFinite]:
+        self.steps += 1
         self.is_in_step.set()
         assert self.may_step.wait(60)
         return super().step(sequences)
@@ -243,7 +245,7 @@ async def test_a_step_that_raises_fails_its_answers_and_the_engine_goes_on(tiny:
             victim.take(event)
         after = await reply_of(engine.generate(ASK, Sampling()))
 
-        assert engine.load() == IDLE
+        await until(lambda: engine.load() == IDLE)
     for end in (*victim.ends.values(), *failed.ends.values()):
         assert isinstance(end, Failed)
         assert isinstance(end.error, EngineError)
@@ -274,7 +276,7 @@ async def test_nobody_waits_for_an_engine_whose_thread_has_died(tiny: Tiny) -> N
         assert isinstance(waiting, EngineClosed)
         with pytest.raises(EngineClosed):
             await anext(engine.generate(ASK, Sampling()))
-        assert engine.load() == IDLE
+        await until(lambda: engine.load() == IDLE)
 
 
 async def test_an_engine_that_is_closed_before_it_started_keeps_nobody_waiting(tiny: Tiny) -> None:
@@ -308,6 +310,20 @@ async def test_a_waiting_request_may_be_cancelled_and_the_next_one_takes_its_tur
         assert (await third).texts == alone.texts
         assert second.cancelled()
         await until(lambda: engine.load() == IDLE)
+
+
+async def test_an_answer_that_nobody_reads_is_not_written_on(tiny: Tiny) -> None:
+    held = Held()
+    async with running(tiny.engine(runner=held)) as engine:
+        events = engine.generate(ASK, Sampling(max_tokens=200), n=2)
+        await anext(events)
+        await until(lambda: held.runner.is_in_step.is_set())
+
+        await events.aclose()
+
+        held.runner.may_step.set()
+        await until(lambda: engine.load() == IDLE)
+        assert held.runner.steps == 1
 
 
 async def test_requests_that_came_and_went_during_a_step_are_not_counted_as_waiting(tiny: Tiny) -> None:
