@@ -62,6 +62,7 @@ class Ingester:
         self._clock = clock
         self._holder = token_hex(8)
         self._renewed_at = 0.0
+        self._paused: type[Exception] | None = None  # why the last attempt ended early
         self._running = threading.Lock()
         self._stopping = threading.Event()
 
@@ -112,8 +113,12 @@ class Ingester:
                 while not self._stopping.is_set() and (job := self._claim()) is not None:
                     self._run(job, report or _unreported)
                     self._mirror.save_if_due()
+                self._paused = None
             except (_LeaseLost, _Stopped) as why:
-                log.info("ingest paused: %s", why.__doc__)
+                # Said once: a server asks again twice a second for as long as a command holds the lease.
+                if self._paused is not type(why):
+                    log.info("ingest paused: %s", why.__doc__)
+                self._paused = type(why)
             finally:
                 with self._database.write() as tx:
                     jobs.release(tx, self._holder)

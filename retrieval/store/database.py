@@ -78,6 +78,7 @@ class Database:
         self._lock = threading.Lock()
         self._closed = False
         with _translated(path):
+            path.touch(mode=0o600)  # documents are nobody else's; the log beside the file takes its mode
             self._migrate(migrations)
 
     @contextmanager

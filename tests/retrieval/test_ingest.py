@@ -261,6 +261,19 @@ def test_while_one_holds_the_lease_another_runs_nothing(shop: Shop) -> None:
     assert shop.states() == [("a.txt", "completed")]
 
 
+def test_a_wait_for_the_lease_is_said_once(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    with shop.database.write() as tx:
+        assert jobs.acquire(tx, "other", shop.clock(), 10)
+    caplog.set_level("INFO", "retrieval.ingest")
+    ingester = shop.ingester()
+
+    for _ in range(3):
+        ingester.run_pending()
+
+    assert len([record for record in caplog.records if "paused" in record.message]) == 1
+
+
 def test_who_has_lost_the_lease_commits_nothing(shop: Shop) -> None:
     shop.enqueue(shop.write("a.txt", "apple"))
 

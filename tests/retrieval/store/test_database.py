@@ -25,6 +25,15 @@ def keys(database: Database) -> list[str]:
         return [row[0] for row in tx.rows("SELECT key FROM meta ORDER BY key")]
 
 
+def test_nobody_else_on_the_machine_may_read_the_documents(database: Database) -> None:
+    put(database, "a")
+
+    modes = {path.name: path.stat().st_mode & 0o777 for path in database.path.parent.iterdir()}
+
+    assert modes == dict.fromkeys(modes, 0o600)
+    assert "store.db-wal" in modes
+
+
 def test_what_was_committed_is_there_after_reopening(database: Database) -> None:
     put(database, "a")
     database.close()
