@@ -3,21 +3,19 @@
 import asyncio
 import logging
 import queue
-import secrets
 import threading
 import time
 from collections.abc import AsyncGenerator
 from collections.abc import Sequence as Items
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 
-from hrm_model.answer import Answer
-from hrm_model.errors import ContextLengthExceeded, EngineClosed, EngineError, InvalidPrompt, RequestRefused
+from hrm_model.errors import EngineClosed, EngineError, RequestRefused
 from hrm_model.pages import PAGE_TOKENS
+from hrm_model.request import Cancel, Request, open_request
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
 from hrm_model.scheduler import Scheduler, Sequence
-from hrm_model.template import END_ANSWER, spell
+from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import (
     Counts,
@@ -27,7 +25,6 @@ from hrm_model.types import (
     Limits,
     Load,
     Prompt,
-    Question,
     Sampling,
     Seconds,
     Started,
@@ -37,38 +34,6 @@ from hrm_model.types import (
 
 log = logging.getLogger(__name__)
 
-MAX_CHOICES = 128
-
-
-@dataclass(slots=True)
-class _Request:
-    """What the engine thread knows of one call of `generate`."""
-
-    number: int
-    sequences: list[Sequence]
-    answers: list[Answer]
-    loop: asyncio.AbstractEventLoop
-    inbox: "asyncio.Queue[Event | BaseException]"
-    queued_at: float
-    started_at: float = 0.0
-    first_at: float = 0.0
-    open: set[int] = field(default_factory=set)
-    unsaid: dict[int, list[TokenLogprob]] = field(default_factory=dict)  # choice -> logprobs whose text is held back
-    unsaid_tokens: dict[int, int] = field(default_factory=dict)
-
-    def send(self, *events: Event | BaseException) -> None:
-        """Hand events over to the loop; a loop that is gone wants none."""
-        try:
-            for event in events:
-                self.loop.call_soon_threadsafe(self.inbox.put_nowait, event)
-        except RuntimeError:
-            log.info("request %d: its event loop is closed", self.number)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cancel:
-    number: int
-
 
 class NativeEngine:
     """HRM-Text on torch. Implements the server's Engine port; see server/ports.py for the contract."""
@@ -76,8 +41,8 @@ class NativeEngine:
     def __init__(self, runner: Runner, scheduler: Scheduler, tokenizer: Tokenizer, limits: Limits) -> None:
         self._runner, self._scheduler, self._tokenizer, self._limits = runner, scheduler, tokenizer, limits
         self._end_token = tokenizer.control(END_ANSWER)
-        self._commands: queue.SimpleQueue[_Request | _Cancel | None] = queue.SimpleQueue()
-        self._requests: dict[int, _Request] = {}
+        self._commands: queue.SimpleQueue[Request | Cancel | None] = queue.SimpleQueue()
+        self._requests: dict[int, Request] = {}
         self._next_number = 0
         self._open = 0  # calls of generate that have not returned; counted on the loop's side
         self._all_returned = asyncio.Event()
@@ -109,7 +74,8 @@ class NativeEngine:
         )
 
     async def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
-        request = self._request(prompt, sampling, n)
+        self._next_number += 1
+        request = open_request(self._next_number, prompt, sampling, n, self._limits, self._tokenizer)
         with self._ending:
             if self._is_closed:
                 raise EngineClosed("the engine is shutting down")
@@ -134,7 +100,7 @@ class NativeEngine:
             if not self._open:
                 self._all_returned.set()
             if unfinished:
-                self._commands.put(_Cancel(request.number))
+                self._commands.put(Cancel(request.number))
 
     async def drain(self, timeout_s: float) -> None:
         self._is_closed = True
@@ -151,38 +117,6 @@ class NativeEngine:
             self._thread.join()
         else:
             self._finish()
-
-    def _request(self, prompt: Prompt, sampling: Sampling, n: int) -> _Request:
-        """Check a request against the limits, and decide its seed and its longest answer."""
-        if not 1 <= n <= MAX_CHOICES:
-            raise InvalidPrompt(f"n is {n}; expected 1 to {MAX_CHOICES}")
-        if isinstance(prompt, Question):
-            ids = spell(prompt, self._tokenizer)
-            prefix_len = len(ids)
-        else:
-            ids, prefix_len = list(prompt.ids), prompt.prefix_len
-            if not ids or not 0 <= prefix_len <= len(ids):
-                raise InvalidPrompt(f"{len(ids)} token ids with a prefix of {prefix_len}")
-            if outside := [token for token in ids if not 0 <= token < self._tokenizer.vocab_size]:
-                raise InvalidPrompt(f"token id {outside[0]} is outside the vocabulary of {self._tokenizer.vocab_size}")
-        room = self._limits.context_tokens - len(ids)
-        if room < 1 or (sampling.max_tokens is not None and sampling.max_tokens > room):
-            raise ContextLengthExceeded(len(ids), self._limits.context_tokens, sampling.max_tokens)
-        if sampling.max_tokens is not None and sampling.max_tokens < 1:
-            raise InvalidPrompt(f"max_tokens is {sampling.max_tokens}; expected at least 1")
-        longest = min(self._limits.default_max_tokens, room) if sampling.max_tokens is None else sampling.max_tokens
-        decided = replace(sampling, seed=secrets.randbits(63) if sampling.seed is None else sampling.seed)
-        self._next_number += 1
-        number = self._next_number
-        return _Request(
-            number,
-            [Sequence(number, c, list(ids), len(ids), prefix_len, decided, longest) for c in range(n)],
-            [Answer(self._tokenizer, self._end_token, sampling.stop, longest) for _ in range(n)],
-            asyncio.get_running_loop(),
-            asyncio.Queue(),
-            time.monotonic(),
-            open=set(range(n)),
-        )
 
     # The rest runs on the engine thread.
 
@@ -222,7 +156,7 @@ class NativeEngine:
         with self._ending:
             self._is_closed = True
             while not self._commands.empty():
-                if isinstance(command := self._commands.get(), _Request):
+                if isinstance(command := self._commands.get(), Request):
                     self._requests[command.number] = command
         self._step_began = None
         for request in list(self._requests.values()):
@@ -240,13 +174,13 @@ class NativeEngine:
             match command:
                 case None:
                     return False
-                case _Cancel(number):
+                case Cancel(number):
                     self._scheduler.cancel(number)
                     self._requests.pop(number, None)
-                case _Request():
+                case Request():
                     self._enqueue(command)
 
-    def _enqueue(self, request: _Request) -> None:
+    def _enqueue(self, request: Request) -> None:
         try:
             self._scheduler.add(request.sequences)
         except RequestRefused as error:
@@ -300,7 +234,7 @@ class NativeEngine:
             del self._requests[request.number]
         request.send(event)
 
-    def _abandon(self, request: _Request) -> None:
+    def _abandon(self, request: Request) -> None:
         error = EngineClosed("the engine has shut down")
         has_started = request.started_at > 0
         self._scheduler.cancel(request.number)

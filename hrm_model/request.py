@@ -1,0 +1,94 @@
+"""One call of `generate`, as the engine thread knows it: checked, with its seed and its longest answer decided."""
+
+import asyncio
+import logging
+import secrets
+import time
+from dataclasses import dataclass, field, replace
+
+from hrm_model.answer import Answer
+from hrm_model.errors import ContextLengthExceeded, InvalidPrompt
+from hrm_model.scheduler import Sequence
+from hrm_model.template import END_ANSWER, spell
+from hrm_model.tokenizer import Tokenizer
+from hrm_model.types import Event, Limits, Prompt, Question, Sampling, TokenLogprob
+
+log = logging.getLogger(__name__)
+
+MAX_CHOICES = 128
+
+
+@dataclass(slots=True)
+class Request:
+    """A request and its way back to the event loop that waits for it."""
+
+    number: int
+    sequences: list[Sequence]
+    answers: list[Answer]
+    loop: asyncio.AbstractEventLoop
+    inbox: "asyncio.Queue[Event | BaseException]"
+    queued_at: float
+    started_at: float = 0.0
+    first_at: float = 0.0
+    open: set[int] = field(default_factory=set)
+    unsaid: dict[int, list[TokenLogprob]] = field(default_factory=dict)  # choice -> logprobs whose text is held back
+    unsaid_tokens: dict[int, int] = field(default_factory=dict)
+
+    def send(self, *events: Event | BaseException) -> None:
+        """Hand events over to the loop; a loop that is gone wants none."""
+        try:
+            for event in events:
+                self.loop.call_soon_threadsafe(self.inbox.put_nowait, event)
+        except RuntimeError:
+            log.info("request %d: its event loop is closed", self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The word that nobody waits for request `number` any more."""
+
+    number: int
+
+
+def open_request(
+    number: int, prompt: Prompt, sampling: Sampling, n: int, limits: Limits, tokenizer: Tokenizer
+) -> Request:
+    """Check a request against the limits and prepare its choices; called on the loop that will wait for it.
+
+    Raises:
+        InvalidPrompt: token ids outside the vocabulary, an empty prompt, an untrained condition, n or max_tokens
+            out of range.
+        ContextLengthExceeded: prompt and answer do not fit the context.
+    """
+    if not 1 <= n <= MAX_CHOICES:
+        raise InvalidPrompt(f"n is {n}; expected 1 to {MAX_CHOICES}")
+    ids, prefix_len = _spelled(prompt, tokenizer)
+    room = limits.context_tokens - len(ids)
+    if room < 1 or (sampling.max_tokens is not None and sampling.max_tokens > room):
+        raise ContextLengthExceeded(len(ids), limits.context_tokens, sampling.max_tokens)
+    if sampling.max_tokens is not None and sampling.max_tokens < 1:
+        raise InvalidPrompt(f"max_tokens is {sampling.max_tokens}; expected at least 1")
+    longest = min(limits.default_max_tokens, room) if sampling.max_tokens is None else sampling.max_tokens
+    decided = replace(sampling, seed=secrets.randbits(63) if sampling.seed is None else sampling.seed)
+    end_token = tokenizer.control(END_ANSWER)
+    return Request(
+        number,
+        [Sequence(number, c, list(ids), len(ids), prefix_len, decided, longest) for c in range(n)],
+        [Answer(tokenizer, end_token, sampling.stop, longest) for _ in range(n)],
+        asyncio.get_running_loop(),
+        asyncio.Queue(),
+        time.monotonic(),
+        open=set(range(n)),
+    )
+
+
+def _spelled(prompt: Prompt, tokenizer: Tokenizer) -> tuple[list[int], int]:
+    """The prompt's ids, and how many of them are read bidirectionally."""
+    if isinstance(prompt, Question):
+        ids = spell(prompt, tokenizer)
+        return ids, len(ids)
+    if not prompt.ids or not 0 <= prompt.prefix_len <= len(prompt.ids):
+        raise InvalidPrompt(f"{len(prompt.ids)} token ids with a prefix of {prompt.prefix_len}")
+    if outside := [token for token in prompt.ids if not 0 <= token < tokenizer.vocab_size]:
+        raise InvalidPrompt(f"token id {outside[0]} is outside the vocabulary of {tokenizer.vocab_size}")
+    return list(prompt.ids), prompt.prefix_len
