@@ -6,6 +6,7 @@ understood the wire and not an implementation.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -222,7 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
             case WebPage(html):
                 self._send(200, "text/html", html.encode())
             case Reply() as reply if body.get("stream"):
-                self._stream(reply)
+                with suppress(OSError):  # the client may leave at any frame; `_write` has noted it
+                    self._stream(reply)
             case Reply() as reply:
                 self._body(200, whole(reply))
 
@@ -266,16 +268,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         pause = Event()
         while monotonic() < deadline:
-            try:
-                self._write(b": heartbeat\n\n")
-            except OSError:
-                self.server_of_the_test.left.set()
-                return
+            self._write(b": heartbeat\n\n")
             pause.wait(0.01)
 
     def _write(self, data: bytes) -> None:
-        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-        self.wfile.flush()
+        try:
+            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            self.wfile.flush()
+        except OSError:
+            self.close_connection = True
+            self.server_of_the_test.left.set()
+            raise
 
     def _end(self) -> None:
         self.wfile.write(b"0\r\n\r\n")
