@@ -304,3 +304,11 @@ class Traffic(RuleBasedStateMachine):
 
 TestTraffic = Traffic.TestCase
 TestTraffic.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+class MuchTraffic(Traffic):
+    """The same, for `make soak`."""
+
+
+TestMuchTraffic = pytest.mark.soak(MuchTraffic.TestCase)
+TestMuchTraffic.settings = settings(max_examples=3000, stateful_step_count=60, deadline=None)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from retrieval.library import open_library
@@ -165,6 +166,17 @@ async def test_a_kill_while_the_index_is_saved_costs_nothing(tmp_path: Path, tra
 
 @pytest.mark.parametrize("acknowledged", range(4))
 async def test_a_kill_from_outside_at_any_time_is_survived_too(tmp_path: Path, acknowledged: int) -> None:
+    await check_survives_a_kill(tmp_path, acknowledged, delay_s=0)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("delay_ms", range(0, 800, 4))
+async def test_hundreds_of_kills_at_all_moments_are_survived(tmp_path: Path, delay_ms: int) -> None:
+    await check_survives_a_kill(tmp_path, acknowledged=delay_ms // 4 % 8, delay_s=delay_ms / 1000)
+
+
+async def check_survives_a_kill(tmp_path: Path, acknowledged: int, delay_s: float) -> None:
+    """Kill a neighbour some time after it has acknowledged so many files; all those must be there."""
     data, paths = tmp_path / "data", files(tmp_path, 8)
     with neighbour(data) as victim:
         assert victim.hear() == "ready"
@@ -172,6 +184,7 @@ async def test_a_kill_from_outside_at_any_time_is_survived_too(tmp_path: Path, a
         assert victim._process.stdout is not None
         for _ in range(acknowledged):
             victim._process.stdout.readline()
+        await anyio.sleep(delay_s)
         victim.kill()
 
     assert len(names(await stored(data))) >= acknowledged
