@@ -4,7 +4,7 @@ Standard library only, so that the HTTP layer can import it without loading torc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Condition = Literal["direct", "cot", "noisy", "synth"]
@@ -146,7 +146,6 @@ class Load:
     kv_tokens_used: int = 0
     kv_tokens: int = 0
     step_age_s: float | None = None  # seconds since the running step began; None while idle
-    extra: dict[str, float] = field(default_factory=dict)
 
 
 def is_trained(condition: Sequence[Condition]) -> bool:

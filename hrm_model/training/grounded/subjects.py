@@ -80,7 +80,6 @@ class Subjects:
 
     def __init__(self, held_out: bool) -> None:
         self.words = names.words(held_out)
-        self._held_out = held_out
         self._nouns = {kind: (side(kind, False), side(kind, held_out)) for kind in (*COUNTABLE, "mass")}
         self._modifiers = (side("modifier", False), side("modifier", held_out))
 

@@ -30,9 +30,6 @@ January February March April May June July August September October November Dec
 WEEKDAYS = listed("""
 Monday Tuesday Wednesday Thursday Friday Saturday Sunday
 """)
-UNITS = listed("""
-day days days days week weeks weeks month months months year years hour hours minutes
-""")
 CURRENCIES = ("euros", "euros", "euros", "dollars", "pounds", "francs", "kronor", "crowns")
 SIGNS = ("€", "$", "£", "EUR ", "USD ", "CHF ", "GBP ")
 COUNTED = listed("""

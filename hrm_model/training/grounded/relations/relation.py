@@ -11,7 +11,6 @@ from hrm_model.training.grounded.wording import Wordings, register, split
 
 ANYTHING = ("thing", "thing", "event", "facility", "body", "mass", "company", "product", "group")
 GOODS = ("thing", "thing", "mass", "product", "group")
-HAPPENINGS = ("event", "event", "thing", "body", "product")
 SITES = ("facility", "facility", "place", "company", "event")
 HUMANS = ("person", "person", "people", "group")
 
