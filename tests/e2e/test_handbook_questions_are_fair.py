@@ -1,6 +1,7 @@
 """The questions about the sample documents can be answered from them, or really cannot.
 
-The documents are what a newcomer sees first, so what they may not contain is checked here too.
+The documents are what a newcomer sees first, so what they may not contain is checked here too. The model learned from
+generated sentences, so a document that repeated their wording would measure memory instead of reading.
 """
 
 import json
@@ -9,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hrm_model.training.grounded import statement_patterns
+from retrieval.parse import parse
+from server.grounding.sentences import sentences
 
 SAMPLES = Path(__file__).parents[2] / "server" / "samples"
 QUESTIONS: dict[str, list[dict[str, Any]]] = json.loads(
@@ -94,3 +99,24 @@ def test_every_address_and_number_in_a_sample_is_one_that_cannot_exist(name: str
     assert [host for host in re.findall(r"@([\w.-]+\w)", text) if not host.endswith(".example")] == []
     assert re.findall(r"https?://|www\.", text) == []
     assert [number for number in re.findall(r"\b555-\d+", text) if not re.fullmatch(r"555-01\d\d", number)] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_sentence_of_a_sample_repeats_a_wording_of_the_training_data(name: str) -> None:
+    said = sentences_of(name)
+    repeated = [
+        f"{name}: {sentence!r} is said by the generator: {pattern.pattern}"
+        for sentence in said
+        for pattern in statement_patterns()
+        if pattern.fullmatch(sentence)
+    ]
+
+    assert len(said) > 20
+    assert not repeated, "\n".join(repeated)
+
+
+def sentences_of(name: str) -> list[str]:
+    """What a sample says once its markup is gone, each sentence without its bullet. A heading says nothing."""
+    text = parse(SAMPLES / name, (SAMPLES / name).read_bytes()).text
+    cut = (text[found.start : found.end].lstrip("-*# ") for found in sentences(text))
+    return [sentence for sentence in cut if sentence.endswith((".", "!", "?"))]
