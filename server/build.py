@@ -117,8 +117,9 @@ def check_model(folder: Path, *, decode: bool) -> Iterator[str]:
 def train(arguments: Sequence[str]) -> int:
     """Hand a command line to the trainer; return its exit status."""
     from hrm_model.training.cli import main
+    from retrieval.embedder import MiniLM
 
-    return main(arguments)
+    return main(arguments, MiniLM().embed)
 
 
 def model_card(settings: Settings) -> ModelCard:

@@ -14,14 +14,14 @@ from hrm_model.training.pairs import BadPair
 from hrm_model.training.recipe import Recipe
 from hrm_model.training.run import Shape, train
 from hrm_model.training.trainer import Progress as Standing
+from hrm_model.training.vectors import Embed
 
 # Fields of the recipe and the shape that are flags, with what they mean to whoever types them.
 RECIPE_FLAGS = {
     "batch_tokens": "tokens in a step, padding included",
     "longest_pair": "pairs of more tokens are left out",
-    "matrix_lr": "peak learning rate of the stacks' matrices (Muon)",
-    "embedding_lr": "peak learning rate of embedding and head (AdamW)",
-    "weight_decay": "of the stacks' matrices",
+    "learning_rate": "of AdamW, at its peak",
+    "weight_decay": "of AdamW",
     "warmup_steps": "steps until the peak learning rate",
     "decay": "share of the budget in which the learning rate falls to zero",
     "ema": "decay of the average of the weights, which is what is exported",
@@ -33,6 +33,7 @@ RECIPE_FLAGS = {
     "replay": "share of later stages' pairs that comes from earlier files",
     "held_out": "pairs at the head of each file that are scored on and never trained on",
     "evaluate_every": "steps between scorings",
+    "start": "of attention: random, or reading, with heads that match, look at neighbours and copy",
     "seed": "of the weights and of the order of pairs",
 }
 SHAPE_FLAGS = {
@@ -58,6 +59,8 @@ def parser() -> argparse.ArgumentParser:
     budget.add_argument("--tokens", type=_tokens, default=None, help="budget in training tokens, such as 3e7")
     budget.add_argument("--hours", type=float, default=None, help="budget in hours of training steps")
     out.add_argument("--init", type=Path, default=None, help="a checkpoint of the same shape to start from")
+    words = "start the embedding from the embedder's vectors of the vocabulary's entries"
+    out.add_argument("--words", action="store_true", help=words)
     out.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     out.add_argument("--compile", action="store_true", help="torch.compile the stacks (a CPU needs a C++ compiler)")
     out.add_argument("--untied", action="store_true", help="give the head weights of its own")
@@ -75,15 +78,19 @@ def _tokens(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of tokens") from None
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run; returns the exit status: 0 trained, 1 refused, 2 wrong arguments, 130 interrupted."""
+def main(arguments: Sequence[str], embed: Embed) -> int:
+    """Run; returns the exit status: 0 trained, 1 refused, 2 wrong arguments, 130 interrupted.
+
+    Args:
+        embed: the embedder that `--words` speaks of.
+    """
     chosen = parser().parse_args(arguments)
     shape = dataclasses.replace(Shape(tied=not chosen.untied), **{name: getattr(chosen, name) for name in SHAPE_FLAGS})
     console = Console(stderr=True)
     try:
         given = {name: getattr(chosen, name) for name in RECIPE_FLAGS}
         recipe = Recipe(tokens=chosen.tokens, hours=chosen.hours, **given)
-        standing = _train(chosen, shape, recipe, console)
+        standing = _train(chosen, shape, recipe, console, embed)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on from the last saved state")
         return 130
@@ -97,7 +104,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _train(chosen: argparse.Namespace, shape: Shape, recipe: Recipe, console: Console) -> Standing:
+def _train(chosen: argparse.Namespace, shape: Shape, recipe: Recipe, console: Console, embed: Embed) -> Standing:
     columns = (
         TextColumn("stage {task.fields[stage]}  step {task.fields[step]}"),
         BarColumn(),
@@ -133,6 +140,7 @@ def _train(chosen: argparse.Namespace, shape: Shape, recipe: Recipe, console: Co
             recipe,
             report=report,
             init=chosen.init,
+            words=embed if chosen.words else None,
             device=chosen.device,
             compile=chosen.compile,
         )

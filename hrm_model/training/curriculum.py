@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.training.packing import PackedBatch, pack
@@ -57,6 +59,11 @@ class Curriculum:
         if index not in self._loaded:
             self._loaded[index] = Stage(self._files[index], self._tokenizer, self._recipe)
         return self._loaded[index]
+
+    def token_counts(self, vocab_size: int) -> Tensor:
+        """(vocab_size,) int64: how often each token stands in the stages. Reads them all."""
+        counts = [np.bincount(self.load(index).pairs.ids, minlength=vocab_size) for index in range(self.stages)]
+        return torch.from_numpy(np.sum(counts, axis=0))
 
     def advance(self) -> bool:
         """Open the next stage; False when there is none."""

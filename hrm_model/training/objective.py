@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hrm_model.config import HrmConfig
 from hrm_model.model import HrmText
 from hrm_model.training.packing import IGNORED, PackedBatch
 
@@ -29,24 +28,6 @@ class PackedAttention:
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + self.bias_BTT
         out = torch.softmax(scores, dim=-1).to(value.dtype) @ value
         return out.transpose(1, 2).reshape(rows * length, *query_TNK.shape[1:])
-
-
-def initialise(config: HrmConfig, seed: int) -> HrmText:
-    """A fresh network in fp32: LeCun-normal matrices, a normal embedding, and a frozen random z_L_init.
-
-    z_L_init is drawn rather than zero, so that a server which loses it answers differently and is found out.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    model = HrmText(config)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("z_L_init"):
-                parameter.normal_(generator=generator)
-            elif "embed_tokens" in name:
-                parameter.normal_(std=1.0 / config.embedding_scale, generator=generator)
-            else:
-                parameter.normal_(std=parameter.shape[1] ** -0.5, generator=generator)
-    return model
 
 
 def answer_logits(model: HrmText, batch: PackedBatch, gradient_steps: int | None) -> tuple[Tensor, Tensor]:

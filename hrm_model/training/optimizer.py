@@ -1,33 +1,23 @@
-"""Muon for the stacks' matrices, AdamW for the embedding and head, and an average of the weights."""
-
-from collections.abc import Mapping
+"""AdamW for every weight, and an average of the weights."""
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 
 from hrm_model.model import HrmText
 from hrm_model.training.recipe import Recipe
 
 
-def optimizers(model: HrmText, recipe: Recipe) -> dict[str, Optimizer]:
-    """One optimizer per kind of parameter; see DECISIONS.md for why not the paper's AdamATan2."""
-    matrices = [p for stack in (model.model.L_module, model.model.H_module) for p in stack.parameters()]
-    inside = {id(p) for p in matrices}
-    tables = [p for p in model.parameters() if p.requires_grad and id(p) not in inside]
-    return {
-        "matrices": Muon(
-            matrices, lr=recipe.matrix_lr, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
-        ),
-        "tables": AdamW(tables, lr=recipe.embedding_lr, betas=(0.9, 0.98), weight_decay=0.0),
-    }
+def optimizer(model: HrmText, recipe: Recipe) -> Optimizer:
+    """AdamW over all that is trained; see DECISIONS.md for why not the paper's AdamATan2."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return AdamW(trained, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay)
 
 
-def set_rates(optimizers: Mapping[str, Optimizer], recipe: Recipe, factor: float) -> None:
-    """Scale both learning rates."""
-    for name, base in (("matrices", recipe.matrix_lr), ("tables", recipe.embedding_lr)):
-        for group in optimizers[name].param_groups:
-            group["lr"] = base * factor
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """Take steps at `rate` from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 class Average:

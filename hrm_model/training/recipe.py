@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from hrm_model.training.start import STARTS, Start
+
 _AT_LEAST = {
     "tokens": 1,
     "batch_tokens": 1,
@@ -14,7 +16,7 @@ _AT_LEAST = {
     "weight_decay": 0,
     "stage_share": 0,
 }
-_MORE_THAN_NOTHING = ("hours", "matrix_lr", "embedding_lr", "decay", "clip", "gradient_warmup")
+_MORE_THAN_NOTHING = ("hours", "learning_rate", "decay", "clip", "gradient_warmup")
 _SHARES_BELOW_ONE = ("ema", "replay")
 
 
@@ -33,7 +35,7 @@ def _lacking(name: str, value: float) -> str:
 class Recipe:
     """How an HRM is pretrained.
 
-    Learning rates follow a warm-up, a plateau and a linear decay to zero over the last `decay` of the budget.
+    The learning rate follows a warm-up, a plateau and a linear decay to zero over the last `decay` of the budget.
     `gradient_steps` grow linearly from 2 over the first `gradient_warmup` of the budget (paper, section 2).
     """
 
@@ -41,9 +43,8 @@ class Recipe:
     hours: float | None = None
     batch_tokens: int = 8192
     longest_pair: int = 512  # tokens; longer pairs are left out and counted
-    matrix_lr: float = 3e-3
-    embedding_lr: float = 3e-3
-    weight_decay: float = 0.02
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.0
     warmup_steps: int = 60
     decay: float = 0.3
     ema: float = 0.995
@@ -55,18 +56,25 @@ class Recipe:
     replay: float = 0.2  # share of each later stage's pairs that comes from the stages before
     held_out: int = 256  # pairs at the head of each stage's file that are never trained on
     evaluate_every: int = 50  # steps
+    start: Start = "random"  # of attention: see start.py
     seed: int = 0
 
     def __post_init__(self) -> None:
         if (self.tokens is None) == (self.hours is None):
             raise ValueError("a run has a budget of tokens or of hours: give exactly one")
+        if self.start not in STARTS:
+            raise ValueError(f"start is {self.start!r}; it must be one of {', '.join(STARTS)}")
         for name, value in asdict(self).items():
-            if value is not None and (wanted := _lacking(name, value)):
+            if isinstance(value, int | float) and (wanted := _lacking(name, value)):
                 raise ValueError(f"{name.replace('_', ' ')} is {value}; it must be {wanted}")
 
     def rate(self, step: int, progress: float) -> float:
-        """The factor on the learning rates at `step`, `progress` (0 to 1) of the budget being spent."""
-        return min(1.0, (step + 1) / self.warmup_steps) * min(1.0, max(0.0, (1.0 - progress) / self.decay))
+        """The learning rate at `step`, `progress` (0 to 1) of the budget being spent."""
+        return (
+            self.learning_rate
+            * min(1.0, (step + 1) / self.warmup_steps)
+            * min(1.0, max(0.0, (1.0 - progress) / self.decay))
+        )
 
     def steps_with_gradient(self, progress: float) -> int:
         """The K of truncated back-propagation."""

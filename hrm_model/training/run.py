@@ -16,6 +16,7 @@ from hrm_model.training.curriculum import Curriculum
 from hrm_model.training.pairs import read_pairs
 from hrm_model.training.recipe import Recipe
 from hrm_model.training.trainer import Progress, Trainer
+from hrm_model.training.vectors import Embed, token_vectors
 from hrm_model.training.vocabulary import TOKENIZER_CONFIG_FILE, train_tokenizer
 from hrm_model.weights import save_checkpoint
 
@@ -64,6 +65,7 @@ def train(
     *,
     report: Callable[[Progress, int], None],
     init: Path | None = None,
+    words: Embed | None = None,
     device: str = "cpu",
     compile: bool = False,
 ) -> Progress:
@@ -74,6 +76,8 @@ def train(
     Args:
         files: JSONL of `instruction`, `response`, `condition`; one file a stage.
         init: a checkpoint of the same shape to start from, tokenizer included; None starts from random weights.
+        words: a sentence model, whose vectors of the vocabulary's entries the embedding starts from; None starts it
+            from random rows.
         compile: compile the stacks with torch.compile, which needs a C++ compiler on a CPU and pays after
             a few minutes.
 
@@ -87,7 +91,8 @@ def train(
     tokenizer = _tokenizer(files, out, shape, init)
     torch.manual_seed(recipe.seed)
     curriculum = Curriculum(files, tokenizer, recipe)
-    trainer = Trainer(config, curriculum, recipe, out / "run", device=device, compile=compile)
+    vectors_VD = None if words is None else token_vectors(words, tokenizer, shape.hidden_size, recipe.seed)
+    trainer = Trainer(config, curriculum, recipe, out / "run", device=device, compile=compile, vectors_VD=vectors_VD)
     if not trainer.resume() and init is not None:
         trainer.start_from(init)
     trainer.run(report)

@@ -14,10 +14,11 @@ from torch import Tensor
 from hrm_model.config import HrmConfig, read_config
 from hrm_model.model import HrmText
 from hrm_model.training.curriculum import Curriculum
-from hrm_model.training.objective import exact_match, initialise, response_loss
-from hrm_model.training.optimizer import Average, optimizers, set_rates
+from hrm_model.training.objective import exact_match, response_loss
+from hrm_model.training.optimizer import Average, optimizer, set_rate
 from hrm_model.training.packing import PackedBatch
 from hrm_model.training.recipe import Recipe
+from hrm_model.training.start import initialise
 from hrm_model.weights import load_model
 
 STATE_FILE = "state.pt"
@@ -46,15 +47,24 @@ class Progress:
 
 
 class Trainer:
-    """Owns the network, its optimizers and its average. `run` goes on from wherever the state stands."""
+    """Owns the network, its optimizer and its average. `run` goes on from wherever the state stands."""
 
     def __init__(
-        self, config: HrmConfig, curriculum: Curriculum, recipe: Recipe, folder: Path, *, device: str, compile: bool
+        self,
+        config: HrmConfig,
+        curriculum: Curriculum,
+        recipe: Recipe,
+        folder: Path,
+        *,
+        device: str,
+        compile: bool,
+        vectors_VD: Tensor | None = None,
     ) -> None:
         self.config, self.curriculum, self.recipe, self.folder = config, curriculum, recipe, folder
         self.device = device
-        self.model = initialise(config, recipe.seed).to(device)
-        self.optimizers = optimizers(self.model, recipe)
+        count_V = curriculum.token_counts(config.vocab_size)
+        self.model = initialise(config, recipe.seed, recipe.start, count_V=count_V, vectors_VD=vectors_VD).to(device)
+        self.optimizer = optimizer(self.model, recipe)
         self.average = Average(self.model, recipe.ema)
         self.progress = Progress()
         # Training caches nothing: with one slot for all passes, each stack is compiled once and not once a pass.
@@ -84,7 +94,7 @@ class Trainer:
         began = time.perf_counter()
         progress, recipe = self.progress, self.recipe
         spent = progress.spent(recipe)
-        set_rates(self.optimizers, recipe, recipe.rate(progress.step, spent))
+        set_rate(self.optimizer, recipe.rate(progress.step, spent))
         with torch.autocast(self.device.split(":")[0], torch.bfloat16):
             loss, _ = response_loss(self.model, _on(batch, self.device), recipe.steps_with_gradient(spent))
         loss.backward()  # type: ignore[no-untyped-call]
@@ -92,9 +102,8 @@ class Trainer:
         value = float(loss.detach())
         if not torch.isfinite(norm) or value != value:
             raise FloatingPointError(f"step {progress.step}: loss {value}, gradient norm {float(norm)}")
-        for optimizer in self.optimizers.values():
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         self.average.update(self.model, progress.step)
         took = time.perf_counter() - began
         progress.step += 1
@@ -126,7 +135,7 @@ class Trainer:
             "recipe": asdict(self.recipe),
             "model": self.model.state_dict(),
             "average": self.average.values,
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "optimizer": self.optimizer.state_dict(),
             "progress": asdict(self.progress),
             "curriculum": (self.curriculum.stage, self.curriculum.epoch, self.curriculum.used),
             "files": self.curriculum.names,
@@ -160,8 +169,7 @@ class Trainer:
         self._check_files(path, state.get("files"), state["curriculum"][0])
         self.model.load_state_dict(state["model"])
         self.average.values = state["average"]
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
         self.curriculum.stage, self.curriculum.epoch, self.curriculum.used = state["curriculum"]
         return True

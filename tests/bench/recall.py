@@ -14,15 +14,13 @@ import time
 import numpy as np
 import torch
 from torch.nn import functional
-from torch.optim import AdamW, Optimizer
 
 from hrm_model.config import HrmConfig
-from hrm_model.layers import Block
-from hrm_model.model import HrmText
-from hrm_model.training.objective import PackedAttention, initialise
-from hrm_model.training.optimizer import optimizers
+from hrm_model.training.objective import PackedAttention
+from hrm_model.training.optimizer import optimizer, set_rate
 from hrm_model.training.packing import IGNORED, PackedBatch, attention_bias
 from hrm_model.training.recipe import Recipe
+from hrm_model.training.start import STARTS, initialise
 
 PAIRS = 4
 SUBJECTS, VALUES, VOCABULARY = 400, 500, 1024  # ids 10.. are subjects, 500.. values
@@ -54,48 +52,27 @@ def batch(rng: np.random.Generator, rows: int, subjects: int, values: int) -> Pa
     return PackedBatch(torch.from_numpy(ids).flatten(), position, torch.from_numpy(target).flatten(), bias, ids.size)
 
 
-def copy_what_is_read(model: HrmText) -> None:
-    """Start attention as a copier: o_proj the transpose of an orthogonal v_proj, in every layer."""
-    size = model.config.num_heads * model.config.head_dim
-    for stack in (model.model.L_module, model.model.H_module):
-        for layer in stack.layers:
-            assert isinstance(layer, Block)
-            orthogonal = torch.linalg.qr(torch.randn(size, model.config.hidden_size))[0]
-            layer.attn.gqkv_proj.weight.data[3 * size :] = orthogonal
-            layer.attn.o_proj.weight.data.copy_(orthogonal.T)
-
-
 def main() -> None:
     """Print progress, then one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--optimizer", choices=("adamw", "muon"), default="adamw")
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--rows", type=int, default=32)
-    parser.add_argument("--l-cycles", type=int, default=1)
+    parser.add_argument("--l-cycles", type=int, default=3)
     parser.add_argument("--gradient-steps", type=int, default=5)
     parser.add_argument("--grow", action="store_true", help="begin with 20 subjects and 20 values")
-    parser.add_argument("--plain-init", action="store_true", help="leave out the copying start of attention")
+    parser.add_argument("--start", choices=STARTS, default="reading", help="of attention")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     config = HrmConfig(VOCABULARY, 256, 512, 2, 4, 64, 512, 16.0, L_cycles=arguments.l_cycles, tie_word_embeddings=True)
-    model = initialise(config, 0)
-    if not arguments.plain_init:
-        copy_what_is_read(model)
-    recipe = Recipe(tokens=1, matrix_lr=arguments.rate, embedding_lr=arguments.rate)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    chosen: list[Optimizer] = (
-        [AdamW(trained, lr=arguments.rate, betas=(0.9, 0.98), weight_decay=0.0)]
-        if arguments.optimizer == "adamw"
-        else list(optimizers(model, recipe).values())
-    )
+    model = initialise(config, 0, arguments.start)
+    recipe = Recipe(tokens=1, learning_rate=arguments.rate)
+    chosen = optimizer(model, recipe)
     subjects, values = (20, 20) if arguments.grow else (SUBJECTS, VALUES)
     accuracy, solved, began = 0.0, {}, time.perf_counter()
     for step in range(1, arguments.steps + 1):
-        for optimizer in chosen:
-            for group in optimizer.param_groups:
-                group["lr"] = arguments.rate * min(1.0, step / WARMUP)
+        set_rate(chosen, arguments.rate * min(1.0, step / WARMUP))
         packed = batch(rng, arguments.rows, subjects, values)
         with torch.autocast("cpu", torch.bfloat16):
             attend = PackedAttention(packed.bias_BTT)
@@ -105,9 +82,8 @@ def main() -> None:
         loss = functional.cross_entropy(logits_AV, packed.target_T[at])
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in chosen:
-            optimizer.step()
-            optimizer.zero_grad()
+        chosen.step()
+        chosen.zero_grad()
         right = float((logits_AV.argmax(-1) == packed.target_T[at]).float().mean())
         accuracy = 0.95 * accuracy + 0.05 * right
         if step % 100 == 0:

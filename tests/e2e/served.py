@@ -13,7 +13,7 @@ from time import monotonic, sleep
 import httpx
 
 from hrm_model.config import HrmConfig
-from hrm_model.training.objective import initialise
+from hrm_model.training.start import initialise
 from hrm_model.training.vocabulary import train_tokenizer
 from hrm_model.weights import save_checkpoint
 

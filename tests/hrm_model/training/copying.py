@@ -1,7 +1,7 @@
 """The smallest thing to train on: say the word again. Files, tokenizer and shape for the tests beside this."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -31,9 +31,9 @@ def write(path: Path, records: Iterable[object]) -> Path:
     return path
 
 
-def tokenizer(folder: Path) -> Tokenizer:
+def tokenizer(folder: Path, words: Sequence[str] = WORDS) -> Tokenizer:
     """A tokenizer of 300 entries that has seen the words."""
-    train_tokenizer([f"Say {word} {word}" for word in WORDS], 300, folder)
+    train_tokenizer([f"Say {word} {word}" for word in words], 300, folder)
     return load_tokenizer(folder)
 
 

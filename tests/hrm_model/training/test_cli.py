@@ -11,11 +11,14 @@ import pytest
 import torch
 
 from hrm_model.loading import load_engine
+from hrm_model.tokenizer import load_tokenizer
 from hrm_model.training.cli import RECIPE_FLAGS, SHAPE_FLAGS, main, parser
 from hrm_model.training.recipe import Recipe
 from hrm_model.training.run import Shape
+from hrm_model.training.vectors import token_vectors
 from hrm_model.types import Finished, Question, Sampling, Text
 from hrm_model.weights import load_model
+from retrieval.embedder import MiniLM
 from tests.checkpoints import reference_logits
 from tests.hrm_model.training.copying import tasks, write
 
@@ -31,11 +34,12 @@ CHOSEN = {
     "evaluate-every": 10,
     "warmup-steps": 5,
 }
+EMBED = MiniLM().embed
 SMALL = [f"--{name}={value}" for name, value in CHOSEN.items()]
 
 
 def run(*arguments: object, tokens: str = "20000", last: Sequence[str] = ()) -> int:
-    return main([*map(str, arguments), *SMALL, "--tokens", tokens, *last])
+    return main([*map(str, arguments), *SMALL, "--tokens", tokens, *last], EMBED)
 
 
 @pytest.fixture
@@ -71,12 +75,29 @@ def test_the_defaults_are_those_of_the_recipe_and_the_shape() -> None:
 
 def test_help_lists_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        main(["--help"])
+        main(["--help"], EMBED)
 
     shown = capsys.readouterr().out
-    flags = ("tokens", "hours", "init", "device", "compile", "untied", *RECIPE_FLAGS, *SHAPE_FLAGS)
+    flags = ("tokens", "hours", "init", "words", "device", "compile", "untied", *RECIPE_FLAGS, *SHAPE_FLAGS)
     assert left.value.code == 0
     assert [name for name in flags if f"--{name.replace('_', '-')}" not in shown] == []
+
+
+def test_words_start_the_embedding_from_the_embedders_vectors(data: Path, tmp_path: Path) -> None:
+    tables = []
+    for flags in ([], ["--words"]):
+        out = tmp_path / f"model{len(flags)}"
+        assert run(data, "--out", out, tokens="600", last=flags) == 0
+        tables.append(load_model(out, dtype=torch.float32, device="cpu").model.embed_tokens.weight.detach())
+
+    words = load_tokenizer(tmp_path / "model1")
+    expected_VD = torch.nn.functional.normalize(token_vectors(EMBED, words, 64, 0), dim=1)
+    plain, told = (
+        float((torch.nn.functional.normalize(table_VD[: len(expected_VD)], dim=1) * expected_VD).sum(1).mean())
+        for table_VD in tables
+    )
+    assert told > 0.9, "two steps of training change little"
+    assert abs(plain) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -84,7 +105,7 @@ def test_help_lists_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_wrong_arguments_are_status_2(budget: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        main(["data.jsonl", "--out", "model", *budget])
+        main(["data.jsonl", "--out", "model", *budget], EMBED)
 
     assert left.value.code == 2
     assert "--tokens" in capsys.readouterr().err

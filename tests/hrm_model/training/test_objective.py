@@ -17,9 +17,10 @@ from hrm_model.loading import load_engine
 from hrm_model.model import HrmText, passes_with_gradient
 from hrm_model.template import END_ANSWER, PAD
 from hrm_model.tokenizer import load_tokenizer
-from hrm_model.training.objective import exact_match, initialise, response_loss
+from hrm_model.training.objective import exact_match, response_loss
 from hrm_model.training.packing import IGNORED, PackedBatch, pack
 from hrm_model.training.pairs import encode_pairs, read_pairs
+from hrm_model.training.start import initialise
 from hrm_model.types import Question, Sampling, Text
 from hrm_model.weights import save_checkpoint
 from tests.hrm_model.training.copying import config, encoded, tasks, tokenizer, write
@@ -113,13 +114,6 @@ def test_z_l_init_is_drawn_and_stays_as_it_is(batch: PackedBatch) -> None:
 
     assert "model.z_L_init" not in gradients(model, batch, 8)
     assert float(model.model.z_L_init.std()) == pytest.approx(1, abs=0.3)
-
-
-def test_the_seed_decides_the_weights() -> None:
-    one, again, other = (initialise(config(), seed).state_dict() for seed in (1, 1, 2))
-
-    assert all(torch.equal(one[name], again[name]) for name in one)
-    assert not any(torch.equal(one[name], other[name]) for name in one)
 
 
 @dataclass(frozen=True, slots=True)

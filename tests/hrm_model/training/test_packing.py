@@ -10,9 +10,10 @@ import torch
 from torch.nn import functional
 
 from hrm_model.model import HrmText
-from hrm_model.training.objective import PackedAttention, answer_logits, initialise, response_loss
+from hrm_model.training.objective import PackedAttention, answer_logits, response_loss
 from hrm_model.training.packing import IGNORED, PackedBatch, attention_bias, pack
 from hrm_model.training.pairs import EncodedPairs
+from hrm_model.training.start import initialise
 from tests.hrm_model.training.copying import config, encoded, tasks, write
 
 ROWS, LENGTH = 3, 64

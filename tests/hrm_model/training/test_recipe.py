@@ -12,8 +12,8 @@ from hrm_model.training.recipe import Recipe
         ("tokens", -5),
         ("batch_tokens", 0),
         ("longest_pair", 0),
-        ("matrix_lr", 0.0),
-        ("embedding_lr", float("nan")),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
         ("weight_decay", -0.1),
         ("warmup_steps", 0),
         ("decay", 0.0),
@@ -26,12 +26,13 @@ from hrm_model.training.recipe import Recipe
         ("held_out", 0),
         ("evaluate_every", 0),
         ("seed", -1),
+        ("start", "writing"),
     ],
 )
-def test_a_value_that_cannot_work_is_refused_by_name(field: str, value: float) -> None:
-    chosen: dict[str, float] = {"tokens": 1000, field: value}
+def test_a_value_that_cannot_work_is_refused_by_name(field: str, value: float | str) -> None:
+    chosen: dict[str, float | str] = {"tokens": 1000, field: value}
 
-    with pytest.raises(ValueError, match=f"{field.replace('_', ' ')} is {value}"):
+    with pytest.raises(ValueError, match=f"{field.replace('_', ' ')} is {value!r}"):
         Recipe(**chosen)  # type: ignore[arg-type]  # each field has its own number type
 
 
@@ -47,10 +48,10 @@ def test_there_is_exactly_one_budget(budget: dict[str, float]) -> None:
 
 
 def test_the_rate_warms_up_stays_and_falls_to_nothing() -> None:
-    recipe = Recipe(tokens=1, warmup_steps=4, decay=0.5)
+    recipe = Recipe(tokens=1, learning_rate=2.0, warmup_steps=4, decay=0.5)
 
-    assert [recipe.rate(step, 0.1) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
-    assert [recipe.rate(100, spent) for spent in (0.5, 0.75, 1.0)] == [1, 0.5, 0]
+    assert [recipe.rate(step, 0.1) for step in range(5)] == [0.5, 1, 1.5, 2, 2]
+    assert [recipe.rate(100, spent) for spent in (0.5, 0.75, 1.0)] == [2, 1, 0]
 
 
 def test_the_steps_with_gradient_grow_from_two_to_all() -> None:

@@ -42,12 +42,11 @@ def killed_after(steps: int) -> Report:
 
 
 def everything(one: Trainer) -> dict[str, torch.Tensor]:
-    """Weights, average and optimizer states."""
+    """Weights, average and the optimizer's state."""
     kept = {f"weight {name}": tensor for name, tensor in one.model.state_dict().items()}
     kept |= {f"average {name}": tensor for name, tensor in one.average.values.items()}
-    for name, optimizer in one.optimizers.items():
-        for number, state in optimizer.state_dict()["state"].items():
-            kept |= {f"{name} {number} {key}": torch.as_tensor(value) for key, value in state.items()}
+    for number, state in one.optimizer.state_dict()["state"].items():
+        kept |= {f"optimizer {number} {key}": torch.as_tensor(value) for key, value in state.items()}
     return {name: tensor.clone() for name, tensor in kept.items()}
 
 
@@ -114,8 +113,8 @@ def saved(tmp_path: Path, files: list[Path]) -> Path:
 
 
 def test_another_recipe_is_refused_by_the_names_of_what_differs(saved: Path, files: list[Path]) -> None:
-    with pytest.raises(ValueError, match="trained with another embedding_lr, seed; choose another run folder"):
-        trainer(files, saved, recipe(seed=9, embedding_lr=1.0)).resume()
+    with pytest.raises(ValueError, match="trained with another learning_rate, seed; choose another run folder"):
+        trainer(files, saved, recipe(seed=9, learning_rate=1.0)).resume()
 
 
 def test_another_shape_is_refused(saved: Path, files: list[Path]) -> None:
