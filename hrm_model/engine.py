@@ -34,12 +34,23 @@ from hrm_model.types import (
 
 log = logging.getLogger(__name__)
 
+DRAFTING_SEQUENCES = 4  # that may draft their fill in one step; more share what these would take
+
 
 class NativeEngine:
     """HRM-Text on torch. Implements the server's Engine port; see server/ports.py for the contract."""
 
-    def __init__(self, runner: Runner, scheduler: Scheduler, tokenizer: Tokenizer, limits: Limits) -> None:
+    def __init__(
+        self, runner: Runner, scheduler: Scheduler, tokenizer: Tokenizer, limits: Limits, *, draft_tokens: int = 0
+    ) -> None:
+        """Take the parts; `start()` begins.
+
+        Args:
+            draft_tokens: the most that is guessed ahead for one sequence in one step; 0 guesses nothing.
+        """
         self._runner, self._scheduler, self._tokenizer, self._limits = runner, scheduler, tokenizer, limits
+        self._draft_tokens = draft_tokens
+        self._drafted = self._accepted = 0
         self._end_token = tokenizer.control(END_ANSWER)
         self._commands: queue.SimpleQueue[Request | Cancel | None] = queue.SimpleQueue()
         self._requests: dict[int, Request] = {}
@@ -71,11 +82,15 @@ class NativeEngine:
             kv_tokens_used=self._scheduler.pages_used * PAGE_TOKENS,
             kv_tokens=self._limits.kv_tokens,
             step_age_s=None if began is None else time.monotonic() - began,
+            drafted_tokens=self._drafted,
+            accepted_tokens=self._accepted,
         )
 
     async def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
         self._next_number += 1
-        request = open_request(self._next_number, prompt, sampling, n, self._limits, self._tokenizer)
+        request = open_request(
+            self._next_number, prompt, sampling, n, self._limits, self._tokenizer, self._draft_tokens
+        )
         with self._ending:
             if self._is_closed:
                 raise EngineClosed("the engine is shutting down")
@@ -138,6 +153,8 @@ class NativeEngine:
             request = self._requests[number]
             request.started_at = now
             request.send(Started(request.sequences[0].prompt_len))
+        self._draft(step.sequences)
+        drafted = [len(sequence.draft) for sequence in step.sequences]
         try:
             results = self._runner.step(step.sequences)
         except Exception as error:
@@ -148,8 +165,28 @@ class NativeEngine:
                 self._fail(sequence, error)
         else:
             self._step_began = None  # before anyone is told: who has an answer finds the engine at rest
-            for sequence, result in zip(step.sequences, results, strict=True):
-                self._deliver(sequence, result)
+            for sequence, result, guessed in zip(step.sequences, results, drafted, strict=True):
+                self._learn(sequence, guessed, len(result) - 1)
+                for drawn in result:
+                    self._deliver(sequence, drawn)
+                    if not sequence.pages:
+                        break  # the answer has ended; what was drawn after its end is nobody's
+
+    def _draft(self, sequences: Items[Sequence]) -> None:
+        """Guess ahead where few sequences share the step: a full batch is better filled with their next tokens."""
+        room = self._draft_tokens * DRAFTING_SEQUENCES // max(1, len(sequences)) if self._draft_tokens else 0
+        for sequence in sequences:
+            answered = len(sequence.ids) - sequence.prompt_len
+            drafter = self._requests[sequence.request].drafters[sequence.choice]
+            sequence.draft = drafter.propose(
+                sequence.ids[sequence.prompt_len :], min(room, sequence.max_tokens - answered - 1)
+            )
+
+    def _learn(self, sequence: Sequence, drafted: int, accepted: int) -> None:
+        if drafted:
+            self._drafted, self._accepted = self._drafted + drafted, self._accepted + accepted
+            answered = len(sequence.ids) + accepted + 1 - sequence.prompt_len
+            self._requests[sequence.request].drafters[sequence.choice].learn(drafted, accepted, answered)
 
     def _finish(self) -> None:
         """Take no more, and tell everyone who still runs or waits: nobody may wait for a thread that is gone."""

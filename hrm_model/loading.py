@@ -18,6 +18,7 @@ from hrm_model.types import Limits
 from hrm_model.weights import load_model
 
 DEFAULT_MAX_TOKENS = 512
+DRAFT_TOKENS = 8  # guessed ahead for one sequence in one step
 PREFILL_TOKENS = 4096  # of prompts that may join one step; a prompt is never cut, as it is read bidirectionally
 _SMALL_PARAMETERS = 100_000_000  # below this, fp32 on a CPU costs little memory and no time, and is exact
 _MEMORY_SHARE = 0.25  # of free memory, for the cache, unless a size is given
@@ -79,6 +80,7 @@ def load_engine(
     kv_bytes: int | None = None,
     max_running: int = 64,
     max_waiting: int = 256,
+    draft_tokens: int = DRAFT_TOKENS,
 ) -> NativeEngine:
     """Load a checkpoint and build its engine; `start()` begins serving.
 
@@ -91,11 +93,19 @@ def load_engine(
     check_vocabulary(folder, config, tokenizer)
     placement = place(config, dtype=dtype, device=device, kv_bytes=kv_bytes, max_running=max_running)
     model = load_model(folder, dtype=placement.dtype, device=placement.device)
-    return build_engine(model, tokenizer, placement, max_running=max_running, max_waiting=max_waiting)
+    return build_engine(
+        model, tokenizer, placement, max_running=max_running, max_waiting=max_waiting, draft_tokens=draft_tokens
+    )
 
 
 def build_engine(
-    model: HrmText, tokenizer: Tokenizer, placement: Placement, *, max_running: int, max_waiting: int
+    model: HrmText,
+    tokenizer: Tokenizer,
+    placement: Placement,
+    *,
+    max_running: int,
+    max_waiting: int,
+    draft_tokens: int,
 ) -> NativeEngine:
     """Put scheduler, runner and engine together around a loaded network."""
     config = model.config
@@ -110,7 +120,7 @@ def build_engine(
         default_max_tokens=min(DEFAULT_MAX_TOKENS, context),
         max_context_tokens=config.max_context_tokens or context // 2,
     )
-    return NativeEngine(Runner(model, cache, placement.device), scheduler, tokenizer, limits)
+    return NativeEngine(Runner(model, cache, placement.device), scheduler, tokenizer, limits, draft_tokens=draft_tokens)
 
 
 def check_vocabulary(folder: Path, config: HrmConfig, tokenizer: Tokenizer) -> None:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 from hrm_model.answer import Answer
+from hrm_model.drafts import Drafter
 from hrm_model.errors import ContextLengthExceeded, InvalidPrompt
 from hrm_model.scheduler import Sequence
 from hrm_model.template import END_ANSWER, spell
@@ -33,6 +34,7 @@ class Request:
     open: set[int] = field(default_factory=set)
     unsaid: dict[int, list[TokenLogprob]] = field(default_factory=dict)  # choice -> logprobs whose text is held back
     unsaid_tokens: dict[int, int] = field(default_factory=dict)
+    drafters: list[Drafter] = field(default_factory=list)
 
     def send(self, *events: Event | BaseException) -> None:
         """Hand events over to the loop; a loop that is gone wants none."""
@@ -51,7 +53,7 @@ class Cancel:
 
 
 def open_request(
-    number: int, prompt: Prompt, sampling: Sampling, n: int, limits: Limits, tokenizer: Tokenizer
+    number: int, prompt: Prompt, sampling: Sampling, n: int, limits: Limits, tokenizer: Tokenizer, draft_tokens: int
 ) -> Request:
     """Check a request against the limits and prepare its choices; called on the loop that will wait for it.
 
@@ -79,6 +81,7 @@ def open_request(
         asyncio.Queue(),
         time.monotonic(),
         open=set(range(n)),
+        drafters=[Drafter(ids[:prefix_len], draft_tokens) for _ in range(n)],
     )
 
 

@@ -101,28 +101,60 @@ class Runner:
         self._model, self._cache, self._device = model, cache, device
 
     @torch.inference_mode()
-    def step(self, sequences: Items[Sequence]) -> list[Drawn | NotFinite]:
-        """Read each sequence's pending ids, cache them, and draw its next token."""
-        return draw(self.forward(sequences), [_draw_of(sequence) for sequence in sequences])
+    def step(self, sequences: Items[Sequence]) -> list[list[Drawn | NotFinite]]:
+        """Read each sequence's pending ids, cache them, and draw its next token, or several where its draft is right.
+
+        A drafted token is kept exactly when it equals the draw in its place, so drafts change no answer.
+        """
+        draws = [_draw_of(s, s.draft[:ahead]) for s in sequences for ahead in range(len(s.draft) + 1)]
+        rows = iter(draw(self.forward(sequences), draws))
+        results: list[list[Drawn | NotFinite]] = []
+        for sequence in sequences:
+            kept = _kept([next(rows) for _ in range(len(sequence.draft) + 1)], sequence.draft)
+            # Keys and values of what was drafted wrongly are written over by what comes in its place.
+            sequence.cached = len(sequence.ids) + len(kept) - 1
+            sequence.draft = []
+            results.append(kept)
+        return results
 
     def forward(self, sequences: Items[Sequence]) -> Tensor:
-        """Read pending ids into the cache; returns (B, V) logits after each sequence's last id."""
+        """Read pending ids into the cache.
+
+        Returns:
+            (R, V) logits after each sequence's last id and each token of its draft, in order; R is B without drafts.
+        """
         spans: list[Span] = []
         at = 0
         for sequence in sequences:
-            spans.append(Span(sequence, at, sequence.cached, len(sequence.ids)))
-            at += len(sequence.ids) - sequence.cached
+            end = len(sequence.ids) + len(sequence.draft)
+            spans.append(Span(sequence, at, sequence.cached, end))
+            at += end - sequence.cached
         ids_T = torch.tensor([token for s in sequences for token in s.pending], device=self._device)
         position_T = torch.tensor([p for span in spans for p in range(span.start, span.end)], device=self._device)
         attend = PagedAttention(self._cache, spans, self._device)
         slow_TD = self._model(ids_T, position_T, attend, gradient_steps=0)
-        last_B = torch.tensor([span.at + span.end - span.start - 1 for span in spans], device=self._device)
+        last_R = [
+            row
+            for span in spans
+            for row in range(
+                span.at + span.end - span.start - 1 - len(span.sequence.draft), span.at + span.end - span.start
+            )
+        ]
         for sequence in sequences:
             sequence.cached = len(sequence.ids)
-        return self._model.logits(slow_TD[last_B])
+        return self._model.logits(slow_TD[torch.tensor(last_R, device=self._device)])
 
 
-def _draw_of(sequence: Sequence) -> Draw:
+def _kept(rows: list[Drawn | NotFinite], draft: list[int]) -> list[Drawn | NotFinite]:
+    """The draws up to the first that is not what was drafted after it; a row after a wrong guess means nothing."""
+    for right, (row, guess) in enumerate(zip(rows, draft, strict=False)):
+        if isinstance(row, NotFinite) or row.token != guess:
+            return rows[: right + 1]
+    return rows
+
+
+def _draw_of(sequence: Sequence, ahead: Items[int]) -> Draw:
+    """The draw in the place after `ahead`, tokens beyond the sequence's own."""
     seed = sequence.sampling.seed
     assert seed is not None, "the engine decides a seed at admission"
-    return Draw(sequence.sampling, seed, sequence.choice, len(sequence.ids) - sequence.prompt_len)
+    return Draw(sequence.sampling, seed, sequence.choice, len(sequence.ids) + len(ahead) - sequence.prompt_len)

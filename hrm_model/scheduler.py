@@ -25,6 +25,7 @@ class Sequence:
     max_tokens: int
     pages: list[int] = field(default_factory=list)
     cached: int = 0  # tokens whose K/V are in the pages
+    draft: list[int] = field(default_factory=list)  # guesses at what follows `ids`, to be checked in the next step
 
     @property
     def reserved_tokens(self) -> int:
@@ -33,8 +34,8 @@ class Sequence:
 
     @property
     def pending(self) -> list[int]:
-        """Ids that the next step has to read: the whole prompt at first, then one token."""
-        return self.ids[self.cached :]
+        """Ids that the next step has to read: the whole prompt at first, then a token and the guesses after it."""
+        return self.ids[self.cached :] + self.draft
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,8 @@ class Load:
     kv_tokens_used: int = 0
     kv_tokens: int = 0
     step_age_s: float | None = None  # seconds since the running step began; None while idle
+    drafted_tokens: int = 0  # guessed ahead since the start
+    accepted_tokens: int = 0  # of those, how many were right
 
 
 def is_trained(condition: Sequence[Condition]) -> bool:

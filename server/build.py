@@ -189,6 +189,7 @@ def _load_engine(settings: Settings) -> "NativeEngine":
             kv_bytes=settings.kv_cache_bytes,
             max_running=settings.max_running,
             max_waiting=settings.max_waiting,
+            draft_tokens=settings.draft_tokens,
         )
     except ValueError as error:  # a device that is not there, a cache that holds nothing
         raise SettingsError(str(error)) from error

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from hrm_model.types import Event, Failed, Finished, Load, Started, Text
@@ -30,7 +30,7 @@ class Metrics:
     def __init__(self, model: str, load: Callable[[], Load]) -> None:
         self.registry = CollectorRegistry()
         self._model = model
-        self.registry.register(_EngineGauges(model, load))
+        self.registry.register(_EngineState(model, load))
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=self.registry)
@@ -139,14 +139,14 @@ class Metrics:
                 self._success.labels(model, "error").inc()
 
 
-class _EngineGauges(Collector):
-    """Asks the engine when Prometheus asks, so that no gauge can be stale."""
+class _EngineState(Collector):
+    """Asks the engine when Prometheus asks, so that no figure can be stale."""
 
     def __init__(self, model: str, load: Callable[[], Load]) -> None:
         self._model = model
         self._load = load
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         load = self._load()
         share = load.kv_tokens_used / load.kv_tokens if load.kv_tokens else 0.0
         gauges = {
@@ -159,3 +159,11 @@ class _EngineGauges(Collector):
             gauge = GaugeMetricFamily(name, text, labels=["model_name"])
             gauge.add_metric([self._model], value)
             yield gauge
+        counters = {
+            "vllm:spec_decode_num_draft_tokens": ("Tokens that were guessed ahead.", load.drafted_tokens),
+            "vllm:spec_decode_num_accepted_tokens": ("Tokens guessed ahead that were right.", load.accepted_tokens),
+        }
+        for name, (text, total) in counters.items():
+            counter = CounterMetricFamily(name, text, labels=["model_name"])
+            counter.add_metric([self._model], total)
+            yield counter

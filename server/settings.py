@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     max_waiting: int = Field(
         default=256, ge=0, le=65536, description="Requests that queue for the engine before new ones get a 503."
     )
+    draft_tokens: int = Field(
+        default=8,
+        ge=0,
+        le=64,
+        description="Tokens of an answer that are guessed from the prompt and checked in one step; 0: none.",
+    )
     host: str = Field(
         default="127.0.0.1",
         min_length=1,

@@ -60,11 +60,14 @@ class Tiny:
         max_waiting: int = 8,
         runner: Callable[[HrmText, PagedCache, str], Runner] = Runner,
         prefill_tokens: int = 4096,
+        draft_tokens: int = 0,
     ) -> NativeEngine:
         pages = limits.kv_tokens // PAGE_TOKENS
         cache = PagedCache(CONFIG, pages, dtype=torch.float32, device="cpu")
         scheduler = Scheduler(pages, max_running=max_running, max_waiting=max_waiting, prefill_tokens=prefill_tokens)
-        return NativeEngine(runner(self.model, cache, "cpu"), scheduler, self.tokenizer, limits)
+        return NativeEngine(
+            runner(self.model, cache, "cpu"), scheduler, self.tokenizer, limits, draft_tokens=draft_tokens
+        )
 
     def changed(self, change: Callable[[HrmText], object]) -> "Tiny":
         """The same network after `change` has had its way with the weights."""

@@ -59,7 +59,7 @@ class HeldRunner(Runner):
         self.may_step = threading.Event()
         self.steps = 0
 
-    def step(self, sequences: Items[Sequence]) -> list[Drawn | NotFinite]:
+    def step(self, sequences: Items[Sequence]) -> list[list[Drawn | NotFinite]]:
         self.steps += 1
         self.is_in_step.set()
         assert self.may_step.wait(60)
@@ -224,7 +224,7 @@ class StumblingRunner(Runner):
 
     poison: int
 
-    def step(self, sequences: Items[Sequence]) -> list[Drawn | NotFinite]:
+    def step(self, sequences: Items[Sequence]) -> list[list[Drawn | NotFinite]]:
         if any(self.poison in sequence.ids[:2] for sequence in sequences):
             raise RuntimeError("the device fell over")
         return super().step(sequences)
@@ -258,7 +258,7 @@ async def test_a_step_that_raises_fails_its_answers_and_the_engine_goes_on(tiny:
 class ForgetfulRunner(Runner):
     """Returns fewer results than it was given sequences: a fault of ours that nothing foresees."""
 
-    def step(self, sequences: Items[Sequence]) -> list[Drawn | NotFinite]:
+    def step(self, sequences: Items[Sequence]) -> list[list[Drawn | NotFinite]]:
         return super().step(sequences)[1:]
 
 

@@ -70,7 +70,7 @@ async def test_failures_are_counted(tmp_path: Path) -> None:
 
 
 async def test_gauges_read_the_engine_at_the_moment_of_the_scrape() -> None:
-    load = Load(running=3, waiting=2, kv_tokens_used=25, kv_tokens=100, step_age_s=0.5)
+    load = Load(3, 2, kv_tokens_used=25, kv_tokens=100, step_age_s=0.5, drafted_tokens=9, accepted_tokens=7)
     metrics = Metrics(MODEL, lambda: load)
 
     before = samples(metrics.text().decode())
@@ -81,6 +81,8 @@ async def test_gauges_read_the_engine_at_the_moment_of_the_scrape() -> None:
     assert before[of_model("vllm:num_requests_waiting")] == 2
     assert before[of_model("vllm:kv_cache_usage_perc")] == 0.25
     assert before[of_model("hrm_engine_step_age_seconds")] == 0.5
+    assert before[of_model("vllm:spec_decode_num_draft_tokens_total")] == 9
+    assert before[of_model("vllm:spec_decode_num_accepted_tokens_total")] == 7
     assert after[of_model("vllm:kv_cache_usage_perc")] == 0
 
 

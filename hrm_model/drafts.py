@@ -1,0 +1,59 @@
+"""Guesses at an answer's next tokens, taken from its prompt: grounded answers quote. Plain Python, no tensors.
+
+A guess costs little to check, as a step reads many tokens of one sequence nearly as fast as one, and it cannot change
+an answer: the runner keeps of it what equals the draws. So all that is decided here is what is worth checking.
+Source: the lookup of n-grams in the prompt is Saxena's (Prompt Lookup Decoding, 2023).
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+_LONGEST_MATCH = 8  # tokens compared; beyond that, the latest place in the prompt wins
+_HOPE = 0.6  # share of guessed tokens that are expected to be right, before anything is known
+_MEMORY = 0.75  # of that share, from one guess to the next
+_WORTH = 0.2  # below this share guessing pauses
+_PAUSE = 32  # answer tokens until it is tried again
+
+
+class Drafter:
+    """The guesses for one sequence; they grow while they are right, and pause when they are not."""
+
+    def __init__(self, prompt: Sequence[int], longest: int) -> None:
+        """Index the prompt.
+
+        Args:
+            longest: tokens in one guess; 0 never guesses.
+        """
+        self._prompt, self._longest = prompt, longest
+        self._places: dict[int, list[int]] = defaultdict(list)
+        if longest:
+            for place, token in enumerate(prompt):
+                self._places[token].append(place)
+        self._share = _HOPE
+        self._resumes_at = 0
+
+    def propose(self, answer: Sequence[int], room: int) -> list[int]:
+        """Guess what follows `answer`, at most `room` tokens; empty when there is nothing worth a guess."""
+        longest = min(room, round(self._longest * min(1.0, 1.5 * self._share)))
+        if longest < 1 or not answer or len(answer) < self._resumes_at:
+            return []
+        places = self._places.get(answer[-1], ())
+        matched, place = max(((self._matched(answer, place), place) for place in places), default=(0, 0))
+        # One token in common says little, unless the prompt has it only once.
+        if matched < 1 or (matched == 1 and len(places) > 1):
+            return []
+        return list(self._prompt[place + 1 : place + 1 + longest])
+
+    def learn(self, drafted: int, accepted: int, answered: int) -> None:
+        """Take note of how a guess went, the answer being `answered` tokens long by then."""
+        self._share = _MEMORY * self._share + (1 - _MEMORY) * accepted / drafted
+        if self._share < _WORTH:
+            self._share, self._resumes_at = 2 * _WORTH, answered + _PAUSE
+
+    def _matched(self, answer: Sequence[int], place: int) -> int:
+        """How many of the answer's last tokens stand before `place`, itself included."""
+        most = min(len(answer), place + 1, _LONGEST_MATCH)
+        for length in range(1, most):
+            if self._prompt[place - length] != answer[-1 - length]:
+                return length
+        return most
