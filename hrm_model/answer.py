@@ -1,5 +1,7 @@
 """Ids of one answer to text: whole characters, stop strings held back, and the reason it ended."""
 
+from collections.abc import Collection
+
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import FinishReason
 
@@ -7,27 +9,48 @@ from hrm_model.types import FinishReason
 class Answer:
     """Assembles the text of one choice, token by token."""
 
-    def __init__(self, tokenizer: Tokenizer, end_token: int, stop: tuple[str, ...], max_tokens: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        end_tokens: Collection[int],
+        stop: tuple[str, ...],
+        max_tokens: int,
+        *,
+        min_tokens: int = 0,
+    ) -> None:
+        """Begin an answer.
+
+        Args:
+            end_tokens: end the answer and have no text.
+            min_tokens: a stop string that is complete within so many tokens does not count.
+        """
         self._decoder = tokenizer.decoder()
-        self._end_token, self._stop, self._max_tokens = end_token, stop, max_tokens
+        self._end_tokens = frozenset(end_tokens)
+        self._stop, self._max_tokens, self._min_tokens = stop, max_tokens, min_tokens
         self._held = ""
+        self._excused = 0  # characters of what is held in which no stop string may end
         self.tokens = 0
         self.reason: FinishReason | None = None
 
     def push(self, token: int) -> str:
         """Take one token in and return the text that is now certain; sets `reason` when the answer has ended."""
         self.tokens += 1
-        if token == self._end_token:
+        if token in self._end_tokens:
             return self._end("stop", self._held + self._decoder.flush())
         self._held += self._decoder.push(token)
-        found = [at for at in (self._held.find(stop) for stop in self._stop) if at >= 0]
-        if found:
+        if self.tokens <= self._min_tokens:
+            self._excused = len(self._held)
+        elif found := [at for at in map(self._find, self._stop) if at >= 0]:
             return self._end("stop", self._held[: min(found)])
         if self.tokens >= self._max_tokens:
             return self._end("length", self._held + self._decoder.flush())
         certain = len(self._held) - _overlap(self._held, self._stop)
         text, self._held = self._held[:certain], self._held[certain:]
+        self._excused = max(0, self._excused - certain)
         return text
+
+    def _find(self, stop: str) -> int:
+        return self._held.find(stop, max(0, self._excused - len(stop) + 1))
 
     def _end(self, reason: FinishReason, text: str) -> str:
         self.reason, self._held = reason, ""

@@ -48,6 +48,14 @@ class InvalidPrompt(RequestRefused):
     """Token ids outside the vocabulary, an empty prompt, an untrained condition."""
 
 
+class InvalidSampling(InvalidPrompt):
+    """A value of `Sampling` that is out of range; `param` is the field's name."""
+
+    def __init__(self, param: str, problem: str) -> None:
+        super().__init__(f"{param}: {problem}")
+        self.param = param
+
+
 class CheckpointError(Exception):
     """A folder that cannot be served; the message names the file, and the tensor or key in it."""
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import math
 import secrets
 import time
 from dataclasses import dataclass, field, replace
 
 from hrm_model.answer import Answer
 from hrm_model.drafts import Drafter
-from hrm_model.errors import ContextLengthExceeded, InvalidPrompt
+from hrm_model.errors import ContextLengthExceeded, InvalidPrompt, InvalidSampling
+from hrm_model.ranges import check_sampling
 from hrm_model.scheduler import Sequence
 from hrm_model.template import END_ANSWER, spell
 from hrm_model.tokenizer import Tokenizer
@@ -60,10 +62,12 @@ def open_request(
     Raises:
         InvalidPrompt: token ids outside the vocabulary, an empty prompt, an untrained condition, n or max_tokens
             out of range.
+        InvalidSampling: another field of `sampling` out of range.
         ContextLengthExceeded: prompt and answer do not fit the context.
     """
     if not 1 <= n <= MAX_CHOICES:
         raise InvalidPrompt(f"n is {n}; expected 1 to {MAX_CHOICES}")
+    check_sampling(sampling, vocab_size=tokenizer.vocab_size)
     ids, prefix_len = _spelled(prompt, tokenizer)
     room = limits.context_tokens - len(ids)
     if room < 1 or (sampling.max_tokens is not None and sampling.max_tokens > room):
@@ -71,17 +75,33 @@ def open_request(
     if sampling.max_tokens is not None and sampling.max_tokens < 1:
         raise InvalidPrompt(f"max_tokens is {sampling.max_tokens}; expected at least 1")
     longest = min(limits.default_max_tokens, room) if sampling.max_tokens is None else sampling.max_tokens
-    decided = replace(sampling, seed=secrets.randbits(63) if sampling.seed is None else sampling.seed)
-    end_token = tokenizer.control(END_ANSWER)
+    if sampling.min_tokens > longest:
+        raise InvalidSampling(
+            "min_tokens", f"{sampling.min_tokens} is more than the {longest} that the answer may have"
+        )
+    decided = _decided(sampling, tokenizer.control(END_ANSWER))
     return Request(
         number,
         [Sequence(number, c, list(ids), len(ids), prefix_len, decided, longest) for c in range(n)],
-        [Answer(tokenizer, end_token, sampling.stop, longest) for _ in range(n)],
+        [
+            Answer(tokenizer, decided.stop_token_ids, sampling.stop, longest, min_tokens=sampling.min_tokens)
+            for _ in range(n)
+        ],
         asyncio.get_running_loop(),
         asyncio.Queue(),
         time.monotonic(),
         open=set(range(n)),
         drafters=[Drafter(ids[:prefix_len], draft_tokens) for _ in range(n)],
+    )
+
+
+def _decided(sampling: Sampling, end_token: int) -> Sampling:
+    """Put in what drawing needs to know: a seed, and which token closes an answer."""
+    return replace(
+        sampling,
+        seed=secrets.randbits(63) if sampling.seed is None else sampling.seed,
+        stop_token_ids=tuple(dict.fromkeys((*sampling.stop_token_ids, end_token))),
+        logit_bias=(*sampling.logit_bias, (end_token, -math.inf)) if sampling.ignore_eos else sampling.logit_bias,
     )
 
 

@@ -157,4 +157,5 @@ def _draw_of(sequence: Sequence, ahead: Items[int]) -> Draw:
     """The draw in the place after `ahead`, tokens beyond the sequence's own."""
     seed = sequence.sampling.seed
     assert seed is not None, "the engine decides a seed at admission"
-    return Draw(sequence.sampling, seed, sequence.choice, len(sequence.ids) + len(ahead) - sequence.prompt_len)
+    prompt, answer = sequence.ids[: sequence.prompt_len], [*sequence.ids[sequence.prompt_len :], *ahead]
+    return Draw(sequence.sampling, seed, sequence.choice, len(answer), prompt, answer)

@@ -1,5 +1,7 @@
-"""Logits to ids. A draw depends on (seed, choice, position) alone, so that no batch can change it."""
+"""Logits to ids. A draw is a function of its row and of what was asked for it, so that no batch can change it."""
 
+import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,17 +14,25 @@ from hrm_model.types import Sampling
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What one row of logits is asked for. `position` counts the answer's tokens from 0."""
+    """What one row of logits is asked for. `position` counts the answer's tokens from 0.
+
+    `prompt` and `answer` are the ids so far, `position` of them in the answer; the penalties look at them.
+    """
 
     sampling: Sampling
     seed: int
     choice: int
     position: int
+    prompt: Sequence[int] = ()
+    answer: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A token, and, where asked for, log-probabilities (natural log, before temperature and filters)."""
+    """A token, and, where asked for, log-probabilities.
+
+    Those are natural logarithms of what the model itself said: before bias, penalties, temperature and filters.
+    """
 
     token: int
     logprob: float | None = None
@@ -30,7 +40,7 @@ class Drawn:
 
 
 class NotFinite(ArithmeticError):
-    """A row of logits that holds NaN or infinity, or nothing but minus infinity."""
+    """A row of logits that holds NaN or infinity, or in which every token is forbidden."""
 
 
 def draw(logits_BV: Tensor, draws: Sequence[Draw]) -> list[Drawn | NotFinite]:
@@ -46,14 +56,10 @@ def draw(logits_BV: Tensor, draws: Sequence[Draw]) -> list[Drawn | NotFinite]:
     logits_BV = logits_BV.float().cpu()
     finite_B = torch.isfinite(logits_BV).all(-1).tolist()
     greedy_B = logits_BV.argmax(-1).tolist()
-    results: list[Drawn | NotFinite] = []
-    for row, (one, finite, likeliest) in enumerate(zip(draws, finite_B, greedy_B, strict=True)):
-        if not finite:
-            results.append(NotFinite("the model's logits are not finite"))
-            continue
-        token = likeliest if one.sampling.temperature == 0 else _sample(logits_BV[row], one)
-        results.append(_with_logprobs(logits_BV[row], token, one.sampling))
-    return results
+    return [
+        _one(logits_BV[row], one, likeliest) if finite else NotFinite("the model's logits are not finite")
+        for row, (one, finite, likeliest) in enumerate(zip(draws, finite_B, greedy_B, strict=True))
+    ]
 
 
 def uniform(seed: int, choice: int, position: int) -> float:
@@ -64,14 +70,54 @@ def uniform(seed: int, choice: int, position: int) -> float:
     return float(generator.random())
 
 
+def _one(logits_V: Tensor, one: Draw, likeliest: int) -> Drawn | NotFinite:
+    """Draw from a row whose largest logit stands at `likeliest`."""
+    wished_V = _wished(logits_V, one)
+    if wished_V is not logits_V:
+        likeliest = int(wished_V.argmax())
+        if wished_V[likeliest] == -torch.inf:
+            return NotFinite("every token is forbidden")
+    token = likeliest if one.sampling.temperature == 0 else _sample(wished_V, one)
+    return _with_logprobs(logits_V, token, one.sampling)
+
+
+def _wished(logits_V: Tensor, one: Draw) -> Tensor:
+    """The logits after bias, penalties and bans, in double precision; the very same tensor where none are asked for."""
+    sampling = one.sampling
+    bans = one.position < sampling.min_tokens and bool(sampling.stop_token_ids)
+    counts_answer = sampling.presence_penalty != 0 or sampling.frequency_penalty != 0
+    repeats = sampling.repetition_penalty != 1
+    if not (bans or counts_answer or repeats or sampling.logit_bias):
+        return logits_V
+    wished_V = logits_V.double()
+    if sampling.logit_bias:
+        tokens, biases = zip(*sampling.logit_bias, strict=True)
+        wished_V.index_add_(0, torch.tensor(tokens), torch.tensor(biases, dtype=torch.float64))
+    if repeats or counts_answer:
+        assert len(one.answer) == one.position, "penalties count the answer so far"
+        counts_V = torch.bincount(torch.tensor(one.answer, dtype=torch.long), minlength=len(wished_V))
+        if repeats:
+            seen_V = counts_V + torch.bincount(torch.tensor(one.prompt, dtype=torch.long), minlength=len(wished_V)) > 0
+            penalty = sampling.repetition_penalty
+            wished_V = torch.where(seen_V, torch.where(wished_V > 0, wished_V / penalty, wished_V * penalty), wished_V)
+        wished_V -= sampling.frequency_penalty * counts_V.double() + sampling.presence_penalty * (counts_V > 0).double()
+    if bans:
+        wished_V[torch.tensor(sampling.stop_token_ids)] = -torch.inf
+    return wished_V
+
+
 def _sample(logits_V: Tensor, one: Draw) -> int:
-    """Temperature, then top_k, then top_p, then the inverse of the cumulative distribution."""
+    """Temperature, then min_p, top_k and top_p, then the inverse of the cumulative distribution."""
     sampling = one.sampling
     # The largest becomes 0 first, so that dividing by a temperature next to 0 gives minus infinity and never NaN.
     below_V = logits_V.double() - logits_V.max()
     scaled_V, order_V = torch.sort(below_V / sampling.temperature, descending=True, stable=True)
+    # Relative to the likeliest, whose logit is now 0. What has no chance at all goes as well.
+    floor = math.log(sampling.min_p) if sampling.min_p else -sys.float_info.max
+    kept = int((scaled_V >= floor).sum())
     if sampling.top_k:
-        scaled_V, order_V = scaled_V[: sampling.top_k], order_V[: sampling.top_k]
+        kept = min(kept, sampling.top_k)
+    scaled_V, order_V = scaled_V[:kept], order_V[:kept]
     cumulative_V = torch.softmax(scaled_V, -1).cumsum(-1)
     if sampling.top_p < 1:
         # The likeliest tokens whose mass reaches top_p, and always one.

@@ -48,9 +48,24 @@ Prompt = Question | Tokens
 class Sampling:
     """How the next token is drawn.
 
-    temperature 0 is greedy. top_k 0 and top_p 1.0 switch those filters off. A draw depends on
-    (seed, choice, position) alone. Without a seed the engine picks one per request.
-    max_tokens None: the engine's `default_max_tokens`, or what the context leaves.
+    temperature 0 is greedy. A draw depends on (seed, choice, position) and on what has been said alone. Without a seed
+    the engine picks one per request. max_tokens None: the engine's `default_max_tokens`, or what the context leaves.
+
+    The order is: `logit_bias`, the penalties, the ban of closing tokens, temperature, `min_p`, `top_k`, `top_p`. What
+    stands before temperature changes greedy answers too. Every default switches its part off.
+
+    Attributes:
+        min_p: tokens less likely than this share of the likeliest are not drawn.
+        presence_penalty: taken once from the logit of each token that the answer holds.
+        frequency_penalty: taken as often as the answer holds it.
+        repetition_penalty: the logit of each token that prompt or answer hold is divided by it, or multiplied where
+            it is below 0.
+        logit_bias: (token, what is added to its logit).
+        stop_token_ids: end the answer as the closing token does, without text.
+        min_tokens: tokens before which no closing token is drawn and no stop string counts.
+        ignore_eos: the checkpoint's closing token is never drawn.
+        logprobs: alternatives reported beside each token, 0 to 20; None: no logprobs at all. They are the model's own,
+            before anything above has changed them.
     """
 
     temperature: float = 0.0
@@ -59,7 +74,15 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
-    logprobs: int | None = None  # alternatives reported beside each token, 0 to 20; None: no logprobs at all
+    logprobs: int | None = None
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    min_tokens: int = 0
+    ignore_eos: bool = False
 
 
 @dataclass(frozen=True, slots=True)

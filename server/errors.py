@@ -18,6 +18,7 @@ from hrm_model.errors import (
     EngineError,
     EngineOverloaded,
     InvalidPrompt,
+    InvalidSampling,
     NeverFits,
     RequestRefused,
 )
@@ -90,6 +91,7 @@ WIRE: dict[type[Exception], Wire] = {
     DocumentNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "file_not_found"),
     RequestRefused: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_prompt", param="messages"),
     InvalidPrompt: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_prompt", param="messages"),
+    InvalidSampling: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_value"),
     ContextLengthExceeded: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "context_length_exceeded", param="messages"),
     NeverFits: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "context_length_exceeded", param="messages"),
     EngineOverloaded: Wire(

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from hrm_model.types import TRAINED_CONDITIONS, Condition, Sampling
+from server.schemas.drawing import Drawing
 from server.schemas.fields import Asked, Text, by_shape, unsupported
 
 Score = Annotated[float, Field(ge=0, le=1)]
@@ -124,10 +125,7 @@ def _trained(text: str) -> str:
     return text.replace(" ", "")
 
 
-StopString = Annotated[Text, Field(min_length=1, max_length=256)]
-
-
-class ChatRequest(Asked):
+class ChatRequest(Drawing):
     """A conversation to be answered from documents."""
 
     model: Text = Field(
@@ -138,22 +136,7 @@ class ChatRequest(Asked):
     messages: list[Message] = Field(min_length=1, description="The last one must be the user's.")
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    temperature: float | None = Field(
-        None, ge=0, le=2, description="Default 0, which is greedy (OpenAI's default is 1)."
-    )
-    top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=0, description="0: off.")
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    stop: (
-        Annotated[
-            Annotated[StopString, Tag("one")] | Annotated[list[StopString], Field(max_length=4), Tag("many")],
-            by_shape(one=str, many=list),
-        ]
-        | None
-    ) = None
-    max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1, description="The same as max_tokens.")
-    n: int | None = Field(None, ge=1, le=128)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     condition: Annotated[str, AfterValidator(_trained)] | None = Field(
@@ -186,9 +169,6 @@ class ChatRequest(Asked):
     store: bool | None = Field(None, description="Accepted without effect.")
 
     # Named, so that a client reads "not supported" rather than "unknown", and so that neutral values pass.
-    frequency_penalty: Annotated[float | None, unsupported("frequency_penalty", 0)] = None
-    presence_penalty: Annotated[float | None, unsupported("presence_penalty", 0)] = None
-    logit_bias: Annotated[dict[str, float] | None, unsupported("logit_bias", {})] = None
     response_format: Annotated[Any, unsupported("response_format", {"type": "text"})] = None
     parallel_tool_calls: Annotated[Any, unsupported("parallel_tool_calls")] = None
     functions: Annotated[Any, unsupported("functions")] = None
@@ -202,13 +182,7 @@ class ChatRequest(Asked):
 
     def sampling(self) -> Sampling:
         """How the engine is to draw; what the request leaves out stays the engine's default."""
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        return Sampling(
-            temperature=self.temperature or 0.0,
-            top_p=1.0 if self.top_p is None else self.top_p,
-            top_k=self.top_k or 0,
-            seed=self.seed,
-            stop=stop,
+        return self.drawn(
             max_tokens=self.max_completion_tokens or self.max_tokens,
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
         )

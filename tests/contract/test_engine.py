@@ -11,6 +11,7 @@ from hrm_model.errors import (
     EngineClosed,
     EngineOverloaded,
     InvalidPrompt,
+    InvalidSampling,
     NeverFits,
     RequestRefused,
 )
@@ -197,6 +198,29 @@ async def test_what_can_never_fit_is_refused_before_it_starts(make: Make) -> Non
 )
 async def test_nonsense_is_refused_before_it_starts(make: Make, question: Question, sampling: Sampling, n: int) -> None:
     assert isinstance(await refused(await make(), question, sampling, n), InvalidPrompt)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "param"),
+    [
+        (Sampling(min_p=1.5), "min_p"),
+        (Sampling(frequency_penalty=3), "frequency_penalty"),
+        (Sampling(repetition_penalty=0), "repetition_penalty"),
+        (Sampling(logprobs=21), "logprobs"),
+        (Sampling(logit_bias=((10**6, 1.0),)), "logit_bias"),
+        (Sampling(stop_token_ids=(10**6,)), "stop_token_ids"),
+        (Sampling(max_tokens=4, min_tokens=5), "min_tokens"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_sampling_out_of_range_is_refused_by_name(make: Make, sampling: Sampling, param: str) -> None:
+    engine = await make()
+
+    refusal = await refused(engine, sampling=sampling)
+
+    assert isinstance(refusal, InvalidSampling)
+    assert refusal.param == param
+    assert engine.load() == Load(kv_tokens=LIMITS.kv_tokens)
 
 
 async def test_a_full_engine_refuses_and_takes_questions_again_afterwards(make: Make) -> None:

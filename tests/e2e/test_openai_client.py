@@ -19,6 +19,7 @@ from tests.fakes.serving import HANDBOOK, LEAVE, MODEL, listening, services, sto
 pytestmark = pytest.mark.anyio
 
 ASK: Any = [{"role": "user", "content": "How many days of paid leave do full-time staff receive?"}]
+GUESS: Any = {"type": "content", "content": "x"}
 TWO_SENTENCES = ("28 ", "days. ", "Marta Velin ", "leads the claims desk.")
 
 
@@ -145,12 +146,12 @@ async def test_errors_arrive_as_the_clients_own_exceptions(stream: bool) -> None
         with pytest.raises(openai.NotFoundError) as missing:
             await client.chat.completions.create(model="gpt-4o", messages=ASK, stream=stream)
         with pytest.raises(openai.BadRequestError) as refused:
-            await client.chat.completions.create(model=MODEL, messages=ASK, presence_penalty=1, stream=stream)
+            await client.chat.completions.create(model=MODEL, messages=ASK, prediction=GUESS, stream=stream)
         with pytest.raises(openai.AuthenticationError) as stranger:
             await client.with_options(api_key="sk-wrong").chat.completions.create(model=MODEL, messages=ASK)
 
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
-    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "presence_penalty")
+    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "prediction")
     assert stranger.value.code == "invalid_api_key"
 
 

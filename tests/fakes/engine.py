@@ -5,7 +5,15 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from hrm_model.errors import ContextLengthExceeded, EngineClosed, EngineOverloaded, InvalidPrompt, NeverFits
+from hrm_model.errors import (
+    ContextLengthExceeded,
+    EngineClosed,
+    EngineOverloaded,
+    InvalidPrompt,
+    InvalidSampling,
+    NeverFits,
+)
+from hrm_model.ranges import check_sampling
 from hrm_model.types import (
     Counts,
     Event,
@@ -28,6 +36,7 @@ LIMITS = Limits(context_tokens=4096, kv_tokens=65536, default_max_tokens=512, ma
 # The condition and the two tokens that open and close a question.
 _CONTROL_TOKENS = 2
 _MAX_CHOICES = 128
+VOCABULARY = 300  # token ids, for the requests that name some; the script does not care about them
 Script = Callable[[Question], Sequence[str]]
 
 
@@ -125,10 +134,13 @@ class ScriptedEngine:
         asked = sampling.max_tokens
         if not 1 <= n <= _MAX_CHOICES or not is_trained(prompt.condition) or (asked is not None and asked < 1):
             raise InvalidPrompt(f"n is {n}, max_tokens is {asked}, the condition is {prompt.condition}")
+        check_sampling(sampling, vocab_size=VOCABULARY)
         room = limits.context_tokens - prompt_tokens
         if room < (1 if asked is None else asked):
             raise ContextLengthExceeded(prompt_tokens, limits.context_tokens, asked)
         max_tokens = min(limits.default_max_tokens, room) if asked is None else asked
+        if sampling.min_tokens > max_tokens:
+            raise InvalidSampling("min_tokens", f"{sampling.min_tokens} is more than {max_tokens}")
         if (needed := n * (prompt_tokens + max_tokens)) > limits.kv_tokens:
             raise NeverFits(needed, limits.kv_tokens)
         if self.open >= self._max_running or self._reserved + needed > limits.kv_tokens:

@@ -29,9 +29,18 @@ def byte_ids(tokenizer: Tokenizer) -> dict[int, int]:
 class Writing:
     """One answer written byte by byte, and the pieces that came out."""
 
-    def __init__(self, tokenizer: Tokenizer, byte_ids: dict[int, int], *stop: str, max_tokens: int = MANY) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        byte_ids: dict[int, int],
+        *stop: str,
+        max_tokens: int = MANY,
+        min_tokens: int = 0,
+        ends: str = "",
+    ) -> None:
         self._tokenizer, self._byte_ids = tokenizer, byte_ids
-        self.answer = Answer(tokenizer, tokenizer.control(END_ANSWER), stop, max_tokens)
+        end_tokens = [tokenizer.control(END_ANSWER), *(byte_ids[byte] for byte in ends.encode())]
+        self.answer = Answer(tokenizer, end_tokens, stop, max_tokens, min_tokens=min_tokens)
 
     def write(self, text: str | bytes) -> list[str]:
         raw = text.encode() if isinstance(text, str) else text
@@ -98,7 +107,7 @@ def test_what_is_held_back_comes_when_the_length_is_reached(tokenizer: Tokenizer
 
 def test_the_earliest_of_several_stop_strings_in_one_token_counts(tokenizer: Tokenizer) -> None:
     whole = next(token for token in range(tokenizer.vocab_size) if tokenizer.token_bytes(token) == b"the")
-    answer = Answer(tokenizer, tokenizer.control(END_ANSWER), ("e", "h"), MANY)
+    answer = Answer(tokenizer, [tokenizer.control(END_ANSWER)], ("e", "h"), MANY)
 
     assert answer.push(whole) == "t"
     assert answer.reason == "stop"
@@ -122,10 +131,44 @@ def test_a_closing_token_in_the_last_place_is_a_stop(tokenizer: Tokenizer, byte_
 
 
 def test_control_and_padding_tokens_have_no_text(tokenizer: Tokenizer) -> None:
-    answer = Answer(tokenizer, tokenizer.control(END_ANSWER), (), MANY)
+    answer = Answer(tokenizer, [tokenizer.control(END_ANSWER)], (), MANY)
 
     assert [answer.push(0), answer.push(tokenizer.vocab_size + 3)] == ["", ""]
     assert answer.tokens == 2
+
+
+def test_any_of_the_end_tokens_ends_an_answer_without_text(tokenizer: Tokenizer, byte_ids: dict[int, int]) -> None:
+    writing = Writing(tokenizer, byte_ids, ends="?!")
+
+    assert writing.write("ab!") == ["a", "b", ""]
+    assert (writing.answer.reason, writing.answer.tokens) == ("stop", 3)
+
+
+def test_a_stop_string_within_the_shortest_answer_is_text(tokenizer: Tokenizer, byte_ids: dict[int, int]) -> None:
+    writing = Writing(tokenizer, byte_ids, "!", min_tokens=2)
+
+    assert writing.write("!!") == ["!", "!"]
+    assert writing.write("!") == [""]
+    assert (writing.answer.reason, writing.answer.tokens) == ("stop", 3)
+
+
+def test_a_stop_string_that_was_complete_too_early_does_not_count_later(
+    tokenizer: Tokenizer, byte_ids: dict[int, int]
+) -> None:
+    # "ab" is complete within the two tokens, and is held back as the beginning of "abcd".
+    writing = Writing(tokenizer, byte_ids, "ab", "abcd", min_tokens=2)
+
+    assert writing.write("ab") == ["", ""]
+    assert writing.write("cx") == ["", "abcx"]
+    assert writing.write("ab") == ["", ""]
+    assert writing.answer.reason == "stop"
+
+
+def test_a_stop_string_may_begin_within_the_shortest_answer(tokenizer: Tokenizer, byte_ids: dict[int, int]) -> None:
+    writing = Writing(tokenizer, byte_ids, "END", min_tokens=2)
+
+    assert writing.write("END") == ["", "", ""]
+    assert writing.answer.reason == "stop"
 
 
 # Few letters, so that stop strings do occur; a two-byte and a four-byte character, and any token at all.
@@ -133,13 +176,20 @@ LETTERS = st.text(alphabet="ab é🙂", min_size=1, max_size=4)
 
 
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), stop=st.lists(LETTERS, max_size=3), max_tokens=st.integers(1, 40), is_ended=st.booleans())
+@given(
+    data=st.data(),
+    stop=st.lists(LETTERS, max_size=3),
+    max_tokens=st.integers(1, 40),
+    min_tokens=st.sampled_from([0, 0, 1, 3, 8]),
+    is_ended=st.booleans(),
+)
 def test_all_pieces_together_are_the_text_cut_at_the_first_stop(
     tokenizer: Tokenizer,
     byte_ids: dict[int, int],
     data: st.DataObject,
     stop: list[str],
     max_tokens: int,
+    min_tokens: int,
     is_ended: bool,
 ) -> None:
     spelled = data.draw(st.text(alphabet="ab é🙂", max_size=20)).encode()
@@ -149,7 +199,7 @@ def test_all_pieces_together_are_the_text_cut_at_the_first_stop(
     tokens = data.draw(st.permutations(tokens)) if data.draw(st.booleans()) else tokens
     if is_ended:
         tokens.append(tokenizer.control(END_ANSWER))
-    answer = Answer(tokenizer, tokenizer.control(END_ANSWER), tuple(stop), max_tokens)
+    answer = Answer(tokenizer, [tokenizer.control(END_ANSWER)], tuple(stop), max_tokens, min_tokens=min_tokens)
 
     pieces: list[str] = []
     for token in tokens:
@@ -161,9 +211,14 @@ def test_all_pieces_together_are_the_text_cut_at_the_first_stop(
     read = tokens[: answer.tokens]
     whole = tokenizer.decode(read)
     before = tokenizer.decode(read[:-1]).rstrip("\ufffd")
+    excused = len(tokenizer.decode(read[:min_tokens]).rstrip("\ufffd"))
     said = "".join(pieces)
-    assert not any(string in before for string in stop)
-    found = [at for string in stop if (at := whole.find(string)) >= 0]
+
+    def first(string: str, text: str) -> int:
+        return next((m for m in range(len(text)) if text.startswith(string, m) and m + len(string) > excused), -1)
+
+    assert not any(first(string, before) >= 0 for string in stop)
+    found = [at for string in stop if answer.tokens > min_tokens and (at := first(string, whole)) >= 0]
     if found:
         assert (said, answer.reason) == (whole[: min(found)], "stop")
     elif answer.reason is not None:

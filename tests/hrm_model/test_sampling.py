@@ -2,6 +2,8 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,8 +22,17 @@ DRAWS = 1500
 SLACK = 4.5 * 0.5 / math.sqrt(DRAWS)
 
 
-def drawn(logits_V: Tensor, sampling: Sampling, *, seed: int = 0, choice: int = 0, position: int = 0) -> Drawn:
-    (result,) = draw(logits_V[None], [Draw(sampling, seed, choice, position)])
+def drawn(
+    logits_V: Tensor,
+    sampling: Sampling,
+    *,
+    seed: int = 0,
+    choice: int = 0,
+    position: int = 0,
+    prompt: Sequence[int] = (),
+    answer: Sequence[int] = (),
+) -> Drawn:
+    (result,) = draw(logits_V[None], [Draw(sampling, seed, choice, position or len(answer), prompt, answer)])
     assert isinstance(result, Drawn)
     return result
 
@@ -33,9 +44,10 @@ def frequencies(sampling: Sampling) -> NDArray[np.float64]:
 
 
 def distribution(sampling: Sampling) -> NDArray[np.float64]:
-    """Temperature, then the k likeliest, then the fewest of those whose mass reaches top_p."""
+    """Temperature, min_p, then the k likeliest, then the fewest of those whose mass reaches top_p."""
     logits = LOGITS.double().numpy() / sampling.temperature
     order = np.argsort(-logits, kind="stable")
+    order = order[np.exp(logits[order] - logits.max()) >= sampling.min_p]
     if sampling.top_k:
         order = order[: sampling.top_k]
     mass = np.exp(logits[order]) / np.exp(logits[order]).sum()
@@ -59,6 +71,10 @@ def distribution(sampling: Sampling) -> NDArray[np.float64]:
         Sampling(temperature=1.0, top_p=0.6),
         Sampling(temperature=1.0, top_p=0.0),
         Sampling(temperature=0.7, top_k=5, top_p=0.8),
+        Sampling(temperature=1.0, min_p=0.3),
+        Sampling(temperature=2.0, min_p=0.3),
+        Sampling(temperature=1.0, min_p=1.0),
+        Sampling(temperature=1.0, min_p=0.2, top_p=0.7),
     ],
     ids=str,
 )
@@ -153,3 +169,127 @@ def test_bf16_logits_are_drawn_from_in_fp32() -> None:
     logits = LOGITS.bfloat16()
 
     assert drawn(logits, Sampling(logprobs=1)) == drawn(logits.float(), Sampling(logprobs=1))
+
+
+def wished(logits: NDArray[np.float64], one: Draw) -> NDArray[np.float64]:
+    """What bias, penalties and bans make of a row, token by token."""
+    sampling, result = one.sampling, logits.copy()
+    for token in range(len(result)):
+        result[token] += sum(bias for named, bias in sampling.logit_bias if named == token)
+        if token in one.prompt or token in one.answer:
+            factor = sampling.repetition_penalty
+            result[token] = result[token] / factor if result[token] > 0 else result[token] * factor
+        count = list(one.answer).count(token)
+        result[token] -= sampling.frequency_penalty * count + sampling.presence_penalty * (count > 0)
+        if one.position < sampling.min_tokens and token in sampling.stop_token_ids:
+            result[token] = -np.inf
+    return result
+
+
+TOKEN = st.integers(0, len(LOGITS) - 1)
+IDS = st.lists(TOKEN, max_size=12)
+SAMPLINGS = st.builds(
+    Sampling,
+    temperature=st.sampled_from([0.0, 0.4, 1.0, 3.0]),
+    top_p=st.sampled_from([0.3, 0.9, 1.0]),
+    top_k=st.sampled_from([0, 1, 4]),
+    min_p=st.sampled_from([0.0, 0.1, 1.0]),
+    presence_penalty=st.floats(-2, 2),
+    frequency_penalty=st.floats(-2, 2),
+    repetition_penalty=st.floats(0.5, 2),
+    logit_bias=st.lists(st.tuples(TOKEN, st.floats(-100, 100)), max_size=4).map(tuple),
+    stop_token_ids=st.lists(TOKEN, max_size=3).map(tuple),
+    min_tokens=st.integers(0, 15),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(sampling=SAMPLINGS, prompt=IDS, answer=IDS, seed=st.integers(0, 2**63))
+def test_greedy_takes_the_likeliest_after_bias_penalties_and_bans(
+    sampling: Sampling, prompt: list[int], answer: list[int], seed: int
+) -> None:
+    one = Draw(replace(sampling, temperature=0.0), seed, 0, len(answer), prompt, answer)
+    expected = wished(LOGITS.double().numpy(), one)
+
+    (result,) = draw(LOGITS[None], [one])
+
+    assert isinstance(result, Drawn)
+    assert expected[result.token] == pytest.approx(expected.max(), abs=1e-9)
+
+
+@settings(max_examples=150, deadline=None)
+@given(sampling=SAMPLINGS, prompt=IDS, answer=IDS, seed=st.integers(0, 2**63))
+def test_a_draw_never_returns_what_is_forbidden(
+    sampling: Sampling, prompt: list[int], answer: list[int], seed: int
+) -> None:
+    banned = replace(sampling, logit_bias=(*sampling.logit_bias, (3, -math.inf)))
+
+    result = drawn(LOGITS, banned, seed=seed, prompt=prompt, answer=answer)
+
+    assert result.token != 3
+    assert len(answer) >= sampling.min_tokens or result.token not in sampling.stop_token_ids
+
+
+@settings(max_examples=80, deadline=None)
+@given(sampling=SAMPLINGS, others=st.lists(SAMPLINGS, max_size=4), prompt=IDS, answer=IDS, seed=st.integers(0, 2**63))
+def test_a_draw_is_the_same_whatever_the_other_rows_ask_for(
+    sampling: Sampling, others: list[Sampling], prompt: list[int], answer: list[int], seed: int
+) -> None:
+    batch = [Draw(other, seed, 0, len(prompt), answer, prompt) for other in others]
+    batch.insert(len(others) // 2, Draw(replace(sampling, logprobs=3), seed, 1, len(answer), prompt, answer))
+    logits_BV = LOGITS.expand(len(batch), -1).clone()
+
+    together = draw(logits_BV, batch)[len(others) // 2]
+
+    assert together == draw(LOGITS[None], [batch[len(others) // 2]])[0]
+    assert torch.equal(logits_BV, LOGITS.expand(len(batch), -1)), "the rows are the caller's"
+
+
+@settings(max_examples=80, deadline=None)
+@given(prompt=IDS, answer=IDS, seed=st.integers(0, 2**63), temperature=st.sampled_from([0.0, 1.0]))
+def test_parts_that_are_off_change_nothing(prompt: list[int], answer: list[int], seed: int, temperature: float) -> None:
+    plain = Sampling(temperature=temperature, logprobs=2)
+    # Something in it is on, so that the long way is taken, and yet it adds nothing.
+    idle = replace(plain, logit_bias=((1, 0.0),), min_tokens=len(answer), stop_token_ids=(0,))
+
+    results = [drawn(LOGITS, sampling, seed=seed, prompt=prompt, answer=answer) for sampling in (plain, idle)]
+
+    assert results[0] == results[1] == drawn(LOGITS, plain, seed=seed, position=len(answer))
+
+
+def test_repetition_looks_at_the_prompt_and_the_others_at_the_answer_alone() -> None:
+    for sampling in (Sampling(presence_penalty=2), Sampling(frequency_penalty=2)):
+        assert drawn(LOGITS, sampling, prompt=[0]).token == 0
+        assert drawn(LOGITS, sampling, answer=[0]).token == 3
+    for prompt, answer in (([0], []), ([], [0])):
+        assert drawn(LOGITS, Sampling(repetition_penalty=1.5), prompt=prompt, answer=answer).token == 3
+
+
+def test_frequency_grows_with_every_time_and_presence_does_not() -> None:
+    assert drawn(LOGITS, Sampling(frequency_penalty=0.04), answer=[0] * 2).token == 0
+    assert drawn(LOGITS, Sampling(frequency_penalty=0.04), answer=[0] * 3).token == 3
+    assert drawn(LOGITS, Sampling(presence_penalty=0.04), answer=[0] * 30).token == 0
+
+
+def test_logprobs_stay_those_of_the_model() -> None:
+    plain = drawn(LOGITS, Sampling(logprobs=3))
+
+    bent = drawn(LOGITS, Sampling(logprobs=3, logit_bias=((4, 100.0),), presence_penalty=2), answer=[0])
+
+    assert bent.token == 4
+    assert bent.top == plain.top
+    assert bent.logprob == pytest.approx(float(torch.log_softmax(LOGITS, -1)[4]))
+
+
+def test_a_row_in_which_everything_is_forbidden_has_no_draw() -> None:
+    nothing = Sampling(stop_token_ids=tuple(range(len(LOGITS))), min_tokens=1)
+
+    first, second = draw(LOGITS.expand(2, -1), [Draw(nothing, 0, 0, 0), Draw(nothing, 0, 0, 1, (), (1,))])
+
+    assert isinstance(first, NotFinite)
+    assert second == Drawn(0)
+
+
+def test_penalties_without_the_answer_are_a_mistake_and_not_a_plain_draw() -> None:
+    with pytest.raises(AssertionError, match="the answer so far"):
+        draw(LOGITS[None], [Draw(Sampling(presence_penalty=1), 0, 0, 2)])

@@ -1,13 +1,16 @@
 """What a chat request may say: honoured, accepted without effect as documented, or refused by name."""
 
+import math
 from typing import Any
 
 import httpx
 import pytest
 
+from hrm_model.ranges import RANGES
 from hrm_model.types import Question, Sampling
 from server.schemas.answer import ChatCompletion
-from tests.fakes.engine import ScriptedEngine
+from server.schemas.chat import ChatRequest
+from tests.fakes.engine import VOCABULARY, ScriptedEngine
 from tests.fakes.serving import MODEL, chunks, client_of, question, services
 
 pytestmark = pytest.mark.anyio
@@ -31,6 +34,18 @@ async def post(engine: ScriptedEngine, body: dict[str, Any], **policy: Any) -> h
         ({"logprobs": True}, Sampling(logprobs=0)),
         ({"logprobs": True, "top_logprobs": 3}, Sampling(logprobs=3)),
         ({"logprobs": False}, Sampling()),
+        ({"min_p": 0.1, "repetition_penalty": 1.2}, Sampling(min_p=0.1, repetition_penalty=1.2)),
+        (
+            {"presence_penalty": 1, "frequency_penalty": -0.5},
+            Sampling(presence_penalty=1, frequency_penalty=-0.5),
+        ),
+        ({"logit_bias": {"5": -100, "7": 2.5}}, Sampling(logit_bias=((5, -100.0), (7, 2.5)))),
+        (
+            {"stop_token_ids": [3, 9], "min_tokens": 2, "ignore_eos": True},
+            Sampling(stop_token_ids=(3, 9), min_tokens=2, ignore_eos=True),
+        ),
+        ({"top_logprobs": None, "min_p": None, "stop_token_ids": None, "ignore_eos": None}, Sampling()),
+        ({"logprobs": True, "top_logprobs": 20}, Sampling(logprobs=20)),
     ],
 )
 async def test_sampling_reaches_the_engine_as_asked(given: dict[str, Any], sampling: Sampling) -> None:
@@ -101,6 +116,7 @@ async def test_log_probabilities_have_the_shape_that_clients_know() -> None:
     [
         {"user": "ann", "metadata": {"team": "a"}, "store": True},
         {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "response_format": {"type": "text"}},
+        {"min_p": 0, "repetition_penalty": 1, "stop_token_ids": [], "min_tokens": 0, "ignore_eos": False},
         {"temperature": None, "tools": None, "stream": None, "stop": None, "n": None},
         {"stream_options": None},
     ],
@@ -112,9 +128,6 @@ async def test_what_changes_nothing_is_accepted(given: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "frequency_penalty",
-        "presence_penalty",
-        "logit_bias",
         "response_format",
         "parallel_tool_calls",
         "functions",
@@ -128,9 +141,9 @@ async def test_what_changes_nothing_is_accepted(given: dict[str, Any]) -> None:
     ],
 )
 async def test_what_is_not_supported_is_refused_by_name(name: str) -> None:
-    values: dict[str, Any] = {"frequency_penalty": 0.5, "presence_penalty": 1, "logit_bias": {"5": 1}}
+    given: dict[str, Any] = {name: {"type": "other"}}
 
-    response = await post(ScriptedEngine("ok"), question(**{name: values.get(name, {"type": "other"})}))
+    response = await post(ScriptedEngine("ok"), question(**given))
 
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", name)
@@ -167,7 +180,25 @@ async def test_what_is_not_supported_is_refused_by_name(name: str) -> None:
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_completion_tokens", "invalid_value"),
         ({"n": 5}, "n", "invalid_value"),
         ({"top_logprobs": 3}, "top_logprobs", "invalid_value"),
+        ({"top_logprobs": 21, "logprobs": True}, "top_logprobs", "invalid_value"),
         ({"seed": 2**70}, "seed", "invalid_value"),
+        ({"min_p": 1.1}, "min_p", "invalid_value"),
+        ({"min_p": -0.1}, "min_p", "invalid_value"),
+        ({"presence_penalty": 2.1}, "presence_penalty", "invalid_value"),
+        ({"frequency_penalty": -2.1}, "frequency_penalty", "invalid_value"),
+        ({"frequency_penalty": "much"}, "frequency_penalty", "invalid_value"),
+        ({"repetition_penalty": 0}, "repetition_penalty", "invalid_value"),
+        ({"repetition_penalty": -1}, "repetition_penalty", "invalid_value"),
+        ({"logit_bias": {"5": 101}}, "logit_bias.5", "invalid_value"),
+        ({"logit_bias": {"five": 1}}, "logit_bias.five", "invalid_value"),
+        ({"logit_bias": {"-5": 1}}, "logit_bias.-5", "invalid_value"),
+        ({"logit_bias": [5]}, "logit_bias", "invalid_value"),
+        ({"logit_bias": {str(token): 1 for token in range(1025)}}, "logit_bias", "invalid_value"),
+        ({"stop_token_ids": [-1]}, "stop_token_ids[0]", "invalid_value"),
+        ({"stop_token_ids": ["x"]}, "stop_token_ids[0]", "invalid_value"),
+        ({"stop_token_ids": 5}, "stop_token_ids", "invalid_value"),
+        ({"min_tokens": -1}, "min_tokens", "invalid_value"),
+        ({"ignore_eos": "maybe"}, "ignore_eos", "invalid_value"),
         ({"condition": "cot,synth"}, "condition", "invalid_value"),
         ({"condition": "direct", "reasoning_effort": "low"}, "reasoning_effort", "invalid_value"),
         ({"reasoning_effort": "heroic"}, "reasoning_effort", "invalid_value"),
@@ -187,6 +218,34 @@ async def test_what_is_wrong_is_a_400_that_names_the_parameter(
     assert (response.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
     assert error["code"] == (code or "unsupported_parameter")
     assert engine.prompts == []
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"logit_bias": {str(VOCABULARY): 1}}, "logit_bias"),
+        ({"stop_token_ids": [VOCABULARY]}, "stop_token_ids"),
+        ({"min_tokens": 9, "max_tokens": 8}, "min_tokens"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_only_the_engine_can_tell_is_a_400_that_names_the_parameter(
+    given: dict[str, Any], param: str, stream: bool
+) -> None:
+    response = await post(ScriptedEngine("ok"), question(**given, stream=stream))
+
+    error = response.json()["error"]
+    assert (response.status_code, error["param"], error["code"]) == (400, param, "invalid_value")
+    assert param in error["message"]
+
+
+def test_the_wire_takes_nothing_that_the_engine_would_refuse() -> None:
+    properties = ChatRequest.model_json_schema()["properties"]
+    for name, (low, high) in RANGES.items():
+        if name != "logprobs":  # `top_logprobs` on this route
+            (number,) = (kind for kind in properties[name]["anyOf"] if kind["type"] != "null")
+            assert low <= number.get("minimum", number.get("exclusiveMinimum", -math.inf))
+            assert number.get("maximum", number.get("exclusiveMaximum", math.inf)) <= high + 1
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o@handbook", f"{MODEL}@", f"{MODEL}2"])

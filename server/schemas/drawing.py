@@ -1,0 +1,71 @@
+"""How an answer is to be drawn: the parameters that every generating route takes, OpenAI's names and vLLM's."""
+
+from typing import Annotated
+
+from pydantic import Field, Tag
+
+from hrm_model.types import Sampling
+from server.schemas.fields import Asked, Text, by_shape
+
+StopString = Annotated[Text, Field(min_length=1, max_length=256)]
+TokenId = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+
+
+class Drawing(Asked):
+    """Sampling, how many answers, and where they end."""
+
+    temperature: float | None = Field(
+        None, ge=0, le=2, description="Default 0, which is greedy (OpenAI's default is 1)."
+    )
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0, lt=2**31, description="0: off.")
+    min_p: float | None = Field(
+        None, ge=0, le=1, description="Tokens less likely than this share of the likeliest are left out."
+    )
+    presence_penalty: Penalty | None = Field(None, description="Taken once for each token that the answer holds.")
+    frequency_penalty: Penalty | None = Field(None, description="Taken for each time that the answer holds a token.")
+    repetition_penalty: float | None = Field(
+        None, ge=0.01, le=100, description="Divides the logits of tokens that prompt or answer hold; 1: off."
+    )
+    logit_bias: dict[Annotated[int, Field(ge=0, lt=2**31)], Bias] | None = Field(
+        None, max_length=1024, description="Added to the logits of these token ids, before everything else."
+    )
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    stop: (
+        Annotated[
+            Annotated[StopString, Tag("one")] | Annotated[list[StopString], Field(max_length=4), Tag("many")],
+            by_shape(one=str, many=list),
+        ]
+        | None
+    ) = None
+    stop_token_ids: list[TokenId] | None = Field(
+        None, max_length=1024, description="End the answer as its closing token does."
+    )
+    max_tokens: int | None = Field(None, ge=1)
+    min_tokens: int | None = Field(
+        None, ge=0, lt=2**31, description="Tokens before which no closing token is drawn and no stop string counts."
+    )
+    ignore_eos: bool | None = Field(None, description="Never draw the model's closing token.")
+    n: int | None = Field(None, ge=1, le=128)
+
+    def drawn(self, *, max_tokens: int | None, logprobs: int | None) -> Sampling:
+        """How the engine is to draw; what the request leaves out stays the engine's default."""
+        return Sampling(
+            temperature=self.temperature or 0.0,
+            top_p=1.0 if self.top_p is None else self.top_p,
+            top_k=self.top_k or 0,
+            seed=self.seed,
+            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
+            max_tokens=max_tokens,
+            logprobs=logprobs,
+            min_p=self.min_p or 0.0,
+            presence_penalty=self.presence_penalty or 0.0,
+            frequency_penalty=self.frequency_penalty or 0.0,
+            repetition_penalty=1.0 if self.repetition_penalty is None else self.repetition_penalty,
+            logit_bias=tuple((self.logit_bias or {}).items()),
+            stop_token_ids=tuple(self.stop_token_ids or ()),
+            min_tokens=self.min_tokens or 0,
+            ignore_eos=bool(self.ignore_eos),
+        )
