@@ -59,6 +59,7 @@ class NativeEngine:
         self._all_returned = asyncio.Event()
         self._unstarted: set[int] = set()  # requests whose first event has not come; also on the loop's side
         self._is_closed = False
+        self._has_ended = False
         self._ending = threading.Lock()  # a request is queued before the thread's last look at the queue, or refused
         self._step_began: float | None = None
         self._thread = threading.Thread(target=self._work, name="hrm-engine", daemon=True)
@@ -84,6 +85,7 @@ class NativeEngine:
             step_age_s=None if began is None else time.monotonic() - began,
             drafted_tokens=self._drafted,
             accepted_tokens=self._accepted,
+            is_alive=not self._has_ended,
         )
 
     async def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
@@ -191,7 +193,7 @@ class NativeEngine:
     def _finish(self) -> None:
         """Take no more, and tell everyone who still runs or waits: nobody may wait for a thread that is gone."""
         with self._ending:
-            self._is_closed = True
+            self._is_closed = self._has_ended = True
             while not self._commands.empty():
                 if isinstance(command := self._commands.get(), Request):
                     self._requests[command.number] = command

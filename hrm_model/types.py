@@ -45,6 +45,14 @@ Prompt = Question | Tokens
 
 
 @dataclass(frozen=True, slots=True)
+class Spelled:
+    """A prompt as it reads back: its text, and the text of each of its tokens, which control tokens have none of."""
+
+    text: str
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is drawn.
 
@@ -171,6 +179,7 @@ class Load:
     step_age_s: float | None = None  # seconds since the running step began; None while idle
     drafted_tokens: int = 0  # guessed ahead since the start
     accepted_tokens: int = 0  # of those, how many were right
+    is_alive: bool = True  # False once the engine's thread has ended, whatever ended it
 
 
 def is_trained(condition: Sequence[Condition]) -> bool:

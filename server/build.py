@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hrm_model.config import CONFIG_FILE, read_config
 from server.auth import LedgerAuthentication, check_exposure
-from server.deferred import DeferredEngine, DeferredLibrary
+from server.deferred import DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
 from server.examples import EXAMPLES
 from server.ledger import Ledger, LedgerError
@@ -23,6 +23,7 @@ from server.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from hrm_model.engine import NativeEngine
+    from hrm_model.spelling import Speller
     from retrieval.library import Library
 
 log = logging.getLogger(__name__)
@@ -59,9 +60,11 @@ def serve(settings: Settings) -> None:
 async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: socket.socket) -> None:
     from server.app import create_app
 
-    ready, engine, library = Readiness(), DeferredEngine(), DeferredLibrary()
+    engine, speller, library = DeferredEngine(), DeferredSpeller(), DeferredLibrary()
+    ready = Readiness(engine.load, stall_s=settings.stall_seconds)
     services = Services(
         engine=engine,
+        speller=speller,
         retriever=library,
         library=library,
         authenticate=LedgerAuthentication(ledger, is_loopback=settings.is_loopback),
@@ -72,14 +75,17 @@ async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: 
     async with AsyncExitStack() as opened:
 
         async def load() -> "Library":
-            # Both take seconds, most of them outside the interpreter's lock.
-            store, model = await asyncio.gather(
-                asyncio.to_thread(_warm_library, settings), asyncio.to_thread(_load_engine, settings)
+            # The first two take seconds, most of them outside the interpreter's lock.
+            store, model, words = await asyncio.gather(
+                asyncio.to_thread(_warm_library, settings),
+                asyncio.to_thread(_load_engine, settings),
+                asyncio.to_thread(_load_speller, settings),
             )
             opened.push_async_callback(store.aclose)
             opened.callback(model.close)
             model.start()
             library.supply(store, store)
+            speller.supply(words)
             engine.supply(model)
             return store
 
@@ -176,6 +182,13 @@ def _warm_library(settings: Settings) -> "Library":
     library = open_it(settings.data_dir, embedder)
     embedder.load()
     return library
+
+
+def _load_speller(settings: Settings) -> "Speller":
+    from hrm_model.spelling import Speller
+    from hrm_model.tokenizer import load_tokenizer
+
+    return Speller(load_tokenizer(settings.model))
 
 
 def _load_engine(settings: Settings) -> "NativeEngine":

@@ -12,12 +12,15 @@ from typing import Any, TypeVar
 import uvicorn
 from starlette.types import ASGIApp
 
+from hrm_model.types import Load
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 LOADING = "the model and the store are still loading"
 STOPPING = "the server is shutting down"
+DEAD = "the engine has stopped after an error; the log says which"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # After the engine has drained, what is left of a response is bytes on their way.
 _LAST_BYTES_S = 2
@@ -27,11 +30,24 @@ _KEEP_ALIVE_S = 75  # longer than the 60 s of usual proxies, so that it is never
 class Readiness:
     """Why the server cannot answer yet, or no more; calling it gives the reason, None when it can."""
 
-    def __init__(self) -> None:
+    def __init__(self, load: Callable[[], Load], *, stall_s: float) -> None:
+        """Watch an engine by its load.
+
+        Args:
+            stall_s: seconds in one step after which the engine counts as stuck.
+        """
         self.reason: str | None = LOADING
+        self._load, self._stall_s = load, stall_s
 
     def __call__(self) -> str | None:
-        return self.reason
+        if self.reason is not None:
+            return self.reason
+        load = self._load()
+        if not load.is_alive:
+            return DEAD
+        if load.step_age_s is not None and load.step_age_s > self._stall_s:
+            return f"the engine has been in one step for {load.step_age_s:.0f} s"
+        return None
 
 
 def listen(host: str, port: int) -> socket.socket:

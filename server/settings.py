@@ -71,6 +71,12 @@ class Settings(BaseSettings):
         le=64,
         description="Tokens of an answer that are guessed from the prompt and checked in one step; 0: none.",
     )
+    stall_seconds: float = Field(
+        default=300,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds in one step of the engine after which the server is no longer ready.",
+    )
     host: str = Field(
         default="127.0.0.1",
         min_length=1,

@@ -276,7 +276,7 @@ async def test_nobody_waits_for_an_engine_whose_thread_has_died(tiny: Tiny) -> N
         assert isinstance(waiting, EngineClosed)
         with pytest.raises(EngineClosed):
             await anext(engine.generate(ASK, Sampling()))
-        await until(lambda: engine.load() == IDLE)
+        await until(lambda: engine.load() == replace(IDLE, is_alive=False))
 
 
 async def test_an_engine_that_is_closed_before_it_started_keeps_nobody_waiting(tiny: Tiny) -> None:
@@ -393,7 +393,7 @@ async def test_a_drain_cancels_what_still_waits_as_a_refusal(tiny: Tiny) -> None
         assert isinstance(events[-1], Failed)
         with pytest.raises(EngineClosed):
             await waiting
-        assert engine.load() == IDLE
+        assert engine.load() == replace(IDLE, is_alive=False)
 
 
 async def test_a_drain_lets_what_waits_have_its_turn(tiny: Tiny) -> None:

@@ -12,7 +12,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from server.process import LOADING, STOPPING, Readiness, listen, run
+from hrm_model.types import Load
+from server.process import DEAD, LOADING, STOPPING, Readiness, listen, run
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +70,7 @@ async def started(
     drain: Callable[[float], Awaitable[None]],
     work: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Started]:
-    ready = Readiness()
+    ready = Readiness(Load, stall_s=60)
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     task = asyncio.ensure_future(
@@ -188,3 +189,21 @@ def test_a_taken_port_is_named() -> None:
 def test_an_ipv6_address_can_be_listened_on() -> None:
     with listen("::1", 0) as listener:
         assert listener.family == socket.AF_INET6
+
+
+@pytest.mark.parametrize(
+    ("load", "reason"),
+    [
+        (Load(), None),
+        (Load(running=3, step_age_s=59.0), None),
+        (Load(running=3, step_age_s=61.4), "the engine has been in one step for 61 s"),
+        (Load(is_alive=False), DEAD),
+    ],
+)
+def test_a_server_is_ready_only_while_its_engine_steps(load: Load, reason: str | None) -> None:
+    ready = Readiness(lambda: load, stall_s=60)
+    assert ready() == LOADING
+
+    ready.reason = None
+
+    assert ready() == reason
