@@ -12,9 +12,10 @@ from hrm_model.drafts import Drafter
 from hrm_model.errors import ContextLengthExceeded, InvalidPrompt, InvalidSampling
 from hrm_model.ranges import check_sampling
 from hrm_model.scheduler import Sequence
-from hrm_model.template import END_ANSWER, spell
+from hrm_model.spelling import ids_of
+from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
-from hrm_model.types import Event, Limits, Prompt, Question, Sampling, TokenLogprob
+from hrm_model.types import Event, Limits, Prompt, Sampling, TokenLogprob
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def open_request(
     if not 1 <= n <= MAX_CHOICES:
         raise InvalidPrompt(f"n is {n}; expected 1 to {MAX_CHOICES}")
     check_sampling(sampling, vocab_size=tokenizer.vocab_size)
-    ids, prefix_len = _spelled(prompt, tokenizer)
+    ids, prefix_len = ids_of(prompt, tokenizer)
     room = limits.context_tokens - len(ids)
     if room < 1 or (sampling.max_tokens is not None and sampling.max_tokens > room):
         raise ContextLengthExceeded(len(ids), limits.context_tokens, sampling.max_tokens)
@@ -103,15 +104,3 @@ def _decided(sampling: Sampling, end_token: int) -> Sampling:
         stop_token_ids=tuple(dict.fromkeys((*sampling.stop_token_ids, end_token))),
         logit_bias=(*sampling.logit_bias, (end_token, -math.inf)) if sampling.ignore_eos else sampling.logit_bias,
     )
-
-
-def _spelled(prompt: Prompt, tokenizer: Tokenizer) -> tuple[list[int], int]:
-    """The prompt's ids, and how many of them are read bidirectionally."""
-    if isinstance(prompt, Question):
-        ids = spell(prompt, tokenizer)
-        return ids, len(ids)
-    if not prompt.ids or not 0 <= prompt.prefix_len <= len(prompt.ids):
-        raise InvalidPrompt(f"{len(prompt.ids)} token ids with a prefix of {prompt.prefix_len}")
-    if outside := [token for token in prompt.ids if not 0 <= token < tokenizer.vocab_size]:
-        raise InvalidPrompt(f"token id {outside[0]} is outside the vocabulary of {tokenizer.vocab_size}")
-    return list(prompt.ids), prompt.prefix_len

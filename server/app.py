@@ -6,11 +6,12 @@ from fastapi import FastAPI
 
 from server import errors, openapi
 from server.body_limit import BodyLimit
+from server.completions import Completions
 from server.deps import Services
 from server.logs import RequestLog
 from server.metrics import Metrics
 from server.pipeline import Pipeline
-from server.routes import chat, health, metrics, models
+from server.routes import chat, completions, health, metrics, models
 
 
 def create_app(services: Services) -> FastAPI:
@@ -20,6 +21,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.services = services
     app.state.metrics = measured
     app.state.pipeline = Pipeline(services, measured)
+    app.state.completions = Completions(services, measured)
     errors.install(app, retry_after_s=services.policy.retry_after_s)
     app.add_middleware(BodyLimit, max_bytes=services.policy.max_body_bytes)
     app.add_middleware(RequestLog, metrics=measured)
@@ -30,7 +32,7 @@ def bare_app() -> FastAPI:
     """The routes alone: enough to describe them, with nothing behind them."""
     # No /docs: FastAPI's page loads its scripts from another host, and this server works without a network.
     app = FastAPI(title="hrm-serve", version=version("hrm-serve"), docs_url=None, redoc_url=None)
-    for router in (chat.router, models.router, health.router, metrics.router):
+    for router in (chat.router, completions.router, models.router, health.router, metrics.router):
         app.include_router(router)
     openapi.install(app)
     return app

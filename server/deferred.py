@@ -4,10 +4,10 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from hrm_model.types import Event, Limits, Load, Prompt, Sampling
+from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
 from retrieval.types import Document, Hits, Reader, Store
 from server.errors import NotReady
-from server.ports import Engine, Library, Retriever
+from server.ports import Engine, Library, Retriever, Speller
 
 T = TypeVar("T")
 
@@ -38,6 +38,20 @@ class DeferredEngine:
     async def drain(self, timeout_s: float) -> None:
         if self._engine is not None:
             await self._engine.drain(timeout_s)
+
+
+class DeferredSpeller:
+    """The same for reading prompts back; see `server.ports.Speller`."""
+
+    def __init__(self) -> None:
+        self._speller: Speller | None = None
+
+    def supply(self, speller: Speller) -> None:
+        """Put it in place."""
+        self._speller = speller
+
+    def spelled(self, prompt: Prompt) -> Spelled:
+        return _there(self._speller).spelled(prompt)
 
 
 class DeferredLibrary:

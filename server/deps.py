@@ -6,7 +6,7 @@ from typing import Literal
 
 from hrm_model.template import Shot
 from server.identity import Authenticate
-from server.ports import Engine, Library, Retriever
+from server.ports import Engine, Library, Retriever, Speller
 
 Grounding = Literal["off", "cite", "strict"]
 
@@ -43,6 +43,7 @@ class Services:
     """Everything that requests share. Frozen: requests cannot meet in it."""
 
     engine: Engine
+    speller: Speller
     retriever: Retriever
     library: Library
     authenticate: Authenticate

@@ -1,9 +1,10 @@
 """What an answer is on its way from the pipeline to the wire: one stream of values, rendered in two ways."""
 
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from anyio import CancelScope
 
@@ -62,11 +63,16 @@ class Used:
 AnswerEvent = Opened | Said | Closed | Used
 
 
-class _Closable(Protocol):
-    def aclose(self) -> Awaitable[None]: ...
+class Closable(Protocol):
+    """What has an end that can be asked for."""
+
+    def aclose(self) -> Awaitable[None]:
+        """Stop."""
+        ...
 
 
-T = TypeVar("T", bound=_Closable)
+T = TypeVar("T", bound=Closable)
+S = TypeVar("S")
 
 
 @asynccontextmanager
@@ -77,3 +83,22 @@ async def closing(thing: T) -> AsyncIterator[T]:
     finally:
         with CancelScope(shield=True):
             await thing.aclose()
+
+
+async def following(stream: AsyncGenerator[S, None]) -> S | None:
+    """The next value as a task can wait for it; None after the last."""
+    return await anext(stream, None)
+
+
+async def settled(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel what still runs, and wait until it has cleaned up; what a task had to say is dropped."""
+    running = [task for task in tasks if not task.done()]
+    for task in running:
+        task.cancel()
+    with CancelScope(shield=True):
+        for task in running:
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # looked at, not raised: raising it again would lose the place that it came from

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from server.routes.chat import STREAMED_MODELS
+from server.routes import chat, completions
 from server.schemas.objects import ErrorBody
 
 _DESCRIPTION = """\
@@ -16,6 +16,8 @@ OpenAI's chat completions over HRM-Text, with retrieval before generation and ci
 Differences from OpenAI that a client can notice:
 
 - `temperature` defaults to 0 (greedy), not 1.
+- `/v1/completions` retrieves from no store. A text is read as one question; log probabilities of prompt tokens are
+  null, since the model reads a prompt in both directions. `max_tokens` defaults to the server's own number, not 16.
 - The answer carries `annotations` (checked citations) and `context` (the passages, and how far they support it).
   In a stream the passages come before the first token, and the report comes with `finish_reason`.
 - `user`, `metadata`, `store`, and in messages `name`, `tool_call_id`, `refusal`, `annotations` and `context` are
@@ -42,7 +44,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schema = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
     components = schema["components"]
     _, extra = models_json_schema(
-        [(model, "serialization") for model in (*STREAMED_MODELS, ErrorBody)],
+        [(model, "serialization") for model in (*chat.STREAMED_MODELS, *completions.STREAMED_MODELS, ErrorBody)],
         ref_template="#/components/schemas/{model}",
     )
     components["schemas"] |= extra["$defs"]

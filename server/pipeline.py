@@ -12,7 +12,7 @@ from retrieval.errors import RetrievalError, StoreNotFound
 from retrieval.types import Hits
 from server.deps import Services
 from server.errors import UnknownStore
-from server.events import AnswerEvent, Closed, Opened, Said, Sources, Used, closing
+from server.events import AnswerEvent, Closable, Closed, Opened, Said, Sources, Used, closing
 from server.grounding.cite import CitedText, Verdict
 from server.grounding.support import Sources as CheckedSources
 from server.identity import Caller
@@ -28,7 +28,7 @@ class Answer:
     """An answer under way. Closing it frees the engine, whether or not anybody has begun to read."""
 
     events: AsyncGenerator[AnswerEvent, None]
-    engine: AsyncGenerator[Event, None] | None
+    engine: Closable | None
 
     async def aclose(self) -> None:
         """Stop."""

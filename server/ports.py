@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hrm_model.types import Event, Limits, Load, Prompt, Sampling
+from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
 from retrieval.types import Document, Hits, Reader, Store
 
 
@@ -41,6 +41,20 @@ class Engine(Protocol):
 
     async def drain(self, timeout_s: float) -> None:
         """Refuse new requests, let the running ones end, and cancel what is left after `timeout_s`."""
+        ...
+
+
+class Speller(Protocol):
+    """Reads prompts back as the engine's model reads them."""
+
+    def spelled(self, prompt: Prompt) -> Spelled:
+        """The prompt's text and that of each token; as many tokens as `Started` will count.
+
+        May be called from any thread.
+
+        Raises:
+            InvalidPrompt: the engine would refuse it for the same reason.
+        """
         ...
 
 

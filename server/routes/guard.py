@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
+from server.completions import Completions
 from server.deps import Services
 from server.identity import Caller, Role
 from server.logs import Record
@@ -30,6 +31,11 @@ def _pipeline_of(request: Request) -> Pipeline:
     return pipeline
 
 
+def _completions_of(request: Request) -> Completions:
+    completions: Completions = request.app.state.completions
+    return completions
+
+
 def _metrics_of(request: Request) -> Metrics:
     metrics: Metrics = request.app.state.metrics
     return metrics
@@ -42,6 +48,7 @@ def _caller_of(request: Request) -> Caller:
 
 ServicesDep = Annotated[Services, Depends(services_of)]
 PipelineDep = Annotated[Pipeline, Depends(_pipeline_of)]
+CompletionsDep = Annotated[Completions, Depends(_completions_of)]
 MetricsDep = Annotated[Metrics, Depends(_metrics_of)]
 CallerDep = Annotated[Caller, Depends(_caller_of)]
 RecordDep = Annotated[Record, Depends(record_of)]

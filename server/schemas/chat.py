@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from hrm_model.types import TRAINED_CONDITIONS, Condition, Sampling
 from server.schemas.drawing import Drawing
-from server.schemas.fields import Asked, Text, by_shape, unsupported
+from server.schemas.fields import Asked, StreamOptions, Text, by_shape, unsupported
 
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -103,13 +103,6 @@ class BroughtDocument(Asked):
 
     title: Text = ""
     text: Text = Field(min_length=1)
-
-
-class StreamOptions(Asked):
-    """What a stream carries besides the answer."""
-
-    include_usage: bool = False
-    include_obfuscation: Annotated[bool | None, unsupported("include_obfuscation", False)] = None
 
 
 class ToolChoice(Asked):

@@ -1,7 +1,7 @@
 """Building blocks of request models: strictness, unions that report well, and refusal by name."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator
 from pydantic_core import PydanticCustomError
@@ -50,3 +50,29 @@ def by_shape(**shapes: type | tuple[type, ...]) -> Discriminator:
 
     chooser: Callable[[Any], str] = choose
     return Discriminator(chooser)
+
+
+class StreamOptions(Asked):
+    """What a stream carries besides the answer."""
+
+    include_usage: bool = False
+    include_obfuscation: Annotated[bool | None, unsupported("include_obfuscation", False)] = None
+
+
+class Streamed(Protocol):
+    """What every request says about how its answer is to be sent."""
+
+    @property
+    def model(self) -> str:
+        """The model's id."""
+        ...
+
+    @property
+    def stream(self) -> bool | None:
+        """Piece by piece."""
+        ...
+
+    @property
+    def stream_options(self) -> StreamOptions | None:
+        """What the stream carries besides."""
+        ...

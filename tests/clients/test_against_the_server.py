@@ -54,6 +54,7 @@ def serve(ledger: Ledger) -> Serve:
     def serving(engine: ScriptedEngine) -> Iterator[str]:
         services = Services(
             engine=engine,
+            speller=engine,
             retriever=shelf,
             library=shelf,
             authenticate=LedgerAuthentication(ledger, is_loopback=True),

@@ -15,8 +15,9 @@ from hrm_model.errors import (
     NeverFits,
     RequestRefused,
 )
-from hrm_model.types import Event, Failed, Finished, Limits, Load, Question, Sampling, Started, Text
-from server.ports import Engine
+from hrm_model.spelling import Speller as NativeSpeller
+from hrm_model.types import Event, Failed, Finished, Limits, Load, Prompt, Question, Sampling, Started, Text, Tokens
+from server.ports import Engine, Speller
 from tests.engines import Reply, Tiny, reply_of, until
 from tests.fakes.engine import ScriptedEngine
 
@@ -52,7 +53,7 @@ async def make(request: pytest.FixtureRequest, tiny: Tiny) -> AsyncIterator[Make
         await engine.drain(0)
 
 
-async def refused(engine: Engine, question: Question = ASK, sampling: Sampling | None = None, n: int = 1) -> Exception:
+async def refused(engine: Engine, question: Prompt = ASK, sampling: Sampling | None = None, n: int = 1) -> Exception:
     """What is raised in the place of the first event."""
     with pytest.raises((RequestRefused, EngineClosed)) as refusal:
         await anext(engine.generate(question, sampling or Sampling(), n=n))
@@ -78,6 +79,32 @@ async def test_a_prompt_counts_its_text_its_condition_and_two_control_tokens(mak
     (text_tokens,) = engine.count([question.text])
     assert reply.started[0].prompt_tokens == text_tokens + 2 + 2
     assert reply.finished[0].counts.prompt_tokens == text_tokens + 2 + 2
+
+
+async def test_token_ids_are_read_as_they_are(make: Make) -> None:
+    engine = await make()
+
+    reply = await reply_of(engine.generate(Tokens((20, 21, 22), 3), Sampling(max_tokens=4)))
+
+    assert reply.started[0].prompt_tokens == reply.finished[0].counts.prompt_tokens == 3
+    assert reply.tokens[0] == 4
+    for broken in (Tokens((), 0), Tokens((20,), 2), Tokens((20, 10**6), 2), Tokens((-1,), 1)):
+        assert isinstance(await refused(engine, broken), InvalidPrompt)
+
+
+@pytest.mark.parametrize("prompt", [ASK, Question("why?", ("synth", "cot")), Tokens((20, 21, 22), 3)], ids=str)
+async def test_a_prompt_reads_back_in_as_many_tokens_as_are_counted(make: Make, tiny: Tiny, prompt: Prompt) -> None:
+    engine = await make()
+    speller: Speller = engine if isinstance(engine, ScriptedEngine) else NativeSpeller(tiny.tokenizer)
+
+    spelled = speller.spelled(prompt)
+
+    reply = await reply_of(engine.generate(prompt, Sampling(max_tokens=1)))
+    assert len(spelled.tokens) == reply.started[0].prompt_tokens
+    if isinstance(prompt, Question):
+        assert spelled.text == "".join(spelled.tokens) == prompt.text
+    with pytest.raises(InvalidPrompt):
+        speller.spelled(Tokens((10**6,), 1))
 
 
 async def test_texts_are_counted_one_by_one(make: Make) -> None:
@@ -334,7 +361,7 @@ async def test_what_has_not_ended_in_time_is_cancelled_and_told(make: Make) -> N
     ends = {event.choice: event for event in events if isinstance(event, Finished | Failed)}
     assert sorted(ends) == [0, 1]
     assert all(isinstance(end, Failed) and isinstance(end.error, EngineClosed) for end in ends.values())
-    await until(lambda: engine.load() == Load(kv_tokens=LIMITS.kv_tokens))
+    await until(lambda: engine.load() == Load(kv_tokens=LIMITS.kv_tokens, is_alive=False))
 
 
 async def test_an_idle_engine_drains_at_once_and_may_be_drained_again(make: Make) -> None:

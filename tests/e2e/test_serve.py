@@ -86,6 +86,31 @@ def test_a_streamed_answer_says_the_same_as_a_whole_one(served: Served) -> None:
     assert whole.usage.completion_tokens > 0
 
 
+def test_a_completion_answers_like_a_chat_without_retrieval_and_echoes_its_prompt(served: Served) -> None:
+    with client_of(served) as client:
+        chat = client.chat.completions.create(
+            model="hrm-tiny@none", messages=[{"role": "user", "content": QUESTION}], max_tokens=12
+        )
+        plain = client.completions.create(model="hrm-tiny", prompt=QUESTION, max_tokens=12)
+        echoed = client.completions.create(
+            model="hrm-tiny", prompt=[QUESTION, QUESTION], max_tokens=12, echo=True, logprobs=2
+        )
+        ids = client.completions.create(model="hrm-tiny", prompt=[40, 41, 42], max_tokens=12, echo=True)
+
+    assert plain.choices[0].text == chat.choices[0].message.content
+    assert [choice.text for choice in echoed.choices] == [QUESTION + plain.choices[0].text] * 2
+    logprobs = echoed.choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.token_logprobs is not None
+    assert plain.usage is not None
+    prompt_tokens = plain.usage.prompt_tokens
+    assert logprobs.token_logprobs[:prompt_tokens] == [None] * prompt_tokens
+    assert all(isinstance(logprob, float) for logprob in logprobs.token_logprobs[prompt_tokens:])
+    assert ids.usage is not None
+    assert ids.usage.prompt_tokens == 3
+    assert ids.choices[0].text
+
+
 def test_a_document_taken_in_beside_the_server_is_read_with_the_next_question_and_gone_with_the_one_after_its_deletion(
     served: Served, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """An engine that says what the test tells it to, under the same contract as the real ones."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from hrm_model.types import (
     Question,
     Sampling,
     Seconds,
+    Spelled,
     Started,
     Text,
     TokenLogprob,
@@ -33,11 +35,9 @@ from hrm_model.types import (
 )
 
 LIMITS = Limits(context_tokens=4096, kv_tokens=65536, default_max_tokens=512, max_context_tokens=2048)
-# The condition and the two tokens that open and close a question.
-_CONTROL_TOKENS = 2
 _MAX_CHOICES = 128
 VOCABULARY = 300  # token ids, for the requests that name some; the script does not care about them
-Script = Callable[[Question], Sequence[str]]
+Script = Callable[[Prompt], Sequence[str]]
 
 
 class ScriptedEngine:
@@ -63,7 +63,7 @@ class ScriptedEngine:
         max_running: int = 64,
     ) -> None:
         """Raise `refusal` before `Started`; end every choice in `failure` after `fail_after` pieces."""
-        self._script: Script = script or (lambda question: pieces)
+        self._script: Script = script or (lambda prompt: pieces)
         self._refusal = refusal
         self._failure = failure
         self._fail_after = fail_after
@@ -88,8 +88,7 @@ class ScriptedEngine:
     async def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
         self.prompts.append(prompt)
         self.samplings.append(sampling)
-        assert isinstance(prompt, Question), "this script reads questions"
-        prompt_tokens = self.count([prompt.text])[0] + len(prompt.condition) + _CONTROL_TOKENS
+        prompt_tokens = len(_tokens_of(prompt))
         max_tokens = self._admit(prompt, prompt_tokens, sampling, n)
         reserved = n * (prompt_tokens + max_tokens)
         self.open += 1
@@ -115,7 +114,12 @@ class ScriptedEngine:
         return [len(text.split()) for text in texts]
 
     def load(self) -> Load:
-        return Load(running=self._choices, kv_tokens_used=self._reserved, kv_tokens=self._limits.kv_tokens)
+        return Load(
+            running=self._choices,
+            kv_tokens_used=self._reserved,
+            kv_tokens=self._limits.kv_tokens,
+            is_alive=not self._cut_short,
+        )
 
     async def drain(self, timeout_s: float) -> None:
         self._closed = True
@@ -125,15 +129,21 @@ class ScriptedEngine:
         self._cut_short = True
         self.gate.set()
 
-    def _admit(self, prompt: Question, prompt_tokens: int, sampling: Sampling, n: int) -> int:
+    def spelled(self, prompt: Prompt) -> Spelled:
+        tokens = _tokens_of(prompt)
+        return Spelled(prompt.text if isinstance(prompt, Question) else "".join(tokens), tokens)
+
+    def _admit(self, prompt: Prompt, prompt_tokens: int, sampling: Sampling, n: int) -> int:
         if self._closed:
             raise EngineClosed("draining")
         if self._refusal is not None:
             raise self._refusal
         limits = self._limits
         asked = sampling.max_tokens
-        if not 1 <= n <= _MAX_CHOICES or not is_trained(prompt.condition) or (asked is not None and asked < 1):
-            raise InvalidPrompt(f"n is {n}, max_tokens is {asked}, the condition is {prompt.condition}")
+        if not 1 <= n <= _MAX_CHOICES or (asked is not None and asked < 1):
+            raise InvalidPrompt(f"n is {n}, max_tokens is {asked}")
+        if isinstance(prompt, Question) and not is_trained(prompt.condition):
+            raise InvalidPrompt(f"the condition is {prompt.condition}")
         check_sampling(sampling, vocab_size=VOCABULARY)
         room = limits.context_tokens - prompt_tokens
         if room < (1 if asked is None else asked):
@@ -166,6 +176,17 @@ class ScriptedEngine:
         await self.gate.wait()
         counts = Counts(prompt_tokens, len(written.pieces) + written.is_closed)
         yield Finished(choice, written.reason, counts, Seconds(0.0, 0.0, 0.0))
+
+
+def _tokens_of(prompt: Prompt) -> tuple[str, ...]:
+    """A word each, with what divides it from the next; ids are spelled as numbers, and control tokens are empty."""
+    if isinstance(prompt, Question):
+        return ("",) * (len(prompt.condition) + 1) + tuple(re.findall(r"\S+\s*", prompt.text.strip())) + ("",)
+    if not prompt.ids or not 0 <= prompt.prefix_len <= len(prompt.ids):
+        raise InvalidPrompt(f"{len(prompt.ids)} token ids with a prefix of {prompt.prefix_len}")
+    if outside := [token for token in prompt.ids if not 0 <= token < VOCABULARY]:
+        raise InvalidPrompt(f"token id {outside[0]} is outside the vocabulary of {VOCABULARY}")
+    return tuple(f"<{token}>" for token in prompt.ids)
 
 
 @dataclass(frozen=True, slots=True)

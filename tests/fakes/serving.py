@@ -15,7 +15,6 @@ from retrieval.types import Access, Reader
 from server.app import create_app
 from server.deps import ModelCard, Policy, Services
 from server.identity import Caller, Unauthenticated
-from server.ports import Engine
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.shelf import Shelf
 
@@ -59,12 +58,13 @@ async def stock(shelf: Shelf, folder: Path, documents: dict[str, str], *, store:
 
 
 def services(
-    engine: Engine | None = None, shelf: Shelf | None = None, *, not_ready: str | None = None, **policy: Any
+    engine: ScriptedEngine | None = None, shelf: Shelf | None = None, *, not_ready: str | None = None, **policy: Any
 ) -> Services:
     """Services of fakes; what is not given is empty."""
-    shelf = shelf or Shelf()
+    shelf, engine = shelf or Shelf(), engine or ScriptedEngine("ok")
     return Services(
-        engine=engine or ScriptedEngine("ok"),
+        engine=engine,
+        speller=engine,
         retriever=shelf,
         library=shelf,
         authenticate=authenticate,

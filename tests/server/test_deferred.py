@@ -7,7 +7,7 @@ import pytest
 
 from hrm_model.types import Finished, Load, Question, Sampling, Text
 from retrieval.types import Reader
-from server.deferred import DeferredEngine, DeferredLibrary
+from server.deferred import DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.errors import NotReady
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import OWNER, stocked
@@ -39,6 +39,16 @@ async def test_an_engine_that_is_there_is_passed_on_to() -> None:
     assert engine.limits == scripted.limits
     assert engine.count(["a b"]) == scripted.count(["a b"])
     assert engine.load() == scripted.load()
+
+
+async def test_prompts_are_read_back_once_the_model_is_there() -> None:
+    speller = DeferredSpeller()
+    with pytest.raises(NotReady, match="still loading"):
+        speller.spelled(QUESTION)
+
+    speller.supply(ScriptedEngine())
+
+    assert speller.spelled(QUESTION) == ScriptedEngine().spelled(QUESTION)
 
 
 async def test_a_store_that_is_loading_is_not_ready() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrm_model.types import Question
+from server.chat_form import ChatForm
 from server.events import AnswerEvent, Said, Used
 from server.streaming import frame, sse
 from tests.fakes.engine import ScriptedEngine
@@ -168,7 +169,7 @@ async def test_closing_an_unread_stream_closes_what_it_would_have_read() -> None
         finally:
             closed.append(True)
 
-    stream = sse(events(), {}, include_usage=False, public_url="", heartbeat_s=60)
+    stream = sse(events(), {}, ChatForm(""), include_usage=False, heartbeat_s=60)
     await anext(stream)
     await stream.aclose()
 

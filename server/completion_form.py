@@ -1,0 +1,84 @@
+"""How /v1/completions spells an answer: OpenAI's `text_completion`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hrm_model.types import Spelled, TokenLogprob
+from server.events import Closed, Opened, Said
+
+Json = dict[str, Any]
+
+
+class CompletionForm:
+    """Spells the answers of one request; it counts characters, so that every token has its place in the text."""
+
+    chunk_object = whole_object = "text_completion"
+
+    def __init__(self, *, echoes: Sequence[Spelled], n: int, with_logprobs: bool) -> None:
+        """Begin.
+
+        Args:
+            echoes: one for each prompt, or none at all.
+            n: answers to each prompt.
+        """
+        self._echoes, self._n, self._with_logprobs = echoes, n, with_logprobs
+        self._said: dict[int, int] = {}  # choice -> characters
+
+    def chunks(self, event: Opened | Said | Closed) -> list[Json]:
+        """The choices that one event puts on the wire."""
+        match event:
+            case Opened(choice):
+                return [self._echo(choice)] if self._echoes else []
+            case Said(choice, text, tokens):
+                named = [(token.token, token.logprob, _top(token)) for token in tokens]
+                return [self._chunk(choice, text, named)]
+            case Closed(choice, reason):
+                return [self._chunk(choice, "", [], reason)]
+
+    def empty(self, index: int) -> Json:
+        """A choice before its first chunk."""
+        return {"index": index, "text": "", "logprobs": None, "finish_reason": None}
+
+    def fold(self, chunk: Json, choice: Json) -> None:
+        """Add a chunk to its choice."""
+        choice["text"] += chunk["text"]
+        choice["finish_reason"] = choice["finish_reason"] or chunk["finish_reason"]
+        if chunk["logprobs"] is not None:
+            so_far = choice["logprobs"] or {name: [] for name in chunk["logprobs"]}
+            choice["logprobs"] = {name: so_far[name] + added for name, added in chunk["logprobs"].items()}
+
+    def _echo(self, choice: int) -> Json:
+        echo = self._echoes[choice // self._n]
+        # A prompt is read in both directions, so that what a token's likelihood would be given had it in view already.
+        named = [(token, None, None) for token in echo.tokens] if self._with_logprobs else []
+        return self._chunk(choice, echo.text, named)
+
+    def _chunk(
+        self,
+        choice: int,
+        text: str,
+        tokens: Sequence[tuple[str, float | None, dict[str, float] | None]],
+        reason: str | None = None,
+    ) -> Json:
+        begin = self._said.get(choice, 0)
+        self._said[choice] = begin + len(text)
+        # Parts of one character, and what a stop string has cut off, are tokens without a place of their own.
+        offsets, at = [], begin
+        for token, _, _ in tokens:
+            offsets.append(min(at, begin + len(text)))
+            at += len(token)
+        logprobs = {
+            "tokens": [token for token, _, _ in tokens],
+            "token_logprobs": [logprob for _, logprob, _ in tokens],
+            "top_logprobs": [top for _, _, top in tokens],
+            "text_offset": offsets,
+        }
+        return {"index": choice, "text": text, "logprobs": logprobs if tokens else None, "finish_reason": reason}
+
+
+def _top(token: TokenLogprob) -> dict[str, float]:
+    """The likeliest and the drawn one. Where two tokens have one spelling, the likelier has it."""
+    found: dict[str, float] = {}
+    for text, logprob in (*token.top, (token.token, token.logprob)):
+        found.setdefault(text, logprob)
+    return found

@@ -1,0 +1,97 @@
+"""Prompts to answers without looking anything up: the way of /v1/completions."""
+
+from collections.abc import AsyncGenerator, Sequence
+
+from anyio.to_thread import run_sync
+
+from hrm_model.errors import ContextLengthExceeded, InvalidPrompt, NeverFits
+from hrm_model.types import Failed, Spelled, Started, Text
+from server.deps import Services
+from server.errors import InvalidRequest, wire_form
+from server.events import AnswerEvent, Closed, Opened, Said, Used, closing
+from server.identity import Caller, GroundedOnly
+from server.metrics import Metrics
+from server.pipeline import Answer
+from server.plan import NO_STORE, store_of
+from server.schemas.completion import CompletionRequest
+from server.together import NotStarted, Together
+
+
+class Completions:
+    """Holds the collaborators and no state of its own, so requests cannot meet in it."""
+
+    def __init__(self, services: Services, metrics: Metrics) -> None:
+        self._engine = services.engine
+        self._speller = services.speller
+        self._model = services.model
+        self._policy = services.policy
+        self._metrics = metrics
+
+    async def answer(self, request: CompletionRequest, caller: Caller) -> tuple[Answer, list[Spelled]]:
+        """Start answering, and return once the engine has taken every prompt.
+
+        Returns:
+            The answer, and what its choices begin with, prompt by prompt, where an echo was asked for.
+
+        Raises:
+            InvalidRequest, UnknownModel, GroundedOnly, RequestRefused, EngineError: see server/errors.py.
+        """
+        self._check(request, caller)
+        places, prompts = zip(*request.prompts(), strict=True)
+        n, sampling = request.n or 1, request.sampling()
+        generations = Together(
+            [self._metrics.observed(self._engine.generate(prompt, sampling, n=n), n) for prompt in prompts]
+        )
+        try:
+            started = await generations.begin()
+        except NotStarted as refusal:
+            raise _named(refusal.error, places[refusal.index]) from refusal.error
+        echoes: list[Spelled] = []
+        if request.echo:
+            try:
+                echoes = await run_sync(lambda: [self._speller.spelled(prompt) for prompt in prompts])
+            except BaseException:
+                async with closing(generations):
+                    raise
+        return Answer(_said(generations, started, n), generations), echoes
+
+    def _check(self, request: CompletionRequest, caller: Caller) -> None:
+        if store_of(request.model, self._model) not in (None, NO_STORE):
+            raise InvalidRequest("This route retrieves from no store; use /v1/chat/completions.", param="model")
+        if caller.grounded_only:
+            raise GroundedOnly
+        if (request.n or 1) > self._policy.max_choices:
+            raise InvalidRequest(f"'n' is at most {self._policy.max_choices} here.", param="n")
+        if request.best_of is not None and (request.n or 1) > request.best_of:
+            raise InvalidRequest("'best_of' is smaller than 'n'.", param="best_of")
+        if request.stream_options is not None and not request.stream:
+            raise InvalidRequest("'stream_options' needs 'stream' to be true.", param="stream_options")
+
+
+def _named(error: BaseException, place: str) -> BaseException:
+    """The same refusal, naming the prompt that it is about."""
+    if isinstance(error, ContextLengthExceeded | NeverFits | InvalidPrompt):
+        return InvalidRequest(str(error), param=getattr(error, "param", place), code=wire_form(error).code)
+    return error
+
+
+async def _said(generations: Together, started: Sequence[Started], n: int) -> AsyncGenerator[AnswerEvent, None]:
+    """The events of all generations, their choices counted through."""
+    completion_tokens = 0
+    for choice in range(n * len(started)):
+        yield Opened(choice, None)
+    async with closing(generations), closing(generations.events()) as events:
+        async for index, event in events:
+            assert not isinstance(event, Started), "an engine starts once"
+            if isinstance(event, Failed):
+                raise event.error
+            choice = index * n + event.choice
+            if isinstance(event, Text):
+                if event.text or event.logprobs:
+                    yield Said(choice, event.text, event.logprobs)
+            else:
+                completion_tokens += event.counts.completion_tokens
+                yield Closed(choice, event.reason, None, None)
+    yield Used(
+        sum(first.prompt_tokens for first in started), completion_tokens, sum(first.cached_tokens for first in started)
+    )

@@ -1,0 +1,36 @@
+"""POST /v1/completions."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from server.completion_form import CompletionForm
+from server.routes.guard import AskRoute, CallerDep, CompletionsDep, RecordDep, ServicesDep
+from server.routes.sending import send
+from server.schemas.completion import Completion, CompletionChunk, CompletionRequest
+from server.streaming import while_connected
+
+router = APIRouter(prefix="/v1", tags=["completions"], route_class=AskRoute)
+
+_STREAM: dict[str, Any] = {
+    "description": "The answers: one object, or with `stream` server-sent events of chunks, ended by `[DONE]`.",
+    "model": Completion,
+    "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/CompletionChunk"}}},
+}
+STREAMED_MODELS = (CompletionChunk,)
+
+
+@router.post("/completions", response_model=None, responses={200: _STREAM})
+async def create_completion(
+    body: CompletionRequest,
+    request: Request,
+    caller: CallerDep,
+    completions: CompletionsDep,
+    services: ServicesDep,
+    record: RecordDep,
+) -> Response:
+    """Answer prompts as they are, without looking anything up, streamed or whole."""
+    answer, echoes = await while_connected(request, completions.answer(body, caller))
+    form = CompletionForm(echoes=echoes, n=body.n or 1, with_logprobs=body.logprobs is not None)
+    return await send(answer, form, body, request, services, record, prefix="cmpl")

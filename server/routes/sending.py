@@ -1,0 +1,49 @@
+"""An answer to its response: streamed or whole, in the form of the route that was asked."""
+
+from collections.abc import AsyncGenerator
+from time import time
+from uuid import uuid4
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+
+from server.deps import Services
+from server.events import AnswerEvent, Closed, Used, closing
+from server.logs import Record
+from server.pipeline import Answer
+from server.schemas.fields import Streamed
+from server.streaming import EventStream, Form, sse, while_connected, whole
+
+
+async def send(
+    answer: Answer, form: Form, body: Streamed, request: Request, services: Services, record: Record, *, prefix: str
+) -> Response:
+    """Send an answer that the engine has begun.
+
+    Args:
+        prefix: what its id begins with.
+    """
+    head = {"id": f"{prefix}-{uuid4().hex}", "created": int(time()), "model": body.model}
+    answer = Answer(_noted(answer.events, record), answer.engine)
+    if not body.stream:
+        async with closing(answer):
+            return JSONResponse(await while_connected(request, whole(answer.events, head, form)))
+    include_usage = body.stream_options is not None and body.stream_options.include_usage
+    heartbeat_s = services.policy.heartbeat_s
+    return EventStream(answer, sse(answer.events, head, form, include_usage=include_usage, heartbeat_s=heartbeat_s))
+
+
+async def _noted(events: AsyncGenerator[AnswerEvent, None], record: Record) -> AsyncGenerator[AnswerEvent, None]:
+    """Pass events through, and note for the log what they say about the answer's size and end."""
+    record.outcome = "left"
+    try:
+        async with closing(events):
+            async for event in events:
+                if isinstance(event, Closed):
+                    record.outcome = event.verdict.status if event.verdict else event.reason
+                elif isinstance(event, Used):
+                    record.prompt_tokens, record.completion_tokens = event.prompt_tokens, event.completion_tokens
+                yield event
+    except Exception:
+        record.outcome = "failed"
+        raise

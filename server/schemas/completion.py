@@ -1,0 +1,139 @@
+"""POST /v1/completions: what it takes, and what its answers look like."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from hrm_model.types import Prompt, Question, Sampling, Tokens
+from server.schemas.answer import Usage
+from server.schemas.drawing import Drawing, TokenId
+from server.schemas.fields import Answered, StreamOptions, Text, unsupported
+
+MAX_PROMPTS = 64
+
+
+def _written(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("empty", "it is empty")
+    return text
+
+
+def _kind(value: Any) -> str:
+    """What a prompt is meant to be, by its first item, so that only the errors of that reading are reported.
+
+    The names stand in the errors' paths; none of them can be taken for a key of the body.
+    """
+    if not isinstance(value, list):
+        return "one text"
+    match value:
+        case [str(), *_] | []:
+            return "many texts"
+        case [list(), *_]:
+            return "many lists of ids"
+        case _:
+            return "one list of ids"
+
+
+PromptText = Annotated[Text, AfterValidator(_written)]
+PromptIds = Annotated[list[TokenId], Field(min_length=1)]
+AnyPrompt = Annotated[
+    Annotated[PromptText, Tag("one text")]
+    | Annotated[list[PromptText], Field(min_length=1, max_length=MAX_PROMPTS), Tag("many texts")]
+    | Annotated[PromptIds, Tag("one list of ids")]
+    | Annotated[list[PromptIds], Field(min_length=1, max_length=MAX_PROMPTS), Tag("many lists of ids")],
+    Discriminator(_kind),
+]
+
+
+class CompletionRequest(Drawing):
+    """One prompt or several, each to be answered without looking anything up."""
+
+    model: Text = Field(min_length=1, description="The model's id; this route retrieves from no store.")
+    prompt: AnyPrompt = Field(
+        description="A text is read as one question. Token ids are read as they are, all of them as prompt."
+    )
+    echo: bool | None = Field(None, description="Begin each answer with its prompt.")
+    logprobs: int | None = Field(
+        None, ge=0, le=5, description="Alternatives beside each token. Those of prompt tokens are null."
+    )
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+
+    user: str | None = Field(None, description="Accepted without effect.")
+
+    # Named, so that a client reads "not supported" rather than "unknown", and so that neutral values pass.
+    suffix: Annotated[str | None, unsupported("suffix", "")] = None
+    best_of: Annotated[int | None, unsupported("best_of", 1)] = None
+
+    def sampling(self) -> Sampling:
+        """How the engine is to draw."""
+        return self.drawn(max_tokens=self.max_tokens, logprobs=self.logprobs)
+
+    def prompts(self) -> list[tuple[str, Prompt]]:
+        """Each prompt behind the name of its place in the body."""
+        match self.prompt:
+            case str(text):
+                return [("prompt", Question(text))]
+            case [int(), *_] as ids:
+                return [("prompt", _tokens(ids))]
+            case many:
+                return [
+                    (f"prompt[{place}]", Question(one) if isinstance(one, str) else _tokens(one))
+                    for place, one in enumerate(many)
+                ]
+
+
+def _tokens(ids: Any) -> Tokens:
+    return Tokens(tuple(ids), prefix_len=len(ids))
+
+
+class CompletionLogprobs(Answered):
+    """The tokens of an answer, behind those of its prompt where that is echoed."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None] = Field(description="null for tokens of the prompt.")
+    top_logprobs: list[dict[str, float] | None] = Field(
+        description="The likeliest tokens and the one that was drawn; null for tokens of the prompt."
+    )
+    text_offset: list[int] = Field(description="Where each token begins in the text.")
+
+
+class CompletionChoice(Answered):
+    """One of n answers to one prompt."""
+
+    index: int = Field(description="Counts the answers to the first prompt, then those to the second, and so on.")
+    text: str
+    logprobs: CompletionLogprobs | None
+    finish_reason: Literal["stop", "length"]
+
+
+class Completion(Answered):
+    """All answers to all prompts."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: Usage
+
+
+class CompletionChunkChoice(Answered):
+    """What a chunk adds to one answer."""
+
+    index: int
+    text: str
+    logprobs: CompletionLogprobs | None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class CompletionChunk(Answered):
+    """One frame of streamed answers."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[CompletionChunkChoice]
+    usage: Usage | None = None
