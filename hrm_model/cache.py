@@ -34,3 +34,9 @@ class PagedCache:
     def read(self, slot: int, row_BS: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, S, N, K) of rows `row_BS` of `slot`."""
         return self.key[slot][row_BS], self.value[slot][row_BS]
+
+    def copy(self, source_rows: list[int], target_rows: list[int]) -> None:
+        """Give rows `target_rows` what `source_rows` hold, in every slot."""
+        source_T, target_T = (torch.tensor(rows, device=self.key.device) for rows in (source_rows, target_rows))
+        for stored in (self.key, self.value):
+            stored.index_copy_(1, target_T, stored.index_select(1, source_T))

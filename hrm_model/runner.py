@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -104,10 +105,24 @@ class Runner:
     def step(self, sequences: Items[Sequence]) -> list[list[Drawn | NotFinite]]:
         """Read each sequence's pending ids, cache them, and draw its next token, or several where its draft is right.
 
-        A drafted token is kept exactly when it equals the draw in its place, so drafts change no answer.
+        A drafted token is kept exactly when it equals the draw in its place, so drafts change no answer. Choices of
+        one request that begin together read their prompt once.
         """
-        draws = [_draw_of(s, s.draft[:ahead]) for s in sequences for ahead in range(len(s.draft) + 1)]
-        rows = iter(draw(self.forward(sequences), draws))
+        leaders = _leaders(sequences)
+        read = [sequence for sequence, leader in zip(sequences, leaders, strict=True) if leader is sequence]
+        logits_RV = self.forward(read)
+        ends = accumulate(len(sequence.draft) + 1 for sequence in read)
+        first_row = {id(sequence): end - len(sequence.draft) - 1 for sequence, end in zip(read, ends, strict=True)}
+        for sequence, leader in zip(sequences, leaders, strict=True):
+            if leader is not sequence:
+                self._cache.copy(rows_of(leader.pages, len(leader.ids)), rows_of(sequence.pages, len(sequence.ids)))
+        chosen = [
+            (sequence, first_row[id(leader)] + ahead, ahead)
+            for sequence, leader in zip(sequences, leaders, strict=True)
+            for ahead in range(len(sequence.draft) + 1)
+        ]
+        draws = [_draw_of(sequence, sequence.draft[:ahead]) for sequence, _, ahead in chosen]
+        rows = iter(draw(logits_RV[torch.tensor([row for _, row, _ in chosen], device=self._device)], draws))
         results: list[list[Drawn | NotFinite]] = []
         for sequence in sequences:
             kept = _kept([next(rows) for _ in range(len(sequence.draft) + 1)], sequence.draft)
@@ -143,6 +158,12 @@ class Runner:
         for sequence in sequences:
             sequence.cached = len(sequence.ids)
         return self._model.logits(slow_TD[torch.tensor(last_R, device=self._device)])
+
+
+def _leaders(sequences: Items[Sequence]) -> list[Sequence]:
+    """For each sequence the one that reads its pending ids: itself, or the first choice of a request that begins."""
+    begun: dict[int, Sequence] = {}
+    return [one if one.cached else begun.setdefault(one.request, one) for one in sequences]
 
 
 def _kept(rows: list[Drawn | NotFinite], draft: list[int]) -> list[Drawn | NotFinite]:

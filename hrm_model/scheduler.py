@@ -103,7 +103,7 @@ class Scheduler:
         admitted: list[Sequence] = []
         tokens = 0
         while self._waiting and self._fits(self._waiting[0]):
-            prompt = sum(sequence.prompt_len for sequence in self._waiting[0])
+            prompt = self._waiting[0][0].prompt_len  # read once for all choices
             if admitted and tokens + prompt > self._prefill_tokens:
                 break
             tokens += prompt

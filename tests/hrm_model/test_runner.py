@@ -3,11 +3,14 @@
 Its numbers are held against transformers in tests/parity/test_transformers.py.
 """
 
+from collections.abc import Sequence as Items
+
 import torch
 from torch import Tensor
 
 from hrm_model.cache import PagedCache
 from hrm_model.runner import Runner
+from hrm_model.sampling import Drawn
 from hrm_model.scheduler import Sequence
 from hrm_model.types import Sampling
 from tests.engines import CONFIG, Tiny
@@ -41,3 +44,38 @@ def test_what_others_have_left_in_the_cache_is_never_read(tiny: Tiny) -> None:
 
     assert torch.equal(logits_of_three_steps(tiny, float("nan")), clean)
     assert clean.std() > 0.1
+
+
+class CountingRunner(Runner):
+    """Counts the tokens that went through the network."""
+
+    tokens = 0
+
+    def forward(self, sequences: Items[Sequence]) -> Tensor:
+        self.tokens += sum(len(sequence.pending) for sequence in sequences)
+        return super().forward(sequences)
+
+
+def answers_of(tiny: Tiny, batch: list[Sequence], steps: int) -> tuple[list[list[int]], int]:
+    """What each sequence says in `steps` steps, and the tokens that went through the network for it."""
+    runner = CountingRunner(tiny.model, PagedCache(CONFIG, PAGES, dtype=torch.float32, device="cpu"), "cpu")
+    for _ in range(steps):
+        for sequence, rows in zip(batch, runner.step(batch), strict=True):
+            sequence.ids += [row.token for row in rows if isinstance(row, Drawn)]
+    return [sequence.ids[sequence.prompt_len :] for sequence in batch], runner.tokens
+
+
+def test_choices_that_begin_together_read_their_prompt_once_and_answer_as_if_alone(tiny: Tiny) -> None:
+    prompt = [9 + at % 200 for at in range(37)]
+    hot = Sampling(temperature=1.0, seed=4)
+
+    def choice(number: int, pages: list[int]) -> Sequence:
+        return Sequence(1, number, list(prompt), 37, 37, hot, 8, pages)
+
+    other = Sequence(2, 0, [50, 51, 52], 3, 3, hot, 8, [11])
+    alone = [answers_of(tiny, [choice(number, [0, 1, 2])], 8)[0][0] for number in range(3)]
+    together, tokens = answers_of(tiny, [choice(0, [0, 1, 2]), choice(1, [3, 4, 5]), other, choice(2, [6, 7, 8])], 8)
+
+    assert [together[0], together[1], together[3]] == alone
+    assert len({tuple(answer) for answer in alone}) == 3
+    assert tokens == 37 + 3 + 7 * 4

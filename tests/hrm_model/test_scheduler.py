@@ -129,6 +129,14 @@ def test_prompts_join_a_step_up_to_its_share_of_prompt_tokens() -> None:
     assert numbers(step.sequences) == [1, 2, 3]
 
 
+def test_a_prompt_counts_once_however_many_choices_share_it() -> None:
+    queue = scheduler(prefill=20)
+    queue.add(request(1, prompt=10, n=2))
+    queue.add(request(2, prompt=10, n=2))
+
+    assert numbers(queue.next_step().admitted) == [1, 1, 2, 2]
+
+
 def test_a_prompt_longer_than_a_steps_share_goes_alone_and_is_never_passed_over() -> None:
     queue = scheduler(prefill=20)
     queue.add(request(1, prompt=2))
