@@ -1,16 +1,15 @@
 """A conversation and its passages, packed into one prompt that leaves room for the answer."""
 
 import re
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hrm_model.errors import ContextLengthExceeded
 from hrm_model.template import READ_THE_PASSAGES, Shot, Source, Turn, compose
 from hrm_model.types import Condition, Question
 from retrieval.types import Passage
 from server.errors import InvalidRequest
-from server.grounding.sentences import sentences
+from server.fitting import LEAST, costs, fitting
 from server.ports import Engine
 from server.schemas.chat import Message
 
@@ -86,14 +85,15 @@ def pack(
 ) -> Packed:
     """Compose the prompt with as many passages as fit, in the order given.
 
-    The first passage is cut at a sentence when it is too long alone; later ones are left out whole.
+    The first passage is cut at a sentence when it is too long alone; later ones are left out whole (server/fitting.py).
 
     Args:
         max_tokens: what the answer may take; None keeps a quarter of the context free, at most the engine's default.
         max_context_tokens: what the passages may take, below the engine's own limit.
 
     Raises:
-        ContextLengthExceeded: not even a part of the first passage fits beside the question.
+        ContextLengthExceeded: the question and the answer leave no room for passages.
+        InvalidRequest: they leave some, and not even a part of any passage fits into it.
     """
     if not passages:
         return Packed(Question(_spelled(talk, (), ()), condition), (), truncated=False)
@@ -104,54 +104,31 @@ def pack(
     controls = len(condition) + 2  # the question's opening and closing token
     bare, read = engine.count([_spelled(talk, (), shots), READ_THE_PASSAGES])
     budget = min(limits.max_context_tokens, max_context_tokens or limits.max_context_tokens)
-    used = _fitting(passages, engine, min(budget, context - reserved - controls - bare - read))
+    room = free = min(budget, context - reserved - controls - bare - read)
+    if free < LEAST:
+        raise ContextLengthExceeded(bare + read + controls + LEAST, context, max_tokens=reserved)
 
     # Tokens of the parts do not add up exactly to those of the whole, so the whole has the last word.
-    while used:
+    while used := fitting(passages, engine, room):
         text = _spelled(talk, used, shots)
-        if engine.count([text])[0] + controls + reserved <= context:
-            truncated = len(used) < len(passages) or used[-1].text != passages[len(used) - 1].text
-            return Packed(Question(text, condition), tuple(used), truncated)
-        used = used[:-1]
-    raise ContextLengthExceeded(prompt_tokens=bare + controls, limit=context, max_tokens=max_tokens)
+        excess = engine.count([text])[0] + controls + reserved - context
+        if excess <= 0:
+            return Packed(Question(text, condition), tuple(used), truncated=used != list(passages))
+        room = sum(costs(used, engine)) - excess
+    raise _nothing_fits(passages, free)
 
 
-def _fitting(passages: Sequence[Passage], engine: Engine, room: int) -> list[Passage]:
-    # 2: the blank line that sets a passage apart is one token, or two.
-    costs = [tokens + 2 for tokens in engine.count([_written(passage) for passage in passages])]
-    used: list[Passage] = []
-    for passage, cost in zip(passages, costs, strict=True):
-        if cost > room:
-            break
-        used.append(passage)
-        room -= cost
-    if not used and room > 0:
-        part = _cut(passages[0], engine, room)
-        return [part] if part else []
-    return used
-
-
-def _cut(passage: Passage, engine: Engine, room: int) -> Passage | None:
-    """The longest beginning that fits: whole sentences, or whole words where the first sentence is too long."""
-
-    def cost(end: int) -> int:
-        return engine.count([_written(replace(passage, text=passage.text[:end]))])[0] + 2
-
-    for ends in (
-        [place.end for place in sentences(passage.text)],
-        [m.end() for m in re.finditer(r"\S+", passage.text)],
-    ):
-        fitting = bisect_right(ends, room, key=cost)
-        if fitting:
-            end = ends[fitting - 1]
-            return replace(passage, text=passage.text[:end], end_char=passage.start_char + end)
-    return None
+def _nothing_fits(passages: Sequence[Passage], room: int) -> InvalidRequest:
+    """Name the first passage, as the caller knows it."""
+    brought = passages[0].file_id is None
+    name = "'documents[0]'" if brought else f"the first passage found ('{passages[0].title or passages[0].filename}')"
+    return InvalidRequest(
+        f"Nothing of {name} fits into the {room} tokens that the question and the answer leave for passages.",
+        param="documents[0]" if brought else "messages",
+        code="context_length_exceeded",
+    )
 
 
 def _spelled(talk: Conversation, passages: Sequence[Passage], shots: Sequence[Shot]) -> str:
     sources = [Source(passage.title, passage.text) for passage in passages]
     return compose(talk.question, sources=sources, turns=talk.turns, system=talk.system, shots=shots)
-
-
-def _written(passage: Passage) -> str:
-    return f"{passage.title}:\n\n{passage.text}" if passage.title else passage.text

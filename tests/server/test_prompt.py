@@ -1,6 +1,8 @@
 """Packing passages into a prompt: in order, within every limit, with room left for the answer."""
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -43,6 +45,23 @@ def packed(
         max_context_tokens=asked,
         shots=shots,
     )
+
+
+class Counting(ScriptedEngine):
+    """Counts characters, as a tokenizer does that has never seen a text like this."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits=limits)
+        self.counted = 0
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        self.counted += sum(map(len, texts))
+        return [len(text) for text in texts]
+
+
+def packed_by_characters(passages: list[Passage], context: int = 1024) -> Packed:
+    engine = Counting(Limits(context, 65536, 512, 4096))
+    return pack(TALK, passages, engine=engine, condition=("direct",), max_tokens=8, max_context_tokens=None)
 
 
 def tokens(text: str) -> int:
@@ -134,6 +153,74 @@ def test_a_question_that_leaves_no_room_for_sources_is_refused() -> None:
         packed([passage("It is so.")], talk=talk, context=320, max_tokens=16)
 
     assert (caught.value.limit, caught.value.max_tokens) == (320, 16)
+
+
+def test_a_title_that_would_keep_its_passage_out_is_cut_at_a_word() -> None:
+    found = packed([passage("It is 5 m.", "long " * 3000), passage("Or 6.")])
+
+    assert [used.title for used in found.passages] == [("long " * 48).strip(), ""]
+    assert [used.text for used in found.passages] == ["It is 5 m.", "Or 6."]
+    assert found.truncated is True
+
+
+def test_a_title_takes_at_most_a_quarter_of_little_room() -> None:
+    found = packed([passage("word " * 100, "long " * 100)], budget=40)
+
+    assert tokens(found.passages[0].title) == 10
+    assert tokens(found.passages[0].text) == 28
+
+
+def test_a_title_that_fits_stays_whole() -> None:
+    assert packed([passage("It is 5 m.", "long " * 100)]).passages[0].title == "long " * 100
+
+
+def test_a_title_without_spaces_is_cut_by_characters() -> None:
+    assert packed_by_characters([passage("It is 5 m.", "x" * 20000)]).passages[0].title == "x" * 48
+
+
+def test_a_text_without_spaces_is_cut_by_characters_without_being_counted_for_each_cut() -> None:
+    engine = Counting(Limits(1024, 65536, 512, 4096))
+
+    found = pack(
+        TALK,
+        [passage("x" * 300_000, at=7)],
+        engine=engine,
+        condition=("direct",),
+        max_tokens=8,
+        max_context_tokens=None,
+    )
+
+    (used,) = found.passages
+    assert 700 < len(used.text) < 1024
+    assert used.text == "x" * len(used.text)
+    assert (used.start_char, used.end_char) == (7, 7 + len(used.text))
+    assert len(found.prompt.text) + 3 + 8 <= 1024
+    assert engine.counted < 700_000
+
+
+def test_a_passage_of_which_nothing_fits_is_left_out_for_the_next() -> None:
+    room = 20
+    context = len(READ_THE_PASSAGES) + len(TALK.question) + 3 + 8 + room
+    words = passage("Donaudampfschifffahrtsgesellschaft sails.", "Ships")
+
+    found = packed_by_characters([words, passage("It is 5.")], context=context)
+
+    assert [used.text for used in found.passages] == ["It is 5."]
+    assert found.truncated is True
+
+
+@pytest.mark.parametrize(
+    ("file_id", "param", "named"), [(None, "documents[0]", "'documents[0]'"), ("f", "messages", "'Ships'")]
+)
+def test_when_nothing_fits_the_refusal_names_the_passage(file_id: str | None, param: str, named: str) -> None:
+    context = len(READ_THE_PASSAGES) + len(TALK.question) + 3 + 8 + 20
+    words = replace(passage("Donaudampfschifffahrtsgesellschaft sails.", "Ships"), file_id=file_id)
+
+    with pytest.raises(InvalidRequest, match=r"Nothing of .* fits into the 20 tokens") as caught:
+        packed_by_characters([words, words], context=context)
+
+    assert (caught.value.param, caught.value.code) == (param, "context_length_exceeded")
+    assert named in str(caught.value)
 
 
 @given(
