@@ -217,6 +217,8 @@ def _file(cls: type[Settings]) -> tuple[dict[str, str], dict[str, Any]]:
         values = TomlConfigSettingsSource(cls, toml_file=path)()
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not TOML: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8: byte {error.start} cannot be read; save it as UTF-8.") from error
     _refuse_unknown(values.keys() - cls.model_fields.keys(), cls.model_fields, str(path))
     return {name: f"{name} in {path}" for name in values}, values
 

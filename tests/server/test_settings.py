@@ -120,6 +120,13 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
         Settings.load()
 
 
+def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "hrm-serve.toml").write_bytes(b'abstention = "Gr\xfc\xdfe"\n')
+
+    with pytest.raises(SettingsError, match=r"hrm-serve\.toml is not UTF-8: byte 16 cannot be read"):
+        Settings.load()
+
+
 def test_an_engine_that_is_not_built_in_is_refused_by_name() -> None:
     with pytest.raises(SettingsError, match=r"--engine: Input should be 'native' \(it is vllm\)"):
         Settings.load({"engine": "vllm"})
