@@ -11,7 +11,7 @@ from server.deps import Services
 from server.logs import RequestLog
 from server.metrics import Metrics
 from server.pipeline import Pipeline
-from server.routes import chat, completions, health, metrics, models
+from server.routes import chat, completions, description, files, health, metrics, models
 
 
 def create_app(services: Services) -> FastAPI:
@@ -31,8 +31,16 @@ def create_app(services: Services) -> FastAPI:
 def bare_app() -> FastAPI:
     """The routes alone: enough to describe them, with nothing behind them."""
     # No /docs: FastAPI's page loads its scripts from another host, and this server works without a network.
-    app = FastAPI(title="hrm-serve", version=version("hrm-serve"), docs_url=None, redoc_url=None)
-    for router in (chat.router, completions.router, models.router, health.router, metrics.router):
-        app.include_router(router)
+    # No redirect either: clients do not repeat a POST behind an empty 307, and a 404 says what is wrong.
+    app = FastAPI(
+        title="hrm-serve",
+        version=version("hrm-serve"),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for module in (chat, completions, files, models, health, metrics, description):
+        app.include_router(module.router)
     openapi.install(app)
     return app

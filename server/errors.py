@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from json import JSONDecodeError
 from traceback import format_tb
 from typing import Any
 
@@ -127,6 +128,7 @@ _CODES = {
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request_too_large",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_encoding",
 }
 
 
@@ -187,9 +189,10 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     if first["type"] == "json_invalid":
-        body = body_of("The body is not valid JSON.", _INVALID, None, "invalid_json")
+        body = body_of(_where_json_ends(first, str(error.body)), _INVALID, None, "invalid_json")
         return JSONResponse(body, status_code=HTTPStatus.BAD_REQUEST)
-    param = param_of(error.body, first["loc"][1:], missing=first["type"] in ("missing", "extra_forbidden"))
+    given = dict(request.query_params) if first["loc"][0] == "query" else error.body
+    param = param_of(given, first["loc"][1:], missing=first["type"] in ("missing", "extra_forbidden"))
     body = body_of(_explain(first, param), _INVALID, param or None, _code_of(first["type"]))
     return JSONResponse(body, status_code=HTTPStatus.BAD_REQUEST)
 
@@ -233,6 +236,11 @@ def _explain(first: Mapping[str, Any], param: str) -> str:
             return "The body must be a JSON object, sent as application/json."
         case _:
             return f"Invalid '{param}': {first['msg']}."
+
+
+def _where_json_ends(first: Mapping[str, Any], body: str) -> str:
+    stopped = JSONDecodeError(first["ctx"]["error"], body, first["loc"][1])
+    return f"The body is not valid JSON: {stopped}."
 
 
 def _code_of(kind: str) -> str:

@@ -22,14 +22,15 @@ Differences from OpenAI that a client can notice:
   In a stream the passages come before the first token, and the report comes with `finish_reason`.
 - `user`, `metadata`, `store`, and in messages `name`, `tool_call_id`, `refusal`, `annotations` and `context` are
   accepted without effect. Every other parameter is honoured, or refused by name with a 400.
-- A store that the caller may not see answers exactly like one that does not exist.
+- `/v1/files/{file_id}/content` is the text that was stored, which citations count in; `start` and `end` ask for a part.
+- A store or file that the caller may not see answers exactly like one that does not exist.
 """
 _ERROR = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}}
 _OPEN = ("/livez", "/readyz")
 
 
 def install(app: FastAPI) -> None:
-    """Make /openapi.json show the same description."""
+    """Make /openapi.json (server/routes/description.py) show the same description."""
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
