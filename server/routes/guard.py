@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from server.completions import Completions
 from server.deps import Services
 from server.identity import Caller, Role
+from server.json_body import JsonRequest
 from server.logs import Record
 from server.metrics import Metrics
 from server.pipeline import Pipeline
@@ -70,7 +71,7 @@ class GuardedRoute(APIRoute):
             if self.roles:
                 caller.require(*self.roles)
             request.state.caller = caller
-            return await inner(request)
+            return await inner(JsonRequest(request.scope, request.receive))
 
         return guarded
 

@@ -1,5 +1,6 @@
 """Errors on the wire: one table, one body, and nothing of the inside in it."""
 
+import gzip
 import inspect
 import logging
 from types import ModuleType
@@ -10,6 +11,7 @@ import pytest
 import hrm_model.errors
 import retrieval.errors
 from hrm_model.errors import EngineClosed, EngineError, InvalidPrompt, NeverFits
+from server.app import bare_app
 from server.errors import INTERNAL, WIRE, wire_form
 from server.identity import Unauthenticated
 from server.schemas.objects import ErrorBody
@@ -114,6 +116,31 @@ async def test_a_body_that_is_no_request_is_a_400(content: bytes, param: str | N
     assert (response.status_code, error["code"], error["param"]) == (400, code, param)
 
 
+@pytest.mark.parametrize(
+    ("content", "encoding", "status", "message"),
+    [
+        ('{"model": "é"}'.encode("latin-1"), None, 400, "The body is not UTF-8: byte 0xE9 at position 11."),
+        (b"[" * 100_000, None, 400, "The body is nested too deeply."),
+        (b'{"seed": ' + b"1" * 5000 + b"}", None, 400, "A number in the body is too long."),
+        (gzip.compress(b"{}"), "gzip", 415, "Compressed bodies are not accepted; send the JSON as it is."),
+        (gzip.compress(b"{}"), None, 415, "Compressed bodies are not accepted; send the JSON as it is."),
+        (
+            b'{"model": "m",\n "n": }',
+            None,
+            400,
+            "The body is not valid JSON: Expecting value: line 2 column 7 (char 21).",
+        ),
+    ],
+)
+async def test_an_unreadable_body_says_why(content: bytes, encoding: str | None, status: int, message: str) -> None:
+    headers = {"content-type": "application/json"} | ({"content-encoding": encoding} if encoding else {})
+    async with client_of(services()) as client:
+        response = await client.post(CHAT, content=content, headers=headers)
+
+    ErrorBody.model_validate(response.json())
+    assert (response.status_code, response.json()["error"]["message"]) == (status, message)
+
+
 async def test_json_under_another_content_type_is_a_400() -> None:
     async with client_of(services()) as client:
         response = await client.post(CHAT, content=b"{}", headers={"content-type": "text/plain"})
@@ -141,6 +168,8 @@ async def test_a_body_that_is_too_large_is_a_413(declared: bool) -> None:
     [
         ("GET", "/v1/nothing", 404, "not_found"),
         ("GET", "/docs", 404, "not_found"),
+        ("POST", f"{CHAT}/", 404, "not_found"),
+        ("GET", "/metrics/", 404, "not_found"),
         ("GET", CHAT, 405, "method_not_allowed"),
         ("DELETE", "/v1/models", 405, "method_not_allowed"),
     ],
@@ -151,6 +180,26 @@ async def test_unknown_paths_and_methods_have_the_same_body(method: str, path: s
 
     ErrorBody.model_validate(response.json())
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+
+
+async def test_every_route_but_the_probes_demands_a_key() -> None:
+    given = services()
+    routes = [(path, method) for path, methods in bare_app().openapi()["paths"].items() for method in methods]
+    async with client_of(given, key=None) as client:
+        answers = {
+            path: (await client.request(method, path.replace("{", "").replace("}", ""))).status_code
+            for path, method in [*routes, ("/openapi.json", "get")]
+        }
+
+    assert {path for path, status in answers.items() if status != 401} == {"/livez", "/readyz"}
+    assert "/v1/files/{file_id}/content" in answers
+
+
+async def test_a_caller_may_read_the_description() -> None:
+    async with client_of(services()) as client:
+        response = await client.get("/openapi.json")
+
+    assert response.json() == bare_app().openapi()
 
 
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic sk-ann", "sk-ann"])
