@@ -182,6 +182,29 @@ def test_the_key_is_read_from_the_environment(server: StubServer, monkeypatch: p
     assert server.authorizations == ["Bearer from-the-environment"]
 
 
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("geheim\nzwei", "contains a line break"),
+        ("geheim\r", "contains a line break"),
+        ("geheim-ß", "contains characters that a header cannot carry"),
+        ("geheim\x07", "contains characters that a header cannot carry"),
+        ("geheim ", "begins or ends with a space"),
+    ],
+)
+def test_a_key_that_no_header_can_carry_is_named_and_not_shown(server: StubServer, key: str, problem: str) -> None:
+    result = hrm_ask(QUESTION, "--url", server.url, "--key", key)
+
+    assert (result.returncode, result.stderr) == (1, f"hrm-ask: the API key {problem}\n")
+
+
+def test_a_question_with_undecodable_bytes_says_so(server: StubServer) -> None:
+    result = hrm_ask("Caf\udce9?", "--url", server.url)
+
+    assert result.returncode == 1
+    assert result.stderr == ("hrm-ask: the question is not text: character 4 could not be read (it may not be UTF-8)\n")
+
+
 def test_a_wrong_key_is_one_clear_line(server: StubServer) -> None:
     server.reply = Refusal(401, "The API key is missing or wrong.", "invalid_api_key")
 

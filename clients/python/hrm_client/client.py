@@ -23,8 +23,18 @@ def key_or_placeholder(api_key: str | None) -> str:
     """The key to send: the one given, else the environment's, else a word that a server without keys ignores.
 
     Never the official client's own default: an OPENAI_API_KEY is nobody else's business.
+
+    Raises:
+        ValueError: no header can carry the key; said here without the key, which an error further down would show.
     """
-    return api_key or os.environ.get(KEY_VARIABLE) or "none"
+    key = api_key or os.environ.get(KEY_VARIABLE) or "none"
+    if "\n" in key or "\r" in key:
+        raise ValueError("the API key contains a line break")
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("the API key contains characters that a header cannot carry")
+    if key != key.strip():
+        raise ValueError("the API key begins or ends with a space")
+    return key
 
 
 class AnswerStream(Iterator[Part]):
@@ -80,6 +90,9 @@ class HrmClient:
         model: whom to ask; without it, the first model that the server lists, looked up once.
         timeout: seconds to wait for the server to say anything.
         max_retries: attempts after a failure that may pass (no connection, a full server), with pauses between.
+
+    Raises:
+        ValueError: the key contains what no header can carry.
     """
 
     def __init__(
@@ -136,6 +149,7 @@ class HrmClient:
         Raises:
             openai.APIError: as the official client raises it.
             LookupError: no model was named, and the server lists none.
+            ValueError: the question is not text.
         """
         found: ChatCompletion = self.openai.chat.completions.create(
             **completion(

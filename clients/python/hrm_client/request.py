@@ -49,7 +49,9 @@ def completion(
 
     Raises:
         TypeError: `sampling` holds a name that is not in `Sampling`; passing it on would let `n` lose answers.
+        ValueError: the question is not text.
     """
+    check_text(question)
     unknown = sampling.keys() - Sampling.__annotations__.keys()
     if unknown:
         raise TypeError(f"no such parameter: {', '.join(sorted(unknown))}")
@@ -65,6 +67,20 @@ def completion(
         "extra_body": extra,
         **{name: value for name, value in sampling.items() if name not in _EXTRA},
     }
+
+
+def check_text(question: str) -> None:
+    """Refuse a question with bytes that were never decoded, as a command line hands them on.
+
+    Raises:
+        ValueError: it cannot be written as UTF-8.
+    """
+    try:
+        question.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"the question is not text: character {error.start + 1} could not be read (it may not be UTF-8)"
+        ) from error
 
 
 def _retrieval(

@@ -17,7 +17,7 @@ from openai import APIConnectionError, APIError, APITimeoutError, Authentication
 
 from hrm_client.answers import Answer, Citation, Delta, Done, Source
 from hrm_client.client import DEFAULT_URL, KEY_VARIABLE, HrmClient
-from hrm_client.request import GroundingMode
+from hrm_client.request import GroundingMode, check_text
 
 ANSWERED, FAILED, NOT_FOUND, INTERRUPTED = 0, 1, 3, 130
 
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         question = sys.stdin.read() if options.question == "-" else options.question
         if not question.strip():
             return _fail("the question is empty")
+        check_text(question)
         if not _is_address(options.url):
             return _fail(f"{options.url} is not an address like {DEFAULT_URL}")
         return _ask(question.strip(), options)
