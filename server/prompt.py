@@ -12,6 +12,7 @@ from server.errors import InvalidRequest
 from server.fitting import LEAST, costs, fitting
 from server.ports import Engine
 from server.schemas.chat import Message
+from server.schemas.fields import is_blank
 
 # Markers of earlier answers count sources that the next prompt does not have.
 _MARKER = re.compile(r" \[\d+\]")
@@ -49,7 +50,7 @@ def conversation(messages: Sequence[Message]) -> Conversation:
     last = messages[-1]
     if last.role != "user":
         raise InvalidRequest("The last message must be the user's.", param=f"messages[{len(messages) - 1}].role")
-    if not last.text().strip():
+    if is_blank(last.text()):
         raise InvalidRequest("The last message is empty.", param=f"messages[{len(messages) - 1}].content")
     system = [message.text().strip() for message in messages if message.role in ("system", "developer")]
     turns = [

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from hrm_model.types import TRAINED_CONDITIONS, Condition, Sampling
 from server.schemas.drawing import Drawing
-from server.schemas.fields import Asked, StreamOptions, Text, by_shape, unsupported
+from server.schemas.fields import Asked, Name, StreamOptions, Text, Written, by_shape, unsupported
 
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -102,7 +102,7 @@ class BroughtDocument(Asked):
     """A text that the caller brings along; cited with `file_id: null`."""
 
     title: Text = ""
-    text: Text = Field(min_length=1)
+    text: Written
 
 
 class ToolChoice(Asked):
@@ -121,8 +121,7 @@ def _trained(text: str) -> str:
 class ChatRequest(Drawing):
     """A conversation to be answered from documents."""
 
-    model: Text = Field(
-        min_length=1,
+    model: Name = Field(
         description="The model's id, alone or as `id@store` to retrieve from that store, or `id@none` to retrieve "
         "from none.",
     )

@@ -2,21 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag
 
 from hrm_model.types import Prompt, Question, Sampling, Tokens
 from server.schemas.answer import Usage
 from server.schemas.drawing import Drawing, TokenId
-from server.schemas.fields import Answered, StreamOptions, Text, unsupported
+from server.schemas.fields import Answered, Name, StreamOptions, Written, unsupported
 
 MAX_PROMPTS = 64
-
-
-def _written(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError("empty", "it is empty")
-    return text
 
 
 def _kind(value: Any) -> str:
@@ -35,11 +28,10 @@ def _kind(value: Any) -> str:
             return "one list of ids"
 
 
-PromptText = Annotated[Text, AfterValidator(_written)]
 PromptIds = Annotated[list[TokenId], Field(min_length=1)]
 AnyPrompt = Annotated[
-    Annotated[PromptText, Tag("one text")]
-    | Annotated[list[PromptText], Field(min_length=1, max_length=MAX_PROMPTS), Tag("many texts")]
+    Annotated[Written, Tag("one text")]
+    | Annotated[list[Written], Field(min_length=1, max_length=MAX_PROMPTS), Tag("many texts")]
     | Annotated[PromptIds, Tag("one list of ids")]
     | Annotated[list[PromptIds], Field(min_length=1, max_length=MAX_PROMPTS), Tag("many lists of ids")],
     Discriminator(_kind),
@@ -49,7 +41,7 @@ AnyPrompt = Annotated[
 class CompletionRequest(Drawing):
     """One prompt or several, each to be answered without looking anything up."""
 
-    model: Text = Field(min_length=1, description="The model's id; this route retrieves from no store.")
+    model: Name = Field(description="The model's id; this route retrieves from no store.")
     prompt: AnyPrompt = Field(
         description="A text is read as one question. Token ids are read as they are, all of them as prompt."
     )

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import Field, Tag
+from pydantic import AfterValidator, Field, Tag
 
 from hrm_model.types import Sampling
-from server.schemas.fields import Asked, Text, by_shape
+from server.schemas.fields import Asked, by_shape, encodable
 
-StopString = Annotated[Text, Field(min_length=1, max_length=256)]
+StopString = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(encodable)]
 TokenId = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+TokenKey = Annotated[int, Field(strict=False, ge=0, lt=2**31)]  # JSON's keys are strings
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 
@@ -29,7 +30,7 @@ class Drawing(Asked):
     repetition_penalty: float | None = Field(
         None, ge=0.01, le=100, description="Divides the logits of tokens that prompt or answer hold; 1: off."
     )
-    logit_bias: dict[Annotated[int, Field(ge=0, lt=2**31)], Bias] | None = Field(
+    logit_bias: dict[TokenKey, Bias] | None = Field(
         None, max_length=1024, description="Added to the logits of these token ids, before everything else."
     )
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)

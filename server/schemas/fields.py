@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from typing import Annotated, Any, Protocol
+from unicodedata import category
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from pydantic_core import PydanticCustomError
 
 
 class Asked(BaseModel):
-    """A part of a request. A field that is not known is refused by name."""
+    """A part of a request. A field that is not known is refused by name, and so is a value of another type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Answered(BaseModel):
@@ -19,7 +20,8 @@ class Answered(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
+    """Refuse a text that cannot be written as UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -28,7 +30,23 @@ def _encodable(text: str) -> str:
 
 
 # JSON can spell half of a surrogate pair; no tokenizer, database or response can.
-Text = Annotated[str, AfterValidator(_encodable)]
+Text = Annotated[str, AfterValidator(encodable)]
+# Bounds stand before the check, or pydantic would count "items" of a value whose type it has lost sight of.
+Name = Annotated[str, Field(min_length=1), AfterValidator(encodable)]
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: spaces, control characters, and those of no width."""
+    return all(character.isspace() or category(character) in ("Cc", "Cf") for character in text)
+
+
+def _written(text: str) -> str:
+    if is_blank(text):
+        raise PydanticCustomError("empty", "it is empty")
+    return text
+
+
+Written = Annotated[Text, AfterValidator(_written)]
 
 
 def unsupported(name: str, *neutral: object, why: str = "") -> AfterValidator:

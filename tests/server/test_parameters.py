@@ -156,6 +156,9 @@ async def test_what_is_not_supported_is_refused_by_name(name: str) -> None:
         ({"messages": []}, "messages", "invalid_value"),
         ({"messages": [{"role": "user"}]}, "messages[0].content", "missing_required_parameter"),
         ({"messages": [{"role": "user", "content": " "}]}, "messages[0].content", "invalid_value"),
+        ({"messages": [{"role": "user", "content": "\u200b\x00\ufeff\n"}]}, "messages[0].content", "invalid_value"),
+        ({"documents": [{"text": "  "}]}, "documents[0].text", "invalid_value"),
+        ({"documents": [{"text": "\u200b"}]}, "documents[0].text", "invalid_value"),
         ({"messages": [{"role": "user", "content": []}]}, "messages[0].content", "invalid_value"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role", "invalid_value"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "messages[0].role", "invalid_value"),
@@ -173,6 +176,14 @@ async def test_what_is_not_supported_is_refused_by_name(name: str) -> None:
         ({"model": ""}, "model", "invalid_value"),
         ({"temperature": 2.1}, "temperature", "invalid_value"),
         ({"temperature": "warm"}, "temperature", "invalid_value"),
+        ({"temperature": True}, "temperature", "invalid_value"),
+        ({"temperature": "0.5"}, "temperature", "invalid_value"),
+        ({"max_tokens": "5"}, "max_tokens", "invalid_value"),
+        ({"max_tokens": True}, "max_tokens", "invalid_value"),
+        ({"stream": "yes"}, "stream", "invalid_value"),
+        ({"stream": 1}, "stream", "invalid_value"),
+        ({"stream": True, "stream_options": {"include_usage": "no"}}, "stream_options.include_usage", "invalid_value"),
+        ({"logit_bias": {"5": "1"}}, "logit_bias.5", "invalid_value"),
         ({"top_p": 0}, "top_p", "invalid_value"),
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "invalid_value"),
         ({"stop": ["a", ""]}, "stop[1]", "invalid_value"),
@@ -218,6 +229,18 @@ async def test_what_is_wrong_is_a_400_that_names_the_parameter(
     assert (response.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
     assert error["code"] == (code or "unsupported_parameter")
     assert engine.prompts == []
+
+
+async def test_a_stop_string_is_measured_in_characters() -> None:
+    long = await post(ScriptedEngine("ok"), question(stop=["a", "é" * 257]))
+    fitting = await post(ScriptedEngine("ok"), question(stop="é" * 256))
+
+    assert long.json()["error"]["message"] == "Invalid 'stop[1]': String should have at most 256 characters."
+    assert fitting.status_code == 200
+
+
+async def test_a_whole_number_will_do_where_a_fraction_may_stand() -> None:
+    assert (await post(ScriptedEngine("ok"), question(temperature=1, top_p=1))).status_code == 200
 
 
 @pytest.mark.parametrize(
