@@ -53,7 +53,8 @@ class EmbedderMismatch(RetrievalError):
 
     def __init__(self, stored: str, loaded: str) -> None:
         super().__init__(
-            f"The store holds vectors of {stored}; the loaded embedder is {loaded}. Run `hrm-serve reindex`."
+            f"The store holds vectors of {stored}; the loaded embedder is {loaded}. "
+            "Take the documents in again, into a new data directory: `hrm-serve ingest ... --data-dir NEW`."
         )
         self.stored = stored
         self.loaded = loaded
@@ -89,6 +90,8 @@ class DocumentRefused(Exception):
     """A file that cannot be ingested, with a reason that a person can act on."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        # A file may have any bytes for a name; what a terminal would not show as it is stands there escaped.
+        name = str(path) if str(path).isprintable() else repr(str(path))
+        super().__init__(f"{name}: {reason}")
         self.path = path
         self.reason = reason

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from retrieval.embedder import Embedder
 from retrieval.errors import DocumentRefused
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.parse import parse, refuse_unreadable
+from retrieval.parse import MAX_BYTES, parse, refuse_too_large, refuse_unreadable
 from retrieval.store import documents, jobs, stores
 from retrieval.store.database import Database, Transaction
 from retrieval.store.documents import Content, StoredChunk
@@ -74,12 +75,17 @@ class Ingester:
             StoreNotFound: the store exists and `reader` may not write it.
             StoreNameRefused: there is no such store, and there cannot be one.
         """
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DocumentRefused(path, f"it cannot be opened: {error.strerror}") from error
+        document, _ = self.hand_in(path, store=store, reader=reader)
+        return document
+
+    def hand_in(self, path: Path, *, store: str, reader: Reader) -> tuple[Document, bool]:
+        """Do as `enqueue`, and say whether the content is new to the store: no one else has handed it in."""
+        data = _read_whole(path)
         refuse_unreadable(path, data)
-        sha256, source = hashlib.sha256(data).hexdigest(), str(path.resolve())
+        source = str(path.resolve())
+        if not _is_text(path.name) or not _is_text(source):
+            raise DocumentRefused(path, "its name is not UTF-8; rename it")
+        sha256 = hashlib.sha256(data).hexdigest()
         with self._originals.staged(data) as adopt, self._database.write() as tx:
             if stores.exists(tx, store):
                 store_no = stores.number(tx, store, reader, "write")
@@ -88,19 +94,22 @@ class Ingester:
             gone = jobs.supersede(tx, store_no, source, sha256)
             match documents.with_content(tx, store_no, sha256):
                 case None:
+                    is_new = True
                     document_no, file_id = documents.expect(tx, store_no, path.name, len(data), sha256)
                     jobs.enqueue(tx, document_no, source, self._clock())
                     adopt(file_id)
                 case (document_no, "completed"):
+                    is_new = False
                     gone += documents.point(tx, source, document_no)
-                case (document_no, _):
+                case (document_no, status):
+                    is_new = status == "failed"
                     # The file too, in case the first attempt failed for want of it.
                     adopt(documents.await_again(tx, document_no))
                     jobs.enqueue(tx, document_no, source, self._clock())
             document = documents.one(tx, document_no)
             assert document is not None, "a document is gone in the transaction that made it"
         self._forget(gone)
-        return document
+        return document, is_new
 
     def run_pending(self, report: Report | None = None) -> None:
         """Run the open jobs until none is left, unless another process is doing so.
@@ -212,6 +221,28 @@ class Ingester:
             self._originals.remove(file_id)
         if file_ids:
             self._mirror.forget()
+
+
+def _read_whole(path: Path) -> bytes:
+    # Looked at first: a pipe would be waited for, and a huge file read in vain.
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise DocumentRefused(path, "it is not a regular file")
+        refuse_too_large(path, found.st_size)
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DocumentRefused(path, f"it cannot be opened: {error.strerror}") from error
+
+
+def _is_text(name: str) -> bool:
+    """Say whether a name is UTF-8; bytes that are not stand in it as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unreported(progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
@@ -19,6 +20,14 @@ log = logging.getLogger(__name__)
 WATCH_S = 0.1
 
 Outcome = Document | DocumentRefused | DocumentNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What became of files: an outcome for each, and the ids of the documents that were not in the store before."""
+
+    outcomes: list[Outcome]
+    added: frozenset[str]
 
 
 class Intake:
@@ -47,9 +56,7 @@ class Intake:
                 log.error("ingest interrupted, to be tried again: %s", error)
             await anyio.sleep(poll_s)
 
-    async def take_in(
-        self, paths: Sequence[Path], *, store: str, reader: Reader, report: Report | None
-    ) -> list[Outcome]:
+    async def take_in(self, paths: Sequence[Path], *, store: str, reader: Reader, report: Report | None) -> TakenIn:
         told: set[str] = set()
         outcomes: dict[int, Outcome] = {}
 
@@ -60,11 +67,16 @@ class Intake:
                 report(progress)
 
         waiting: dict[int, str] = {}
+        added: set[str] = set()
         for number, path in enumerate(paths):
             try:
-                waiting[number] = (await self.enqueue(path, store=store, reader=reader)).file_id
+                document, is_new = await self._hand_in(path, store, reader)
             except DocumentRefused as refused:
                 outcomes[number] = refused
+            else:
+                waiting[number] = document.file_id
+                if is_new:
+                    added.add(document.file_id)
         while waiting:
             await self.run_pending(tell)
             for number, file_id in list(waiting.items()):
@@ -79,10 +91,14 @@ class Intake:
                     tell(Progress(file_id, paths[number].name, 0, 0, "failed"))
             if waiting:
                 await anyio.sleep(WATCH_S)
-        return [outcomes[number] for number in range(len(paths))]
+        completed = {outcome.file_id for outcome in outcomes.values() if isinstance(outcome, Document)}
+        return TakenIn([outcomes[number] for number in range(len(paths))], frozenset(added & completed))
 
     def stop(self) -> None:
         self._ingester.stop()
+
+    async def _hand_in(self, path: Path, store: str, reader: Reader) -> tuple[Document, bool]:
+        return await anyio.to_thread.run_sync(lambda: self._ingester.hand_in(path, store=store, reader=reader))
 
     def _outcome(self, path: Path, file_id: str) -> Outcome | None:
         with self._database.read() as tx:

@@ -16,7 +16,7 @@ from retrieval.embedder import Embedder, MiniLM
 from retrieval.errors import RetrievalError
 from retrieval.index import Snapshots
 from retrieval.ingest import LEASE_S, Ingester, Report
-from retrieval.intake import Intake, Outcome
+from retrieval.intake import Intake, Outcome, TakenIn
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.retriever import Searcher
@@ -104,6 +104,26 @@ class Library:
 
         return await self._write(grant)
 
+    async def remove_if_bare(self, name_or_id: str, reader: Reader) -> bool:
+        """Remove a store that holds no document, or only such as could not be read; say whether it did.
+
+        Raises:
+            StoreNotFound: it does not exist, or `reader` may not write it.
+        """
+
+        def remove() -> bool:
+            with self._database.write() as tx:
+                store_no = stores.number(tx, name_or_id, reader, "write")
+                held = documents.listing(tx, store_no)
+                if any(document.status != "failed" for document in held):
+                    return False
+                stores.remove(tx, store_no)
+            for document in held:
+                self._originals.remove(document.file_id)
+            return True
+
+        return await anyio.to_thread.run_sync(remove)
+
     async def enqueue(self, path: Path, *, store: str, reader: Reader) -> Document:
         """Take a file in and return at once; see `Ingester.enqueue`."""
         return await self._intake.enqueue(path, store=store, reader=reader)
@@ -144,6 +164,12 @@ class Library:
         Raises:
             StoreNotFound, StoreNameRefused: as in `ingest`; for all files alike.
         """
+        return (await self.take_in(paths, store=store, reader=reader, report=report)).outcomes
+
+    async def take_in(
+        self, paths: Sequence[Path], *, store: str, reader: Reader, report: Report | None = None
+    ) -> TakenIn:
+        """Do as `ingest_all`, and say which documents that added."""
         return await self._intake.take_in(paths, store=store, reader=reader, report=report)
 
     async def documents(self, store: str, reader: Reader) -> list[Document]:

@@ -80,10 +80,15 @@ def refuse_unreadable(path: Path, data: bytes) -> None:
     if suffix not in SUPPORTED:
         name = _FORMATS.get(suffix, f"'{suffix}'" if suffix else "no extension")
         raise DocumentRefused(path, f"the format ({name}) is not supported; {supported}")
-    if len(data) > MAX_BYTES:
-        raise DocumentRefused(path, f"it has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
+    refuse_too_large(path, len(data))
     if not data.strip():
         raise DocumentRefused(path, "it is empty")
+
+
+def refuse_too_large(path: Path, size: int) -> None:
+    """Raise DocumentRefused for a file of that many bytes, if they are too many; asked before it is read as well."""
+    if size > MAX_BYTES:
+        raise DocumentRefused(path, f"it has {size:,} bytes; at most {MAX_BYTES:,} are read")
 
 
 def parse(path: Path, data: bytes) -> Parsed:

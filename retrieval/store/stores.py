@@ -97,6 +97,12 @@ def grant(tx: Transaction, store_no: int, access: Access) -> None:
     )
 
 
+def remove(tx: Transaction, store_no: int) -> None:
+    """Remove a store in which no search finds anything, with the documents that could not be read."""
+    advance(tx)
+    tx.run("DELETE FROM stores WHERE store_no = ?", store_no)
+
+
 def principal(reader: Reader) -> str:
     """The `user:` name that owns what this reader creates."""
     names = sorted(name for name in reader.names if name.startswith("user:"))

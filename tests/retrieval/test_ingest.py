@@ -131,6 +131,28 @@ def test_a_file_that_cannot_be_read_fails_with_its_reason_and_the_others_go_on(s
     assert "not UTF-8" in failed.error
 
 
+def test_a_name_that_is_not_utf8_is_refused_and_spelled_out(shop: Shop) -> None:
+    path = shop.write("a.txt", "apple").rename(shop.folder / "bad\udcffname.txt")
+
+    with pytest.raises(DocumentRefused, match=r"bad\\udcffname\.txt': its name is not UTF-8"):
+        shop.enqueue(path)
+
+
+def test_a_pipe_is_refused_without_waiting_for_it(shop: Shop) -> None:
+    os.mkfifo(shop.folder / "pipe.txt")
+
+    with pytest.raises(DocumentRefused, match=r"pipe\.txt: it is not a regular file"):
+        shop.enqueue(shop.folder / "pipe.txt")
+
+
+def test_a_huge_file_is_refused_before_it_is_read(shop: Shop) -> None:
+    path = shop.write("huge.txt", "")
+    os.truncate(path, 1 << 43)  # as a hole: it takes no disk, but could never be held in memory
+
+    with pytest.raises(DocumentRefused, match=r"huge\.txt: it has 8,796,093,022,208 bytes; at most"):
+        shop.enqueue(path)
+
+
 def test_what_can_be_refused_at_once_makes_no_store_and_no_job(shop: Shop) -> None:
     with pytest.raises(DocumentRefused, match="PDF"):
         shop.enqueue(shop.write("a.pdf", "x"))

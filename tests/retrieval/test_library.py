@@ -97,7 +97,7 @@ async def test_another_embedder_is_refused_and_both_are_named(tmp_path: Path) ->
     async with open_library(tmp_path / "data", WordsEmbedder("words@1")):
         pass
 
-    with pytest.raises(EmbedderMismatch, match=r"words@1.*words@2.*reindex"):
+    with pytest.raises(EmbedderMismatch, match=r"words@1.*words@2.*new data directory"):
         open_library(tmp_path / "data", WordsEmbedder("words@2"))
 
     async with open_library(tmp_path / "data", WordsEmbedder("words@1")):
@@ -139,6 +139,35 @@ async def test_many_files_are_taken_in_with_one_outcome_each(library: Library, t
     assert outcomes[0] == outcomes[3]
     ends = [(progress.filename, progress.status) for progress in told if progress.status != "in_progress"]
     assert sorted(ends) == [("bad.txt", "failed"), (first.name, "completed"), (second.name, "completed")]
+
+
+async def test_of_two_who_take_in_the_same_files_only_one_has_added_each(library: Library, tmp_path: Path) -> None:
+    paths = files(tmp_path, 3)
+    added: list[str] = []
+
+    async def take_in() -> None:
+        taken = await library.take_in([*paths, *paths], store="shop", reader=ANNA)
+        added.extend(taken.added)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take_in)
+        tasks.start_soon(take_in)
+
+    assert sorted(added) == sorted(document.file_id for document in await library.documents("shop", ANNA))
+    assert len(added) == 3
+
+
+async def test_only_a_store_that_holds_nothing_to_find_can_be_removed(library: Library, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.txt"
+    bad.write_bytes(b"Gr\xfc\xdfe")
+    await library.ingest_all([bad], store="bare", reader=ANNA)
+    await library.ingest_all([bad, write(tmp_path, "a.txt", "apple")], store="shop", reader=ANNA)
+
+    assert await library.remove_if_bare("bare", ANNA)
+    assert not await library.remove_if_bare("shop", ANNA)
+
+    assert [store.name for store in await library.stores(ANNA)] == ["shop"]
+    assert len(list((tmp_path / "data" / "files").iterdir())) == len(await library.documents("shop", ANNA))
 
 
 async def test_a_document_deleted_before_it_is_read_is_an_outcome_too(library: Library, tmp_path: Path) -> None:
