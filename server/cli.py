@@ -1,5 +1,6 @@
 """The command `hrm-serve`. Imports nothing heavy, so that `--help` and mistakes answer at once."""
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from server.commands.documents import delete, ingest, search, stores
 from server.commands.model import check_model, train
 from server.commands.openapi import openapi
 from server.commands.serve import serve
-from server.commands.terminal import CommandError
+from server.commands.terminal import CommandError, TextCommand, printable
 from server.ledger import LedgerError
 from server.settings import SettingsError
 
@@ -40,14 +41,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(serve)
+app.command(cls=TextCommand)(serve)
 for command in (ingest, search, delete, stores):
-    app.command()(command)
+    app.command(cls=TextCommand)(command)
 app.add_typer(keys.app, name="keys")
-app.command(name="check-model")(check_model)
+app.command(name="check-model", cls=TextCommand)(check_model)
 app.command()(openapi)
 # The trainer reads its own flags, `--help` among them.
-app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
+app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    cls=TextCommand,
+)(train)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,10 +64,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except MISTAKES as mistake:
-        for line in str(mistake).splitlines():
-            print(f"hrm-serve: {line}", file=sys.stderr)
+        for line in in_words(mistake).splitlines():
+            print(f"hrm-serve: {printable(line)}", file=sys.stderr)
         return 1
     return 0
+
+
+def in_words(mistake: Exception) -> str:
+    """What a mistake says to the person who made it; of the system's errors, without their numbers."""
+    match mistake:
+        case OSError(filename=None) | OSError(strerror=None):
+            return str(mistake)
+        case FileExistsError(filename=name):  # nothing here insists on making a file, so it was a folder
+            return f"{name} is not a folder."
+        case NotADirectoryError(filename=name):
+            return f"{name} lies below something that is not a folder."
+        case OSError(errno=errno.EROFS, filename=name):
+            return f"{name} is on a read-only file system; --data-dir or HRM_DATA_DIR names another folder."
+        case OSError(filename=name, strerror=reason):
+            return f"{name}: {reason}."
+    return str(mistake)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ change with its next search.
 """
 
 import asyncio
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import Annotated
 
 import typer
 
-from retrieval.types import Access, Document, Passage
+from retrieval.types import EVERYONE, Access, Document, Passage, Store
 from server.auth import LOCAL
 from server.commands.progress import FileProgress
-from server.commands.terminal import CommandError, DataDir, moment, print_rows, settings_for
+from server.commands.terminal import CommandError, DataDir, moment, print_rows, printable, settings_for
 from server.settings import Settings
 
 LOCAL_READER = LOCAL.reader()
@@ -37,17 +38,18 @@ def ingest(
     """Take documents into a store, and wait until searches find them."""
     settings = settings_for(data_dir)
     name = _store_of(store, settings)
+    readers = _readers(read or [])
     files = _files(paths)
     began = perf_counter()
-    outcomes, before = asyncio.run(_ingest(settings, files, name, read or []))
+    outcomes, added = asyncio.run(_ingest(settings, files, name, readers))
     seconds = perf_counter() - began
     taken = [outcome for outcome in outcomes if isinstance(outcome, Document)]
     refused = [outcome for outcome in outcomes if not isinstance(outcome, Document)]
-    fresh = [document for document in taken if document.file_id not in before]
+    fresh = {document.file_id: document for document in taken if document.file_id in added}
     for error in refused:
-        print(f"refused: {error}", file=sys.stderr)
+        print(f"refused: {printable(str(error))}", file=sys.stderr)
     print(
-        f"{len(fresh)} new in {name} ({sum(document.chunks for document in fresh)} chunks), "
+        f"{len(fresh)} new in {name} ({sum(document.chunks for document in fresh.values())} chunks), "
         f"{len(taken) - len(fresh)} unchanged, {len(refused)} refused; {seconds:.1f} s"
     )
     if refused:
@@ -67,10 +69,11 @@ def search(
         print("Nothing was found.", file=sys.stderr)
         raise typer.Exit(1)
     for number, passage in enumerate(passages, start=1):
-        title = f"  {passage.title}" if passage.title else ""
-        print(f"{number}. {passage.score:.3f}  {passage.filename}:{passage.start_char}-{passage.end_char}{title}")
+        title = f"  {printable(passage.title)}" if passage.title else ""
+        name = printable(passage.filename)
+        print(f"{number}. {passage.score:.3f}  {name}:{passage.start_char}-{passage.end_char}{title}")
         print(f"   {passage.file_id}")
-        print("\n".join(f"   {line}" for line in passage.text.strip().splitlines()) + "\n")
+        print("\n".join(f"   {printable(line)}" for line in passage.text.strip().splitlines()) + "\n")
 
 
 def delete(
@@ -88,31 +91,39 @@ def stores(
     data_dir: DataDir = None,
 ) -> None:
     """List the stores, or the documents of one."""
-    headings, rows = asyncio.run(_listing(settings_for(data_dir), name))
+    settings = settings_for(data_dir)
+    headings, rows = asyncio.run(_listing(settings, name))
     if not rows:
-        print("There is no store." if name is None else f"{name} holds no documents.", file=sys.stderr)
+        nothing = (
+            f"There is no store in {settings.data_dir.resolve()}." if name is None else f"{name} holds no documents."
+        )
+        print(nothing, file=sys.stderr)
     print_rows(headings, rows)
 
 
 async def _ingest(
     settings: Settings, files: Sequence[Path], name: str, read: Sequence[str]
-) -> tuple[list[Document | Exception], set[str]]:
+) -> tuple[list[Document | Exception], frozenset[str]]:
     from server.build import open_library
 
     async with open_library(settings) as library:
         access = Access(read=tuple(read), write=(LOCAL.principal,)) if read else None
+        before = {found.store_id for found in await library.stores(LOCAL_READER)}
         store = await library.create_store(name, LOCAL_READER, access)
-        listed = await library.documents(store.store_id, LOCAL_READER)
-        before = {document.file_id for document in listed if document.status == "completed"}
+        if read:
+            _check_readers(store, read)
         with FileProgress(len(files)) as progress:
-            outcomes = await library.ingest_all(
-                files, store=store.store_id, reader=LOCAL_READER, report=progress.report
-            )
-        return list(outcomes), before
+            taken = await library.take_in(files, store=store.store_id, reader=LOCAL_READER, report=progress.report)
+        if store.store_id not in before:
+            # A misspelt name with nothing to take in should not stay behind as a store.
+            await library.remove_if_bare(store.store_id, LOCAL_READER)
+        return list(taken.outcomes), taken.added
 
 
 async def _search(settings: Settings, query: str, store: str | None, k: int) -> tuple[Passage, ...]:
     from server.build import open_library
+
+    _check_there(settings)
 
     async with open_library(settings) as library:
         names = [store] if store else [found.store_id for found in await library.stores(LOCAL_READER)]
@@ -123,6 +134,8 @@ async def _search(settings: Settings, query: str, store: str | None, k: int) -> 
 async def _delete(settings: Settings, file_ids: Sequence[str]) -> None:
     from server.build import open_library
 
+    _check_there(settings)
+
     async with open_library(settings) as library:
         for file_id in file_ids:
             await library.delete(file_id, LOCAL_READER)
@@ -131,6 +144,8 @@ async def _delete(settings: Settings, file_ids: Sequence[str]) -> None:
 
 async def _listing(settings: Settings, name: str | None) -> tuple[list[str], list[list[str]]]:
     from server.build import open_library
+
+    _check_there(settings)
 
     async with open_library(settings) as library:
         if name is None:
@@ -165,16 +180,45 @@ def _store_of(given: str | None, settings: Settings) -> str:
     return name
 
 
+def _readers(names: Sequence[str]) -> Sequence[str]:
+    """The names as given, if access lists can hold them."""
+    for name in names:
+        if name != EVERYONE and not re.fullmatch(r"(user|group):\S+", name):
+            raise CommandError(f"--read {name!r} is not user:x, group:y or '*'.")
+    return names
+
+
+def _check_readers(store: Store, names: Sequence[str]) -> None:
+    has, asked = set(store.access.read), set(names)
+    if has != asked:
+        raise CommandError(
+            f"The store {store.name} exists, and `ingest` does not change who may read it: "
+            f"{' '.join(sorted(has)) or 'nobody'} may, --read says {' '.join(sorted(asked))}. "
+            "Leave --read out, or name another store."
+        )
+
+
+def _check_there(settings: Settings) -> None:
+    # Looking must not make a data directory where somebody merely stood in the wrong folder.
+    if not settings.data_dir.exists():
+        raise CommandError(
+            f"There is no store in {settings.data_dir.resolve()}, a folder that does not exist; "
+            "--data-dir or HRM_DATA_DIR names another one."
+        )
+
+
 def _files(paths: Sequence[Path]) -> list[Path]:
     """The files meant: each named one, and all below a named folder but what is hidden."""
     files: dict[Path, None] = {}
     for path in paths:
         if not path.exists():
-            raise CommandError(f"{path} does not exist.")
+            raise CommandError(f"{printable(str(path))} does not exist.")
         if not path.is_dir():
             files[path] = None
             continue
-        found = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(file.relative_to(path))]
+        found = [
+            file for file in sorted(path.rglob("*")) if not file.is_dir() and not _is_hidden(file.relative_to(path))
+        ]
         files.update(dict.fromkeys(found))
     if not files:
         raise CommandError("There are no files in what was named.")

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from server.commands.terminal import DataDir, duration_s, moment, print_rows, settings_for
+from server.commands.terminal import DataDir, TextCommand, duration_s, moment, print_rows, settings_for
 from server.ledger import ROLES, Key, Ledger
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(cls=TextCommand)
 def create(
     principal: Annotated[str, typer.Option(help="Whom the key is for, as user:anna.", metavar="user:NAME")],
     role: Annotated[list[str], typer.Option(help=f"What the key may do, of {', '.join(ROLES)}; repeatable.")],
@@ -43,13 +43,19 @@ def create(
     print(secret)
 
 
-@app.command(name="list")
+@app.command(name="list", cls=TextCommand)
 def list_keys(data_dir: DataDir = None) -> None:
     """List every key ever made, without secrets."""
-    with _ledger(data_dir) as ledger:
-        keys = ledger.all_keys()
+    folder = settings_for(data_dir).data_dir
+    keys: list[Key] = []
+    if folder.exists():  # looking makes no data directory
+        with _ledger(data_dir) as ledger:
+            keys = ledger.all_keys()
     if not keys:
-        print("There is no key: the server answers everyone on this machine, and nobody else.", file=sys.stderr)
+        print(
+            f"There is no key in {folder.resolve()}: a server answers everyone on this machine, and nobody else.",
+            file=sys.stderr,
+        )
         return
     print_rows(
         ["key", "principal", "groups", "roles", "state", "created", "expires", "last used"],
@@ -69,7 +75,7 @@ def list_keys(data_dir: DataDir = None) -> None:
     )
 
 
-@app.command()
+@app.command(cls=TextCommand)
 def revoke(
     key_id: Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.", metavar="KEY")],
     data_dir: DataDir = None,

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from retrieval import types
+from server.commands.terminal import printable
 
 _LINE_EVERY_S = 10
 
@@ -27,7 +28,7 @@ class FileProgress:
         console = Console(stderr=True)
         if console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.fields[name]:24.24}"),
+                TextColumn("{task.fields[name]:24.24}", markup=False),
                 BarColumn(bar_width=16),
                 MofNCompleteColumn(),
                 TextColumn("files, {task.fields[chunks]} chunks, {task.fields[rate]:.1f} files/s"),
@@ -52,7 +53,11 @@ class FileProgress:
                     else 0
                 )
                 self._bar.update(
-                    self._task, completed=self._done + share, name=progress.filename, chunks=chunks, rate=rate
+                    self._task,
+                    completed=self._done + share,
+                    name=printable(progress.filename),
+                    chunks=chunks,
+                    rate=rate,
                 )
             elif perf_counter() - self._said >= _LINE_EVERY_S:
                 self._said = perf_counter()

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from server.commands.terminal import checked
 from server.settings import Settings, dashed
 
 
@@ -14,7 +15,7 @@ def serve(**flags: str | None) -> None:
     Every flag can also stand in hrm-serve.toml (or the file that HRM_CONFIG names) and in the environment as
     HRM_NAME; flags win over the file, the file over the environment.
     """
-    settings = Settings.load({name: value for name, value in flags.items() if value is not None})
+    settings = checked(Settings.load({name: value for name, value in flags.items() if value is not None}))
     from server.build import serve as run
 
     run(settings)

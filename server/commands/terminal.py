@@ -2,12 +2,14 @@
 
 import re
 import sys
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from server.settings import Settings
 
@@ -22,13 +24,55 @@ class CommandError(Exception):
     """A command that cannot do what it was asked; the message is for the person who asked."""
 
 
+class TextCommand(TyperCommand):
+    """A command that is told in text: bytes that are not UTF-8 end it before it has done anything."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        for name, value in ctx.params.items():
+            # Files may have any bytes for a name; `ingest` refuses them one by one.
+            if name != "paths":
+                for item in value if isinstance(value, list | tuple) else [value]:
+                    _check_text("The argument", str(item))
+        for item in ctx.args:
+            _check_text("The argument", item)
+        return super().invoke(ctx)
+
+
+def checked(settings: Settings) -> Settings:
+    """The same settings, unless the data directory cannot be one.
+
+    Raises:
+        CommandError: its name is not UTF-8, which SQLite needs, or there is something else of that name.
+    """
+    _check_text("The data directory", str(settings.data_dir))
+    if settings.data_dir.exists() and not settings.data_dir.is_dir():
+        raise CommandError(f"The data directory {settings.data_dir} is not a folder.")
+    return settings
+
+
+def _check_text(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CommandError(f"{what} {text!r} is not UTF-8.") from error
+
+
+def printable(text: str) -> str:
+    """With control characters escaped: a file's name or text must not be able to steer the reader's terminal."""
+    return "".join(
+        ascii(character)[1:-1] if unicodedata.category(character) in ("Cc", "Cs") else character for character in text
+    )
+
+
 def settings_for(data_dir: Path | None) -> Settings:
     """Read the settings, with `--data-dir` on top if it was given."""
-    return Settings.load({} if data_dir is None else {"data_dir": str(data_dir)})
+    return checked(Settings.load({} if data_dir is None else {"data_dir": str(data_dir)}))
 
 
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print aligned columns under headings to a person, and lines of tab-separated values to a program."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in rows:
             print("\t".join(row))

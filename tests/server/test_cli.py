@@ -1,5 +1,6 @@
 """`hrm-serve` as typed: what it prints where, its exit status, and that mistakes get words instead of tracebacks."""
 
+import errno
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from hrm_model.config import HrmConfig
-from server.cli import main
+from server.cli import in_words, main
 from server.ledger import Ledger
 
 Run = Callable[..., tuple[int, str, str]]
@@ -84,11 +85,17 @@ def test_serve_has_a_flag_for_each_setting(run: Run) -> None:
         (["ingest", "nowhere", "--store", "a"], 1, "hrm-serve: nowhere does not exist."),
         (["ingest", "."], 1, "hrm-serve: Name a store, as in --store handbook"),
         (["ingest", ".", "--store", "a"], 1, "hrm-serve: There are no files in what was named."),
-        (["search", "x", "--store", "nope"], 1, "hrm-serve: No vector store found with id 'nope'."),
+        (
+            ["ingest", ".", "--store", "a", "--read", "anna"],
+            1,
+            "hrm-serve: --read 'anna' is not user:x, group:y or '*'.",
+        ),
+        (["ingest", ".", "--store", "a\udcff"], 1, r"hrm-serve: The argument 'a\udcff' is not UTF-8."),
+        (["search", "a\udcff"], 1, r"hrm-serve: The argument 'a\udcff' is not UTF-8."),
+        (["delete", "a\udcff"], 1, r"hrm-serve: The argument 'a\udcff' is not UTF-8."),
+        (["keys", "create", "--principal", "user:\udcff", "--role", "ask"], 1, r"'user:\udcff' is not UTF-8."),
+        (["serve", "--host", "a\udcff"], 1, r"hrm-serve: The argument 'a\udcff' is not UTF-8."),
         (["search", "x", "-k", "0"], 2, "Invalid value for '-k'"),
-        (["search", "x"], 1, "Nothing was found."),
-        (["delete", "file-nope"], 1, "hrm-serve: No file found with id 'file-nope'."),
-        (["stores", "nope"], 1, "hrm-serve: No vector store found with id 'nope'."),
         (["keys", "revoke", "key_nope"], 1, "hrm-serve: There is no key key_nope"),
         (
             ["keys", "create", "--principal", "anna", "--role", "ask"],
@@ -108,6 +115,55 @@ def test_a_mistake_is_explained_on_standard_error(run: Run, arguments: list[str]
     assert (found, out) == (status, "")
     assert words in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["search", "x", "--store", "nope"], "hrm-serve: No vector store found with id 'nope'."),
+        (["search", "x"], "Nothing was found."),
+        (["delete", "file-nope"], "hrm-serve: No file found with id 'file-nope'."),
+        (["stores", "nope"], "hrm-serve: No vector store found with id 'nope'."),
+    ],
+)
+def test_what_is_not_there_is_named(run: Run, tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "data").mkdir()
+
+    status, out, err = run(*arguments)
+
+    assert (status, out) == (1, "")
+    assert words in err
+
+
+@pytest.mark.parametrize("arguments", [["stores"], ["search", "x"], ["delete", "x"], ["keys", "list"]])
+def test_looking_makes_no_data_directory(run: Run, tmp_path: Path, arguments: list[str]) -> None:
+    _, out, err = run(*arguments)
+
+    assert out == ""
+    assert str(tmp_path / "data") in err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_data_directory_that_cannot_be_one_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    monkeypatch.setenv("HRM_DATA_DIR", "file")
+    assert "hrm-serve: The data directory file is not a folder.\n" in run("stores")[2]
+    monkeypatch.setenv("HRM_DATA_DIR", "file/below")
+    said = run("keys", "create", "--principal", "user:anna", "--role", "ask")
+    assert (said[0], said[2]) == (1, "hrm-serve: file/below lies below something that is not a folder.\n")
+    monkeypatch.setenv("HRM_DATA_DIR", "a\udcff")
+    assert run("stores")[2].startswith("hrm-serve: ")
+    assert r"a\udcff" in run("stores")[2]
+
+
+def test_the_systems_errors_are_put_in_words() -> None:
+    read_only = in_words(OSError(errno.EROFS, os.strerror(errno.EROFS), "data"))
+
+    assert read_only == "data is on a read-only file system; --data-dir or HRM_DATA_DIR names another folder."
+    assert in_words(PermissionError(errno.EACCES, "Permission denied", "data")) == "data: Permission denied."
 
 
 def test_a_misspelt_setting_stops_every_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +277,40 @@ def test_files_of_other_formats_are_named_and_fail_the_command(run: Run, tmp_pat
     assert out.startswith("1 new in notes (1 chunks), 0 unchanged, 1 refused; ")
     assert "refused: scan.pdf: " in err
     assert "PDF" in err
+
+
+def test_odd_files_are_refused_by_name_and_the_others_taken_in_once(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "mix"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt", "bad\udcffname.txt"):
+        (folder / name).write_text("Tea is served at four.\n")
+    (folder / "two\nlines\x1b[2J.txt").write_text("Supper is at eight.\n")
+    os.mkfifo(folder / "pipe.txt")
+
+    status, out, err = run("ingest", "mix", "--store", "notes", "--read", "*")
+
+    assert status == 1
+    assert out.startswith("2 new in notes (2 chunks), 1 unchanged, 2 refused; ")
+    assert r"refused: 'mix/bad\udcffname.txt': its name is not UTF-8" in err
+    assert "refused: mix/pipe.txt: it is not a regular file" in err
+    assert len(run("stores", "notes")[1].splitlines()) == 2
+    assert r"two\nlines\x1b[2J.txt" in run("stores", "notes")[1]
+
+    status, _, err = run("ingest", "mix", "--store", "notes", "--read", "group:hr")
+
+    assert status == 1
+    assert "hrm-serve: The store notes exists, and `ingest` does not change who may read it: * may" in err
+    assert "--read says group:hr" in err
+
+
+def test_a_store_that_nothing_was_taken_into_does_not_stay(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "latin.txt").write_bytes(b"Gr\xfc\xdfe")
+
+    status, out, _ = run("ingest", "empty.txt", "latin.txt", "--store", "typo")
+
+    assert (status, out[:6]) == (1, "0 new ")
+    assert run("stores")[1:] == ("", f"There is no store in {tmp_path / 'data'}.\n")
 
 
 def test_the_description_of_the_api_is_printed_as_yaml(run: Run) -> None:
