@@ -247,7 +247,7 @@ def test_a_prompt_always_fits_and_holds_a_beginning_of_the_list(
 
 def test_messages_are_sorted_by_role() -> None:
     roles = ["system", "user", "assistant", "developer", "tool", "user"]
-    talk = conversation([Message(role=role, content=role) for role in roles])
+    talk = conversation([Message.model_validate({"role": role, "content": role}) for role in roles])
 
     assert talk.system == "system\n\ndeveloper"
     assert talk.turns == (Turn("user", "user"), Turn("assistant", "assistant"), Turn("tool", "tool"))
