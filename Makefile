@@ -34,7 +34,7 @@ fix: $(VENV)/.dev ## format the code and mend what ruff can mend
 
 .PHONY: soak
 soak: $(VENV)/.dev ## the properties at full counts; takes long
-	@$(BIN)/python -m pytest -q -m soak $(T)
+	@$(BIN)/python -m pytest -q -m soak -o timeout=3600 $(T)
 
 .PHONY: bench
 bench: $(VENV)/.dev ## run one benchmark: make bench B=recall

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,11 @@ class Neighbour:
         self.hear_out()
 
     def hear_out(self) -> int:
-        """Listen until it ends, and return its exit status."""
+        """Say that no command follows, listen until it ends, and return its exit status."""
+        assert self._process.stdin is not None
+        # A process that waited for more would never end where its trap is not reached.
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         while self.hear() is not None:
             pass
         return self._process.wait(60)
