@@ -262,7 +262,8 @@ class Traffic(RuleBasedStateMachine):
         begun = list(dict.fromkeys(numbers(step.admitted)))
         assert begun == self.line[: len(begun)]
         assert step.sequences == (*self.batch, *step.admitted)
-        assert len(begun) <= 1 or sum(sequence.prompt_len for sequence in step.admitted) <= PREFILL
+        prompts = [sequence.prompt_len for sequence in step.admitted if sequence.choice == 0]
+        assert len(begun) <= 1 or sum(prompts) <= PREFILL
         self.line = self.line[len(begun) :]
         self.batch = list(step.sequences)
         advance(step)
