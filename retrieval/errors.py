@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from retrieval.types import Fault
+
 
 class RetrievalError(Exception):
     """The store or the index failed through no fault of the request."""
@@ -89,9 +91,10 @@ class DocumentNotFound(Exception):
 class DocumentRefused(Exception):
     """A file that cannot be ingested, with a reason that a person can act on."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path, reason: str, fault: Fault = "invalid_file") -> None:
         # A file may have any bytes for a name; what a terminal would not show as it is stands there escaped.
         name = str(path) if str(path).isprintable() else repr(str(path))
         super().__init__(f"{name}: {reason}")
         self.path = path
         self.reason = reason
+        self.fault = fault

@@ -17,7 +17,8 @@ from retrieval.errors import DocumentRefused
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.parse import MAX_BYTES, parse, refuse_too_large, refuse_unreadable
-from retrieval.store import documents, jobs, stores
+from retrieval.store import documents, files, jobs, stores
+from retrieval.store.access import principal
 from retrieval.store.database import Database, Transaction
 from retrieval.store.documents import Content, StoredChunk
 from retrieval.store.jobs import RUN_DEADLINE_S, Job
@@ -95,7 +96,10 @@ class Ingester:
             match documents.with_content(tx, store_no, sha256):
                 case None:
                     is_new = True
-                    document_no, file_id = documents.expect(tx, store_no, path.name, len(data), sha256)
+                    file_no, file_id = files.add(
+                        tx, owner=principal(reader), filename=path.name, size=len(data), sha256=sha256
+                    )
+                    document_no = documents.attach(tx, store_no, file_no)
                     jobs.enqueue(tx, document_no, source, self._clock())
                     adopt(file_id)
                 case (document_no, "completed"):
@@ -149,18 +153,18 @@ class Ingester:
 
     def _run(self, job: Job, report: Report) -> None:
         gone: list[str] = []
-        refused: str | None = None
+        refused: DocumentRefused | None = None
         content: Content | None = None
         try:
             content = self._read(job, report)
         except DocumentRefused as error:
-            refused = error.reason
+            refused = error
         with self._database.write() as tx:
             self._renew(tx)
             if not jobs.is_open(tx, job.job_no):
                 return  # deleted, or superseded by a newer file, while it was read
             if refused is not None:
-                jobs.fail(tx, job.job_no, job.document_no, refused, self._clock())
+                jobs.fail(tx, job.job_no, job.document_no, refused.reason, self._clock(), refused.fault)
             else:
                 if content is not None:
                     documents.complete(tx, job.document_no, content)
@@ -181,7 +185,7 @@ class Ingester:
         try:
             parsed = parse(path, self._originals.read(job.file_id))
         except FileNotFoundError as error:
-            raise DocumentRefused(path, "the file handed in is gone from the data directory") from error
+            raise DocumentRefused(path, "the file handed in is gone from the data directory", "server_error") from error
         chunks = cut(parsed, self._embedder.count)
         report(Progress(job.file_id, job.filename, 0, len(chunks), "in_progress"))
         stored: list[StoredChunk] = []
@@ -204,7 +208,7 @@ class Ingester:
             raise _Stopped
         now = self._clock()
         if now > job.started_at + RUN_DEADLINE_S:
-            raise DocumentRefused(path, f"reading it took longer than {RUN_DEADLINE_S:.0f} seconds")
+            raise DocumentRefused(path, f"reading it took longer than {RUN_DEADLINE_S:.0f} seconds", "server_error")
         if now > self._renewed_at + self._lease_s / 3:
             with self._database.write() as tx:
                 self._renew(tx)

@@ -66,7 +66,7 @@ class Intake:
                     told.add(progress.file_id)
                 report(progress)
 
-        waiting: dict[int, str] = {}
+        waiting: dict[int, Document] = {}
         added: set[str] = set()
         for number, path in enumerate(paths):
             try:
@@ -74,13 +74,14 @@ class Intake:
             except DocumentRefused as refused:
                 outcomes[number] = refused
             else:
-                waiting[number] = document.file_id
+                waiting[number] = document
                 if is_new:
                     added.add(document.file_id)
         while waiting:
             await self.run_pending(tell)
-            for number, file_id in list(waiting.items()):
-                outcome = await anyio.to_thread.run_sync(self._outcome, paths[number], file_id)
+            for number, handed_in in list(waiting.items()):
+                file_id = handed_in.file_id
+                outcome = await anyio.to_thread.run_sync(self._outcome, paths[number], handed_in)
                 if outcome is None:
                     continue
                 outcomes[number] = outcome
@@ -100,11 +101,11 @@ class Intake:
     async def _hand_in(self, path: Path, store: str, reader: Reader) -> tuple[Document, bool]:
         return await anyio.to_thread.run_sync(lambda: self._ingester.hand_in(path, store=store, reader=reader))
 
-    def _outcome(self, path: Path, file_id: str) -> Outcome | None:
+    def _outcome(self, path: Path, handed_in: Document) -> Outcome | None:
         with self._database.read() as tx:
-            document = documents.by_id(tx, file_id)
+            document = documents.by_id(tx, handed_in.file_id, handed_in.store_id)
         if document is None:
-            return DocumentNotFound(file_id)
+            return DocumentNotFound(handed_in.file_id)
         if document.status == "failed":
             return DocumentRefused(path, document.error or "it could not be read")
         return document if document.status == "completed" else None

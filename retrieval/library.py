@@ -4,7 +4,7 @@ Everything here runs SQLite, FAISS and the embedder in worker threads. Access is
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -20,9 +20,9 @@ from retrieval.intake import Intake, Outcome, TakenIn
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.retriever import Searcher
-from retrieval.store import documents, meta, stores
+from retrieval.store import documents, files, meta, stores
 from retrieval.store.database import Database, Transaction
-from retrieval.types import Access, Document, Fusion, Hits, Reader, Store
+from retrieval.types import Access, Attribute, Document, Filter, Fusion, Hits, Reader, Store
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +53,19 @@ class Library:
         stores: Sequence[str],
         k: int,
         reader: Reader,
+        filters: Filter | None = None,
         score_threshold: float = 0.0,
         fusion: Fusion | None = None,
     ) -> Hits:
         """Find passages; see `Searcher.search`."""
         return await self._searcher.search(
-            query, stores=stores, k=k, reader=reader, score_threshold=score_threshold, fusion=fusion
+            query,
+            stores=stores,
+            k=k,
+            reader=reader,
+            filters=filters,
+            score_threshold=score_threshold,
+            fusion=fusion,
         )
 
     async def stores(self, reader: Reader) -> list[Store]:
@@ -71,7 +78,7 @@ class Library:
         Raises:
             StoreNotFound: it does not exist, or `reader` may not read it.
         """
-        return await self._read(lambda tx: stores.one(tx, stores.number(tx, name_or_id, reader)))
+        return await self._read(lambda tx: stores.one(tx, stores.number(tx, name_or_id, reader), reader))
 
     async def create_store(self, name: str, reader: Reader, access: Access | None = None) -> Store:
         """Add a store owned by the reader's principal, who alone may use it unless `access` says more.
@@ -85,8 +92,8 @@ class Library:
 
         def create(tx: Transaction) -> Store:
             if stores.exists(tx, name):
-                return stores.one(tx, stores.number(tx, name, reader, "write"))
-            return stores.one(tx, stores.create(tx, name, reader, access))
+                return stores.one(tx, stores.number(tx, name, reader, "write"), reader)
+            return stores.one(tx, stores.create(tx, name, reader, access), reader)
 
         return await self._write(create)
 
@@ -100,7 +107,7 @@ class Library:
         def grant(tx: Transaction) -> Store:
             store_no = stores.number(tx, name_or_id, reader, "write")
             stores.grant(tx, store_no, access)
-            return stores.one(tx, store_no)
+            return stores.one(tx, store_no, reader)
 
         return await self._write(grant)
 
@@ -114,12 +121,11 @@ class Library:
         def remove() -> bool:
             with self._database.write() as tx:
                 store_no = stores.number(tx, name_or_id, reader, "write")
-                held = documents.listing(tx, store_no)
-                if any(document.status != "failed" for document in held):
+                if documents.are_any_readable(tx, store_no):
                     return False
-                stores.remove(tx, store_no)
-            for document in held:
-                self._originals.remove(document.file_id)
+                gone = stores.remove(tx, store_no)
+            for file_id in gone:
+                self._originals.remove(file_id)
             return True
 
         return await anyio.to_thread.run_sync(remove)
@@ -178,7 +184,23 @@ class Library:
         Raises:
             StoreNotFound: it does not exist, or `reader` may not read it.
         """
-        return await self._read(lambda tx: documents.listing(tx, stores.number(tx, store, reader)))
+        return await self._read(lambda tx: documents.listing(tx, stores.number(tx, store, reader), reader))
+
+    async def set_attributes(
+        self, store: str, file_id: str, attributes: Mapping[str, Attribute], reader: Reader
+    ) -> Document:
+        """Replace the attributes of a file in a store, which filters compare.
+
+        Raises:
+            StoreNotFound: it does not exist, or `reader` may not write it.
+            DocumentNotFound: the store does not hold the file, or `reader` may not read it.
+        """
+
+        def change(tx: Transaction) -> Document:
+            document_no = documents.in_store(tx, stores.number(tx, store, reader, "write"), file_id, reader)
+            return documents.set_attributes(tx, document_no, attributes)
+
+        return await self._write(change)
 
     async def document(self, file_id: str, reader: Reader) -> Document:
         """One document.
@@ -187,12 +209,7 @@ class Library:
             DocumentNotFound: it does not exist, or `reader` may not read it.
         """
 
-        def find(tx: Transaction) -> Document:
-            document = documents.one(tx, documents.number(tx, file_id, reader))
-            assert document is not None, "a document is gone within one view"
-            return document
-
-        return await self._read(find)
+        return await self._read(lambda tx: documents.by_file(tx, file_id, reader))
 
     async def text(self, file_id: str, reader: Reader) -> str:
         """The stored text that all offsets refer to.
@@ -200,7 +217,7 @@ class Library:
         Raises:
             DocumentNotFound: it does not exist, or `reader` may not read it.
         """
-        return await self._read(lambda tx: documents.text(tx, documents.number(tx, file_id, reader)))
+        return await self._read(lambda tx: documents.text(tx, files.number(tx, file_id, reader)))
 
     async def delete(self, file_id: str, reader: Reader) -> None:
         """Remove a document; when this returns, no search in any process finds it.
@@ -214,7 +231,7 @@ class Library:
 
         def delete() -> None:
             with self._database.write() as tx:
-                documents.remove(tx, documents.number(tx, file_id, reader, "write"))
+                documents.remove_file(tx, files.number(tx, file_id, reader, "write"))
             self._originals.remove(file_id)
             self._mirror.forget()
             # The log still holds the pages as they were before.
@@ -287,7 +304,7 @@ def open_library(
     try:
         with database.write() as tx:
             meta.claim_embedder(tx, embedder.fingerprint)
-            originals.sweep(documents.known_files(tx))
+            originals.sweep(files.known(tx))
         mirror.open()
     except RetrievalError:
         database.close()

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.embedder import Vectors
-from retrieval.index import SnapshotRefused, Snapshots, VectorIndex
+from retrieval.index import SnapshotRefused, Snapshots, VectorIndex, Visible
 from retrieval.store import meta, passages
 from retrieval.store.database import Database, Transaction
+from retrieval.store.scope import Scope
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class Mirror:
         self._lock = threading.RLock()
         self._index = VectorIndex(dims)
         self._generation, self._stamp = meta.BEFORE_ANYTHING
-        # The store of each chunk by the chunk's number; 0: there is no such chunk. Grows by doubling.
-        self._stores: NDArray[np.int32] = np.zeros(1024, np.int32)
+        # The store and the document of each chunk by the chunk's number; 0: there is no such chunk. Grows by doubling.
+        self._places: NDArray[np.int32] = np.zeros((2, 1024), np.int32)
         self._last = 0
         self._unsaved = 0
 
@@ -59,13 +60,12 @@ class Mirror:
             self._catch_up(tx)
             yield tx
 
-    def nearest(self, query: Vectors, k: int, store_nos: Sequence[int]) -> list[int]:
-        """The `k` chunks of these stores that are nearest to `query`; inside a `view`."""
-        stores = self._stores[: self._last + 1]
-        allowed = np.zeros(max([int(stores.max()), *store_nos]) + 1, np.bool_)
-        allowed[list(store_nos)] = True
-        allowed[0] = False
-        return self._index.search(query, k, allowed[stores])
+    def nearest(self, query: Vectors, k: int, scope: Scope) -> list[int]:
+        """The `k` chunks within the scope that are nearest to `query`; inside a `view`."""
+        stores, documents = self._places[:, : self._last + 1]
+        if scope.document_nos is None:
+            return self._index.search(query, k, _within(stores, scope.store_nos))
+        return self._index.search(query, k, _within(documents, scope.document_nos))
 
     def forget(self) -> None:
         """After a removal: drop every snapshot on disk, and take what is gone out of memory."""
@@ -115,11 +115,11 @@ class Mirror:
             self._snapshots.clear()
         self._index, self._generation, self._stamp = index, manifest.generation, manifest.stamp
         held = set(index.numbers.tolist())
-        stored = passages.stores_of_chunks(tx)
+        stored = passages.places_of_chunks(tx)
         self._last = max(held, default=0)
         self._reserve(self._last)
         for number in held & stored.keys():
-            self._stores[number] = stored[number]
+            self._places[:, number] = stored[number]
         self._unsaved = 0
         gone = set(passages.removed(tx, manifest.generation))
         if not held <= stored.keys() | gone:
@@ -130,7 +130,7 @@ class Mirror:
 
     def _rebuild(self, tx: Transaction) -> None:
         self._index = VectorIndex(self._dims)
-        self._stores = np.zeros(1024, np.int32)
+        self._places = np.zeros((2, 1024), np.int32)
         self._last = 0
         self._add(tx)
         self._generation, self._stamp = meta.generation(tx)
@@ -145,7 +145,7 @@ class Mirror:
             return
         gone = [number for number in passages.removed(tx, self._generation) if number <= self._last]
         self._index.remove(gone)
-        self._stores[gone] = 0
+        self._places[:, gone] = 0
         self._unsaved += len(gone)
         self._add(tx)
         self._generation, self._stamp = now
@@ -153,16 +153,25 @@ class Mirror:
     def _add(self, tx: Transaction) -> None:
         added = passages.vectors(tx, after=self._last)
         while batch := list(islice(added, BATCH)):
-            numbers, stores, blobs = zip(*batch, strict=True)
+            numbers, stores, documents, blobs = zip(*batch, strict=True)
             self._reserve(numbers[-1])
             vectors = np.frombuffer(b"".join(blobs), np.dtype("<f4")).reshape(len(batch), self._dims)
             self._index.add(numbers, vectors)
-            self._stores[list(numbers)] = stores
+            self._places[:, list(numbers)] = stores, documents
             self._last = numbers[-1]
             self._unsaved += len(batch)
 
     def _reserve(self, number: int) -> None:
-        if number >= len(self._stores):
-            grown = np.zeros(max(2 * len(self._stores), number + 1), np.int32)
-            grown[: len(self._stores)] = self._stores
-            self._stores = grown
+        room = self._places.shape[1]
+        if number >= room:
+            grown = np.zeros((2, max(2 * room, number + 1)), np.int32)
+            grown[:, :room] = self._places
+            self._places = grown
+
+
+def _within(places: NDArray[np.int32], allowed: Sequence[int]) -> Visible:
+    """Say of each chunk whether its place is one of those allowed."""
+    flags = np.zeros(max(int(places.max()), *allowed, 0) + 1, np.bool_)
+    flags[list(allowed)] = True
+    flags[0] = False
+    return flags[places]

@@ -75,11 +75,11 @@ def refuse_unreadable(path: Path, data: bytes) -> None:
     supported = "supported are txt, md and html"
     for beginning, name in _BEGINNINGS:
         if data.startswith(beginning):
-            raise DocumentRefused(path, f"its content is a {name}; {supported}")
+            raise DocumentRefused(path, f"its content is a {name}; {supported}", "unsupported_file")
     suffix = path.suffix.lower()
     if suffix not in SUPPORTED:
         name = _FORMATS.get(suffix, f"'{suffix}'" if suffix else "no extension")
-        raise DocumentRefused(path, f"the format ({name}) is not supported; {supported}")
+        raise DocumentRefused(path, f"the format ({name}) is not supported; {supported}", "unsupported_file")
     refuse_too_large(path, len(data))
     if not data.strip():
         raise DocumentRefused(path, "it is empty")

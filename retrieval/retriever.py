@@ -15,10 +15,11 @@ import numpy as np
 
 from retrieval.embedder import Embedder, Vectors
 from retrieval.mirror import Mirror
-from retrieval.store import meta, passages, stores
+from retrieval.store import meta, passages, scope, stores
 from retrieval.store.database import Transaction
 from retrieval.store.passages import StoredPassage
-from retrieval.types import Fusion, Hits, Passage, Reader
+from retrieval.store.scope import Scope
+from retrieval.types import Filter, Fusion, Hits, Passage, Reader
 from retrieval.wording import COMMON, Wording, terms, weigh
 
 # From each side, and at least four for each passage asked for: what fusion lifts stood rarely deeper than this.
@@ -41,6 +42,7 @@ class Searcher:
         stores: Sequence[str],
         k: int,
         reader: Reader,
+        filters: Filter | None = None,
         score_threshold: float = 0.0,
         fusion: Fusion | None = None,
     ) -> Hits:
@@ -48,6 +50,7 @@ class Searcher:
 
         Args:
             stores: ids or names; none given finds nothing.
+            filters: find passages only of documents whose attributes match.
             score_threshold: the lowest `Passage.score` to return (see the top of this file).
             fusion: other weights than the default ones.
 
@@ -56,11 +59,18 @@ class Searcher:
             RetrievalError: the search could not be made.
         """
         return await anyio.to_thread.run_sync(
-            self._search, query, tuple(stores), k, reader, score_threshold, fusion or self._fusion
+            self._search, query, tuple(stores), k, reader, filters, score_threshold, fusion or self._fusion
         )
 
     def _search(
-        self, query: str, names: tuple[str, ...], k: int, reader: Reader, threshold: float, fusion: Fusion
+        self,
+        query: str,
+        names: tuple[str, ...],
+        k: int,
+        reader: Reader,
+        filters: Filter | None,
+        threshold: float,
+        fusion: Fusion,
     ) -> Hits:
         # Outside the view: embedding takes longer than the search, and needs nothing of the store.
         meaning = self._embedder.embed([query])[0] if query.strip() and names and k > 0 else None
@@ -69,19 +79,20 @@ class Searcher:
             store_nos = sorted({stores.number(tx, name, reader) for name in names})
             if meaning is None:
                 return Hits((), generation)
-            scored = self._scored(tx, query, meaning, store_nos, k, fusion)
+            found_in = scope.resolve(tx, store_nos, reader, filters)
+            scored = self._scored(tx, query, meaning, found_in, k, fusion)
         ranked = sorted(scored, key=lambda item: (-item[0], item[1].chunk_no))
         kept = [_passage(score, stored) for score, stored in distinct(item for item in ranked if item[0] >= threshold)]
         return Hits(tuple(kept[:k]), generation)
 
     def _scored(
-        self, tx: Transaction, query: str, meaning: Vectors, store_nos: list[int], k: int, fusion: Fusion
+        self, tx: Transaction, query: str, meaning: Vectors, scope: Scope, k: int, fusion: Fusion
     ) -> list[tuple[float, StoredPassage]]:
         depth = max(CANDIDATES, CANDIDATES_PER_PASSAGE * k)
-        wording = _wording(tx, query, store_nos)
-        numbers = set(self._mirror.nearest(meaning, depth, store_nos))
+        wording = _wording(tx, query, scope)
+        numbers = set(self._mirror.nearest(meaning, depth, scope))
         if not wording.says_nothing:
-            numbers.update(passages.matching(tx, wording.expression(), store_nos, depth))
+            numbers.update(passages.matching(tx, wording.expression(), scope, depth))
         loaded = passages.load(tx, sorted(numbers))
         assert len(loaded) == len(numbers), "the index holds a chunk that the store does not"
         return [(_score(tx, stored, meaning, wording, fusion), stored) for stored in loaded]
@@ -101,11 +112,11 @@ def distinct(ranked: Iterator[tuple[float, StoredPassage]]) -> Iterator[tuple[fl
             yield score, stored
 
 
-def _wording(tx: Transaction, query: str, store_nos: list[int]) -> Wording:
+def _wording(tx: Transaction, query: str, scope: Scope) -> Wording:
     return weigh(
         terms(query, tx.words),
-        passages.population(tx, store_nos),
-        lambda expression: passages.frequency(tx, expression, store_nos, COMMON),
+        passages.population(tx, scope),
+        lambda expression: passages.frequency(tx, expression, scope, COMMON),
     )
 
 
@@ -131,4 +142,5 @@ def _passage(score: float, stored: StoredPassage) -> Passage:
         end_char=stored.end_char,
         sha256=stored.text_sha256,
         score=score,
+        attributes=stored.attributes,
     )

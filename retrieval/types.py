@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Attribute = str | float | bool
-DocumentStatus = Literal["in_progress", "completed", "failed"]
+DocumentStatus = Literal["in_progress", "completed", "failed", "cancelled"]
+# What kept a document from being read: its format, what it holds, or something that is not its fault.
+Fault = Literal["unsupported_file", "invalid_file", "server_error"]
 EVERYONE = "*"
 
 
@@ -23,6 +25,29 @@ class Reader:
 
     names: frozenset[str]
     is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Compares one attribute of a document; values of another kind than the attribute's are unequal to it.
+
+    A document without the attribute matches `ne` and `nin` alone. Texts are ordered by code point.
+    """
+
+    key: str
+    operator: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+    value: Attribute | tuple[Attribute, ...]  # several for `in` and `nin`, one for the others
+
+
+@dataclass(frozen=True, slots=True)
+class Compound:
+    """All of its filters, or any. Of no filters, `and` matches everything and `or` nothing."""
+
+    operator: Literal["and", "or"]
+    filters: tuple["Filter", ...]
+
+
+Filter = Comparison | Compound
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +80,14 @@ class Hits:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunking:
+    """How large chunks are to be, in the embedder's tokens."""
+
+    max_tokens: int
+    overlap_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A document as stored. `store_id` is the store that holds it."""
 
@@ -68,18 +101,37 @@ class Document:
     created_at: int  # Unix seconds
     status: DocumentStatus
     error: str | None = None
+    fault: Fault | None = None  # with `error`
+    usage_bytes: int = 0  # of text, chunks and vectors
+    chunking: Chunking | None = None  # None: automatic
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Documents by status."""
+
+    in_progress: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A named collection of documents."""
+    """A named collection of documents. What it counts is what its reader may see."""
 
     store_id: str  # `vs_...`
     name: str  # a unique slug
     owner: str
     access: Access
-    documents: int
+    counts: Counts
     created_at: int
+
+    @property
+    def documents(self) -> int:
+        """How many documents searches find."""
+        return self.counts.completed
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
-from retrieval.types import Document, Hits, Reader, Store
+from retrieval.types import Document, Filter, Hits, Reader, Store
 from server.errors import NotReady
 from server.ports import Engine, Library, Retriever, Speller
 
@@ -66,10 +66,19 @@ class DeferredLibrary:
         self._library, self._retriever = library, retriever
 
     async def search(
-        self, query: str, *, stores: Sequence[str], k: int, reader: Reader, score_threshold: float = 0.0
+        self,
+        query: str,
+        *,
+        stores: Sequence[str],
+        k: int,
+        reader: Reader,
+        filters: Filter | None = None,
+        score_threshold: float = 0.0,
     ) -> Hits:
         retriever = _there(self._retriever)
-        return await retriever.search(query, stores=stores, k=k, reader=reader, score_threshold=score_threshold)
+        return await retriever.search(
+            query, stores=stores, k=k, reader=reader, filters=filters, score_threshold=score_threshold
+        )
 
     async def stores(self, reader: Reader) -> list[Store]:
         return await _there(self._library).stores(reader)

@@ -102,6 +102,7 @@ class Pipeline:
                 stores=search.stores,
                 k=search.k,
                 reader=caller.reader(),
+                filters=search.filters,
                 score_threshold=search.score_threshold,
             )
         except StoreNotFound as error:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
-from retrieval.types import Passage
+from retrieval.types import Filter, Passage
 from server.deps import Grounding, ModelCard, Policy
 from server.errors import InvalidRequest, UnknownModel
 from server.identity import Caller, GroundedOnly
@@ -20,6 +20,7 @@ class Search:
     param: str
     k: int
     score_threshold: float
+    filters: Filter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,13 @@ def _lookup(
     ranking = (tool or options) and (tool or options).ranking_options  # type: ignore[union-attr]  # one of them is set
     asked = (tool and tool.max_num_results) or (options and options.max_num_results)
     threshold = ranking.score_threshold if ranking else None
+    filters = (tool and tool.filters) or (options and options.filters)
     return Search(
         tuple(dict.fromkeys(named)),
         param,
         k=asked or policy.retrieval_k,
         score_threshold=policy.score_threshold if threshold is None else threshold,
+        filters=filters.meaning() if filters else None,
     )
 
 
@@ -110,7 +113,7 @@ def _brought(
 ) -> Brought:
     if tool is not None:
         raise InvalidRequest("'documents' are read instead of a store; leave 'tools' out.", param="tools")
-    if options and (options.vector_store_ids or options.max_num_results or options.ranking_options):
+    if options and (options.vector_store_ids or options.max_num_results or options.ranking_options or options.filters):
         raise InvalidRequest(
             "'documents' are read instead of a store, as they are and in their order.", param="retrieval"
         )

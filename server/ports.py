@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
-from retrieval.types import Document, Hits, Reader, Store
+from retrieval.types import Document, Filter, Hits, Reader, Store
 
 
 class Engine(Protocol):
@@ -62,11 +62,19 @@ class Retriever(Protocol):
     """Finds the passages that bear on a question."""
 
     async def search(
-        self, query: str, *, stores: Sequence[str], k: int, reader: Reader, score_threshold: float = 0.0
+        self,
+        query: str,
+        *,
+        stores: Sequence[str],
+        k: int,
+        reader: Reader,
+        filters: Filter | None = None,
+        score_threshold: float = 0.0,
     ) -> Hits:
         """Return at most `k` passages that `reader` may read, best first; an empty result is not an error.
 
-        `stores` are ids or names; none given finds nothing.
+        `stores` are ids or names; none given finds nothing. With `filters`, only passages of documents whose
+        attributes match are found, `k` of them wherever there are as many.
 
         Raises:
             StoreNotFound: a store does not exist, or `reader` may not read it.

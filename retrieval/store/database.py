@@ -158,12 +158,17 @@ class Database:
                 backup.unlink(missing_ok=True)
                 connection.execute("VACUUM INTO ?", (str(backup),))
                 log.info("store schema %d copied to %s before migrating", before, backup.name)
+            # Off while tables are rebuilt, or dropping the old one would delete what refers to it.
+            connection.execute("PRAGMA foreign_keys = OFF")
         with self._transaction("BEGIN IMMEDIATE") as transaction:
             # Read again: another process may have migrated while this one waited.
             (version,) = transaction.rows("PRAGMA user_version")[0]
             for number, script in enumerate(migrations[version:], start=version + 1):
                 transaction.run(script)
                 transaction.run(f"PRAGMA user_version = {number}")
+                assert not transaction.rows("PRAGMA foreign_key_check"), "a migration left a reference to nothing"
+        with self._connection() as connection:
+            connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _version(connection: apsw.Connection) -> int:

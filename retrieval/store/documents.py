@@ -1,21 +1,24 @@
 """Documents and their chunks: added as one, replaced as one, removed as one."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import Any
 
 from retrieval.errors import DocumentNotFound
+from retrieval.store import files, filters
+from retrieval.store.access import GRANTED
 from retrieval.store.database import Transaction
 from retrieval.store.meta import advance
-from retrieval.store.stores import GRANTED, Mode, grants
-from retrieval.types import Document, Reader
+from retrieval.store.scope import VISIBLE, visible
+from retrieval.types import Attribute, Chunking, Document, Fault, Reader
 
-_COLUMNS = """
-    documents.file_id, stores.store_id, documents.filename, documents.title, documents.bytes, documents.sha256,
+_FROM = "documents JOIN files USING (file_no) JOIN stores USING (store_no)"
+_COLUMNS = f"""
+    files.file_id, stores.store_id, files.filename, documents.title, files.bytes, files.sha256,
     (SELECT count(*) FROM chunks WHERE chunks.document_no = documents.document_no),
-    documents.created_at, documents.status, documents.error
+    documents.created_at, documents.status, documents.error, documents.error_code, documents.usage_bytes,
+    documents.chunk_tokens, documents.overlap_tokens, {filters.AS_JSON}
 """
 
 
@@ -40,15 +43,21 @@ class Content:
     chunks: Sequence[StoredChunk]
 
 
-def number(tx: Transaction, file_id: str, reader: Reader, mode: Mode = "read") -> int:
-    """The row number of one document.
+def one(tx: Transaction, document_no: int) -> Document | None:
+    found = tx.row(f"SELECT {_COLUMNS} FROM {_FROM} WHERE document_no = ?", document_no)
+    return None if found is None else _document(*found)
+
+
+def in_store(tx: Transaction, store_no: int, file_id: str, reader: Reader) -> int:
+    """The row number of a file in a store that `reader` may use.
 
     Raises:
-        DocumentNotFound: it does not exist, or `reader` may not use it in this way.
+        DocumentNotFound: the store does not hold it, or `reader` may not read it.
     """
     found = tx.row(
-        f"SELECT document_no FROM documents JOIN stores USING (store_no) WHERE file_id = ?4 AND {GRANTED}",
-        *grants(reader, mode),
+        f"SELECT document_no FROM {_FROM} WHERE store_no = ?5 AND files.file_id = ?6 AND {VISIBLE}",
+        *visible(reader),
+        store_no,
         file_id,
     )
     if found is None:
@@ -56,51 +65,100 @@ def number(tx: Transaction, file_id: str, reader: Reader, mode: Mode = "read") -
     return int(found[0])
 
 
-def one(tx: Transaction, document_no: int) -> Document | None:
-    found = tx.row(f"SELECT {_COLUMNS} FROM documents JOIN stores USING (store_no) WHERE document_no = ?", document_no)
-    return None if found is None else Document(*found)
+def by_file(tx: Transaction, file_id: str, reader: Reader) -> Document:
+    """A file as one of the stores that `reader` may read has it; one where it was read, if there is such.
+
+    Raises:
+        DocumentNotFound: there is none.
+    """
+    found = tx.row(
+        f"SELECT {_COLUMNS} FROM {_FROM} WHERE files.file_id = ?5 AND {GRANTED} AND {VISIBLE}"
+        " ORDER BY documents.status != 'completed', document_no LIMIT 1",
+        *visible(reader),
+        file_id,
+    )
+    if found is None:
+        raise DocumentNotFound(file_id)
+    return _document(*found)
 
 
-def by_id(tx: Transaction, file_id: str) -> Document | None:
-    """A document, whoever may see it; for the process that handed it in."""
-    found = tx.row(f"SELECT {_COLUMNS} FROM documents JOIN stores USING (store_no) WHERE file_id = ?", file_id)
-    return None if found is None else Document(*found)
+def by_id(tx: Transaction, file_id: str, store_id: str) -> Document | None:
+    """A file in a store, whoever may see it; for the process that handed it in."""
+    found = tx.row(f"SELECT {_COLUMNS} FROM {_FROM} WHERE files.file_id = ? AND store_id = ?", file_id, store_id)
+    return None if found is None else _document(*found)
 
 
-def listing(tx: Transaction, store_no: int) -> list[Document]:
-    return [
-        Document(*row)
-        for row in tx.rows(
-            f"SELECT {_COLUMNS} FROM documents JOIN stores USING (store_no) WHERE store_no = ? ORDER BY document_no",
-            store_no,
+def listing(tx: Transaction, store_no: int, reader: Reader) -> list[Document]:
+    """What a store holds of what `reader` may read, oldest first."""
+    rows = tx.rows(
+        f"SELECT {_COLUMNS} FROM {_FROM} WHERE store_no = ?5 AND {VISIBLE} ORDER BY document_no",
+        *visible(reader),
+        store_no,
+    )
+    return [_document(*row) for row in rows]
+
+
+def are_any_readable(tx: Transaction, store_no: int) -> bool:
+    """Say whether a store holds anything that was read or is still to be read."""
+    return bool(
+        tx.rows(
+            "SELECT 1 FROM documents WHERE store_no = ? AND status IN ('in_progress', 'completed') LIMIT 1", store_no
         )
-    ]
+    )
 
 
-def text(tx: Transaction, document_no: int) -> str:
-    return str(tx.rows("SELECT text FROM documents WHERE document_no = ?", document_no)[0][0])
+def of_file(tx: Transaction, file_no: int) -> list[int]:
+    """The row numbers of a file's documents, whoever may see them."""
+    return [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE file_no = ?", file_no)]
+
+
+def text(tx: Transaction, file_no: int) -> str:
+    """A file's stored text, the same in every store; empty before it was read."""
+    found = tx.rows(
+        "SELECT text FROM documents WHERE file_no = ? ORDER BY status != 'completed', document_no LIMIT 1", file_no
+    )
+    return str(found[0][0]) if found else ""
 
 
 def with_content(tx: Transaction, store_no: int, sha256: str) -> tuple[int, str] | None:
-    """The document of a store whose file has this digest, and its status."""
-    found = tx.row("SELECT document_no, status FROM documents WHERE store_no = ? AND sha256 = ?", store_no, sha256)
+    """The document of a store whose file has this digest, and its status; the first one, if there are several."""
+    found = tx.row(
+        "SELECT document_no, status FROM documents JOIN files USING (file_no)"
+        " WHERE store_no = ? AND sha256 = ? AND NOT has_access AND expires_at IS NULL ORDER BY document_no LIMIT 1",
+        store_no,
+        sha256,
+    )
     return None if found is None else (found[0], found[1])
 
 
-def expect(tx: Transaction, store_no: int, filename: str, size: int, sha256: str) -> tuple[int, str]:
-    """Add a document that is still to be read; return its row number and its id."""
-    file_id = f"file-{token_hex(12)}"
+def attach(
+    tx: Transaction,
+    store_no: int,
+    file_no: int,
+    attributes: Mapping[str, Attribute] | None = None,
+    chunking: Chunking | None = None,
+) -> int:
+    """Put a file that is still to be read into a store; return the document's row number."""
     document_no = tx.insert(
-        "INSERT INTO documents (file_id, store_no, filename, bytes, sha256, created_at, status)"
-        " VALUES (?, ?, ?, ?, ?, ?, 'in_progress')",
-        file_id,
+        "INSERT INTO documents (file_no, store_no, created_at, status, chunk_tokens, overlap_tokens)"
+        " VALUES (?, ?, ?, 'in_progress', ?, ?)",
+        file_no,
         store_no,
-        filename,
-        size,
-        sha256,
         int(time.time()),
+        chunking.max_tokens if chunking else None,
+        chunking.overlap_tokens if chunking else None,
     )
-    return document_no, file_id
+    filters.put(tx, document_no, attributes or {})
+    return document_no
+
+
+def set_attributes(tx: Transaction, document_no: int, attributes: Mapping[str, Attribute]) -> Document:
+    """Replace what filters compare."""
+    advance(tx)
+    filters.put(tx, document_no, attributes)
+    document = one(tx, document_no)
+    assert document is not None, "a document is gone in the transaction that changes it"
+    return document
 
 
 def complete(tx: Transaction, document_no: int, content: Content) -> None:
@@ -108,11 +166,12 @@ def complete(tx: Transaction, document_no: int, content: Content) -> None:
     assert content.chunks, "a completed document has chunks"
     advance(tx)
     tx.run(
-        "UPDATE documents SET status = 'completed', error = NULL, title = ?, text = ?, text_sha256 = ?"
-        " WHERE document_no = ?",
+        "UPDATE documents SET status = 'completed', error = NULL, error_code = NULL,"
+        " title = ?, text = ?, text_sha256 = ?, usage_bytes = ? WHERE document_no = ?",
         content.title,
         content.text,
         content.text_sha256,
+        len(content.text.encode()) + sum(len(chunk.text.encode()) + len(chunk.vector) for chunk in content.chunks),
         document_no,
     )
     (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
@@ -129,26 +188,31 @@ def complete(tx: Transaction, document_no: int, content: Content) -> None:
         tx.run("INSERT INTO vectors (chunk_no, vector) VALUES (?, ?)", chunk_no, chunk.vector)
 
 
-def fail(tx: Transaction, document_no: int, error: str) -> None:
+def fail(tx: Transaction, document_no: int, error: str, fault: Fault) -> None:
     """Say why a document could not be read; one that is already complete stays so."""
     tx.run(
-        "UPDATE documents SET status = 'failed', error = ? WHERE document_no = ? AND status = 'in_progress'",
+        "UPDATE documents SET status = 'failed', error = ?, error_code = ?"
+        " WHERE document_no = ? AND status = 'in_progress'",
         error,
+        fault,
         document_no,
     )
 
 
 def await_again(tx: Transaction, document_no: int) -> str:
-    """Forget that a document could not be read; return its id."""
-    tx.run("UPDATE documents SET status = 'in_progress', error = NULL WHERE document_no = ?", document_no)
-    return str(tx.rows("SELECT file_id FROM documents WHERE document_no = ?", document_no)[0][0])
+    """Forget that a document could not be read; return its file's id."""
+    tx.run(
+        "UPDATE documents SET status = 'in_progress', error = NULL, error_code = NULL WHERE document_no = ?",
+        document_no,
+    )
+    return str(tx.rows(f"SELECT file_id FROM {_FROM} WHERE document_no = ?", document_no)[0][0])
 
 
 def point(tx: Transaction, source: str, document_no: int) -> list[str]:
     """Say that `source` now holds this document, and remove the one it held if no other source does.
 
     Returns:
-        The ids of removed documents, whose files are to be unlinked after the commit.
+        The ids of files that went with it, to be unlinked after the commit.
     """
     (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
     before = tx.row("SELECT document_no FROM sources WHERE store_no = ? AND source = ?", store_no, source)
@@ -161,12 +225,32 @@ def point(tx: Transaction, source: str, document_no: int) -> list[str]:
     )
     if before is None or tx.rows("SELECT 1 FROM sources WHERE document_no = ? LIMIT 1", before[0]):
         return []
-    return [remove(tx, before[0])]
+    gone = remove(tx, before[0])
+    return [gone] if gone else []
 
 
-def remove(tx: Transaction, document_no: int) -> str:
-    """Erase a document with all that came of it (chunks, vectors, words, sources, jobs); return its id."""
-    (file_id,) = tx.rows("SELECT file_id FROM documents WHERE document_no = ?", document_no)[0]
+def remove(tx: Transaction, document_no: int) -> str | None:
+    """Take a document out of its store, with all that came of it (chunks, vectors, words, sources, jobs).
+
+    Returns:
+        The id of its file, to be unlinked after the commit, if that went too: it came with the store, and no other
+        store holds it.
+    """
+    file_no, is_upload = tx.rows(
+        "SELECT file_no, is_upload FROM documents JOIN files USING (file_no) WHERE document_no = ?", document_no
+    )[0]
+    _erase(tx, document_no)
+    return None if is_upload or of_file(tx, file_no) else files.remove(tx, file_no)
+
+
+def remove_file(tx: Transaction, file_no: int) -> str:
+    """Take a file out of all stores and remove it; return its id, to be unlinked after the commit."""
+    for document_no in of_file(tx, file_no):
+        _erase(tx, document_no)
+    return files.remove(tx, file_no)
+
+
+def _erase(tx: Transaction, document_no: int) -> None:
     generation = advance(tx)
     tx.run(
         "INSERT INTO removals (chunk_no, generation) SELECT chunk_no, ? FROM chunks WHERE document_no = ?",
@@ -174,10 +258,9 @@ def remove(tx: Transaction, document_no: int) -> str:
         document_no,
     )
     tx.run("DELETE FROM documents WHERE document_no = ?", document_no)
-    return str(file_id)
 
 
-def known_files(tx: Transaction) -> set[str]:
-    """The ids of all documents, whatever their status."""
-    rows: list[tuple[Any, ...]] = tx.rows("SELECT file_id FROM documents")
-    return {row[0] for row in rows}
+def _document(*row: Any) -> Document:
+    facts, (max_tokens, overlap_tokens, attributes) = row[:-3], row[-3:]
+    chunking = None if max_tokens is None else Chunking(max_tokens, overlap_tokens)
+    return Document(*(*facts, chunking, filters.from_json(attributes)))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from retrieval.store import documents
 from retrieval.store.database import Transaction
+from retrieval.types import Fault
 
 # A file whose reading ends the process (out of memory, say) must not end it for ever.
 MAX_ATTEMPTS = 3
@@ -42,8 +43,8 @@ def claim(tx: Transaction, now: float) -> Job | None:
     fail_overdue(tx, now)
     found = tx.row(
         "SELECT job_no, document_no, file_id, filename, source, coalesce(started_at, ?)"
-        " FROM jobs JOIN documents USING (document_no) WHERE jobs.status IN ('queued', 'running')"
-        " ORDER BY job_no LIMIT 1",
+        " FROM jobs JOIN documents USING (document_no) JOIN files USING (file_no)"
+        " WHERE jobs.status IN ('queued', 'running') ORDER BY job_no LIMIT 1",
         now,
     )
     if found is None:
@@ -67,10 +68,11 @@ def supersede(tx: Transaction, store_no: int, source: str, sha256: str) -> list[
     Failed documents of an earlier content of the source go too.
 
     Returns:
-        The ids of documents that only those jobs were for, and that are removed.
+        The ids of files that only those jobs were for, and that are removed.
     """
     stale = tx.rows(
-        "SELECT job_no, document_no, documents.sha256 = ?3 FROM jobs JOIN documents USING (document_no)"
+        "SELECT job_no, document_no, sha256 = ?3"
+        " FROM jobs JOIN documents USING (document_no) JOIN files USING (file_no)"
         " WHERE store_no = ?1 AND source = ?2 AND jobs.status != 'completed'",
         store_no,
         source,
@@ -84,8 +86,8 @@ def supersede(tx: Transaction, store_no: int, source: str, sha256: str) -> list[
             " OR EXISTS (SELECT 1 FROM jobs WHERE jobs.document_no = ?1))",
             document_no,
         )
-        if not is_wanted:
-            removed.append(documents.remove(tx, document_no))
+        if not is_wanted and (file_id := documents.remove(tx, document_no)):
+            removed.append(file_id)
     return removed
 
 
@@ -93,9 +95,9 @@ def complete(tx: Transaction, job: Job, now: float) -> None:
     tx.run("UPDATE jobs SET status = 'completed', finished_at = ? WHERE job_no = ?", now, job.job_no)
 
 
-def fail(tx: Transaction, job_no: int, document_no: int, error: str, now: float) -> None:
+def fail(tx: Transaction, job_no: int, document_no: int, error: str, now: float, fault: Fault) -> None:
     tx.run("UPDATE jobs SET status = 'failed', error = ?, finished_at = ? WHERE job_no = ?", error, now, job_no)
-    documents.fail(tx, document_no, error)
+    documents.fail(tx, document_no, error, fault)
 
 
 def fail_overdue(tx: Transaction, now: float) -> None:
@@ -111,7 +113,7 @@ def fail_overdue(tx: Transaction, now: float) -> None:
     )
     for job_no, document_no, is_tried_out in overdue:
         reason = f"reading it ended the process {MAX_ATTEMPTS} times" if is_tried_out else "it was not read in time"
-        fail(tx, job_no, document_no, reason, now)
+        fail(tx, job_no, document_no, reason, now, "server_error")
 
 
 def pending(tx: Transaction) -> int:

@@ -1,10 +1,13 @@
 """Chunks as a search needs them: numbers and vectors for the index, words for the lexical side, rows for the answer."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from retrieval.store import filters
 from retrieval.store.database import Transaction
+from retrieval.store.scope import Scope
+from retrieval.types import Attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +23,23 @@ class StoredPassage:
     start_char: int
     end_char: int
     text_sha256: str
+    attributes: Mapping[str, Attribute]
     vector: bytes  # float32, little-endian
 
 
-def vectors(tx: Transaction, after: int = 0) -> Iterator[tuple[int, int, bytes]]:
-    """(chunk, store, vector) of every chunk above `after`, in rising order."""
+def vectors(tx: Transaction, after: int = 0) -> Iterator[tuple[int, int, int, bytes]]:
+    """(chunk, store, document, vector) of every chunk above `after`, in rising order."""
     yield from tx.each(
-        "SELECT chunk_no, store_no, vector FROM chunks JOIN vectors USING (chunk_no) WHERE chunk_no > ? ORDER BY 1",
+        "SELECT chunk_no, store_no, document_no, vector FROM chunks JOIN vectors USING (chunk_no)"
+        " WHERE chunk_no > ? ORDER BY 1",
         after,
     )
 
 
-def stores_of_chunks(tx: Transaction) -> dict[int, int]:
-    """The store of every chunk that has a vector."""
-    return dict(tx.each("SELECT chunk_no, store_no FROM chunks JOIN vectors USING (chunk_no)"))
+def places_of_chunks(tx: Transaction) -> dict[int, tuple[int, int]]:
+    """The store and the document of every chunk that has a vector."""
+    rows = tx.each("SELECT chunk_no, store_no, document_no FROM chunks JOIN vectors USING (chunk_no)")
+    return {chunk_no: (store_no, document_no) for chunk_no, store_no, document_no in rows}
 
 
 def removed(tx: Transaction, since: int) -> list[int]:
@@ -46,34 +52,30 @@ def last_removal(tx: Transaction) -> int:
     return int(tx.rows("SELECT coalesce(max(generation), 0) FROM removals")[0][0])
 
 
-def population(tx: Transaction, store_nos: Sequence[int]) -> int:
-    """How many chunks the stores hold."""
-    (count,) = tx.rows(
-        "SELECT count(*) FROM chunks WHERE store_no IN (SELECT value FROM json_each(?))", json.dumps(store_nos)
-    )[0]
-    return int(count)
+def population(tx: Transaction, scope: Scope) -> int:
+    """How many chunks a search could find."""
+    return int(tx.rows(f"SELECT count(*) FROM chunks WHERE {scope.condition}", scope.value)[0][0])
 
 
-def matching(tx: Transaction, expression: str, store_nos: Sequence[int], limit: int) -> list[int]:
-    """The chunks that match an FTS5 expression best, within the stores."""
+def matching(tx: Transaction, expression: str, scope: Scope, limit: int) -> list[int]:
+    """The chunks that match an FTS5 expression best, within the scope."""
     rows = tx.rows(
         "SELECT chunk_no FROM chunk_words JOIN chunks ON chunk_no = chunk_words.rowid"
-        " WHERE chunk_words MATCH ? AND store_no IN (SELECT value FROM json_each(?))"
-        " ORDER BY bm25(chunk_words), chunk_no LIMIT ?",
+        f" WHERE chunk_words MATCH ? AND {scope.condition} ORDER BY bm25(chunk_words), chunk_no LIMIT ?",
         expression,
-        json.dumps(store_nos),
+        scope.value,
         limit,
     )
     return [row[0] for row in rows]
 
 
-def frequency(tx: Transaction, expression: str, store_nos: Sequence[int], cap: int) -> int:
-    """How many chunks of the stores match, counted up to `cap`."""
+def frequency(tx: Transaction, expression: str, scope: Scope, cap: int) -> int:
+    """How many chunks of the scope match, counted up to `cap`."""
     (count,) = tx.rows(
         "SELECT count(*) FROM (SELECT 1 FROM chunk_words JOIN chunks ON chunk_no = chunk_words.rowid"
-        " WHERE chunk_words MATCH ? AND store_no IN (SELECT value FROM json_each(?)) LIMIT ?)",
+        f" WHERE chunk_words MATCH ? AND {scope.condition} LIMIT ?)",
         expression,
-        json.dumps(store_nos),
+        scope.value,
         cap,
     )[0]
     return int(count)
@@ -82,10 +84,10 @@ def frequency(tx: Transaction, expression: str, store_nos: Sequence[int], cap: i
 def load(tx: Transaction, chunk_nos: Sequence[int]) -> list[StoredPassage]:
     rows = tx.rows(
         "SELECT chunk_no, file_id, store_id, filename, chunks.title, chunks.text, start_char, end_char,"
-        " text_sha256, vector"
-        " FROM chunks JOIN vectors USING (chunk_no) JOIN documents USING (document_no)"
+        f" text_sha256, {filters.AS_JSON}, vector"
+        " FROM chunks JOIN vectors USING (chunk_no) JOIN documents USING (document_no) JOIN files USING (file_no)"
         " JOIN stores ON stores.store_no = chunks.store_no"
         " WHERE chunk_no IN (SELECT value FROM json_each(?)) ORDER BY chunk_no",
         json.dumps(chunk_nos),
     )
-    return [StoredPassage(*row) for row in rows]
+    return [StoredPassage(*(*facts, filters.from_json(attributes), vector)) for *facts, attributes, vector in rows]

@@ -113,7 +113,100 @@ CREATE TABLE lease (
 );
 """
 
-MIGRATIONS = (_FIRST,)
+# A file is a thing of its own, with an owner and lists; a document is a file in a store. Rebuilt rather than altered,
+# since SQLite cannot drop the old table's UNIQUE constraints: a store may hold two files of one content.
+_FILES = """
+CREATE TABLE files (
+    file_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    file_id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    filename TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    -- 1: uploaded by itself, and stays until it is deleted; 0: came with a store, and goes with the last one.
+    is_upload INTEGER NOT NULL,
+    -- 1: file_access says who may use it; 0: its owner, and whoever may use a store that holds it.
+    has_access INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX files_of_owner ON files (owner, file_no);
+-- The few files that not every reader of a store may see; a search looks here whether there are any.
+CREATE INDEX files_with_limits ON files (file_no) WHERE has_access OR expires_at IS NOT NULL;
+
+CREATE TABLE file_access (
+    file_no INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    mode TEXT NOT NULL CHECK (mode IN ('read', 'write')),
+    name TEXT NOT NULL,
+    PRIMARY KEY (file_no, mode, name)
+) WITHOUT ROWID;
+
+INSERT INTO files (file_no, file_id, owner, filename, bytes, sha256, purpose, created_at, is_upload)
+    SELECT document_no, file_id, owner, filename, bytes, sha256, 'assistants', documents.created_at, 0
+    FROM documents JOIN stores USING (store_no);
+
+CREATE TABLE documents_in_stores (
+    document_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    file_no INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    store_no INTEGER NOT NULL REFERENCES stores ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('in_progress', 'completed', 'failed', 'cancelled')),
+    error TEXT,
+    error_code TEXT,
+    title TEXT NOT NULL DEFAULT '',
+    text TEXT NOT NULL DEFAULT '',
+    text_sha256 TEXT NOT NULL DEFAULT '',
+    usage_bytes INTEGER NOT NULL DEFAULT 0, -- of text, chunks and vectors
+    chunk_tokens INTEGER, -- as asked for; NULL: automatic
+    overlap_tokens INTEGER,
+    UNIQUE (store_no, file_no)
+);
+INSERT INTO documents_in_stores (document_no, file_no, store_no, created_at, status, error, error_code,
+        title, text, text_sha256, usage_bytes)
+    SELECT document_no, document_no, store_no, created_at, status, error,
+        CASE status WHEN 'failed' THEN 'invalid_file' END, title, text, text_sha256,
+        octet_length(text) + (SELECT coalesce(sum(octet_length(chunks.text) + octet_length(vector)), 0)
+            FROM chunks JOIN vectors USING (chunk_no) WHERE chunks.document_no = documents.document_no)
+    FROM documents;
+DROP TABLE documents;
+ALTER TABLE documents_in_stores RENAME TO documents;
+CREATE INDEX documents_of_file ON documents (file_no);
+CREATE INDEX documents_counted ON documents (store_no, status, usage_bytes);
+
+-- What filters compare. A number is stored as REAL and a boolean as 0 or 1, told apart by their kind.
+CREATE TABLE attributes (
+    document_no INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('text', 'number', 'boolean')),
+    value NOT NULL,
+    PRIMARY KEY (document_no, key)
+) WITHOUT ROWID;
+CREATE INDEX attributes_by_value ON attributes (key, kind, value);
+
+CREATE TABLE batches (
+    batch_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    batch_id TEXT NOT NULL UNIQUE,
+    store_no INTEGER NOT NULL REFERENCES stores ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    is_cancelled INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE batch_documents (
+    batch_no INTEGER NOT NULL REFERENCES batches ON DELETE CASCADE,
+    document_no INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    PRIMARY KEY (batch_no, document_no)
+) WITHOUT ROWID;
+CREATE INDEX batches_of_document ON batch_documents (document_no);
+
+ALTER TABLE stores ADD COLUMN title TEXT; -- the name as it was given; NULL: the slug is the name
+ALTER TABLE stores ADD COLUMN description TEXT;
+ALTER TABLE stores ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE stores ADD COLUMN expires_days INTEGER;
+ALTER TABLE stores ADD COLUMN last_active_at INTEGER;
+UPDATE stores SET last_active_at = created_at;
+"""
+
+MIGRATIONS = (_FIRST, _FILES)
 
 
 def refuse_newer(path: Path, *, found: int, known: int) -> None:

@@ -1,37 +1,19 @@
 """Stores, and who may read or write them. What a reader may not see is reported as missing."""
 
-import json
 import re
 import time
-from collections.abc import Sequence
 from secrets import token_hex
-from typing import Literal
 
 from retrieval.errors import StoreNameRefused, StoreNotFound
+from retrieval.store import documents
+from retrieval.store.access import GRANTED, Mode, grants, listed, principal, replace
 from retrieval.store.database import Transaction
 from retrieval.store.meta import advance
-from retrieval.types import EVERYONE, Access, Reader, Store
-
-Mode = Literal["read", "write"]
+from retrieval.store.scope import VISIBLE, visible
+from retrieval.types import Access, Counts, Reader, Store
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-
-# ?1: the reader is an admin; ?2: the reader's names, as a JSON list. Owners are granted whatever the lists say.
-GRANTED = """
-    (?1 OR stores.owner IN (SELECT value FROM json_each(?2)) OR EXISTS (
-        SELECT 1 FROM access
-        WHERE access.store_no = stores.store_no AND access.mode = ?3
-            AND access.name IN (SELECT value FROM json_each(?2))))
-"""
-_COLUMNS = """
-    stores.store_no, stores.store_id, stores.name, stores.owner, stores.created_at,
-    (SELECT count(*) FROM documents WHERE documents.store_no = stores.store_no AND documents.status = 'completed')
-"""
-
-
-def grants(reader: Reader, mode: Mode) -> tuple[bool, str, Mode]:
-    """The bindings ?1 to ?3 of a query that asks for what `reader` may see."""
-    return reader.is_admin, json.dumps(sorted({*reader.names, EVERYONE})), mode
+_COLUMNS = "stores.store_no, stores.store_id, stores.name, stores.owner, stores.created_at"
 
 
 def number(tx: Transaction, name_or_id: str, reader: Reader, mode: Mode = "read") -> int:
@@ -57,12 +39,24 @@ def exists(tx: Transaction, name_or_id: str) -> bool:
 
 def listing(tx: Transaction, reader: Reader) -> list[Store]:
     rows = tx.rows(f"SELECT {_COLUMNS} FROM stores WHERE {GRANTED} ORDER BY stores.name", *grants(reader, "read"))
-    return [_store(tx, *row) for row in rows]
+    return [_store(tx, reader, *row) for row in rows]
 
 
-def one(tx: Transaction, store_no: int) -> Store:
+def one(tx: Transaction, store_no: int, reader: Reader) -> Store:
+    """One store, with what it holds of what `reader` may read."""
     (row,) = tx.rows(f"SELECT {_COLUMNS} FROM stores WHERE store_no = ?", store_no)
-    return _store(tx, *row)
+    return _store(tx, reader, *row)
+
+
+def counts(tx: Transaction, store_no: int, reader: Reader) -> Counts:
+    """How many documents a store holds that `reader` may read, by status."""
+    rows = tx.rows(
+        f"SELECT status, count(*) FROM documents JOIN files USING (file_no)"
+        f" WHERE store_no = ?5 AND {VISIBLE} GROUP BY status",
+        *visible(reader),
+        store_no,
+    )
+    return Counts(**dict(rows))
 
 
 def create(tx: Transaction, name: str, reader: Reader, access: Access | None) -> int:
@@ -89,39 +83,26 @@ def create(tx: Transaction, name: str, reader: Reader, access: Access | None) ->
 def grant(tx: Transaction, store_no: int, access: Access) -> None:
     """Replace a store's access lists."""
     advance(tx)
-    tx.run("DELETE FROM access WHERE store_no = ?", store_no)
-    lists: Sequence[tuple[Mode, tuple[str, ...]]] = (("read", access.read), ("write", access.write))
-    tx.many(
-        "INSERT OR IGNORE INTO access (store_no, mode, name) VALUES (?, ?, ?)",
-        [(store_no, mode, name) for mode, names in lists for name in names],
-    )
+    replace(tx, "access", "store_no", store_no, access)
 
 
-def remove(tx: Transaction, store_no: int) -> None:
-    """Remove a store in which no search finds anything, with the documents that could not be read."""
+def remove(tx: Transaction, store_no: int) -> list[str]:
+    """Remove a store with its documents; return the ids of files that went with it, to be unlinked."""
+    held = [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE store_no = ?", store_no)]
+    gone = [file_id for document_no in held if (file_id := documents.remove(tx, document_no))]
     advance(tx)
     tx.run("DELETE FROM stores WHERE store_no = ?", store_no)
-
-
-def principal(reader: Reader) -> str:
-    """The `user:` name that owns what this reader creates."""
-    names = sorted(name for name in reader.names if name.startswith("user:"))
-    if not names:
-        raise ValueError("a reader without a user: name cannot own a store")
-    return names[0]
+    return gone
 
 
 def _store(
-    tx: Transaction, store_no: int, store_id: str, name: str, owner: str, created_at: int, documents: int
+    tx: Transaction, reader: Reader, store_no: int, store_id: str, name: str, owner: str, created_at: int
 ) -> Store:
-    lists: dict[str, list[str]] = {"read": [], "write": []}
-    for mode, granted in tx.rows("SELECT mode, name FROM access WHERE store_no = ? ORDER BY name", store_no):
-        lists[mode].append(granted)
     return Store(
         store_id=store_id,
         name=name,
         owner=owner,
-        access=Access(read=tuple(lists["read"]), write=tuple(lists["write"])),
-        documents=documents,
+        access=listed(tx, "access", "store_no", store_no),
+        counts=counts(tx, store_no, reader),
         created_at=created_at,
     )

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from hrm_model.types import TRAINED_CONDITIONS, Condition, Sampling
 from server.schemas.drawing import Drawing
 from server.schemas.fields import Asked, Name, StreamOptions, Text, Written, by_shape, unsupported
+from server.schemas.filters import Filters
 
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -75,7 +76,7 @@ class FileSearchTool(Asked):
     vector_store_ids: list[Text] = Field(min_length=1, max_length=16, description="Ids or names of stores.")
     max_num_results: int | None = Field(None, ge=1, le=50)
     ranking_options: RankingOptions | None = None
-    filters: Annotated[Any, unsupported("filters")] = None
+    filters: Filters | None = Field(None, description="Which documents to read, by their attributes.")
 
 
 class RetrievalOptions(Asked):
@@ -95,7 +96,7 @@ class RetrievalOptions(Asked):
         ge=32,
         description="Passages in the prompt, in the model's tokens; never more than the server's own limit.",
     )
-    filters: Annotated[Any, unsupported("filters")] = None
+    filters: Filters | None = Field(None, description="Which documents to read, by their attributes.")
 
 
 class BroughtDocument(Asked):

@@ -1,6 +1,6 @@
 """The contract of server.ports.Retriever and server.ports.Library, run on the real store and on the fake alike."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,7 +10,7 @@ import pytest
 from retrieval.embedder import MiniLM
 from retrieval.errors import DocumentNotFound, DocumentRefused, StoreNameRefused, StoreNotFound
 from retrieval.library import open_library
-from retrieval.types import Access, Document, Passage, Reader, Store
+from retrieval.types import Access, Attribute, Comparison, Compound, Document, Filter, Passage, Reader, Store
 from server import ports
 from tests.fakes.shelf import Shelf
 
@@ -41,6 +41,10 @@ class KnowledgeStore(ports.Retriever, ports.Library, Protocol):
     async def document(self, file_id: str, reader: Reader) -> Document: ...
 
     async def set_access(self, name_or_id: str, access: Access, reader: Reader) -> Store: ...
+
+    async def set_attributes(
+        self, store: str, file_id: str, attributes: Mapping[str, Attribute], reader: Reader
+    ) -> Document: ...
 
 
 @dataclass(frozen=True)
@@ -275,6 +279,65 @@ async def test_the_same_passage_in_two_documents_comes_back_once(desk: Desk) -> 
 
     assert len(await desk.library.documents("handbook", ANNA)) == 2
     assert len(await desk.passages("car park")) == 1
+
+
+LEAFLETS: dict[str, dict[str, Attribute]] = {
+    "north.txt": {"region": "north", "year": 2024, "draft": False},
+    "south.txt": {"region": "south", "year": 2023.5, "draft": True},
+    "other.txt": {"region": "3", "year": "2024"},
+    "plain.txt": {},
+}
+NORTH = Comparison("region", "eq", "north")
+DRAFT = Comparison("draft", "eq", True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (NORTH, "north"),
+        (Comparison("region", "ne", "north"), "other plain south"),
+        (Comparison("year", "eq", 2024), "north"),
+        (Comparison("year", "gt", 2023), "north south"),
+        (Comparison("year", "gte", 2023.5), "north south"),
+        (Comparison("year", "lt", 2024), "south"),
+        (Comparison("year", "lte", "2024"), "other"),
+        (Comparison("region", "lt", "o"), "north other"),
+        (Comparison("region", "in", ("south", "3", 3)), "other south"),
+        (Comparison("region", "nin", ("south", "3")), "north plain"),
+        (Comparison("draft", "eq", 1), ""),
+        (Comparison("draft", "ne", True), "north other plain"),
+        (DRAFT, "south"),
+        (Comparison("absent", "eq", ""), ""),
+        (Compound("or", (NORTH, DRAFT)), "north south"),
+        (Compound("and", (NORTH, DRAFT)), ""),
+        (Compound("and", (Compound("or", (NORTH, DRAFT)), Comparison("year", "ne", 2024))), "south"),
+        (Compound("and", ()), "north other plain south"),
+        (Compound("or", ()), ""),
+        (Comparison("region' OR 1=1 --", "ne", "x"), "north other plain south"),
+    ],
+)
+async def test_a_filter_finds_passages_of_matching_documents_alone(desk: Desk, wanted: Filter, names: str) -> None:
+    for name, attributes in LEAFLETS.items():
+        document = await desk.library.ingest(desk.file(name, f"Leaflet {name}"), store="handbook", reader=ANNA)
+        assert (await desk.library.set_attributes("handbook", document.file_id, attributes, ANNA)).attributes == (
+            attributes
+        )
+
+    hits = await desk.library.search("leaflet", stores=["handbook"], k=9, reader=ANNA, filters=wanted)
+
+    assert sorted(passage.filename.removesuffix(".txt") for passage in hits.passages) == names.split()
+    assert all(passage.attributes == LEAFLETS[passage.filename] for passage in hits.passages)
+
+
+async def test_as_many_as_asked_for_are_found_however_few_documents_match(desk: Desk) -> None:
+    for number in range(60):
+        document = await desk.library.ingest(desk.file(f"{number}.txt", f"Fee {number}"), store="a", reader=ANNA)
+        await desk.library.set_attributes("a", document.file_id, {"number": number}, ANNA)
+
+    wanted = Comparison("number", "gte", 55)
+    hits = await desk.library.search("fee 1", stores=["a"], k=5, reader=ANNA, filters=wanted)
+
+    assert len(hits.passages) == 5
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,29 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import eq, ge, gt, le, lt
 from pathlib import Path
+from typing import Any
 
 from retrieval.chunking import cut
 from retrieval.errors import DocumentNotFound, DocumentRefused, StoreNameRefused, StoreNotFound
 from retrieval.parse import parse
-from retrieval.types import EVERYONE, Access, Document, Hits, Passage, Reader, Store
+from retrieval.types import (
+    EVERYONE,
+    Access,
+    Attribute,
+    Comparison,
+    Compound,
+    Counts,
+    Document,
+    Filter,
+    Hits,
+    Passage,
+    Reader,
+    Store,
+)
 
 
 @dataclass
@@ -35,7 +50,14 @@ class Shelf:
         self._count = 0
 
     async def search(
-        self, query: str, *, stores: Sequence[str], k: int, reader: Reader, score_threshold: float = 0.0
+        self,
+        query: str,
+        *,
+        stores: Sequence[str],
+        k: int,
+        reader: Reader,
+        filters: Filter | None = None,
+        score_threshold: float = 0.0,
     ) -> Hits:
         if self.error is not None:
             raise self.error
@@ -46,7 +68,7 @@ class Shelf:
             replace(passage, score=len(asked & _words(f"{passage.title} {passage.text}")) / len(asked))
             for held in self._held.values()
             for passage in held.passages
-            if passage.store_id in wanted and asked
+            if passage.store_id in wanted and asked and (filters is None or matches(filters, passage.attributes))
         ]
         distinct: dict[str, Passage] = {}
         for passage in sorted(scored, key=lambda passage: -passage.score):
@@ -69,7 +91,7 @@ class Shelf:
         owner = min(name for name in reader.names if name.startswith("user:"))
         store_id = f"vs_{self._next():024x}"
         mine = Access(read=(owner,), write=(owner,))
-        self._stores[store_id] = Store(store_id, name, owner, access or mine, documents=0, created_at=1_700_000_000)
+        self._stores[store_id] = Store(store_id, name, owner, access or mine, Counts(), created_at=1_700_000_000)
         self._generation += 1
         return self._stores[store_id]
 
@@ -130,6 +152,16 @@ class Shelf:
     async def document(self, file_id: str, reader: Reader) -> Document:
         return self._find(file_id, reader, "read").document
 
+    async def set_attributes(
+        self, store: str, file_id: str, attributes: Mapping[str, Attribute], reader: Reader
+    ) -> Document:
+        self._store(store, reader, "write")
+        held = self._find(file_id, reader, "read")
+        held.document = replace(held.document, attributes=dict(attributes))
+        held.passages = [replace(passage, attributes=dict(attributes)) for passage in held.passages]
+        self._generation += 1
+        return held.document
+
     async def text(self, file_id: str, reader: Reader) -> str:
         return self._find(file_id, reader, "read").text
 
@@ -154,7 +186,7 @@ class Shelf:
 
     def _counted(self, store: Store) -> Store:
         held = sum(held.document.store_id == store.store_id for held in self._held.values())
-        return replace(store, documents=held)
+        return replace(store, counts=Counts(completed=held))
 
     def _next(self) -> int:
         self._count += 1
@@ -171,6 +203,31 @@ def _opened(path: Path) -> tuple[str, bytes]:
 def _may(store: Store, reader: Reader, mode: str) -> bool:
     granted = store.access.read if mode == "read" else store.access.write
     return reader.is_admin or store.owner in reader.names or not reader.names.isdisjoint(granted) or EVERYONE in granted
+
+
+def matches(wanted: Filter, attributes: Mapping[str, Attribute]) -> bool:
+    """Say whether a document of these attributes passes, as `retrieval.types.Comparison` describes it."""
+    match wanted:
+        case Compound("and", filters):
+            return all(matches(part, attributes) for part in filters)
+        case Compound(_, filters):
+            return any(matches(part, attributes) for part in filters)
+        case Comparison(key, "ne" | "nin" as operator, value):
+            return not matches(Comparison(key, "eq" if operator == "ne" else "in", value), attributes)
+        case Comparison(key, "in", tuple(values)):
+            return any(matches(Comparison(key, "eq", value), attributes) for value in values)
+        case Comparison(key, operator, value):
+            found: Any = attributes.get(key)
+            if key not in attributes or _kind(found) is not _kind(value):
+                return False
+            return bool(_COMPARED[operator](found, value))
+
+
+_COMPARED = {"eq": eq, "gt": gt, "gte": ge, "lt": lt, "lte": le}
+
+
+def _kind(value: object) -> type:
+    return bool if isinstance(value, bool) else str if isinstance(value, str) else float
 
 
 def _words(text: str) -> frozenset[str]:

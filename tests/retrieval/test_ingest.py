@@ -14,6 +14,7 @@ from retrieval.ingest import Ingester
 from retrieval.mirror import Mirror
 from retrieval.originals import ABANDONED_S, Originals
 from retrieval.store import documents, jobs
+from retrieval.store import files as stored_files
 from retrieval.store.database import Database
 from retrieval.store.jobs import MAX_ATTEMPTS, QUEUE_DEADLINE_S, RUN_DEADLINE_S
 from retrieval.types import Document, Progress
@@ -74,7 +75,7 @@ class Shop:
 
     def documents(self) -> list[Document]:
         with self.database.read() as tx:
-            return documents.listing(tx, 1)
+            return documents.listing(tx, 1, ANNA)
 
     def states(self) -> list[tuple[str, str]]:
         return [(document.filename, document.status) for document in self.documents()]
@@ -253,7 +254,7 @@ def test_a_document_deleted_while_it_is_read_stays_deleted(shop: Shop) -> None:
 
     def delete() -> None:
         with shop.database.write() as tx:
-            documents.remove(tx, documents.number(tx, document.file_id, ANNA, "write"))
+            documents.remove_file(tx, stored_files.number(tx, document.file_id, ANNA, "write"))
 
     shop.ingester(Meddler(delete)).run_pending()
 
@@ -264,7 +265,7 @@ def test_a_document_deleted_while_it_is_read_stays_deleted(shop: Shop) -> None:
 def test_a_document_deleted_before_its_job_runs_takes_the_job_along(shop: Shop) -> None:
     document = shop.enqueue(shop.write("a.txt", "apple"))
     with shop.database.write() as tx:
-        documents.remove(tx, documents.number(tx, document.file_id, ANNA, "write"))
+        documents.remove_file(tx, stored_files.number(tx, document.file_id, ANNA, "write"))
 
     with shop.database.read() as tx:
         assert jobs.pending(tx) == 0

@@ -9,9 +9,10 @@ import pytest
 
 from retrieval.index import Manifest, Snapshots, VectorIndex
 from retrieval.mirror import BATCH, DUE_ROWS, Mirror
-from retrieval.store import documents, meta, stores
-from retrieval.store.database import Database
+from retrieval.store import documents, files, meta, stores
+from retrieval.store.database import Database, Transaction
 from retrieval.store.documents import Content, StoredChunk
+from retrieval.store.scope import Scope
 from tests.retrieval.desk import ANNA, WordsEmbedder
 
 EMBEDDER = WordsEmbedder()
@@ -37,7 +38,7 @@ class Shop:
         for text in texts:
             vector = EMBEDDER.embed([text])[0].tobytes()
             with self.database.write() as tx:
-                number, _ = documents.expect(tx, self.store_no, "a.txt", 1, text)
+                number = self._attach(tx, text)
                 documents.complete(tx, number, Content("t", text, "x", [StoredChunk(0, 1, "t", text, vector)]))
             numbers.append(number)
         return numbers
@@ -46,8 +47,12 @@ class Shop:
         vectors = EMBEDDER.embed([f"n{number}" for number in range(count)])
         chunks = [StoredChunk(0, 1, "t", "x", vector.tobytes()) for vector in vectors]
         with self.database.write() as tx:
-            number, _ = documents.expect(tx, self.store_no, "a.txt", 1, str(count))
+            number = self._attach(tx, str(count))
             documents.complete(tx, number, Content("t", "x", "x", chunks))
+
+    def _attach(self, tx: Transaction, sha256: str) -> int:
+        file_no, _ = files.add(tx, owner="user:anna", filename="a.txt", size=1, sha256=sha256)
+        return documents.attach(tx, self.store_no, file_no)
 
     def remove(self, document_no: int) -> None:
         with self.database.write() as tx:
@@ -56,7 +61,7 @@ class Shop:
 
 def found(mirror: Mirror, query: str, store_nos: Sequence[int] = (1,)) -> list[int]:
     with mirror.view():
-        return mirror.nearest(EMBEDDER.embed([query])[0], 3, store_nos)
+        return mirror.nearest(EMBEDDER.embed([query])[0], 3, Scope(tuple(store_nos)))
 
 
 @pytest.fixture
@@ -96,7 +101,7 @@ def test_the_index_grows_past_any_size_it_began_with(shop: Shop) -> None:
     shop.add_chunks(BATCH + 1000)
 
     with mirror.view():
-        everything = mirror.nearest(EMBEDDER.embed(["n7"])[0], 2 * BATCH, [1])
+        everything = mirror.nearest(EMBEDDER.embed(["n7"])[0], 2 * BATCH, Scope((1,)))
 
     assert sorted(everything) == list(range(1, BATCH + 1001))
 

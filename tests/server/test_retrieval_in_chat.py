@@ -15,6 +15,7 @@ from tests.fakes.serving import (
     HANDBOOK,
     LEAVE,
     MODEL,
+    OWNER,
     chunks,
     client_of,
     question,
@@ -121,8 +122,18 @@ async def test_documents_of_the_caller_replace_the_store(tmp_path: Path) -> None
         ({"documents": [{"text": "x"}], "retrieval": {"max_num_results": 2}}, "invalid_value", "retrieval"),
         ({"retrieval": True}, "invalid_value", "retrieval"),
         ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
-        ({"tools": tool("a", filters={"type": "eq"})}, "unsupported_parameter", "tools[0].filters"),
-        ({"retrieval": {"filters": {"type": "eq"}}}, "unsupported_parameter", "retrieval.filters"),
+        ({"tools": tool("a", filters={"type": "eq"})}, "missing_required_parameter", "tools[0].filters.key"),
+        ({"retrieval": {"filters": {"type": "eq"}}}, "missing_required_parameter", "retrieval.filters.key"),
+        (
+            {"retrieval": {"filters": {"type": "in", "key": "a", "value": "b"}}},
+            "invalid_value",
+            "retrieval.filters",
+        ),
+        (
+            {"retrieval": {"filters": {"type": "and", "filters": [{"type": "gt", "key": "a", "value": True}]}}},
+            "invalid_value",
+            "retrieval.filters.filters[0]",
+        ),
         (
             {"tools": tool("a", ranking_options={"hybrid_search": {"text_weight": 1}})},
             "unsupported_parameter",
@@ -341,3 +352,18 @@ async def test_citations_lead_back_to_this_server_under_its_public_name(tmp_path
     url = f"https://ask.example/v1/files/{file_id}/content"
     assert found["annotations"][0]["url_citation"]["url"] == f"{url}#char=0,56"
     assert found["context"]["citations"][0]["url"] == f"{url}#char=0,{len(LEAVE)}"
+
+
+async def test_a_filter_chooses_among_the_documents_of_a_store(tmp_path: Path) -> None:
+    shelf = await stocked(tmp_path, {"old.txt": "Leave is 20 days.", "new.txt": "Leave is 28 days."})
+    for document in await shelf.documents("handbook", OWNER):
+        await shelf.set_attributes("handbook", document.file_id, {"year": int(document.filename == "new.txt")}, OWNER)
+    old = {"type": "eq", "key": "year", "value": 0}
+
+    async def sources(way: dict[str, Any]) -> list[str]:
+        body = message(await post(services(ScriptedEngine("ok"), shelf), question("How many days is leave?", **way)))
+        return [citation["filepath"] for citation in body["context"]["citations"]]
+
+    assert sorted(await sources({"tools": tool("handbook")})) == ["new.txt", "old.txt"]
+    assert await sources({"tools": tool("handbook", filters=old)}) == ["old.txt"]
+    assert await sources({"retrieval": {"vector_store_ids": ["handbook"], "filters": old}}) == ["old.txt"]

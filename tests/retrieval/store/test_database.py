@@ -9,6 +9,8 @@ from retrieval.errors import SchemaTooNew, StoreFailed
 from retrieval.store.database import Database
 from retrieval.store.schema import MIGRATIONS
 
+KNOWN = len(MIGRATIONS)
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
@@ -112,9 +114,9 @@ def test_an_older_database_is_copied_and_then_migrated(tmp_path: Path) -> None:
 
     with new.read() as tx:
         assert tx.rows("SELECT x FROM extra") == [(1,)]
-        assert tx.rows("PRAGMA user_version") == [(2,)]
+        assert tx.rows("PRAGMA user_version") == [(KNOWN + 1,)]
     assert keys(new) == ["a"]
-    assert keys(Database(tmp_path / "store.db.v1.backup")) == ["a"]
+    assert keys(Database(tmp_path / f"store.db.v{KNOWN}.backup")) == ["a"]
 
 
 def test_a_migration_that_fails_leaves_the_older_version(tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_a_migration_that_fails_leaves_the_older_version(tmp_path: Path) -> None
 
     assert keys(Database(path)) == ["a"]
     with Database(path).read() as tx:
-        assert tx.rows("PRAGMA user_version") == [(1,)]
+        assert tx.rows("PRAGMA user_version") == [(KNOWN,)]
 
 
 def test_a_newer_database_is_refused_with_both_versions(tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_a_newer_database_is_refused_with_both_versions(tmp_path: Path) -> None:
     with pytest.raises(SchemaTooNew) as refusal:
         Database(path)
 
-    assert (refusal.value.found, refusal.value.known) == (2, 1)
+    assert (refusal.value.found, refusal.value.known) == (KNOWN + 1, KNOWN)
 
 
 def test_a_file_that_is_no_database_is_an_error_that_names_it(tmp_path: Path) -> None:

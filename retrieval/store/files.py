@@ -1,0 +1,91 @@
+"""Files: what was handed in, with an owner and perhaps lists of its own. A file in a store is a document.
+
+A file without lists may be used by its owner and by whoever may use a store that holds it, so that putting it into a
+store shares it. Lists of its own decide alone: a store then shows it to those only who may read both.
+"""
+
+import time
+from secrets import token_hex
+
+from retrieval.errors import DocumentNotFound
+from retrieval.store.access import GRANTED, Mode, grants, listed, replace
+from retrieval.store.database import Transaction
+from retrieval.types import Access, Reader
+
+# ?1 to ?3 as in `access.GRANTED`, ?4: now. A file past its expiry is gone, whether or not it was cleared away.
+USABLE = f"""
+    ((files.expires_at IS NULL OR files.expires_at > ?4) AND (
+        ?1 OR files.owner IN (SELECT value FROM json_each(?2))
+        OR files.has_access AND EXISTS (
+            SELECT 1 FROM file_access WHERE file_access.file_no = files.file_no AND file_access.mode = ?3
+                AND file_access.name IN (SELECT value FROM json_each(?2)))
+        OR NOT files.has_access AND EXISTS (
+            SELECT 1 FROM documents JOIN stores USING (store_no)
+            WHERE documents.file_no = files.file_no AND {GRANTED})))
+"""
+
+
+def add(
+    tx: Transaction,
+    *,
+    owner: str,
+    filename: str,
+    size: int,
+    sha256: str,
+    purpose: str = "assistants",
+    expires_at: int | None = None,
+    is_upload: bool = False,
+) -> tuple[int, str]:
+    """Add a file; return its row number and its id."""
+    file_id = f"file-{token_hex(12)}"
+    file_no = tx.insert(
+        "INSERT INTO files (file_id, owner, filename, bytes, sha256, purpose, created_at, expires_at, is_upload)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        file_id,
+        owner,
+        filename,
+        size,
+        sha256,
+        purpose,
+        int(time.time()),
+        expires_at,
+        int(is_upload),
+    )
+    return file_no, file_id
+
+
+def number(tx: Transaction, file_id: str, reader: Reader, mode: Mode = "read") -> int:
+    """The row number of one file.
+
+    Raises:
+        DocumentNotFound: it does not exist, or `reader` may not use it in this way.
+    """
+    found = tx.row(
+        f"SELECT file_no FROM files WHERE file_id = ?5 AND {USABLE}", *grants(reader, mode), int(time.time()), file_id
+    )
+    if found is None:
+        raise DocumentNotFound(file_id)
+    return int(found[0])
+
+
+def grant(tx: Transaction, file_no: int, access: Access | None) -> None:
+    """Replace a file's lists; None: it has none, and goes by the stores that hold it."""
+    tx.run("UPDATE files SET has_access = ? WHERE file_no = ?", int(access is not None), file_no)
+    replace(tx, "file_access", "file_no", file_no, access or Access())
+
+
+def access_of(tx: Transaction, file_no: int) -> Access:
+    return listed(tx, "file_access", "file_no", file_no)
+
+
+def remove(tx: Transaction, file_no: int) -> str:
+    """Remove a file that no store holds any more; return its id, under which the original is to be unlinked."""
+    (file_id,) = tx.rows("SELECT file_id FROM files WHERE file_no = ?", file_no)[0]
+    assert not tx.rows("SELECT 1 FROM documents WHERE file_no = ?", file_no), "a store still holds the file"
+    tx.run("DELETE FROM files WHERE file_no = ?", file_no)
+    return str(file_id)
+
+
+def known(tx: Transaction) -> set[str]:
+    """The ids of all files."""
+    return {row[0] for row in tx.rows("SELECT file_id FROM files")}

@@ -1,0 +1,43 @@
+"""retrieval.store.schema: a database of an older version holds the same after it was brought forward."""
+
+from pathlib import Path
+
+from retrieval.store import documents, stores
+from retrieval.store.database import Database
+from retrieval.store.schema import MIGRATIONS
+from retrieval.types import Reader
+
+ANNA = Reader(frozenset({"user:anna"}))
+
+FIRST = """
+INSERT INTO stores VALUES (1, 'vs_1', 'shop', 'user:anna', 100);
+INSERT INTO documents VALUES (4, 'file-4', 1, 'a.txt', 5, 'digest4', 101, 'completed', NULL, 'A', 'äpple', 'x');
+INSERT INTO documents VALUES (6, 'file-6', 1, 'b.pdf', 9, 'digest6', 102, 'failed', 'it is empty', '', '', '');
+INSERT INTO sources VALUES (1, '/a.txt', 4);
+INSERT INTO chunks VALUES (8, 4, 1, 0, 5, 'A', 'äpple');
+INSERT INTO vectors VALUES (8, x'00010203');
+INSERT INTO jobs VALUES (1, 6, '/b.pdf', 'failed', 1, 'it is empty', 1, 1, 1);
+"""
+
+
+def test_documents_of_the_first_version_become_files_in_a_store(tmp_path: Path) -> None:
+    old = Database(tmp_path / "store.db", migrations=MIGRATIONS[:1])
+    with old.write() as tx:
+        tx.run(FIRST)
+    old.close()
+
+    database = Database(tmp_path / "store.db")
+
+    with database.read() as tx:
+        read, failed = documents.listing(tx, 1, ANNA)
+        assert (read.file_id, read.filename, read.sha256, read.created_at) == ("file-4", "a.txt", "digest4", 101)
+        assert (read.status, read.chunks, read.usage_bytes) == ("completed", 1, 6 + 6 + 4)
+        assert (failed.file_id, failed.error, failed.fault) == ("file-6", "it is empty", "invalid_file")
+        assert tx.rows("SELECT document_no FROM sources") == [(4,)]
+        assert tx.rows("SELECT document_no FROM jobs") == [(6,)]
+        assert tx.rows("SELECT rowid FROM chunk_words WHERE chunk_words MATCH 'apple'") == [(8,)]
+        assert tx.rows("PRAGMA foreign_keys") == [(1,)]
+    with database.write() as tx:
+        assert documents.remove(tx, 4) == "file-4"
+        assert stores.counts(tx, 1, ANNA).failed == 1
+        assert tx.rows("SELECT chunk_no FROM chunks") == []
