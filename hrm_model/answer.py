@@ -32,8 +32,12 @@ class Answer:
         self.tokens = 0
         self.reason: FinishReason | None = None
 
-    def push(self, token: int) -> str:
-        """Take one token in and return the text that is now certain; sets `reason` when the answer has ended."""
+    def push(self, token: int, *, is_last: bool = False) -> str:
+        """Take one token in and return the text that is now certain; sets `reason` when the answer has ended.
+
+        Args:
+            is_last: nothing may follow it, so that the answer ends as it would by a closing token.
+        """
         self.tokens += 1
         if token in self._end_tokens:
             return self._end("stop", self._held + self._decoder.flush())
@@ -42,6 +46,8 @@ class Answer:
             self._excused = len(self._held)
         elif found := [at for at in map(self._find, self._stop) if at >= 0]:
             return self._end("stop", self._held[: min(found)])
+        if is_last:
+            return self._end("stop", self._held + self._decoder.flush())
         if self.tokens >= self._max_tokens:
             return self._end("length", self._held + self._decoder.flush())
         certain = len(self._held) - _overlap(self._held, self._stop)

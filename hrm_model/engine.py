@@ -10,6 +10,7 @@ from collections.abc import Sequence as Items
 from contextlib import suppress
 
 from hrm_model.errors import EngineClosed, EngineError, RequestRefused
+from hrm_model.grammar import GrammarCompiler
 from hrm_model.pages import PAGE_TOKENS
 from hrm_model.request import Cancel, Request, open_request
 from hrm_model.runner import Runner
@@ -52,6 +53,7 @@ class NativeEngine:
         self._draft_tokens = draft_tokens
         self._drafted = self._accepted = 0
         self._end_token = tokenizer.control(END_ANSWER)
+        self._grammars = GrammarCompiler(tokenizer)
         self._commands: queue.SimpleQueue[Request | Cancel | None] = queue.SimpleQueue()
         self._requests: dict[int, Request] = {}
         self._next_number = 0
@@ -93,6 +95,10 @@ class NativeEngine:
         request = open_request(
             self._next_number, prompt, sampling, n, self._limits, self._tokenizer, self._draft_tokens
         )
+        if sampling.grammar is not None:
+            matching = await self._grammars.compile(sampling.grammar)
+            for sequence in request.sequences:
+                sequence.matching = matching.copy()
         with self._ending:
             if self._is_closed:
                 raise EngineClosed("the engine is shutting down")
@@ -129,6 +135,7 @@ class NativeEngine:
     def close(self) -> None:
         """Stop the thread; requests that still run end in `Failed`."""
         self._is_closed = True
+        self._grammars.close()
         if self._thread.is_alive():
             self._commands.put(None)
             self._thread.join()
@@ -155,8 +162,7 @@ class NativeEngine:
             request = self._requests[number]
             request.started_at = now
             request.send(Started(request.sequences[0].prompt_len))
-        self._draft(step.sequences)
-        drafted = [len(sequence.draft) for sequence in step.sequences]
+        drafted = self._draft(step.sequences)
         try:
             results = self._runner.step(step.sequences)
         except Exception as error:
@@ -174,15 +180,28 @@ class NativeEngine:
                     if not sequence.pages:
                         break  # the answer has ended; what was drawn after its end is nobody's
 
-    def _draft(self, sequences: Items[Sequence]) -> None:
-        """Guess ahead where few sequences share the step: a full batch is better filled with their next tokens."""
+    def _draft(self, sequences: Items[Sequence]) -> list[int]:
+        """Guess ahead where few sequences share the step: a full batch is better filled with their next tokens.
+
+        Returns:
+            For each how much was guessed from its prompt; what its grammar forces is no guess to learn from.
+        """
+        guessed: list[int] = []
         room = self._draft_tokens * DRAFTING_SEQUENCES // max(1, len(sequences)) if self._draft_tokens else 0
         for sequence in sequences:
             answered = len(sequence.ids) - sequence.prompt_len
+            most = min(room, sequence.max_tokens - answered - 1)
             drafter = self._requests[sequence.request].drafters[sequence.choice]
-            sequence.draft = drafter.propose(
-                sequence.ids[sequence.prompt_len :], min(room, sequence.max_tokens - answered - 1)
-            )
+            matching, forced = sequence.matching, list[int]()
+            # Not before the first token: choices that begin together share the reading of their prompt.
+            if matching is not None and answered and most > 0:
+                forced = matching.forced(most)
+            proposed = [] if forced else drafter.propose(sequence.ids[sequence.prompt_len :], most)
+            if matching is not None:
+                proposed = matching.fitting(proposed)
+            sequence.draft = forced or proposed
+            guessed.append(len(proposed))
+        return guessed
 
     def _learn(self, sequence: Sequence, drafted: int, accepted: int) -> None:
         if drafted:
@@ -229,14 +248,17 @@ class NativeEngine:
 
     def _deliver(self, sequence: Sequence, result: Drawn | NotFinite) -> None:
         if isinstance(result, NotFinite):
-            return self._fail(sequence, result)
+            fault = sequence.matching.fault if sequence.matching is not None else None
+            return self._fail(sequence, fault or result)
         request = self._requests[sequence.request]
         answer = request.answers[sequence.choice]
         now = time.monotonic()
         if not request.first_at:
             request.first_at = now
         sequence.ids.append(result.token)
-        text = answer.push(result.token)
+        if sequence.matching is not None:
+            sequence.matching.accept(result.token)
+        text = answer.push(result.token, is_last=sequence.matching is not None and sequence.matching.is_complete)
         if result.token != self._end_token:
             request.unsaid_tokens[sequence.choice] = request.unsaid_tokens.get(sequence.choice, 0) + 1
             request.unsaid.setdefault(sequence.choice, []).extend(self._logprobs(result))
@@ -261,8 +283,9 @@ class NativeEngine:
         return (TokenLogprob(name([drawn.token]), drawn.logprob, top),)
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:
-        failure = EngineError(f"generation failed: {error}")
-        failure.__cause__ = error
+        failure = error if isinstance(error, EngineError) else EngineError(f"generation failed: {error}")
+        if failure is not error:
+            failure.__cause__ = error
         self._end(sequence, Failed(sequence.choice, failure))
 
     def _end(self, sequence: Sequence, event: Finished | Failed) -> None:

@@ -56,6 +56,19 @@ class InvalidSampling(InvalidPrompt):
         self.param = param
 
 
+class InvalidGrammar(InvalidSampling):
+    """A grammar that cannot be used; `place` is where in it the fault is, as `properties.age`, or empty."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__("grammar", f"{place}: {problem}" if place else problem)
+        self.place = place
+        self.problem = problem
+
+
+class GrammarFault(EngineError):
+    """A grammar that was taken turned out, in the middle of an answer, to need more work than one token may cost."""
+
+
 class CheckpointError(Exception):
     """A folder that cannot be served; the message names the file, and the tensor or key in it."""
 

@@ -76,6 +76,8 @@ def open_request(
     if sampling.max_tokens is not None and sampling.max_tokens < 1:
         raise InvalidPrompt(f"max_tokens is {sampling.max_tokens}; expected at least 1")
     longest = min(limits.default_max_tokens, room) if sampling.max_tokens is None else sampling.max_tokens
+    if sampling.ignore_eos and sampling.grammar is not None:
+        raise InvalidSampling("ignore_eos", "an answer that its grammar has completed has to end")
     if sampling.min_tokens > longest:
         raise InvalidSampling(
             "min_tokens", f"{sampling.min_tokens} is more than the {longest} that the answer may have"

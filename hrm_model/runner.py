@@ -4,7 +4,9 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from itertools import accumulate
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -121,7 +123,12 @@ class Runner:
             for sequence, leader in zip(sequences, leaders, strict=True)
             for ahead in range(len(sequence.draft) + 1)
         ]
-        draws = [_draw_of(sequence, sequence.draft[:ahead]) for sequence, _, ahead in chosen]
+        # Between the forward, which a GPU still works on, and the draws, which wait for it.
+        masks = {id(one): one.matching.masks(one.draft) for one in sequences if one.matching is not None}
+        draws = [
+            _draw_of(sequence, sequence.draft[:ahead], masks[id(sequence)][ahead] if sequence.matching else None)
+            for sequence, _, ahead in chosen
+        ]
         rows = iter(draw(logits_RV[torch.tensor([row for _, row, _ in chosen], device=self._device)], draws))
         results: list[list[Drawn | NotFinite]] = []
         for sequence in sequences:
@@ -174,9 +181,9 @@ def _kept(rows: list[Drawn | NotFinite], draft: list[int]) -> list[Drawn | NotFi
     return rows
 
 
-def _draw_of(sequence: Sequence, ahead: Items[int]) -> Draw:
+def _draw_of(sequence: Sequence, ahead: Items[int], allowed: NDArray[np.bool_] | None) -> Draw:
     """The draw in the place after `ahead`, tokens beyond the sequence's own."""
     seed = sequence.sampling.seed
     assert seed is not None, "the engine decides a seed at admission"
     prompt, answer = sequence.ids[: sequence.prompt_len], [*sequence.ids[sequence.prompt_len :], *ahead]
-    return Draw(sequence.sampling, seed, sequence.choice, len(answer), prompt, answer)
+    return Draw(sequence.sampling, seed, sequence.choice, len(answer), prompt, answer, allowed)

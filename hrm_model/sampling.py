@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hrm_model.types import Sampling
@@ -17,6 +18,7 @@ class Draw:
     """What one row of logits is asked for. `position` counts the answer's tokens from 0.
 
     `prompt` and `answer` are the ids so far, `position` of them in the answer; the penalties look at them.
+    `allowed` are the tokens that a grammar lets follow, (V,) or fewer: ids beyond are padding, and not allowed.
     """
 
     sampling: Sampling
@@ -25,6 +27,7 @@ class Draw:
     position: int
     prompt: Sequence[int] = ()
     answer: Sequence[int] = ()
+    allowed: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,10 @@ def _one(logits_V: Tensor, one: Draw, likeliest: int) -> Drawn | NotFinite:
 def _wished(logits_V: Tensor, one: Draw) -> Tensor:
     """The logits after bias, penalties and bans, in double precision; the very same tensor where none are asked for."""
     sampling = one.sampling
-    bans = one.position < sampling.min_tokens and bool(sampling.stop_token_ids)
+    bans = one.position < sampling.min_tokens and bool(sampling.stop_token_ids) and not _has_to_close(one)
     counts_answer = sampling.presence_penalty != 0 or sampling.frequency_penalty != 0
     repeats = sampling.repetition_penalty != 1
-    if not (bans or counts_answer or repeats or sampling.logit_bias):
+    if not (bans or counts_answer or repeats or sampling.logit_bias or one.allowed is not None):
         return logits_V
     wished_V = logits_V.double()
     if sampling.logit_bias:
@@ -103,7 +106,20 @@ def _wished(logits_V: Tensor, one: Draw) -> Tensor:
         wished_V -= sampling.frequency_penalty * counts_V.double() + sampling.presence_penalty * (counts_V > 0).double()
     if bans:
         wished_V[torch.tensor(sampling.stop_token_ids)] = -torch.inf
+    if one.allowed is not None:
+        known = len(one.allowed)
+        wished_V[:known].masked_fill_(~torch.from_numpy(one.allowed), -torch.inf)
+        wished_V[known:] = -torch.inf
     return wished_V
+
+
+def _has_to_close(one: Draw) -> bool:
+    """Whether a grammar lets only closing tokens follow, which no ban can hold up."""
+    if one.allowed is None:
+        return False
+    open_V = one.allowed.copy()
+    open_V[[token for token in one.sampling.stop_token_ids if token < len(open_V)]] = False
+    return not open_V.any()
 
 
 def _sample(logits_V: Tensor, one: Draw) -> int:

@@ -6,10 +6,14 @@ preempted: evicting an HRM answer and reading it again as part of a bidirectiona
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hrm_model.errors import EngineOverloaded, NeverFits
 from hrm_model.pages import PAGE_TOKENS, pages_for
 from hrm_model.types import Sampling
+
+if TYPE_CHECKING:
+    from hrm_model.grammar import Matching
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +30,7 @@ class Sequence:
     pages: list[int] = field(default_factory=list)
     cached: int = 0  # tokens whose K/V are in the pages
     draft: list[int] = field(default_factory=list)  # guesses at what follows `ids`, to be checked in the next step
+    matching: "Matching | None" = None  # where the answer stands in its grammar
 
     @property
     def reserved_tokens(self) -> int:

@@ -53,14 +53,56 @@ class Spelled:
 
 
 @dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """A JSON text that a schema describes, itself given as JSON; `hrm_model.schema` says which keywords are known."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """A text that matches as a whole, in the syntax of Rust's `regex`: without look-around and back-references."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of these texts."""
+
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lark:
+    """A text of a context-free grammar, in llguidance's variant of Lark; it begins at `start`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """The name of one of these functions, a line break, and arguments that its schema describes.
+
+    Attributes:
+        functions: (name, JSON schema as JSON) of each; names are letters, digits, `_` and `-`.
+    """
+
+    functions: tuple[tuple[str, str], ...]
+
+
+Grammar = JsonSchema | Regex | OneOf | Lark | FunctionCall
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is drawn.
 
     temperature 0 is greedy. A draw depends on (seed, choice, position) and on what has been said alone. Without a seed
     the engine picks one per request. max_tokens None: the engine's `default_max_tokens`, or what the context leaves.
 
-    The order is: `logit_bias`, the penalties, the ban of closing tokens, temperature, `min_p`, `top_k`, `top_p`. What
-    stands before temperature changes greedy answers too. Every default switches its part off.
+    The order is: `logit_bias`, the penalties, the ban of closing tokens, the grammar, temperature, `min_p`, `top_k`,
+    `top_p`. What stands before temperature changes greedy answers too. Every default switches its part off.
 
     Attributes:
         min_p: tokens less likely than this share of the likeliest are not drawn.
@@ -70,10 +112,13 @@ class Sampling:
             it is below 0.
         logit_bias: (token, what is added to its logit).
         stop_token_ids: end the answer as the closing token does, without text.
-        min_tokens: tokens before which no closing token is drawn and no stop string counts.
+        min_tokens: tokens before which no closing token is drawn and no stop string counts; an answer that its grammar
+            has completed ends all the same.
         ignore_eos: the checkpoint's closing token is never drawn.
         logprobs: alternatives reported beside each token, 0 to 20; None: no logprobs at all. They are the model's own,
             before anything above has changed them.
+        grammar: the answer keeps to it, and ends when nothing may follow. Where `max_tokens` or a stop string end it
+            earlier it is the beginning of such an answer.
     """
 
     temperature: float = 0.0
@@ -91,6 +136,7 @@ class Sampling:
     stop_token_ids: tuple[int, ...] = ()
     min_tokens: int = 0
     ignore_eos: bool = False
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ ONLY_IN: Mapping[str, Sequence[str]] = {
     "sqlite3": (),
     "sentence_transformers": ("retrieval/embedder.py",),
     "prometheus_client": ("server/metrics.py",),
+    "llguidance": ("hrm_model/grammar.py",),
     "os.environ": ("server/settings.py",),  # a setting that is read elsewhere is one that nobody can look up
 }
 # What importing a module must not load, by whatever detour.

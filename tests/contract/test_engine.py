@@ -10,13 +10,27 @@ from hrm_model.errors import (
     ContextLengthExceeded,
     EngineClosed,
     EngineOverloaded,
+    InvalidGrammar,
     InvalidPrompt,
     InvalidSampling,
     NeverFits,
     RequestRefused,
 )
 from hrm_model.spelling import Speller as NativeSpeller
-from hrm_model.types import Event, Failed, Finished, Limits, Load, Prompt, Question, Sampling, Started, Text, Tokens
+from hrm_model.types import (
+    Event,
+    Failed,
+    Finished,
+    JsonSchema,
+    Limits,
+    Load,
+    Prompt,
+    Question,
+    Sampling,
+    Started,
+    Text,
+    Tokens,
+)
 from server.ports import Engine, Speller
 from tests.engines import Reply, Tiny, reply_of, until
 from tests.fakes.engine import ScriptedEngine
@@ -248,6 +262,15 @@ async def test_a_sampling_out_of_range_is_refused_by_name(make: Make, sampling: 
     assert isinstance(refusal, InvalidSampling)
     assert refusal.param == param
     assert engine.load() == Load(kv_tokens=LIMITS.kv_tokens)
+
+
+async def test_a_grammar_that_cannot_be_kept_is_refused_by_its_place(make: Make) -> None:
+    schema = JsonSchema('{"properties": {"days": {"not": {"type": "null"}}}}')
+
+    error = await refused(await make(), sampling=Sampling(grammar=schema))
+
+    assert isinstance(error, InvalidGrammar)
+    assert error.place == "properties.days.not"
 
 
 async def test_a_full_engine_refuses_and_takes_questions_again_afterwards(make: Make) -> None:

@@ -15,12 +15,14 @@ from hrm_model.errors import (
     NeverFits,
 )
 from hrm_model.ranges import check_sampling
+from hrm_model.schema import check_schema
 from hrm_model.types import (
     Counts,
     Event,
     Failed,
     Finished,
     FinishReason,
+    JsonSchema,
     Limits,
     Load,
     Prompt,
@@ -145,6 +147,8 @@ class ScriptedEngine:
         if isinstance(prompt, Question) and not is_trained(prompt.condition):
             raise InvalidPrompt(f"the condition is {prompt.condition}")
         check_sampling(sampling, vocab_size=VOCABULARY)
+        if isinstance(sampling.grammar, JsonSchema):
+            check_schema(sampling.grammar.text)
         room = limits.context_tokens - prompt_tokens
         if room < (1 if asked is None else asked):
             raise ContextLengthExceeded(prompt_tokens, limits.context_tokens, asked)

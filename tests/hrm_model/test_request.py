@@ -57,7 +57,7 @@ def test_lists_are_looked_through(given: dict[str, Any], param: str) -> None:
 
 
 def test_every_number_of_a_sampling_has_a_range() -> None:
-    elsewhere = {"seed", "stop", "max_tokens", "logit_bias", "stop_token_ids", "ignore_eos"}
+    elsewhere = {"seed", "stop", "max_tokens", "logit_bias", "stop_token_ids", "ignore_eos", "grammar"}
 
     assert {field.name for field in fields(Sampling)} == {*RANGES, *elsewhere}
 

@@ -1,0 +1,251 @@
+"""hrm_model.grammar: which tokens may follow, for each kind of grammar, and what is refused before any is drawn."""
+
+import asyncio
+import json
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hrm_model.errors import EngineClosed, EngineOverloaded, InvalidGrammar
+from hrm_model.grammar import MAX_OPTIONS, MAX_TEXT_BYTES, GrammarCompiler, Matching
+from hrm_model.template import END_ANSWER
+from hrm_model.tokenizer import Tokenizer
+from hrm_model.types import FunctionCall, Grammar, JsonSchema, Lark, OneOf, Regex
+from tests.byte_tokenizer import CONTROLS, load
+from tests.engines import Tiny
+
+
+@pytest.fixture(scope="module")
+def compiler(tiny: Tiny) -> Iterator[GrammarCompiler]:
+    made = GrammarCompiler(tiny.tokenizer)
+    yield made
+    made.close()
+
+
+def schema(value: object) -> JsonSchema:
+    return JsonSchema(json.dumps(value))
+
+
+def walk(matching: Matching, tokenizer: Tokenizer, seed: int, most: int = 400) -> str | None:
+    """A text made of tokens that are allowed, drawn evenly; None where it has not ended by then."""
+    chance, end = random.Random(seed), tokenizer.control(END_ANSWER)
+    said: list[int] = []
+    for _ in range(most):
+        (mask,) = matching.masks(())
+        assert mask is not None
+        # Closing where that is possible keeps texts short.
+        token = end if mask[end] else chance.choice(np.flatnonzero(mask).tolist())
+        if token == end:
+            return tokenizer.decode(said)
+        said.append(token)
+        matching.accept(token)
+        if matching.is_complete:
+            return tokenizer.decode(said)
+    return None
+
+
+@settings(max_examples=40, deadline=None)
+@given(options=st.lists(st.text(min_size=1), min_size=1, max_size=6), seed=st.integers(0, 99))
+def test_a_choice_is_one_of_its_options_whatever_they_are_made_of(
+    compiler: GrammarCompiler, tiny: Tiny, options: list[str], seed: int
+) -> None:
+    options = [option for option in options if option.isprintable()] or ["x"]
+
+    assert walk(compiler.compiled(OneOf(tuple(options))), tiny.tokenizer, seed) in options
+
+
+def test_every_option_can_be_reached(compiler: GrammarCompiler, tiny: Tiny) -> None:
+    options = ("yes", "no", 'a "quoted"\nline', "né\t\\")
+
+    matching = compiler.compiled(OneOf(options))
+
+    for option in options:
+        ids = tiny.tokenizer.encode(option)
+        assert matching.fitting(ids) == ids
+
+
+@pytest.mark.parametrize("pattern", [r"[0-9]{3}-[a-z]{2,5}", r"^(yes|no)$", r"\p{Lu}{2}", "a*", "(?i)ja"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_text_matches_its_pattern_as_a_whole(compiler: GrammarCompiler, tiny: Tiny, pattern: str, seed: int) -> None:
+    text = walk(compiler.compiled(Regex(pattern)), tiny.tokenizer, seed)
+
+    assert text is not None
+    assert re.fullmatch(pattern.replace(r"\p{Lu}", r"[^\W\d_a-z]"), text)
+
+
+def test_a_context_free_grammar_is_followed(compiler: GrammarCompiler, tiny: Tiny) -> None:
+    matching = compiler.compiled(Lark('start: "(" start ")" | "x"'))
+
+    assert matching.fitting(tiny.tokenizer.encode("((x))")) == tiny.tokenizer.encode("((x))")
+    assert len(matching.fitting(tiny.tokenizer.encode("((x)))"))) < len(tiny.tokenizer.encode("((x)))"))
+
+
+def test_a_function_call_is_a_name_and_its_own_arguments(compiler: GrammarCompiler, tiny: Tiny) -> None:
+    shape = {"type": "object", "properties": {"n": {"$ref": "#/$defs/N"}}, "required": ["n"]}
+    days, city = {**shape, "$defs": {"N": {"enum": [1, 2]}}}, {**shape, "$defs": {"N": {"const": "Y"}}}
+    matching = compiler.compiled(FunctionCall((("days", json.dumps(days)), ("city", json.dumps(city)))))
+
+    texts = {walk(matching.copy(), tiny.tokenizer, seed) for seed in range(30)}
+
+    calls = {text.replace(" ", "") for text in texts if text is not None}
+    assert calls == {'days\n{"n":1}', 'days\n{"n":2}', 'city\n{"n":"Y"}'}
+
+
+def test_no_grammar_reaches_a_control_token_but_the_closing_one(tmp_path: Path) -> None:
+    tokenizer = load(tmp_path)
+    compiler = GrammarCompiler(tokenizer)
+    for grammar in (Regex(r"(?s).*"), schema({}), Lark("start: /(?s:.*)/")):
+        (mask,) = compiler.compiled(grammar).masks(())
+        assert mask is not None
+        assert {token for token in CONTROLS.values() if mask[token]} <= {tokenizer.control(END_ANSWER)}
+    compiler.close()
+
+
+@pytest.mark.parametrize("text", ["start: <[5]>", 'start: "a" <[0-9]>', "start: <|im_end|>", 'start: "<" <eos>'])
+def test_a_grammar_that_names_tokens_is_refused(compiler: GrammarCompiler, text: str) -> None:
+    with pytest.raises(InvalidGrammar, match="line 1: tokens cannot be named"):
+        compiler.compiled(Lark(text))
+
+
+def test_the_sign_that_names_tokens_may_stand_in_texts(compiler: GrammarCompiler) -> None:
+    compiler.compiled(Lark('start: "<" /<[a-z]+>/ // <not a token>\n'))
+
+
+def test_masks_of_a_draft_are_those_of_the_tokens_taken_one_by_one(compiler: GrammarCompiler, tiny: Tiny) -> None:
+    grammar = schema({"properties": {"name": {"type": "string"}}, "required": ["name"], "type": "object"})
+    draft = tiny.tokenizer.encode('{"name": "Bo"}')
+    matching, one_by_one = compiler.compiled(grammar), compiler.compiled(grammar)
+
+    masks = matching.masks([*draft, draft[0], draft[1]])
+
+    for mask, token in zip(masks, draft, strict=False):
+        (alone,) = one_by_one.masks(())
+        assert mask is not None
+        assert alone is not None
+        assert (mask == alone).all()
+        assert mask[token]
+        one_by_one.accept(token)
+    last = masks[len(draft)]
+    assert last is not None
+    assert np.flatnonzero(last).tolist() == [tiny.tokenizer.control(END_ANSWER)]
+    assert masks[len(draft) + 1 :] == [None, None]
+    assert one_by_one.is_complete
+    assert not matching.is_complete, "looking ahead takes nothing in"
+
+
+def test_what_has_to_follow_is_known_as_tokens(compiler: GrammarCompiler, tiny: Tiny) -> None:
+    grammar = schema({"properties": {"name": {"const": "Bo"}}, "required": ["name"], "type": "object"})
+
+    forced = tiny.tokenizer.decode(compiler.compiled(grammar).forced(100))
+
+    assert len(forced) > 3
+    assert '{"name":'.startswith(forced)
+    assert len(compiler.compiled(grammar).forced(2)) <= 2
+
+
+def test_copies_go_their_own_ways(compiler: GrammarCompiler, tiny: Tiny) -> None:
+    first = compiler.compiled(OneOf(("ab", "cd")))
+    second = first.copy()
+    for token in tiny.tokenizer.encode("ab"):
+        first.accept(token)
+
+    assert first.is_complete
+    assert second.fitting(tiny.tokenizer.encode("cd")) == tiny.tokenizer.encode("cd")
+
+
+def chain(length: int) -> JsonSchema:
+    """Definitions that refer to one another: a compiler that descends into them needs a deep stack."""
+    links = {f"a{link}": {"items": {"$ref": f"#/$defs/a{link + 1}"}} for link in range(length)}
+    return schema({"$ref": "#/$defs/a0", "$defs": {**links, f"a{length}": {}}})
+
+
+@pytest.mark.anyio
+async def test_long_chains_of_references_and_rules_end_in_no_crash(compiler: GrammarCompiler) -> None:
+    await compiler.compile(chain(1300))
+    rules = "\n".join(f"r{rule}: r{rule + 1}" for rule in range(1000))
+
+    await compiler.compile(Lark(f'start: r0\n{rules}\nr1000: "x"'))
+
+
+@pytest.mark.parametrize(
+    ("grammar", "place", "problem"),
+    [
+        (schema({"properties": {"p": {"properties": {"a": {"type": "str"}}}}}), "properties.p.properties.a", "str"),
+        (schema({"items": {"pattern": "("}}), "items", "unclosed group"),
+        (schema({"items": {"pattern": "(?=a)"}}), "items", "look-ahead"),
+        (schema({"$defs": {"A": {"minLength": -1}}, "items": {"$ref": "#/$defs/A"}}), "$defs.A", "minLength"),
+        (schema({"anyOf": [{"$ref": "#/$defs/A"}]}), "anyOf[0]", "'/$defs/A' does not exist"),
+        (schema({"format": "postcode"}), "", "postcode"),
+        (schema({"enum": []}), "", "Unsatisfiable"),
+        (schema({"type": "string", "allOf": [{"type": "null"}]}), "", "Unsatisfiable"),
+        (schema({"const": "\ud800"}), "", "surrogate"),
+        (Regex("("), "", "unclosed group"),
+        (Regex(r"(a)\1"), "", "backreferences"),
+        (Regex("x" * (MAX_TEXT_BYTES + 1)), "", "may have 16384 bytes"),
+        (Regex("\ud800"), "", "surrogate"),
+        (Lark('begin: "a"'), "", "no start rule"),
+        (Lark("start: nothing"), "", "unknown name"),
+        (Lark("start: " + "(" * 4000 + '"a"' + ")" * 4000), "", "nested"),
+        (OneOf(()), "", "there must be options"),
+        (OneOf(("a", "")), "", "none of them empty"),
+        (OneOf(tuple(map(str, range(MAX_OPTIONS + 1)))), "", "1025 options"),
+        (FunctionCall((("f", "{}"), ("g", '{"items": {"type": "x"}}'))), "[1].items", "x"),
+        (FunctionCall((("f", '{"not": {}}'),)), "[0].not", "not supported"),
+        (FunctionCall((("f", "[]"),)), "[0]", "must be an object"),
+    ],
+)
+def test_what_is_broken_or_too_large_is_refused_with_its_place(
+    compiler: GrammarCompiler, grammar: Grammar, place: str, problem: str
+) -> None:
+    with pytest.raises(InvalidGrammar) as refused:
+        compiler.compiled(grammar)
+
+    assert refused.value.place == place
+    assert problem in refused.value.problem
+
+
+def test_too_much_work_for_one_token_is_a_fault_and_allows_no_token(compiler: GrammarCompiler, tiny: Tiny) -> None:
+    matching = compiler.compiled(Regex("((((a{1,100}){1,100}){1,100}){1,100})"))
+    token = tiny.tokenizer.encode("a")[0]
+
+    for _ in range(100):
+        (mask,) = matching.masks(())
+        if matching.fault is not None:
+            break
+        matching.accept(token)
+
+    assert matching.fault is not None
+    assert mask is not None
+    assert not mask.any()
+    assert not matching.is_complete
+    assert "\n" not in str(matching.fault)
+
+
+@pytest.mark.anyio
+async def test_a_closed_compiler_takes_nothing(tiny: Tiny) -> None:
+    compiler = GrammarCompiler(tiny.tokenizer)
+    compiler.close()
+
+    with pytest.raises(EngineClosed):
+        await compiler.compile(Regex("a"))
+
+
+@pytest.mark.anyio
+async def test_a_full_queue_before_the_compiler_refuses_more_until_it_is_through(tiny: Tiny) -> None:
+    compiler = GrammarCompiler(tiny.tokenizer, max_waiting=2)
+
+    asked = [compiler.compile(Regex("a")) for _ in range(3)]
+    first, second, third = await asyncio.gather(*asked, return_exceptions=True)
+    later = await compiler.compile(Regex("a"))
+
+    assert isinstance(first, Matching)
+    assert isinstance(second, Matching)
+    assert isinstance(third, EngineOverloaded)
+    assert not later.is_complete
+    compiler.close()
