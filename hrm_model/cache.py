@@ -4,6 +4,8 @@ HRM caches each token once per layer and pass (128 slots in the 1B model, 768 Ki
 scheduler reserves is tokens, and a page number is valid in every slot alike.
 """
 
+from collections.abc import Sequence as Items
+
 import torch
 from torch import Tensor
 
@@ -20,22 +22,47 @@ class PagedCache:
         self.key = torch.zeros(shape, dtype=dtype, device=device)
         self.value = torch.zeros(shape, dtype=dtype, device=device)
         self.pages = pages
+        self._keys, self._values = self.key.unbind(0), self.value.unbind(0)
 
     @property
     def bytes(self) -> int:
         """Bytes of keys and values together."""
         return 2 * self.key.numel() * self.key.element_size()
 
-    def write(self, slot: int, row_T: Tensor, key_TNK: Tensor, value_TNK: Tensor) -> None:
-        """Put the keys and values of T tokens into rows `row_T` of `slot`."""
-        self.key[slot].index_copy_(0, row_T, key_TNK.to(self.key.dtype))
-        self.value[slot].index_copy_(0, row_T, value_TNK.to(self.value.dtype))
+    def write(self, slot: int, rows: slice | Tensor, key_TNK: Tensor, value_TNK: Tensor) -> None:
+        """Put the keys and values of T tokens into `rows` of `slot`: neighbours, or (T,) int64 row numbers."""
+        for stored, new_TNK in ((self._keys[slot], key_TNK), (self._values[slot], value_TNK)):
+            if isinstance(rows, slice):
+                stored[rows].copy_(new_TNK)
+            else:
+                stored.index_copy_(0, rows, new_TNK.to(stored.dtype))
 
-    def read(self, slot: int, row_BS: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, S, N, K) of rows `row_BS` of `slot`."""
-        return self.key[slot][row_BS], self.value[slot][row_BS]
+    def read(self, slot: int, rows: slice | Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (S, N, K) of `rows` of `slot`: in place where they are neighbours, else gathered."""
+        if isinstance(rows, slice):
+            return self._keys[slot][rows], self._values[slot][rows]
+        return self._keys[slot].index_select(0, rows), self._values[slot].index_select(0, rows)
 
-    def copy(self, source_rows: list[int], target_rows: list[int]) -> None:
+    def lanes(self, first_row: int, step: int, count: int, length: int) -> tuple[Items[Tensor], Items[Tensor]]:
+        """Keys and values of evenly spaced sequences, in place.
+
+        Args:
+            first_row: of the first sequence.
+            step: rows from one sequence to the next.
+            count: sequences, B.
+            length: tokens of each, S.
+
+        Returns:
+            Per slot a view (B, N, S, K) of the keys, and one of the values.
+        """
+        slots, _, heads, head_dim = self.key.shape
+        per_slot, per_row, per_head, one = self.key.stride()
+        shape = (slots, count, heads, length, head_dim)
+        stride = (per_slot, step * per_row, per_head, per_row, one)
+        keys, values = (x.as_strided(shape, stride, first_row * per_row).unbind(0) for x in (self.key, self.value))
+        return keys, values
+
+    def copy(self, source_rows: Items[int], target_rows: Items[int]) -> None:
         """Give rows `target_rows` what `source_rows` hold, in every slot."""
         source_T, target_T = (torch.tensor(rows, device=self.key.device) for rows in (source_rows, target_rows))
         for stored in (self.key, self.value):

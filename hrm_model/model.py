@@ -110,7 +110,11 @@ class HrmText(nn.Module):
         """
         state = self.begin(ids_T)
         rotary = self.rotary(position_T, self.compute_dtype(state.slow_TD))
-        chosen = passes_with_gradient(self.config, self.config.passes if gradient_steps is None else gradient_steps)
+        if not torch.is_grad_enabled() or gradient_steps is None:
+            for step in self.passes:
+                state = self.advance(state, step, rotary, attend)
+            return state.slow_TD
+        chosen = passes_with_gradient(self.config, gradient_steps)
         for step in self.passes:
             with nullcontext() if step.index in chosen else torch.no_grad():
                 state = self.advance(state, step, rotary, attend)

@@ -1,100 +1,19 @@
 """A step's decisions -> tensors -> logits -> ids. No policy, no threads."""
 
 from collections.abc import Sequence as Items
-from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from hrm_model.attention import PagedAttention, Span
 from hrm_model.cache import PagedCache
-from hrm_model.mask import prefix_lm_mask
 from hrm_model.model import HrmText
 from hrm_model.pages import rows_of
 from hrm_model.sampling import Draw, Drawn, NotFinite, draw
 from hrm_model.scheduler import Sequence
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The tokens that one sequence has in a forward: `[start, end)` of its own positions, `at` in the batch."""
-
-    sequence: Sequence
-    at: int
-    start: int
-    end: int
-
-    @property
-    def is_whole_prompt(self) -> bool:
-        """Every query may read every key: no mask, and nothing to fetch from the cache."""
-        return self.start == 0 and self.end == self.sequence.prefix_len
-
-
-class PagedAttention:
-    """Attention over cached pages for sequences of different lengths, without padding the rest of the network."""
-
-    def __init__(self, cache: PagedCache, spans: Items[Span], device: str) -> None:
-        self._cache = cache
-        rows = [rows_of(span.sequence.pages, span.end) for span in spans]
-        self._written_T = torch.tensor(
-            [row for span, mine in zip(spans, rows, strict=True) for row in mine[span.start :]], device=device
-        )
-        single = [(span, mine) for span, mine in zip(spans, rows, strict=True) if span.end - span.start == 1]
-        self._single = _Singles(single, device) if single else None
-        self._blocks = [
-            _Block(span, mine, device) for span, mine in zip(spans, rows, strict=True) if span.end - span.start > 1
-        ]
-
-    def __call__(self, slot: int, query_TNK: Tensor, key_TNK: Tensor, value_TNK: Tensor) -> Tensor:
-        self._cache.write(slot, self._written_T, key_TNK, value_TNK)
-        out_TNK = torch.empty_like(query_TNK)
-        if self._single is not None:
-            key_BSNK, value_BSNK = self._cache.read(slot, self._single.row_BS)
-            query_BNQK = query_TNK[self._single.at_B].unsqueeze(2)
-            out_TNK[self._single.at_B] = _attend(query_BNQK, key_BSNK, value_BSNK, self._single.mask)[:, :, 0]
-        for block in self._blocks:
-            query_BNQK = query_TNK[block.tokens].transpose(0, 1).unsqueeze(0)
-            if block.row_BS is None:
-                key_BSNK, value_BSNK = key_TNK[block.tokens].unsqueeze(0), value_TNK[block.tokens].unsqueeze(0)
-            else:
-                key_BSNK, value_BSNK = self._cache.read(slot, block.row_BS)
-            out_TNK[block.tokens] = _attend(query_BNQK, key_BSNK, value_BSNK, block.mask)[0].transpose(0, 1)
-        return out_TNK
-
-
-class _Singles:
-    """Sequences with one new token each: one batched attention, keys padded to the longest."""
-
-    def __init__(self, members: Items[tuple[Span, list[int]]], device: str) -> None:
-        longest = max(len(rows) for _, rows in members)
-        self.at_B = torch.tensor([span.at for span, _ in members], device=device)
-        self.row_BS = torch.tensor([rows + [rows[0]] * (longest - len(rows)) for _, rows in members], device=device)
-        position_BQ = torch.tensor([[span.start] for span, _ in members], device=device)
-        prefix_B = torch.tensor([span.sequence.prefix_len for span, _ in members], device=device)
-        self.mask = prefix_lm_mask(position_BQ, prefix_B, longest) if len(members) > 1 else None
-
-
-class _Block:
-    """A sequence with several new tokens: a prompt, or given answer tokens."""
-
-    def __init__(self, span: Span, rows: list[int], device: str) -> None:
-        self.tokens = slice(span.at, span.at + span.end - span.start)
-        self.mask: Tensor | None = None
-        self.row_BS: Tensor | None = None
-        if not span.is_whole_prompt:
-            position_BQ = torch.arange(span.start, span.end, device=device)[None]
-            prefix_B = torch.tensor([span.sequence.prefix_len], device=device)
-            self.mask = prefix_lm_mask(position_BQ, prefix_B, span.end)
-            self.row_BS = torch.tensor([rows], device=device)
-
-
-def _attend(query_BNQK: Tensor, key_BSNK: Tensor, value_BSNK: Tensor, mask: Tensor | None) -> Tensor:
-    return functional.scaled_dot_product_attention(
-        query_BNQK, key_BSNK.transpose(1, 2), value_BSNK.transpose(1, 2), attn_mask=mask
-    )
 
 
 class Runner:
@@ -117,7 +36,9 @@ class Runner:
         first_row = {id(sequence): end - len(sequence.draft) - 1 for sequence, end in zip(read, ends, strict=True)}
         for sequence, leader in zip(sequences, leaders, strict=True):
             if leader is not sequence:
-                self._cache.copy(rows_of(leader.pages, len(leader.ids)), rows_of(sequence.pages, len(sequence.ids)))
+                self._cache.copy(
+                    rows_of(leader.pages, 0, len(leader.ids)), rows_of(sequence.pages, 0, len(sequence.ids))
+                )
         chosen = [
             (sequence, first_row[id(leader)] + ahead, ahead)
             for sequence, leader in zip(sequences, leaders, strict=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hrm_model.errors import EngineOverloaded, NeverFits
-from hrm_model.pages import PAGE_TOKENS, pages_for
+from hrm_model.pages import PAGE_TOKENS, FreePages, pages_for
 from hrm_model.types import Sampling
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Scheduler:
             prefill_tokens: prompt tokens that may join one step; a longer prompt goes alone.
         """
         self._pages = pages
-        self._free = list(range(pages - 1, -1, -1))
+        self._free = FreePages(pages)
         self._max_running, self._max_waiting, self._prefill_tokens = max_running, max_waiting, prefill_tokens
         self._waiting: deque[list[Sequence]] = deque()
         self._running: list[Sequence] = []
@@ -113,7 +113,7 @@ class Scheduler:
                 break
             tokens += prompt
             for sequence in self._waiting.popleft():
-                sequence.pages = [self._free.pop() for _ in range(pages_for(sequence.reserved_tokens))]
+                sequence.pages = self._free.take(pages_for(sequence.reserved_tokens))
                 self._running.append(sequence)
                 admitted.append(sequence)
         return Step(tuple(self._running), tuple(admitted))
@@ -121,7 +121,7 @@ class Scheduler:
     def end(self, sequence: Sequence) -> None:
         """Take a running sequence out of the batch and free its pages."""
         self._running.remove(sequence)
-        self._free.extend(reversed(sequence.pages))
+        self._free.give(sequence.pages)
         sequence.pages = []
 
     def cancel(self, request: int) -> list[Sequence]:

@@ -5,6 +5,7 @@ Its numbers are held against transformers in tests/parity/test_transformers.py.
 
 from collections.abc import Sequence as Items
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -79,3 +80,25 @@ def test_choices_that_begin_together_read_their_prompt_once_and_answer_as_if_alo
     assert [together[0], together[1], together[3]] == alone
     assert len({tuple(answer) for answer in alone}) == 3
     assert tokens == 37 + 3 + 7 * 4
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param([[0, 1, 2], [3, 4, 5], [6, 7, 8]], id="evenly spaced"),
+        pytest.param([[0, 1, 2], [3, 4, 5], [7, 8, 9]], id="unevenly spaced"),
+        pytest.param([[8, 9, 10], [4, 5, 6], [0, 1, 2]], id="from the last to the first"),
+        pytest.param([[2, 1, 0], [3, 5, 4], [6, 7, 8]], id="here and there"),
+    ],
+)
+@pytest.mark.parametrize("lengths", [(33, 33, 33), (33, 12, 33), (1, 1, 2)], ids=str)
+def test_where_pages_lie_changes_no_answer(tiny: Tiny, pages: list[list[int]], lengths: tuple[int, ...]) -> None:
+    prompts = [[9 + (7 * at + 50 * number) % 200 for at in range(length)] for number, length in enumerate(lengths)]
+    batch = [
+        Sequence(number, 0, list(prompt), len(prompt), len(prompt), Sampling(temperature=0, seed=0), 6, mine)
+        for number, (prompt, mine) in enumerate(zip(prompts, pages, strict=True))
+    ]
+
+    answers, _ = answers_of(tiny, batch, 6)
+
+    assert answers == [tiny.greedy_ids(prompt, 6) for prompt in prompts]

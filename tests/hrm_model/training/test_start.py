@@ -31,9 +31,10 @@ def first_looks(model: HrmText) -> Tensor:
     assert isinstance(layer, Block)
     state = model.begin(ids_T)
     x_TD = rms_norm(state.slow_TD + state.fast_TD, model.config.rms_norm_eps)
-    _, query_TNK, key_TNK, _ = layer.attn.gqkv_proj(x_TD).view(len(ids_T), 4, 4, 64).unbind(1)
+    parts = layer.attn.gqkv_proj(x_TD).view(len(ids_T), 4, 4, 64)
     rotary = Rotary(torch.arange(len(ids_T)), 64, model.config.rope_theta, torch.float32)
-    scores_NTT = torch.einsum("tnk,snk->nts", rotary(query_TNK), rotary(key_TNK)) / 8
+    query_TNK, key_TNK = rotary(parts[:, 1:3]).unbind(1)
+    scores_NTT = torch.einsum("tnk,snk->nts", query_TNK, key_TNK) / 8
     return scores_NTT.softmax(-1).detach()
 
 
