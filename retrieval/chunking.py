@@ -4,12 +4,12 @@ Every character that is not blank lies in a chunk, or in a heading that stands i
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from retrieval.markup import Heading
-from retrieval.parse import Parsed
+from retrieval.parsed import Heading, Parsed
 
 # MiniLM reads 254 tokens; the rest is for the title, which is embedded with the text.
 MAX_TOKENS = 220
@@ -31,11 +31,13 @@ Count = Callable[[Sequence[str]], list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A span of the stored text, with the title that it is found and read under."""
+    """A span of the stored text, with the title that it is found and read under, and where in the file it stands."""
 
     start: int
     end: int
     title: str
+    page: int | None = None  # the one it begins on
+    locator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,14 @@ def cut(
 ) -> list[Chunk]:
     """Cut a document into chunks of at most `max_tokens`.
 
-    Paragraphs stay whole unless they are longer; shorter ones under one heading are merged up to `target_tokens`.
+    Paragraphs stay whole unless they are longer; shorter ones under one heading and on one page are merged up to
+    `target_tokens`.
 
     Args:
         count: tokens of each text, in the embedder's measure; never more for a part than for the whole, and
             no more for two parts with a blank between them than for both added up.
     """
-    sections = [section for section in _sections(parsed) if parsed.text[section[1] : section[2]].strip()]
+    sections = [section for section in _paged(parsed) if parsed.text[section[1] : section[2]].strip()]
     # A document of its title alone has none: then the title is the text.
     chunks: list[Chunk] = []
     for title, start, end in sections or [(parsed.title, 0, len(parsed.text))]:
@@ -65,8 +68,19 @@ def cut(
             for paragraph in _measured(parsed.text, _split(parsed.text, start, end, _PARAGRAPH_END), count)
             for piece in _fitting(parsed.text, paragraph, count, max_tokens)
         ]
-        chunks += [Chunk(piece.start, piece.end, title) for piece in _merged(pieces, min(target_tokens, max_tokens))]
+        chunks += [
+            Chunk(piece.start, piece.end, title, parsed.page_at(piece.start), parsed.locator(piece.start, piece.end))
+            for piece in _merged(pieces, min(target_tokens, max_tokens))
+        ]
     return chunks
+
+
+def _paged(parsed: Parsed) -> Iterator[tuple[str, int, int]]:
+    """The sections, cut where a page begins, so that a chunk can be cited with its page."""
+    borders = parsed.page_borders()
+    for title, start, end in _sections(parsed):
+        inner = borders[bisect_right(borders, start) : bisect_left(borders, end)]
+        yield from ((title, left, right) for left, right in pairwise([start, *inner, end]))
 
 
 def _sections(parsed: Parsed) -> Iterator[tuple[str, int, int]]:

@@ -197,11 +197,12 @@ class Ingester:
                 [f"{chunk.title}\n{text}" for chunk, text in zip(batch, texts, strict=True)]
             ).astype(np.dtype("<f4"))
             stored += [
-                StoredChunk(chunk.start, chunk.end, chunk.title, text, vector.tobytes())
+                StoredChunk(chunk.start, chunk.end, chunk.title, text, vector.tobytes(), chunk.page, chunk.locator)
                 for chunk, text, vector in zip(batch, texts, vectors, strict=True)
             ]
             report(Progress(job.file_id, job.filename, len(stored), len(chunks), "in_progress"))
-        return Content(parsed.title, parsed.text, hashlib.sha256(parsed.text.encode()).hexdigest(), stored)
+        sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
+        return Content(parsed.title, parsed.text, sha256, stored, parsed.stripped)
 
     def _beat(self, job: Job, path: Path) -> None:
         if self._stopping.is_set():

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import takewhile
+
+from retrieval.parsed import Heading
 
 _UNSHOWN = frozenset({"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object", "select"})
 _VOID_TAGS = "area base br col embed hr img input link meta param source track wbr"
@@ -35,15 +36,6 @@ _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d])",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A heading's place in the stored text, and its rank: 1 is the highest."""
-
-    start: int
-    end: int
-    level: int
 
 
 def read_html(source: str) -> tuple[str, str, tuple[Heading, ...]]:

@@ -3,13 +3,13 @@
 import html
 import re
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 
 from retrieval.errors import DocumentRefused
-from retrieval.markup import Heading, read_html
+from retrieval.markup import read_html
+from retrieval.parsed import Parsed
 
 MAX_BYTES = 10_000_000  # a book of 5,000 pages; more is rarely a document, and would hold up the queue behind it
 MARKDOWN = frozenset({".md", ".markdown"})
@@ -59,15 +59,6 @@ _UNSEEN = re.compile(
 _CONTROLS = re.compile("[\x01-\x08\x0e-\x1f\x7f]")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)??---[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A document's stored text. Headings stand in it at their offsets, in rising order."""
-
-    title: str
-    text: str
-    headings: tuple[Heading, ...] = ()
 
 
 def refuse_unreadable(path: Path, data: bytes) -> None:

@@ -143,4 +143,6 @@ def _passage(score: float, stored: StoredPassage) -> Passage:
         sha256=stored.text_sha256,
         score=score,
         attributes=stored.attributes,
+        page=stored.page,
+        locator=stored.locator,
     )

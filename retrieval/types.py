@@ -69,6 +69,7 @@ class Passage:
     score: float
     page: int | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    locator: str = ""  # for a person who has the file open: "page 3", "slides 4–5", "Fees, rows 12–18"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Document:
     error: str | None = None
     fault: Fault | None = None  # with `error`
     usage_bytes: int = 0  # of text, chunks and vectors
+    stripped: int = 0  # characters left out because no reader sees them
     chunking: Chunking | None = None  # None: automatic
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
 

@@ -34,6 +34,7 @@ def citations(sources: Sources, public_url: str) -> list[Json]:
             "file_id": passage.file_id,
             "vector_store_id": passage.store_id,
             "page": passage.page,
+            "locator": passage.locator,
             "start_char": passage.start_char,
             "end_char": passage.end_char,
             "sha256": passage.sha256,

@@ -18,7 +18,7 @@ _COLUMNS = f"""
     files.file_id, stores.store_id, files.filename, documents.title, files.bytes, files.sha256,
     (SELECT count(*) FROM chunks WHERE chunks.document_no = documents.document_no),
     documents.created_at, documents.status, documents.error, documents.error_code, documents.usage_bytes,
-    documents.chunk_tokens, documents.overlap_tokens, {filters.AS_JSON}
+    documents.stripped, documents.chunk_tokens, documents.overlap_tokens, {filters.AS_JSON}
 """
 
 
@@ -31,6 +31,8 @@ class StoredChunk:
     title: str
     text: str
     vector: bytes
+    page: int | None = None
+    locator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Content:
     text: str
     text_sha256: str
     chunks: Sequence[StoredChunk]
+    stripped: int = 0
 
 
 def one(tx: Transaction, document_no: int) -> Document | None:
@@ -167,23 +170,27 @@ def complete(tx: Transaction, document_no: int, content: Content) -> None:
     advance(tx)
     tx.run(
         "UPDATE documents SET status = 'completed', error = NULL, error_code = NULL,"
-        " title = ?, text = ?, text_sha256 = ?, usage_bytes = ? WHERE document_no = ?",
+        " title = ?, text = ?, text_sha256 = ?, stripped = ?, usage_bytes = ? WHERE document_no = ?",
         content.title,
         content.text,
         content.text_sha256,
+        content.stripped,
         len(content.text.encode()) + sum(len(chunk.text.encode()) + len(chunk.vector) for chunk in content.chunks),
         document_no,
     )
     (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
     for chunk in content.chunks:
         chunk_no = tx.insert(
-            "INSERT INTO chunks (document_no, store_no, start_char, end_char, title, text) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO chunks (document_no, store_no, start_char, end_char, title, text, page, locator)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             document_no,
             store_no,
             chunk.start_char,
             chunk.end_char,
             chunk.title,
             chunk.text,
+            chunk.page,
+            chunk.locator,
         )
         tx.run("INSERT INTO vectors (chunk_no, vector) VALUES (?, ?)", chunk_no, chunk.vector)
 

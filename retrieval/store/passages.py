@@ -23,6 +23,8 @@ class StoredPassage:
     start_char: int
     end_char: int
     text_sha256: str
+    page: int | None
+    locator: str
     attributes: Mapping[str, Attribute]
     vector: bytes  # float32, little-endian
 
@@ -84,7 +86,7 @@ def frequency(tx: Transaction, expression: str, scope: Scope, cap: int) -> int:
 def load(tx: Transaction, chunk_nos: Sequence[int]) -> list[StoredPassage]:
     rows = tx.rows(
         "SELECT chunk_no, file_id, store_id, filename, chunks.title, chunks.text, start_char, end_char,"
-        f" text_sha256, {filters.AS_JSON}, vector"
+        f" text_sha256, page, locator, {filters.AS_JSON}, vector"
         " FROM chunks JOIN vectors USING (chunk_no) JOIN documents USING (document_no) JOIN files USING (file_no)"
         " JOIN stores ON stores.store_no = chunks.store_no"
         " WHERE chunk_no IN (SELECT value FROM json_each(?)) ORDER BY chunk_no",

@@ -206,7 +206,14 @@ ALTER TABLE stores ADD COLUMN last_active_at INTEGER;
 UPDATE stores SET last_active_at = created_at;
 """
 
-MIGRATIONS = (_FIRST, _FILES)
+# Where in the file a chunk stands, and how much of the file nobody sees.
+_PLACES = """
+ALTER TABLE chunks ADD COLUMN page INTEGER;
+ALTER TABLE chunks ADD COLUMN locator TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN stripped INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS = (_FIRST, _FILES, _PLACES)
 
 
 def refuse_newer(path: Path, *, found: int, known: int) -> None:

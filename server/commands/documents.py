@@ -71,7 +71,8 @@ def search(
     for number, passage in enumerate(passages, start=1):
         title = f"  {printable(passage.title)}" if passage.title else ""
         name = printable(passage.filename)
-        print(f"{number}. {passage.score:.3f}  {name}:{passage.start_char}-{passage.end_char}{title}")
+        where = f", {printable(passage.locator)}" if passage.locator else ""
+        print(f"{number}. {passage.score:.3f}  {name}:{passage.start_char}-{passage.end_char}{where}{title}")
         print(f"   {passage.file_id}")
         print("\n".join(f"   {printable(line)}" for line in passage.text.strip().splitlines()) + "\n")
 

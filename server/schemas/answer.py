@@ -38,7 +38,8 @@ class Citation(Answered):
     chunk_id: str
     file_id: str | None
     vector_store_id: str | None
-    page: int | None
+    page: int | None = Field(description="Page, slide or sheet, counted from 1; null where the format has none.")
+    locator: str = Field(description='For a person who has the file open, as "page 3" or "Fees, rows 12–18".')
     start_char: int
     end_char: int
     sha256: str

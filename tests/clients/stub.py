@@ -32,6 +32,7 @@ def passage(text: str = HANDBOOK, *, file: str = "leave.md", title: str = "Leave
         "file_id": f"file-{file}",
         "vector_store_id": "vs_handbook",
         "page": None,
+        "locator": "",
         "start_char": at,
         "end_char": at + len(text),
         "sha256": "0" * 64,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from retrieval.chunking import MAX_TOKENS, TARGET_TOKENS, Chunk, cut
 from retrieval.embedder import MiniLM
-from retrieval.markup import Heading
-from retrieval.parse import Parsed, parse
+from retrieval.parse import parse
+from retrieval.parsed import Heading, Parsed, Place
 
 
 def words(texts: Sequence[str]) -> list[int]:
@@ -176,3 +176,46 @@ def test_nothing_is_lost_and_nothing_is_twice(parsed: Parsed, limit: int, target
         text = parsed.text[chunk.start : chunk.end]
         assert text == text.strip() != ""
         assert words([text])[0] <= limit
+
+
+def on_pages(*pages: str) -> Parsed:
+    starts = [sum(len(page) + 2 for page in pages[:number]) for number in range(len(pages))]
+    places = tuple(Place(start, number, "page", number) for number, start in enumerate(starts, start=1))
+    return Parsed("Title", "\n\n".join(pages), places=places)
+
+
+def test_a_chunk_begins_where_its_page_does_and_says_which() -> None:
+    parsed = on_pages("One.\n\nTwo.", "Three.")
+
+    found = cut(parsed, words)
+
+    assert [(parsed.text[chunk.start : chunk.end], chunk.page, chunk.locator) for chunk in found] == [
+        ("One.\n\nTwo.", 1, "page 1"),
+        ("Three.", 2, "page 2"),
+    ]
+
+
+def test_a_paragraph_that_goes_on_over_the_page_stays_whole_and_names_both_pages() -> None:
+    text = "It begins here and ends there."
+    parsed = Parsed("Title", text, places=(Place(0, 3, "page", 3), Place(text.index("and"), 4, "page", 4)))
+
+    (chunk,) = cut(parsed, words)
+
+    assert (chunk.page, chunk.locator) == (3, "pages 3–4")
+
+
+def test_rows_are_merged_and_located_by_sheet_and_number() -> None:
+    rows = ["Item: Card", "Item: Key", "Item: Pass"]
+    text = "\n\n".join(rows)
+    places = tuple(Place(text.index(row), 2, "row", number, "Fees") for number, row in enumerate(rows, start=2))
+
+    (chunk,) = cut(Parsed("Title", text, places=places), words)
+
+    assert (chunk.page, chunk.locator) == (2, "Fees, rows 2–4")
+    assert Parsed("Title", text, places=places).locator(0, 4) == "Fees, row 2"
+
+
+def test_a_chunk_of_a_format_without_pages_has_none() -> None:
+    (chunk,) = cut(plain("One."), words)
+
+    assert (chunk.page, chunk.locator) == (None, "")

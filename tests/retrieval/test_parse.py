@@ -6,7 +6,8 @@ from time import process_time
 import pytest
 
 from retrieval.errors import DocumentRefused
-from retrieval.parse import MAX_BYTES, Parsed, parse
+from retrieval.parse import MAX_BYTES, parse
+from retrieval.parsed import Parsed
 
 
 def markdown(text: str) -> Parsed:

@@ -131,6 +131,21 @@ def test_a_migration_that_fails_leaves_the_older_version(tmp_path: Path) -> None
         assert tx.rows("PRAGMA user_version") == [(KNOWN,)]
 
 
+def test_chunks_of_before_there_were_pages_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with Database(path, migrations=MIGRATIONS[:1]).write() as tx:
+        tx.run("INSERT INTO stores VALUES (1, 'vs_1', 'shop', 'user:anna', 0)")
+        tx.run(
+            "INSERT INTO documents (file_id, store_no, filename, bytes, sha256, created_at, status)"
+            " VALUES ('file-1', 1, 'a.txt', 1, '', 0, 'completed')"
+        )
+        tx.run("INSERT INTO chunks VALUES (1, 1, 1, 0, 5, 'a', 'apple')")
+
+    with Database(path).read() as tx:
+        assert tx.rows("SELECT text, page, locator FROM chunks") == [("apple", None, "")]
+        assert tx.rows("SELECT stripped FROM documents") == [(0,)]
+
+
 def test_a_newer_database_is_refused_with_both_versions(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     Database(path, migrations=(*MIGRATIONS, "CREATE TABLE extra (x)"))
