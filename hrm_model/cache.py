@@ -67,3 +67,9 @@ class PagedCache:
         source_T, target_T = (torch.tensor(rows, device=self.key.device) for rows in (source_rows, target_rows))
         for stored in (self.key, self.value):
             stored.index_copy_(1, target_T, stored.index_select(1, source_T))
+
+    def clear(self, rows: list[int]) -> None:
+        """Overwrite what rows `rows` hold, in every slot."""
+        row_T = torch.tensor(rows, dtype=torch.long, device=self.key.device)
+        for stored in (self.key, self.value):
+            stored.index_fill_(1, row_T, 0.0)

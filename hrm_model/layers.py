@@ -4,6 +4,7 @@ Parameter names are the checkpoint's own, so that loading is a plain copy. The d
 hrm_model/config.py. Source: transformers 5.24 models/hrm_text/modeling_hrm_text.py; pinned by tests/parity.
 """
 
+from collections.abc import Generator
 from typing import Protocol
 
 import torch
@@ -108,4 +109,11 @@ class Stack(nn.Module):
     def forward(self, x_TD: Tensor, rotary: Rotary, first_slot: int, attend: Attend) -> Tensor:
         for index, layer in enumerate(self.layers):
             x_TD = layer(x_TD, rotary, first_slot + index, attend)
+        return rms_norm(x_TD, self.eps)
+
+    def paced(self, x_TD: Tensor, rotary: Rotary, first_slot: int, attend: Attend) -> Generator[None, None, Tensor]:
+        """Do as `forward`, pausing after each block."""
+        for index, layer in enumerate(self.layers):
+            x_TD = layer(x_TD, rotary, first_slot + index, attend)
+            yield
         return rms_norm(x_TD, self.eps)

@@ -19,7 +19,9 @@ from hrm_model.weights import load_model
 
 DEFAULT_MAX_TOKENS = 512
 DRAFT_TOKENS = 8  # guessed ahead for one sequence in one step
-PREFILL_TOKENS = 4096  # of prompts that may join one step; a prompt is never cut, as it is read bidirectionally
+PREFILL_TOKENS = 4096  # of prompts that are read together while nobody writes
+SLICE_TOKENS = 64  # of prompts whose reading may hold up one step of those who write
+KEPT_SHARE = 0.5  # of the cache, for prompts that may be asked again, unless a size is given
 _SMALL_PARAMETERS = 100_000_000  # below this, fp32 on a CPU costs little memory and no time, and is exact
 _MEMORY_SHARE = 0.25  # of free memory, for the cache, unless a size is given
 
@@ -81,8 +83,15 @@ def load_engine(
     max_running: int = 64,
     max_waiting: int = 256,
     draft_tokens: int = DRAFT_TOKENS,
+    slice_tokens: int = SLICE_TOKENS,
+    kept_bytes: int | None = None,
 ) -> NativeEngine:
     """Load a checkpoint and build its engine; `start()` begins serving.
+
+    Args:
+        slice_tokens: prompt tokens whose reading may hold up one step of those who write.
+        kept_bytes: of the cache, for prompts that may be asked again; they make way for whoever needs pages. None
+            takes half of it, 0 keeps nothing.
 
     Raises:
         CheckpointError: the folder cannot be served.
@@ -94,7 +103,14 @@ def load_engine(
     placement = place(config, dtype=dtype, device=device, kv_bytes=kv_bytes, max_running=max_running)
     model = load_model(folder, dtype=placement.dtype, device=placement.device)
     return build_engine(
-        model, tokenizer, placement, max_running=max_running, max_waiting=max_waiting, draft_tokens=draft_tokens
+        model,
+        tokenizer,
+        placement,
+        max_running=max_running,
+        max_waiting=max_waiting,
+        draft_tokens=draft_tokens,
+        slice_tokens=slice_tokens,
+        kept_pages=_kept_pages(config, placement, kept_bytes),
     )
 
 
@@ -106,12 +122,19 @@ def build_engine(
     max_running: int,
     max_waiting: int,
     draft_tokens: int,
+    slice_tokens: int,
+    kept_pages: int,
 ) -> NativeEngine:
     """Put scheduler, runner and engine together around a loaded network."""
     config = model.config
     cache = PagedCache(config, placement.pages, dtype=placement.dtype, device=placement.device)
     scheduler = Scheduler(
-        placement.pages, max_running=max_running, max_waiting=max_waiting, prefill_tokens=PREFILL_TOKENS
+        placement.pages,
+        max_running=max_running,
+        max_waiting=max_waiting,
+        prefill_tokens=PREFILL_TOKENS,
+        slice_tokens=slice_tokens,
+        kept_pages=kept_pages,
     )
     context = config.max_position_embeddings
     limits = Limits(
@@ -119,6 +142,7 @@ def build_engine(
         kv_tokens=placement.kv_tokens,
         default_max_tokens=min(DEFAULT_MAX_TOKENS, context),
         max_context_tokens=config.max_context_tokens or context // 2,
+        kv_bytes=cache.bytes,
     )
     return NativeEngine(Runner(model, cache, placement.device), scheduler, tokenizer, limits, draft_tokens=draft_tokens)
 
@@ -129,6 +153,12 @@ def check_vocabulary(folder: Path, config: HrmConfig, tokenizer: Tokenizer) -> N
         raise CheckpointError(
             folder, f"the tokenizer has {tokenizer.vocab_size} ids, the embedding only {config.vocab_size} rows"
         )
+
+
+def _kept_pages(config: HrmConfig, placement: Placement, kept_bytes: int | None) -> int:
+    if kept_bytes is None:
+        return int(KEPT_SHARE * placement.pages)
+    return kept_bytes // (config.kv_bytes_per_token(placement.dtype.itemsize) * PAGE_TOKENS)
 
 
 def _free_bytes(device: str) -> int:

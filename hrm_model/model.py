@@ -3,7 +3,7 @@
 Written once for training, reading prompts and writing answers: they differ only in the `Attend` that they bring.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -119,6 +119,25 @@ class HrmText(nn.Module):
             with nullcontext() if step.index in chosen else torch.no_grad():
                 state = self.advance(state, step, rotary, attend)
         return state.slow_TD
+
+    def paced(self, ids_T: Tensor, position_T: Tensor, attend: Attend) -> Generator[None, None, Tensor]:
+        """Do as `forward` without gradients, pausing after each layer of each pass: `layers` times.
+
+        Where it stands between two layers is all that the generator holds, so others may compute in the meantime. Who
+        advances it turns gradients off; a generator cannot do that for its caller.
+        """
+        state = self.begin(ids_T)
+        rotary = self.rotary(position_T, self.compute_dtype(state.slow_TD))
+        for step in self.passes:
+            stack = self.model.H_module if step.is_slow else self.model.L_module
+            out_TD = yield from stack.paced(state.slow_TD + state.fast_TD, rotary, step.first_slot, attend)
+            state = State(out_TD, state.fast_TD) if step.is_slow else State(state.slow_TD, out_TD)
+        return state.slow_TD
+
+    @property
+    def layers(self) -> int:
+        """Layers that a token goes through, all passes together."""
+        return len(self.passes) * self.config.layers_per_stack
 
     def logits(self, slow_TD: Tensor) -> Tensor:
         """(T, V) next-token logits in the weights' dtype."""

@@ -1,11 +1,11 @@
-"""Arithmetic of pages, without tensors: a page holds PAGE_TOKENS tokens of one sequence, in every slot.
+"""Pages without tensors: a page holds PAGE_TOKENS tokens in every slot, and may have several holders.
 
 Pages that are neighbours are read where they lie; others have to be gathered first, for every slot of every step.
 So free pages are kept as runs of neighbours, and a sequence gets one run wherever there is one.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 PAGE_TOKENS = 16
 
@@ -33,6 +33,10 @@ class FreePages:
 
     def __len__(self) -> int:
         return self._count
+
+    def all(self) -> list[int]:
+        """Which they are."""
+        return [page for run in self._runs for page in run]
 
     def take(self, count: int) -> list[int]:
         """Take `count` pages: the smallest run that has them, or else what the largest runs have.
@@ -64,3 +68,73 @@ class FreePages:
                 start = self._runs.pop(at).start
             self._runs.insert(at, range(start, stop))
         self._count += len(pages)
+
+
+class PagePool:
+    """Which pages are free, which are held by sequences, and which only keep a prompt that may be asked again."""
+
+    def __init__(self, pages: int) -> None:
+        """Start with everything free."""
+        self.size = pages
+        self.idle = 0  # pages that are kept, and held by no sequence
+        self._free = FreePages(pages)
+        self._holders = [0] * pages
+        self._is_kept = [False] * pages
+
+    @property
+    def free(self) -> int:
+        """Pages that nobody wants."""
+        return len(self._free)
+
+    def free_pages(self) -> list[int]:
+        """Which they are."""
+        return self._free.all()
+
+    def take(self, count: int) -> list[int]:
+        """Hold `count` free pages; there must be as many."""
+        taken = self._free.take(count)
+        for page in taken:
+            self._holders[page] = 1
+        return taken
+
+    def hold(self, pages: Iterable[int]) -> list[int]:
+        """Hold pages that others hold or keep already."""
+        held = list(pages)
+        for page in held:
+            assert self._holders[page] or self._is_kept[page], "a free page belongs to whoever takes it"
+            self.idle -= self._is_idle(page)
+            self._holders[page] += 1
+        return held
+
+    def release(self, pages: Iterable[int]) -> None:
+        """Let pages go, each as often as it was held."""
+        for page in pages:
+            self._holders[page] -= 1
+            self._settle(page)
+
+    def keep(self, pages: Iterable[int]) -> None:
+        """Keep pages that are held, so that they are not free when they are let go."""
+        for page in pages:
+            assert self._holders[page], "what is kept is held by whoever filled it"
+            assert not self._is_kept[page], "a page holds one prompt"
+            self._is_kept[page] = True
+
+    def drop(self, pages: Iterable[int]) -> None:
+        """Keep pages no longer."""
+        for page in pages:
+            self.idle -= self._is_idle(page)
+            self._is_kept[page] = False
+            self._settle(page)
+
+    def idle_of(self, pages: Iterable[int]) -> int:
+        """How many of `pages` are kept, and held by no sequence."""
+        return sum(map(self._is_idle, pages))
+
+    def _is_idle(self, page: int) -> bool:
+        return self._is_kept[page] and not self._holders[page]
+
+    def _settle(self, page: int) -> None:
+        """Count a page that has lost its last holder or keeper."""
+        self.idle += self._is_idle(page)
+        if not self._holders[page] and not self._is_kept[page]:
+            self._free.give([page])

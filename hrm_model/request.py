@@ -5,6 +5,7 @@ import logging
 import math
 import secrets
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from hrm_model.answer import Answer
@@ -55,8 +56,23 @@ class Cancel:
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """The order to forget the prompts that were kept for `partition`; None: for all."""
+
+    partition: str | None
+    done: "Future[None]" = field(default_factory=Future)
+
+
 def open_request(
-    number: int, prompt: Prompt, sampling: Sampling, n: int, limits: Limits, tokenizer: Tokenizer, draft_tokens: int
+    number: int,
+    prompt: Prompt,
+    sampling: Sampling,
+    n: int,
+    limits: Limits,
+    tokenizer: Tokenizer,
+    draft_tokens: int,
+    partition: str | None = None,
 ) -> Request:
     """Check a request against the limits and prepare its choices; called on the loop that will wait for it.
 
@@ -85,7 +101,7 @@ def open_request(
     decided = _decided(sampling, tokenizer.control(END_ANSWER))
     return Request(
         number,
-        [Sequence(number, c, list(ids), len(ids), prefix_len, decided, longest) for c in range(n)],
+        [Sequence(number, c, list(ids), len(ids), prefix_len, decided, longest, partition=partition) for c in range(n)],
         [
             Answer(tokenizer, decided.stop_token_ids, sampling.stop, longest, min_tokens=sampling.min_tokens)
             for _ in range(n)

@@ -1,6 +1,8 @@
 """A step's decisions -> tensors -> logits -> ids. No policy, no threads."""
 
+from collections.abc import Generator
 from collections.abc import Sequence as Items
+from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
@@ -11,9 +13,9 @@ from torch import Tensor
 from hrm_model.attention import PagedAttention, Span
 from hrm_model.cache import PagedCache
 from hrm_model.model import HrmText
-from hrm_model.pages import rows_of
+from hrm_model.pages import PAGE_TOKENS, pages_for, rows_of
 from hrm_model.sampling import Draw, Drawn, NotFinite, draw
-from hrm_model.scheduler import Sequence
+from hrm_model.scheduler import Reading, Sequence
 
 
 class Runner:
@@ -21,29 +23,45 @@ class Runner:
 
     def __init__(self, model: HrmText, cache: PagedCache, device: str) -> None:
         self._model, self._cache, self._device = model, cache, device
+        self._reading: _Underway | None = None
 
     @torch.inference_mode()
     def step(self, sequences: Items[Sequence]) -> list[list[Drawn | NotFinite]]:
         """Read each sequence's pending ids, cache them, and draw its next token, or several where its draft is right.
 
         A drafted token is kept exactly when it equals the draw in its place, so drafts change no answer. Choices of
-        one request that begin together read their prompt once.
+        one request that begin together read their prompt once. A sequence that comes with `first` set, its prompt
+        being read elsewhere, reads nothing. The logits after a prompt are left in `fresh`.
         """
+        self._fork(sequences)
         leaders = _leaders(sequences)
-        read = [sequence for sequence, leader in zip(sequences, leaders, strict=True) if leader is sequence]
-        logits_RV = self.forward(read)
-        ends = accumulate(len(sequence.draft) + 1 for sequence in read)
-        first_row = {id(sequence): end - len(sequence.draft) - 1 for sequence, end in zip(read, ends, strict=True)}
+        read = [s for s, leader in zip(sequences, leaders, strict=True) if leader is s and s.first is None]
+        begun = {id(s) for s in read if not s.cached}
+        parts = [self.forward(read)] if read else []
+        row_of: dict[int, int] = {}  # the first row of each sequence
+        at = 0
+        for sequence in read:
+            row_of[id(sequence)] = at
+            at += len(sequence.draft) + 1
         for sequence, leader in zip(sequences, leaders, strict=True):
+            sequence.fresh = sequence.first
+            if id(sequence) in begun and sequence.partition is not None:
+                # A row of its own: a view would keep the logits of the whole step.
+                sequence.fresh = parts[0][row_of[id(sequence)]].clone()
             if leader is not sequence:
-                self._cache.copy(
-                    rows_of(leader.pages, 0, len(leader.ids)), rows_of(sequence.pages, 0, len(sequence.ids))
-                )
+                sequence.source = leader.pages
+                row_of[id(sequence)] = row_of[id(leader)]
+            elif sequence.first is not None:
+                assert isinstance(sequence.first, Tensor), "the runner's own logits come back to it"
+                parts.append(sequence.first[None])
+                row_of[id(sequence)], at = at, at + 1
+        self._fork([sequence for sequence, leader in zip(sequences, leaders, strict=True) if leader is not sequence])
         chosen = [
-            (sequence, first_row[id(leader)] + ahead, ahead)
-            for sequence, leader in zip(sequences, leaders, strict=True)
+            (sequence, row_of[id(sequence)] + ahead, ahead)
+            for sequence in sequences
             for ahead in range(len(sequence.draft) + 1)
         ]
+        logits_RV = parts[0] if len(parts) == 1 else torch.cat(parts)
         # Between the forward, which a GPU still works on, and the draws, which wait for it.
         masks = {id(one): one.matching.masks(one.draft) for one in sequences if one.matching is not None}
         draws = [
@@ -56,9 +74,45 @@ class Runner:
             kept = _kept([next(rows) for _ in range(len(sequence.draft) + 1)], sequence.draft)
             # Keys and values of what was drafted wrongly are written over by what comes in its place.
             sequence.cached = len(sequence.ids) + len(kept) - 1
-            sequence.draft = []
+            sequence.draft, sequence.first = [], None
             results.append(kept)
         return results
+
+    @torch.inference_mode()
+    def read(self, reading: Reading, layers: int) -> bool:
+        """Read prompts by so many layers more; once they are read, leave the logits after each in its `first`.
+
+        Returns:
+            Whether they are read. Another reading that was under way is given up.
+        """
+        if self._reading is None or self._reading.what is not reading:
+            self._reading = self._begin(reading)
+        underway = self._reading
+        try:
+            for _ in range(layers):
+                next(underway.passes)
+        except StopIteration as end:
+            slow_TD: Tensor = end.value
+            self._reading = None
+            rows = list(accumulate(leader.prompt_len for leader in reading.leaders))
+            logits_BV = self._model.logits(slow_TD[torch.tensor(rows, device=self._device) - 1])
+            for leader, logits_V in zip(reading.leaders, logits_BV, strict=True):
+                leader.first, leader.cached = logits_V.clone(), leader.prompt_len
+            return True
+        except BaseException:
+            self._reading = None
+            raise
+        return False
+
+    @property
+    def layers(self) -> int:
+        """Layers that a prompt is read in."""
+        return self._model.layers
+
+    @torch.inference_mode()
+    def clear(self, pages: list[int]) -> None:
+        """Overwrite what `pages` hold."""
+        self._cache.clear([row for page in pages for row in rows_of([page], 0, PAGE_TOKENS)])
 
     def forward(self, sequences: Items[Sequence]) -> Tensor:
         """Read pending ids into the cache.
@@ -66,14 +120,7 @@ class Runner:
         Returns:
             (R, V) logits after each sequence's last id and each token of its draft, in order; R is B without drafts.
         """
-        spans: list[Span] = []
-        at = 0
-        for sequence in sequences:
-            end = len(sequence.ids) + len(sequence.draft)
-            spans.append(Span(sequence, at, sequence.cached, end))
-            at += end - sequence.cached
-        ids_T = torch.tensor([token for s in sequences for token in s.pending], device=self._device)
-        position_T = torch.tensor([p for span in spans for p in range(span.start, span.end)], device=self._device)
+        ids_T, position_T, spans = self._spans(sequences)
         attend = PagedAttention(self._cache, spans, self._device)
         slow_TD = self._model(ids_T, position_T, attend, gradient_steps=0)
         last_R = [
@@ -86,6 +133,48 @@ class Runner:
         for sequence in sequences:
             sequence.cached = len(sequence.ids)
         return self._model.logits(slow_TD[torch.tensor(last_R, device=self._device)])
+
+    def _begin(self, reading: Reading) -> "_Underway":
+        ids_T, position_T, spans = self._spans(reading.leaders)
+        attend = PagedAttention(self._cache, spans, self._device)
+        return _Underway(reading, self._model.paced(ids_T, position_T, attend))
+
+    def _spans(self, sequences: Items[Sequence]) -> tuple[Tensor, Tensor, list[Span]]:
+        """Pending ids (T,), their positions (T,), and which sequence has which of them."""
+        spans: list[Span] = []
+        at = 0
+        for sequence in sequences:
+            end = len(sequence.ids) + len(sequence.draft)
+            spans.append(Span(sequence, at, sequence.cached, end))
+            at += end - sequence.cached
+        ids_T = torch.tensor([token for s in sequences for token in s.pending], device=self._device)
+        position_T = torch.tensor([p for span in spans for p in range(span.start, span.end)], device=self._device)
+        return ids_T, position_T, spans
+
+    def _fork(self, sequences: Items[Sequence]) -> None:
+        """Give sequences whose prompt stands elsewhere what they do not share: mostly a part of one page each."""
+        source_rows: list[int] = []
+        target_rows: list[int] = []
+        for sequence in sequences:
+            pages = pages_for(sequence.prompt_len)
+            for source, target in (
+                zip(sequence.source[:pages], sequence.pages[:pages], strict=True) if sequence.source else ()
+            ):
+                if source != target:
+                    source_rows += rows_of([source], 0, PAGE_TOKENS)
+                    target_rows += rows_of([target], 0, PAGE_TOKENS)
+            sequence.source = []
+        if source_rows:
+            # All at once: a page that was let go since may be the target of another.
+            self._cache.copy(source_rows, target_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Underway:
+    """Prompts that are half read."""
+
+    what: Reading
+    passes: Generator[None, None, Tensor]
 
 
 def _leaders(sequences: Items[Sequence]) -> list[Sequence]:

@@ -2,6 +2,9 @@
 
 Pages for prompt and longest answer are reserved when a request is admitted, so that nothing that runs is ever
 preempted: evicting an HRM answer and reading it again as part of a bidirectional prompt would change it.
+
+A short prompt is read in the same forward in which others write. A long one is read beside them, some layers in each
+step, so that it holds nobody up; it cannot be cut by tokens, as each of them reads all the others.
 """
 
 from collections import deque
@@ -9,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hrm_model.errors import EngineOverloaded, NeverFits
-from hrm_model.pages import PAGE_TOKENS, FreePages, pages_for
+from hrm_model.pages import PAGE_TOKENS, PagePool, pages_for
+from hrm_model.reuse import KeptPrompt, KeptPrompts, Key
 from hrm_model.types import Sampling
 
 if TYPE_CHECKING:
@@ -31,6 +35,12 @@ class Sequence:
     cached: int = 0  # tokens whose K/V are in the pages
     draft: list[int] = field(default_factory=list)  # guesses at what follows `ids`, to be checked in the next step
     matching: "Matching | None" = None  # where the answer stands in its grammar
+    partition: str | None = None  # whose prompts it may find again; None: nobody's
+    # Set where the prompt has been read elsewhere: the logits after it, which only the runner looks into, and the
+    # pages that hold it. The next step copies what is not shared, and draws without reading anything.
+    first: object = None
+    source: list[int] = field(default_factory=list)
+    fresh: object = None  # the logits after its prompt, where the last step drew from them
 
     @property
     def reserved_tokens(self) -> int:
@@ -42,31 +52,73 @@ class Sequence:
         """Ids that the next step has to read: the whole prompt at first, then a token and the guesses after it."""
         return self.ids[self.cached :] + self.draft
 
+    @property
+    def key(self) -> Key | None:
+        """What an identical prompt is found by."""
+        return None if self.partition is None else (self.partition, tuple(self.ids[: self.prompt_len]), self.prefix_len)
+
+    @property
+    def shareable(self) -> int:
+        """Pages that the prompt fills, into which no answer is written."""
+        return self.prompt_len // PAGE_TOKENS
+
+
+Choices = list[Sequence]  # of one request; the first one reads the prompt for all
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Prompts that are read together, apart from what is written meanwhile."""
+
+    leaders: tuple[Sequence, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Prompt tokens altogether."""
+        return sum(leader.prompt_len for leader in self.leaders)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The sequences of one forward; `admitted` are those that begin in it."""
+    """What to do next: one forward of `sequences`, and a slice of `reading`; `admitted` got their pages for it."""
 
     sequences: tuple[Sequence, ...]
     admitted: tuple[Sequence, ...]
+    reading: Reading | None = None
 
 
 class Scheduler:
-    """Owns the queue, the running set and the free pages."""
+    """Owns the queue, the running set and the pages."""
 
-    def __init__(self, pages: int, *, max_running: int, max_waiting: int, prefill_tokens: int) -> None:
+    def __init__(
+        self,
+        pages: int,
+        *,
+        max_running: int,
+        max_waiting: int,
+        prefill_tokens: int,
+        slice_tokens: int,
+        kept_pages: int = 0,
+    ) -> None:
         """Start with everything free.
 
         Args:
             pages: of the cache.
             max_running: sequences in one step.
             max_waiting: requests that may wait for others to end.
-            prefill_tokens: prompt tokens that may join one step; a longer prompt goes alone.
+            prefill_tokens: prompt tokens that may be read together while nobody writes; a longer prompt goes alone.
+            slice_tokens: prompt tokens that may join the others' step; longer prompts are read in slices beside it.
+            kept_pages: pages that may hold prompts for those who ask the same again.
         """
-        self._pages = pages
-        self._free = FreePages(pages)
-        self._max_running, self._max_waiting, self._prefill_tokens = max_running, max_waiting, prefill_tokens
-        self._waiting: deque[list[Sequence]] = deque()
+        self._max_running, self._max_waiting = max_running, max_waiting
+        self._prefill_tokens, self.slice_tokens = prefill_tokens, slice_tokens
+        self._pool = PagePool(pages)
+        self._kept = KeptPrompts(self._pool, kept_pages)
+        self._waiting: deque[Choices] = deque()
+        self._unread: deque[Choices] = deque()  # have pages
+        self._reading: Reading | None = None
+        self._readers: list[Choices] = []  # of `_reading`
+        self._doomed: list[Sequence] = []  # cancelled, while their pages are still written to
         self._running: list[Sequence] = []
 
     @property
@@ -77,27 +129,32 @@ class Scheduler:
     @property
     def running(self) -> int:
         """Sequences that have pages."""
-        return len(self._running)
+        return len(self._running) + len(self._doomed) + sum(map(len, (*self._unread, *self._readers)))
 
     @property
     def pages_used(self) -> int:
         """Pages reserved."""
-        return self._pages - len(self._free)
+        return self._pool.size - self._pool.free - self._pool.idle
+
+    @property
+    def pages_kept(self) -> int:
+        """Pages that hold prompts for those who ask the same again."""
+        return self._kept.pages
 
     @property
     def is_idle(self) -> bool:
         """Nothing runs and nothing waits."""
-        return not self._running and not self._waiting
+        return not self.running and not self._waiting
 
-    def add(self, choices: list[Sequence]) -> None:
+    def add(self, choices: Choices) -> None:
         """Queue one request, all its choices together.
 
         Raises:
             NeverFits: it needs more pages, or more places in a step, than there are altogether.
             EngineOverloaded: the queue is full.
         """
-        if _pages_of(choices) > self._pages or len(choices) > self._max_running:
-            raise NeverFits(sum(sequence.reserved_tokens for sequence in choices), self._pages * PAGE_TOKENS)
+        if (pages := _pages_of(choices)) > self._pool.size or len(choices) > self._max_running:
+            raise NeverFits(pages * PAGE_TOKENS, self._pool.size * PAGE_TOKENS)
         self._waiting.append(choices)
         if (held_up := self._held_up()) > self._max_waiting:
             self._waiting.pop()
@@ -105,44 +162,166 @@ class Scheduler:
 
     def next_step(self) -> Step:
         """Admit what fits, first come first served, and step everything that runs."""
-        admitted: list[Sequence] = []
-        tokens = 0
-        while self._waiting and self._fits(self._waiting[0]):
-            prompt = self._waiting[0][0].prompt_len  # read once for all choices
-            if admitted and tokens + prompt > self._prefill_tokens:
-                break
-            tokens += prompt
-            for sequence in self._waiting.popleft():
-                sequence.pages = self._free.take(pages_for(sequence.reserved_tokens))
-                self._running.append(sequence)
-                admitted.append(sequence)
-        return Step(tuple(self._running), tuple(admitted))
+        admitted = self._admit()
+        self._recall_unread()
+        if self._reading is None:
+            self._begin_reading()
+        self._join()
+        return Step(tuple(self._running), tuple(admitted), self._reading)
+
+    def end_reading(self, *, is_read: bool = True) -> tuple[Sequence, ...]:
+        """Take note that the prompts of `reading` are read: who asked is in the next steps, all choices of each.
+
+        Args:
+            is_read: False where it failed; those who asked have their prompts before them again.
+        """
+        for choices in self._readers if is_read else ():
+            leader = choices[0]
+            for sequence in choices:
+                sequence.first, sequence.source, sequence.cached = leader.first, leader.pages, leader.prompt_len
+        begun = [sequence for choices in self._readers for sequence in choices]
+        self._running += begun
+        self._leave_reading()
+        return tuple(begun)
+
+    def keep(self, sequence: Sequence, first: object) -> None:
+        """Keep the prompt that `sequence` has read, and the logits after it, for those who ask the same again."""
+        if (key := sequence.key) is not None:
+            self._kept.keep(key, sequence.pages[: pages_for(sequence.prompt_len)], first)
+
+    def purge(self, partition: str | None) -> list[int]:
+        """Forget kept prompts, of one partition or all, and return the pages that nobody holds."""
+        self._kept.purge(partition)
+        return self._pool.free_pages()
 
     def end(self, sequence: Sequence) -> None:
         """Take a running sequence out of the batch and free its pages."""
         self._running.remove(sequence)
-        self._free.give(sequence.pages)
-        sequence.pages = []
+        self._free(sequence)
 
     def cancel(self, request: int) -> list[Sequence]:
         """Drop a request, waiting or running, and return the sequences that it still had."""
-        dropped = [sequence for choices in self._waiting for sequence in choices if sequence.request == request]
-        self._waiting = deque(choices for choices in self._waiting if choices[0].request != request)
+        dropped: list[Sequence] = []
+        for line in (self._waiting, self._unread):
+            for choices in [choices for choices in line if choices[0].request == request]:
+                line.remove(choices)
+                dropped += choices
         for sequence in [s for s in self._running if s.request == request]:
-            self.end(sequence)
+            self._running.remove(sequence)
             dropped.append(sequence)
+        for sequence in dropped:
+            self._free(sequence)
+        for choices in [choices for choices in self._readers if choices[0].request == request]:
+            self._readers.remove(choices)
+            self._doomed += choices
+            dropped += choices
+            if not self._readers:
+                self._leave_reading()
         return dropped
 
     def requests(self) -> set[int]:
         """The requests in hand."""
-        return {s.request for s in self._running} | {choices[0].request for choices in self._waiting}
+        lines = (*self._waiting, *self._unread, *self._readers)
+        return {s.request for s in self._running} | {choices[0].request for choices in lines}
 
-    def _fits(self, choices: list[Sequence]) -> bool:
-        return _pages_of(choices) <= len(self._free) and len(self._running) + len(choices) <= self._max_running
+    def _admit(self) -> list[Sequence]:
+        admitted: list[Sequence] = []
+        while self._waiting:
+            choices = self._waiting[0]
+            kept = self._kept.find(choices[0].key)
+            needed = _pages_of(choices) - (choices[0].shareable if kept else 0)
+            # Full pages of the prompt that is found are shared, not taken; the last one is copied, and may be taken.
+            room = self._pool.free + self._pool.idle
+            if kept:
+                room -= self._pool.idle_of(kept.pages[: choices[0].shareable])
+            if len(choices) > self._max_running - self.running or needed > room:
+                break
+            self._waiting.popleft()
+            shared = self._pool.hold(kept.pages[: choices[0].shareable]) if kept else []
+            while needed > self._pool.free:
+                self._kept.drop_oldest()
+            self._reserve(choices, shared)
+            if kept:
+                self._recall(choices, kept)
+            else:
+                self._unread.append(choices)
+            admitted += choices
+        return admitted
+
+    def _reserve(self, choices: Choices, shared: list[int]) -> None:
+        """Give each choice its pages; those that the prompt fills are the same for all."""
+        for sequence in choices:
+            if shared:
+                first = shared if sequence is choices[0] else self._pool.hold(shared)
+                sequence.pages = first + self._pool.take(pages_for(sequence.reserved_tokens) - len(shared))
+            else:
+                sequence.pages = self._pool.take(pages_for(sequence.reserved_tokens))
+                shared = sequence.pages[: sequence.shareable]
+
+    def _recall(self, choices: Choices, kept: KeptPrompt) -> None:
+        for sequence in choices:
+            sequence.first, sequence.source, sequence.cached = kept.first, list(kept.pages), sequence.prompt_len
+        self._running += choices
+
+    def _recall_unread(self) -> None:
+        """Let those begin whose prompt another has read since they got their pages."""
+        for choices in list(self._unread):
+            if (kept := self._kept.find(choices[0].key)) is not None:
+                self._unread.remove(choices)
+                self._recall(choices, kept)
+
+    def _begin_reading(self) -> None:
+        """Choose who reads beside the others: a long prompt alone, or everyone there is while nobody writes."""
+        if not self._running and sum(choices[0].prompt_len for choices in self._unread) <= self.slice_tokens:
+            return  # they may as well be read in one forward
+        for choices in list(self._unread):
+            leader = choices[0]
+            if self._running:
+                if leader.prompt_len > self.slice_tokens:
+                    self._readers = [choices]
+                    break
+            elif (
+                not self._readers
+                or sum(other[0].prompt_len for other in self._readers) + leader.prompt_len <= self._prefill_tokens
+            ):
+                if not self._is_being_read(leader):
+                    self._readers.append(choices)
+            else:
+                break
+        if self._readers:
+            for choices in self._readers:
+                self._unread.remove(choices)
+            self._reading = Reading(tuple(choices[0] for choices in self._readers))
+
+    def _join(self) -> None:
+        """Let short prompts join the others' step."""
+        left = self.slice_tokens
+        for choices in list(self._unread):
+            leader = choices[0]
+            if leader.prompt_len <= left and not self._is_being_read(leader):
+                self._unread.remove(choices)
+                self._running += choices
+                left -= leader.prompt_len
+
+    def _is_being_read(self, leader: Sequence) -> bool:
+        """Say whether another reads the same prompt for the same partition, and will have it kept."""
+        key = leader.key
+        others = [choices[0] for choices in self._readers] + [s for s in self._running if not s.cached]
+        return key is not None and any(other.key == key for other in others)
+
+    def _leave_reading(self) -> None:
+        self._reading, self._readers = None, []
+        for sequence in self._doomed:
+            self._free(sequence)
+        self._doomed = []
+
+    def _free(self, sequence: Sequence) -> None:
+        self._pool.release(sequence.pages)
+        sequence.pages = []
 
     def _held_up(self) -> int:
         """Requests that wait for others to end; those in front of them have room and begin in the next steps."""
-        pages, places = len(self._free), self._max_running - len(self._running)
+        pages, places = self._pool.free + self._pool.idle, self._max_running - self.running
         for ahead, choices in enumerate(self._waiting):
             pages -= _pages_of(choices)
             places -= len(choices)
@@ -151,5 +330,7 @@ class Scheduler:
         return 0
 
 
-def _pages_of(choices: list[Sequence]) -> int:
-    return sum(pages_for(sequence.reserved_tokens) for sequence in choices)
+def _pages_of(choices: Choices) -> int:
+    """Pages that a request needs: those that the prompt fills once, the others for each choice."""
+    shared = choices[0].shareable
+    return shared + sum(pages_for(sequence.reserved_tokens) - shared for sequence in choices)

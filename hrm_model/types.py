@@ -212,6 +212,7 @@ class Limits:
     kv_tokens: int  # all running requests together
     default_max_tokens: int
     max_context_tokens: int  # passages in one prompt that this checkpoint reads well
+    kv_bytes: int = 0  # of memory that `kv_tokens` take; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,10 @@ class Load:
     step_age_s: float | None = None  # seconds since the running step began; None while idle
     drafted_tokens: int = 0  # guessed ahead since the start
     accepted_tokens: int = 0  # of those, how many were right
+    asked_tokens: int = 0  # of prompts that an identical one before them could have saved reading, since the start
+    reused_tokens: int = 0  # of those, how many were found again
+    kv_bytes: int = 0  # the whole cache in memory
+    kept_tokens: int = 0  # of cache that holds prompts for those who ask the same again
     is_alive: bool = True  # False once the engine's thread has ended, whatever ended it
 
 

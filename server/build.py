@@ -203,6 +203,8 @@ def _load_engine(settings: Settings) -> "NativeEngine":
             max_running=settings.max_running,
             max_waiting=settings.max_waiting,
             draft_tokens=settings.draft_tokens,
+            slice_tokens=settings.prefill_slice_tokens,
+            kept_bytes=settings.prompt_cache_bytes,
         )
     except ValueError as error:  # a device that is not there, a cache that holds nothing
         raise SettingsError(str(error)) from error

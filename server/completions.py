@@ -40,7 +40,10 @@ class Completions:
         places, prompts = zip(*request.prompts(), strict=True)
         n, sampling = request.n or 1, request.sampling()
         generations = Together(
-            [self._metrics.observed(self._engine.generate(prompt, sampling, n=n), n) for prompt in prompts]
+            [
+                self._metrics.observed(self._engine.generate(prompt, sampling, n=n, partition=caller.partition()), n)
+                for prompt in prompts
+            ]
         )
         try:
             started = await generations.begin()

@@ -26,14 +26,20 @@ class DeferredEngine:
     def limits(self) -> Limits:
         return _there(self._engine).limits
 
-    def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
-        return _there(self._engine).generate(prompt, sampling, n=n)
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, *, n: int = 1, partition: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        return _there(self._engine).generate(prompt, sampling, n=n, partition=partition)
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return _there(self._engine).count(texts)
 
     def load(self) -> Load:
         return Load() if self._engine is None else self._engine.load()
+
+    async def purge(self, partition: str | None = None) -> None:
+        if self._engine is not None:
+            await self._engine.purge(partition)
 
     async def drain(self, timeout_s: float) -> None:
         if self._engine is not None:

@@ -1,6 +1,7 @@
 """Who is calling, and the two ways of being turned away. Knows neither keys nor HTTP."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal, Protocol
 
 from retrieval.types import EVERYONE, Reader
@@ -40,6 +41,10 @@ class Caller:
             names=frozenset({self.principal, EVERYONE}) | self.groups,
             is_admin="admin" in self.roles,
         )
+
+    def partition(self) -> str:
+        """Whose prompts may be found again: this caller's, with these rights, and nobody else's."""
+        return sha256("\0".join((self.principal, *sorted(self.groups))).encode()).hexdigest()
 
     def require(self, *roles: Role) -> None:
         """Let the caller through with any of `roles`; an admin has them all.

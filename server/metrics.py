@@ -153,6 +153,9 @@ class _EngineState(Collector):
             "vllm:num_requests_running": ("Sequences being decoded.", load.running),
             "vllm:num_requests_waiting": ("Requests waiting for pages.", load.waiting),
             "vllm:kv_cache_usage_perc": ("Share of the K/V cache that is reserved; 1 is full.", share),
+            "hrm_kv_cache_bytes": ("Memory of the K/V cache.", load.kv_bytes),
+            "hrm_kv_cache_tokens": ("Tokens that the K/V cache holds.", load.kv_tokens),
+            "hrm_prompt_cache_tokens": ("Of those, tokens kept for prompts that may be asked again.", load.kept_tokens),
             "hrm_engine_step_age_seconds": ("Since the running step began; 0 while idle.", load.step_age_s or 0.0),
         }
         for name, (text, value) in gauges.items():
@@ -162,6 +165,8 @@ class _EngineState(Collector):
         counters = {
             "vllm:spec_decode_num_draft_tokens": ("Tokens that were guessed ahead.", load.drafted_tokens),
             "vllm:spec_decode_num_accepted_tokens": ("Tokens guessed ahead that were right.", load.accepted_tokens),
+            "vllm:prefix_cache_queries": ("Prompt tokens that were looked for in the prompt cache.", load.asked_tokens),
+            "vllm:prefix_cache_hits": ("Of those, tokens that were found there.", load.reused_tokens),
         }
         for name, (text, total) in counters.items():
             counter = CounterMetricFamily(name, text, labels=["model_name"])

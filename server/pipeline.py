@@ -77,7 +77,8 @@ class Pipeline:
         if sources is not None:
             sources = replace(sources, passages=packed.passages, truncated=packed.truncated)
             self._metrics.packed(len(packed.passages))
-        generation = self._metrics.observed(self._engine.generate(packed.prompt, sampling, n=n), n)
+        events = self._engine.generate(packed.prompt, sampling, n=n, partition=caller.partition())
+        generation = self._metrics.observed(events, n)
         first = await anext(generation)  # an early failure raises here and not in mid-stream
         assert isinstance(first, Started), "an engine begins with Started"
         checks = self._checks(todo, talk, sources, n)

@@ -19,10 +19,16 @@ class Engine(Protocol):
         """What a request may ask for; constant for the engine's life."""
         ...
 
-    def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, *, n: int = 1, partition: str | None = None
+    ) -> AsyncGenerator[Event, None]:
         """Yield `Started`, then per choice any number of `Text` and exactly one of `Finished` or `Failed`.
 
         Closing the generator early cancels all its choices and frees their pages.
+
+        Args:
+            partition: whose prompts may be found again instead of being read, and by whom this one may: by nobody
+                else, as the time that it saves would tell them of it. None: nothing is found or kept.
 
         Raises:
             RequestRefused: before `Started` (too long, queue full, could never fit, invalid).
@@ -37,6 +43,13 @@ class Engine(Protocol):
 
     def load(self) -> Load:
         """A snapshot of the work in hand."""
+        ...
+
+    async def purge(self, partition: str | None = None) -> None:
+        """Forget the prompts kept for a partition, or all, and overwrite what ended answers have left in the cache.
+
+        When this returns, it is done; answers that are being written are not disturbed.
+        """
         ...
 
     async def drain(self, timeout_s: float) -> None:

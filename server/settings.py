@@ -71,6 +71,16 @@ class Settings(BaseSettings):
         le=64,
         description="Tokens of an answer that are guessed from the prompt and checked in one step; 0: none.",
     )
+    prefill_slice_tokens: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Tokens of a new prompt whose reading may hold up one step of the answers that are being written.",
+    )
+    prompt_cache_bytes: Annotated[ByteSize, Field(ge=0)] | None = Field(
+        default=None,
+        description="Part of the K/V cache for prompts that may be asked again; 0: none; without it, half.",
+    )
     stall_seconds: float = Field(
         default=300,
         gt=0,

@@ -61,10 +61,19 @@ class Tiny:
         runner: Callable[[HrmText, PagedCache, str], Runner] = Runner,
         prefill_tokens: int = 4096,
         draft_tokens: int = 0,
+        slice_tokens: int = 64,
+        kept_pages: int = 0,
     ) -> NativeEngine:
         pages = limits.kv_tokens // PAGE_TOKENS
         cache = PagedCache(CONFIG, pages, dtype=torch.float32, device="cpu")
-        scheduler = Scheduler(pages, max_running=max_running, max_waiting=max_waiting, prefill_tokens=prefill_tokens)
+        scheduler = Scheduler(
+            pages,
+            max_running=max_running,
+            max_waiting=max_waiting,
+            prefill_tokens=prefill_tokens,
+            slice_tokens=slice_tokens,
+            kept_pages=kept_pages,
+        )
         return NativeEngine(
             runner(self.model, cache, "cpu"), scheduler, self.tokenizer, limits, draft_tokens=draft_tokens
         )

@@ -57,7 +57,7 @@ async def make(request: pytest.FixtureRequest, tiny: Tiny) -> AsyncIterator[Make
         if request.param == "scripted":
             made.append(ScriptedEngine(*SCRIPT, limits=limits, max_running=max_running))
         else:
-            native = tiny.engine(limits=limits, max_running=max_running, max_waiting=0)
+            native = tiny.engine(limits=limits, max_running=max_running, max_waiting=0, kept_pages=64)
             native.start()
             made.append(native)
         return made[-1]
@@ -303,6 +303,41 @@ async def test_a_refused_request_leaves_nothing_behind(make: Make) -> None:
     await refused(engine, sampling=LONG, n=6)
 
     assert engine.load() == Load(kv_tokens=LIMITS.kv_tokens)
+
+
+async def test_a_prompt_is_found_again_by_its_own_partition_until_that_is_purged(make: Make) -> None:
+    engine = await make()
+
+    async def cached(partition: str | None, prompt: Prompt = ASK) -> int:
+        reply = await reply_of(engine.generate(prompt, Sampling(max_tokens=3), partition=partition))
+        assert reply.started[0].cached_tokens in (0, reply.started[0].prompt_tokens)
+        return reply.started[0].cached_tokens
+
+    assert [await cached("a"), await cached("b"), await cached(None), await cached(None)] == [0, 0, 0, 0]
+    assert await cached("a", Question("Who else approves a refund?")) == 0
+    assert min(await cached("a"), await cached("b")) > 0
+
+    await engine.purge("a")
+    assert await cached("a") == 0
+    assert await cached("b") > 0
+
+    await engine.purge()
+    assert await cached("b") == 0
+
+
+async def test_a_purge_leaves_an_answer_alone_that_is_being_written(make: Make) -> None:
+    engine = await make()
+    alone = await reply_of(engine.generate(ASK, Sampling(max_tokens=60), n=2, partition="a"))
+    writing = engine.generate(ASK, Sampling(max_tokens=60), n=2, partition="a")
+    reply = Reply()
+    for _ in range(4):
+        reply.take(await anext(writing))
+
+    await engine.purge()
+
+    async for event in writing:
+        reply.take(event)
+    assert reply.texts == alone.texts
 
 
 async def test_load_tells_what_runs_and_what_it_has_reserved(make: Make) -> None:

@@ -50,7 +50,7 @@ class ScriptedEngine:
 
     Attributes:
         open: generations that have started and not ended; `busy` and `idle` say whether there are any.
-        prompts, samplings: what was asked, in order.
+        prompts, samplings, partitions: what was asked, in order.
         gate: while it is cleared, no piece after the first comes out.
     """
 
@@ -82,13 +82,18 @@ class ScriptedEngine:
         self._reserved = 0
         self.prompts: list[Prompt] = []
         self.samplings: list[Sampling] = []
+        self.partitions: list[str | None] = []
+        self._kept: set[tuple[str | None, Prompt]] = set()
 
     @property
     def limits(self) -> Limits:
         return self._limits
 
-    async def generate(self, prompt: Prompt, sampling: Sampling, *, n: int = 1) -> AsyncGenerator[Event, None]:
+    async def generate(
+        self, prompt: Prompt, sampling: Sampling, *, n: int = 1, partition: str | None = None
+    ) -> AsyncGenerator[Event, None]:
         self.prompts.append(prompt)
+        self.partitions.append(partition)
         self.samplings.append(sampling)
         prompt_tokens = len(_tokens_of(prompt))
         max_tokens = self._admit(prompt, prompt_tokens, sampling, n)
@@ -99,7 +104,10 @@ class ScriptedEngine:
         self.idle.clear()
         self.busy.set()
         try:
-            yield Started(prompt_tokens)
+            asked = (partition, prompt)
+            yield Started(prompt_tokens, prompt_tokens if asked in self._kept else 0)
+            if partition is not None:
+                self._kept.add(asked)
             written = _write(self._script(prompt), sampling.stop, max_tokens)
             for choice in range(n):
                 async for event in self._choice(choice, written, prompt_tokens, sampling):
@@ -122,6 +130,9 @@ class ScriptedEngine:
             kv_tokens=self._limits.kv_tokens,
             is_alive=not self._cut_short,
         )
+
+    async def purge(self, partition: str | None = None) -> None:
+        self._kept = {asked for asked in self._kept if partition not in (None, asked[0])}
 
     async def drain(self, timeout_s: float) -> None:
         self._closed = True

@@ -17,7 +17,7 @@ from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
-from hrm_model.scheduler import Sequence
+from hrm_model.scheduler import Reading, Sequence
 from hrm_model.template import CONDITION_TOKENS, END_ANSWER, spell
 from hrm_model.types import Event, Failed, Finished, Limits, Load, Question, Sampling, Started, Text, Tokens
 from tests.engines import LIMITS, Reply, Tiny, make_checkpoint, reply_of, running, until
@@ -220,7 +220,7 @@ async def test_a_choice_whose_numbers_break_fails_alone(tiny: Tiny) -> None:
 
 
 class StumblingRunner(Runner):
-    """Raises in every step that holds the poisonous question."""
+    """Raises in every forward that holds the poisonous question."""
 
     poison: int
 
@@ -229,30 +229,42 @@ class StumblingRunner(Runner):
             raise RuntimeError("the device fell over")
         return super().step(sequences)
 
+    def read(self, reading: Reading, layers: int) -> bool:
+        if any(self.poison in leader.ids[:2] for leader in reading.leaders):
+            raise RuntimeError("the device fell over")
+        return super().read(reading, layers)
 
-async def test_a_step_that_raises_fails_its_answers_and_the_engine_goes_on(tiny: Tiny) -> None:
+
+@pytest.mark.parametrize("slice_tokens", [64, 4], ids=["in one forward with others", "read beside the others"])
+async def test_what_raises_in_one_request_ends_it_and_no_other(tiny: Tiny, slice_tokens: int) -> None:
     class Stumbling(StumblingRunner):
         poison = tiny.tokenizer.control(CONDITION_TOKENS["synth"])
 
-    async with running(tiny.engine(runner=Stumbling)) as engine:
-        long = engine.generate(ASK, Sampling(max_tokens=2000))
-        victim = Reply()
+    async with running(tiny.engine(runner=Stumbling, slice_tokens=slice_tokens)) as engine:
+        alone = await reply_of(engine.generate(ASK, Sampling(max_tokens=300)))
+        long = engine.generate(ASK, Sampling(max_tokens=300))
+        beside = Reply()
         for _ in range(3):
-            victim.take(await anext(long))
+            beside.take(await anext(long))
 
         failed = await reply_of(engine.generate(POISON, Sampling(), n=2))
         async for event in long:
-            victim.take(event)
-        after = await reply_of(engine.generate(ASK, Sampling()))
+            beside.take(event)
+        # All of them are read together, as nobody writes.
+        *good, bad = await asyncio.gather(
+            *(reply_of(engine.generate(ASK, Sampling())) for _ in range(3)),
+            reply_of(engine.generate(POISON, Sampling())),
+        )
 
         await until(lambda: engine.load() == IDLE)
-    for end in (*victim.ends.values(), *failed.ends.values()):
+    assert beside.texts == alone.texts
+    assert sorted(failed.ends) == [0, 1]
+    for end in (*failed.ends.values(), *bad.ends.values()):
         assert isinstance(end, Failed)
         assert isinstance(end.error, EngineError)
         assert not isinstance(end.error, EngineClosed)
         assert isinstance(end.error.__cause__, RuntimeError)
-    assert (len(victim.ends), len(failed.ends)) == (1, 2)
-    assert after.finished[0].reason == "length"
+    assert [reply.finished[0].reason for reply in good] == ["length"] * 3
 
 
 class ForgetfulRunner(Runner):

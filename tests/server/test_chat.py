@@ -55,6 +55,20 @@ async def test_a_streamed_answer_says_the_same_as_a_whole_one(tmp_path: Path) ->
     assert streamed[-1]["choices"][0]["finish_reason"] == "stop"
 
 
+async def test_a_prompt_that_was_read_before_is_counted_as_cached_for_its_own_caller_alone() -> None:
+    serving = services(ScriptedEngine("28 days."))
+    cached: list[int] = []
+    for key in ("sk-ann", "sk-admin", "sk-ann"):
+        async with client_of(serving, key) as client:
+            for body in (question(), question(temperature=0.5, max_tokens=3)):
+                usage = (await client.post("/v1/chat/completions", json=body)).json()["usage"]
+                cached.append(usage["prompt_tokens_details"]["cached_tokens"])
+
+    assert cached[:3] == [0, cached[1], 0]
+    assert cached[1] == usage["prompt_tokens"] > 0
+    assert min(cached[3:]) > 0
+
+
 async def test_a_prompt_that_is_too_long_is_a_400_even_when_streaming() -> None:
     engine = ScriptedEngine(refusal=ContextLengthExceeded(prompt_tokens=9000, limit=4096))
     async with client_of(services(engine)) as client:

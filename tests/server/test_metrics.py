@@ -70,7 +70,19 @@ async def test_failures_are_counted(tmp_path: Path) -> None:
 
 
 async def test_gauges_read_the_engine_at_the_moment_of_the_scrape() -> None:
-    load = Load(3, 2, kv_tokens_used=25, kv_tokens=100, step_age_s=0.5, drafted_tokens=9, accepted_tokens=7)
+    load = Load(
+        3,
+        2,
+        kv_tokens_used=25,
+        kv_tokens=100,
+        step_age_s=0.5,
+        drafted_tokens=9,
+        accepted_tokens=7,
+        asked_tokens=60,
+        reused_tokens=20,
+        kv_bytes=4096,
+        kept_tokens=12,
+    )
     metrics = Metrics(MODEL, lambda: load)
 
     before = samples(metrics.text().decode())
@@ -83,6 +95,11 @@ async def test_gauges_read_the_engine_at_the_moment_of_the_scrape() -> None:
     assert before[of_model("hrm_engine_step_age_seconds")] == 0.5
     assert before[of_model("vllm:spec_decode_num_draft_tokens_total")] == 9
     assert before[of_model("vllm:spec_decode_num_accepted_tokens_total")] == 7
+    assert before[of_model("vllm:prefix_cache_queries_total")] == 60
+    assert before[of_model("vllm:prefix_cache_hits_total")] == 20
+    assert before[of_model("hrm_kv_cache_bytes")] == 4096
+    assert before[of_model("hrm_kv_cache_tokens")] == 100
+    assert before[of_model("hrm_prompt_cache_tokens")] == 12
     assert after[of_model("vllm:kv_cache_usage_perc")] == 0
 
 

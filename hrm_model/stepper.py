@@ -1,0 +1,228 @@
+"""What the engine's thread does: requests in, steps, events out. It has no thread and no queue of its own."""
+
+import logging
+import time
+from collections.abc import Sequence as Items
+from dataclasses import dataclass
+
+from hrm_model.errors import EngineError, RequestRefused
+from hrm_model.request import Request
+from hrm_model.runner import Runner
+from hrm_model.sampling import Drawn, NotFinite
+from hrm_model.scheduler import Reading, Scheduler, Sequence
+from hrm_model.template import END_ANSWER
+from hrm_model.tokenizer import Tokenizer
+from hrm_model.types import Counts, Failed, Finished, Seconds, Started, Text, TokenLogprob
+
+log = logging.getLogger(__name__)
+
+DRAFTING_SEQUENCES = 4  # that may draft their fill in one step; more share what these would take
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """A sequence as it was before a step, for the case that the step has to be made again."""
+
+    cached: int
+    draft: list[int]
+    first: object
+    source: list[int]
+
+
+class Stepper:
+    """Owns the requests, the scheduler and the runner; whoever calls it is the engine's thread."""
+
+    def __init__(self, runner: Runner, scheduler: Scheduler, tokenizer: Tokenizer, *, draft_tokens: int) -> None:
+        self.requests: dict[int, Request] = {}
+        self.step_began: float | None = None  # time.monotonic of the running step
+        self.drafted_tokens = self.accepted_tokens = 0
+        self.asked_tokens = self.reused_tokens = 0  # of prompts that might be, and were, found again
+        self._runner, self._scheduler, self._tokenizer = runner, scheduler, tokenizer
+        self._draft_tokens = draft_tokens
+        self._end_token = tokenizer.control(END_ANSWER)
+
+    def add(self, request: Request) -> None:
+        """Queue a request, or send it its refusal."""
+        try:
+            self._scheduler.add(request.sequences)
+        except RequestRefused as error:
+            request.send(error)
+        else:
+            self.requests[request.number] = request
+
+    def cancel(self, number: int) -> None:
+        """Forget a request that nobody waits for."""
+        self._scheduler.cancel(number)
+        self.requests.pop(number, None)
+
+    def purge(self, partition: str | None) -> None:
+        """Forget the prompts that were kept for a partition, or all, and overwrite what ended answers have left."""
+        self._runner.clear(self._scheduler.purge(partition))
+
+    def abandon(self, error: EngineError) -> None:
+        """Tell every request that it ends here."""
+        self.step_began = None
+        for request in list(self.requests.values()):
+            has_started = request.started_at > 0
+            self._scheduler.cancel(request.number)
+            del self.requests[request.number]
+            request.send(*((Failed(choice, error) for choice in request.open) if has_started else (error,)))
+
+    def step(self) -> None:
+        """Make one step of whatever there is to do."""
+        step = self._scheduler.next_step()
+        if not step.sequences and step.reading is None:
+            return
+        self.step_began = now = time.monotonic()
+        self._greet(step.admitted, now)
+        if step.sequences:
+            self._write(step.sequences, self._draft(step.sequences))
+        if step.reading is not None:
+            self._read(step.reading)
+        self.step_began = None
+
+    def _greet(self, admitted: Items[Sequence], now: float) -> None:
+        for sequence in admitted:
+            request = self.requests[sequence.request]
+            if not request.started_at:
+                request.started_at = now
+                reused = sequence.prompt_len if sequence.first is not None else 0
+                if sequence.partition is not None:
+                    self.asked_tokens, self.reused_tokens = (
+                        self.asked_tokens + sequence.prompt_len,
+                        self.reused_tokens + reused,
+                    )
+                request.send(Started(sequence.prompt_len, reused))
+
+    def _read(self, reading: Reading) -> None:
+        """Read a slice of long prompts, and begin the answers of those that have been read."""
+        layers = max(1, self._scheduler.slice_tokens * self._runner.layers // reading.tokens)
+        try:
+            is_read = self._runner.read(reading, layers)
+        except Exception as error:
+            log.exception("reading %d prompts failed", len(reading.leaders))
+            begun = self._scheduler.end_reading(is_read=False)
+            if len(reading.leaders) == 1:
+                for sequence in begun:
+                    self._fail(sequence, error)
+            else:
+                self._retry(begun)
+        else:
+            if is_read:
+                self._write(self._scheduler.end_reading())
+
+    def _write(self, sequences: Items[Sequence], guessed: Items[int] = ()) -> None:
+        """Make one forward and tell everyone in it; if it fails, find out whose fault it was.
+
+        Args:
+            guessed: tokens of each one's draft that were guessed and not forced; none: nobody guessed.
+        """
+        before = [_Before(s.cached, list(s.draft), s.first, s.source) for s in sequences]
+        try:
+            results = self._runner.step(sequences)
+        except Exception as error:
+            log.exception("a step of %d sequences failed", len(sequences))
+            for sequence, was in zip(sequences, before, strict=True):
+                sequence.cached, sequence.draft = was.cached, was.draft
+                sequence.first, sequence.source = was.first, was.source
+            if len({sequence.request for sequence in sequences}) > 1:
+                self._retry(sequences)
+            else:
+                for sequence in sequences:
+                    self._fail(sequence, error)
+            return
+        for sequence, result in zip(sequences, results, strict=True):
+            if sequence.fresh is not None and not isinstance(result[0], NotFinite):
+                self._scheduler.keep(sequence, sequence.fresh)
+            sequence.fresh = None
+        self.step_began = None  # before anyone is told: who has an answer finds the engine at rest
+        for sequence, result, drafted in zip(sequences, results, guessed or [0] * len(sequences), strict=True):
+            self._learn(sequence, drafted, len(result) - 1)
+            for drawn in result:
+                self._deliver(sequence, drawn)
+                if not sequence.pages:
+                    break  # the answer has ended; what was drawn after its end is nobody's
+
+    def _retry(self, sequences: Items[Sequence]) -> None:
+        """Make a failed step again, request by request: nothing that it wrote is in the way, so nobody is harmed."""
+        for number in dict.fromkeys(sequence.request for sequence in sequences):
+            self._write([sequence for sequence in sequences if sequence.request == number])
+
+    def _draft(self, sequences: Items[Sequence]) -> list[int]:
+        """Guess ahead where few sequences share the step: a full batch is better filled with their next tokens.
+
+        Returns:
+            For each how much was guessed from its prompt; what its grammar forces is no guess to learn from.
+        """
+        guessed: list[int] = []
+        room = self._draft_tokens * DRAFTING_SEQUENCES // max(1, len(sequences)) if self._draft_tokens else 0
+        for sequence in sequences:
+            answered = len(sequence.ids) - sequence.prompt_len
+            most = min(room, sequence.max_tokens - answered - 1)
+            drafter = self.requests[sequence.request].drafters[sequence.choice]
+            matching, forced = sequence.matching, list[int]()
+            # Not before the first token: choices that begin together share the reading of their prompt.
+            if matching is not None and answered and most > 0:
+                forced = matching.forced(most)
+            proposed = [] if forced else drafter.propose(sequence.ids[sequence.prompt_len :], most)
+            if matching is not None:
+                proposed = matching.fitting(proposed)
+            sequence.draft = forced or proposed
+            guessed.append(len(proposed))
+        return guessed
+
+    def _learn(self, sequence: Sequence, drafted: int, accepted: int) -> None:
+        if drafted:
+            self.drafted_tokens, self.accepted_tokens = self.drafted_tokens + drafted, self.accepted_tokens + accepted
+            answered = len(sequence.ids) + accepted + 1 - sequence.prompt_len
+            self.requests[sequence.request].drafters[sequence.choice].learn(drafted, accepted, answered)
+
+    def _deliver(self, sequence: Sequence, result: Drawn | NotFinite) -> None:
+        if isinstance(result, NotFinite):
+            fault = sequence.matching.fault if sequence.matching is not None else None
+            return self._fail(sequence, fault or result)
+        request = self.requests[sequence.request]
+        answer = request.answers[sequence.choice]
+        now = time.monotonic()
+        if not request.first_at:
+            request.first_at = now
+        sequence.ids.append(result.token)
+        if sequence.matching is not None:
+            sequence.matching.accept(result.token)
+        text = answer.push(result.token, is_last=sequence.matching is not None and sequence.matching.is_complete)
+        if result.token != self._end_token:
+            request.unsaid_tokens[sequence.choice] = request.unsaid_tokens.get(sequence.choice, 0) + 1
+            request.unsaid.setdefault(sequence.choice, []).extend(self._logprobs(result))
+        tokens = request.unsaid_tokens.get(sequence.choice, 0)
+        if text or (answer.reason is not None and tokens):
+            logprobs = tuple(request.unsaid.pop(sequence.choice, ()))
+            request.unsaid_tokens[sequence.choice] = 0
+            request.send(Text(sequence.choice, text, tokens, logprobs))
+        if answer.reason is not None:
+            counts = Counts(sequence.prompt_len, answer.tokens)
+            seconds = Seconds(
+                request.started_at - request.queued_at, request.first_at - request.started_at, now - request.first_at
+            )
+            self._end(sequence, Finished(sequence.choice, answer.reason, counts, seconds))
+        return None
+
+    def _logprobs(self, drawn: Drawn) -> tuple[TokenLogprob, ...]:
+        if drawn.logprob is None:
+            return ()
+        name = self._tokenizer.decode
+        top = tuple((name([token]), value) for token, value in drawn.top)
+        return (TokenLogprob(name([drawn.token]), drawn.logprob, top),)
+
+    def _fail(self, sequence: Sequence, error: Exception) -> None:
+        failure = error if isinstance(error, EngineError) else EngineError(f"generation failed: {error}")
+        if failure is not error:
+            failure.__cause__ = error
+        self._end(sequence, Failed(sequence.choice, failure))
+
+    def _end(self, sequence: Sequence, event: Finished | Failed) -> None:
+        self._scheduler.end(sequence)
+        request = self.requests[sequence.request]
+        request.open.discard(sequence.choice)
+        if not request.open:
+            del self.requests[request.number]
+        request.send(event)
