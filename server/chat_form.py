@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.events import Closed, Opened, Said
+from server.events import Closed, Opened, Refused, Said, Spoken
 from server.wire import annotations, citations, grounding, intent, logprobs
 
 Json = dict[str, Any]
@@ -17,7 +17,7 @@ class ChatForm:
     def __init__(self, public_url: str) -> None:
         self._public_url = public_url
 
-    def chunks(self, event: Opened | Said | Closed) -> list[Json]:
+    def chunks(self, event: Spoken) -> list[Json]:
         """The choices that one event puts on the wire, in the order in which clients expect them."""
         match event:
             case Opened(choice, sources):
@@ -27,6 +27,8 @@ class ChatForm:
                 return [_chunk(choice, delta)]
             case Said(choice, text, tokens):
                 return [_chunk(choice, {"content": text}, logprobs=logprobs(tokens))]
+            case Refused(choice, text):
+                return [_chunk(choice, {"refusal": text})]
             case Closed(choice, reason, sources, verdict):
                 chunks = []
                 closing_delta: Json = {}
@@ -45,7 +47,10 @@ class ChatForm:
     def fold(self, chunk: Json, choice: Json) -> None:
         """Add a chunk to its choice."""
         message, delta = choice["message"], chunk["delta"]
-        message["content"] += delta.get("content", "")
+        if "content" in delta:
+            message["content"] += delta["content"]
+        if "refusal" in delta:
+            message["content"], message["refusal"] = None, delta["refusal"]
         message["annotations"] += delta.get("annotations", [])
         if "context" in delta:
             message["context"] = {**message.get("context", {}), **delta["context"]}

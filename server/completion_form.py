@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hrm_model.types import Spelled, TokenLogprob
-from server.events import Closed, Opened, Said
+from server.events import Closed, Opened, Refused, Said, Spoken
 
 Json = dict[str, Any]
 
@@ -24,7 +24,7 @@ class CompletionForm:
         self._echoes, self._n, self._with_logprobs = echoes, n, with_logprobs
         self._said: dict[int, int] = {}  # choice -> characters
 
-    def chunks(self, event: Opened | Said | Closed) -> list[Json]:
+    def chunks(self, event: Spoken) -> list[Json]:
         """The choices that one event puts on the wire."""
         match event:
             case Opened(choice):
@@ -32,6 +32,8 @@ class CompletionForm:
             case Said(choice, text, tokens):
                 named = [(token.token, token.logprob, _top(token)) for token in tokens]
                 return [self._chunk(choice, text, named)]
+            case Refused():
+                raise AssertionError("what is not looked up is not refused for want of sources")
             case Closed(choice, reason):
                 return [self._chunk(choice, "", [], reason)]
 

@@ -1,10 +1,11 @@
 """Prompts to answers without looking anything up: the way of /v1/completions."""
 
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 from anyio.to_thread import run_sync
 
-from hrm_model.errors import ContextLengthExceeded, InvalidPrompt, NeverFits
+from hrm_model.errors import ContextLengthExceeded, InvalidGrammar, InvalidPrompt, NeverFits
 from hrm_model.types import Failed, Spelled, Started, Text
 from server.deps import Services
 from server.errors import InvalidRequest, wire_form
@@ -14,6 +15,7 @@ from server.metrics import Metrics
 from server.pipeline import Answer
 from server.plan import NO_STORE, store_of
 from server.schemas.completion import CompletionRequest
+from server.shape import shape_of
 from server.together import NotStarted, Together
 
 
@@ -38,7 +40,9 @@ class Completions:
         """
         self._check(request, caller)
         places, prompts = zip(*request.prompts(), strict=True)
-        n, sampling = request.n or 1, request.sampling()
+        n, sampling, shape = request.n or 1, request.sampling(), shape_of(request)
+        if shape is not None:
+            sampling = replace(sampling, grammar=shape.grammar)
         generations = Together(
             [
                 self._metrics.observed(self._engine.generate(prompt, sampling, n=n, partition=caller.partition()), n)
@@ -48,6 +52,8 @@ class Completions:
         try:
             started = await generations.begin()
         except NotStarted as refusal:
+            if shape is not None and isinstance(refusal.error, InvalidGrammar):
+                raise shape.refusal(refusal.error) from refusal.error
             raise _named(refusal.error, places[refusal.index]) from refusal.error
         echoes: list[Spelled] = []
         if request.echo:

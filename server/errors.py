@@ -18,6 +18,7 @@ from hrm_model.errors import (
     EngineClosed,
     EngineError,
     EngineOverloaded,
+    GrammarFault,
     InvalidPrompt,
     InvalidSampling,
     NeverFits,
@@ -109,6 +110,7 @@ WIRE: dict[type[Exception], Wire] = {
         message="The engine takes no new requests; retry shortly.",
         retry_after_s=5,
     ),
+    GrammarFault: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "grammar_too_complex"),
     EngineError: INTERNAL,
     RetrievalError: Wire(
         HTTPStatus.SERVICE_UNAVAILABLE,

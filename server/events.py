@@ -42,6 +42,14 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """Words of the server in the place of an answer that has a form of its own, in which they cannot stand."""
+
+    choice: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """A choice ended. `verdict` is None where there were no sources to check against."""
 
@@ -60,7 +68,8 @@ class Used:
     cached_tokens: int = 0
 
 
-AnswerEvent = Opened | Said | Closed | Used
+Spoken = Opened | Said | Refused | Closed  # what belongs to one choice
+AnswerEvent = Spoken | Used
 
 
 class Closable(Protocol):

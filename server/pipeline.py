@@ -12,8 +12,9 @@ from retrieval.errors import RetrievalError, StoreNotFound
 from retrieval.types import Hits
 from server.deps import Services
 from server.errors import UnknownStore
-from server.events import AnswerEvent, Closable, Closed, Opened, Said, Sources, Used, closing
+from server.events import AnswerEvent, Closable, Closed, Opened, Refused, Said, Sources, Used, closing
 from server.grounding.cite import CitedText, Verdict
+from server.grounding.structure import CitedStructure
 from server.grounding.support import Sources as CheckedSources
 from server.identity import Caller
 from server.metrics import Metrics
@@ -21,6 +22,9 @@ from server.plan import Brought, Plan, Search, plan
 from server.prompt import Conversation, conversation, pack, refuse_hopeless
 from server.query import rewrite_query
 from server.schemas.chat import ChatRequest
+from server.shape import Shape, started
+
+Check = CitedText | CitedStructure
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,11 @@ class Pipeline:
         talk = conversation(request.messages)
         await run_sync(refuse_hopeless, talk, self._engine)
         sources = await self._look_up(todo, talk, caller)
-        n, sampling = request.n or 1, request.sampling()
+        n, sampling, shape = request.n or 1, request.sampling(), todo.shape
         if sources is not None and not sources.passages and todo.grounding != "off":
-            return Answer(self._nothing_found(sources, n), None)
+            return Answer(self._nothing_found(sources, n, shape), None)
+        if shape is not None:
+            sampling = replace(sampling, grammar=shape.grammar)
         packing = partial(
             pack,
             talk,
@@ -79,7 +85,7 @@ class Pipeline:
             self._metrics.packed(len(packed.passages))
         events = self._engine.generate(packed.prompt, sampling, n=n, partition=caller.partition())
         generation = self._metrics.observed(events, n)
-        first = await anext(generation)  # an early failure raises here and not in mid-stream
+        first = await started(generation, shape)  # an early failure raises here and not in mid-stream
         assert isinstance(first, Started), "an engine begins with Started"
         checks = self._checks(todo, talk, sources, n)
         return Answer(self._checked(first, n, generation, sources, checks), generation)
@@ -114,18 +120,21 @@ class Pipeline:
         self._metrics.searched(perf_counter() - began, len(hits.passages))
         return hits
 
-    def _checks(self, todo: Plan, talk: Conversation, sources: Sources | None, n: int) -> list[CitedText] | None:
+    def _checks(self, todo: Plan, talk: Conversation, sources: Sources | None, n: int) -> list[Check] | None:
         if sources is None or not sources.passages:
             return None
         texts = [passage.text for passage in sources.passages]
         titles = [passage.title for passage in sources.passages]
         checked = CheckedSources(texts, talk.question, titles)
-        return [CitedText(checked, mode=todo.grounding, abstention=self._policy.abstention) for _ in range(n)]
+        mode, abstention, shape = todo.grounding, self._policy.abstention, todo.shape
+        if shape is None:
+            return [CitedText(checked, mode=mode, abstention=abstention) for _ in range(n)]
+        return [CitedStructure(checked, mode=mode, abstention=abstention, is_json=shape.is_json) for _ in range(n)]
 
-    async def _nothing_found(self, sources: Sources, n: int) -> AsyncGenerator[AnswerEvent, None]:
+    async def _nothing_found(self, sources: Sources, n: int, shape: Shape | None) -> AsyncGenerator[AnswerEvent, None]:
         for choice in range(n):
             yield Opened(choice, sources)
-            yield Said(choice, self._policy.abstention)
+            yield Refused(choice, self._policy.abstention) if shape else Said(choice, self._policy.abstention)
             self._metrics.grounded("no_sources")
             yield Closed(choice, "stop", sources, Verdict("no_sources", replaced=True))
         yield Used(prompt_tokens=0, completion_tokens=0)
@@ -136,7 +145,7 @@ class Pipeline:
         n: int,
         generation: AsyncGenerator[Event, None],
         sources: Sources | None,
-        checks: list[CitedText] | None,
+        checks: list[Check] | None,
     ) -> AsyncGenerator[AnswerEvent, None]:
         completion_tokens = 0
         for choice in range(n):
@@ -156,10 +165,12 @@ class Pipeline:
                         yield closing_event
         yield Used(started.prompt_tokens, completion_tokens, started.cached_tokens)
 
-    def _end(self, event: Finished, sources: Sources | None, checks: list[CitedText] | None) -> list[AnswerEvent]:
+    def _end(self, event: Finished, sources: Sources | None, checks: list[Check] | None) -> list[AnswerEvent]:
         if sources is None:
             return [Closed(event.choice, event.reason, None, None)]
         tail, verdict = checks[event.choice].end() if checks else ("", Verdict("no_sources"))
         self._metrics.grounded(verdict.status)
         said: list[AnswerEvent] = [Said(event.choice, tail)] if tail else []
+        if verdict.replaced and checks and isinstance(checks[event.choice], CitedStructure):
+            said = [Refused(event.choice, tail)]
         return [*said, Closed(event.choice, "stop" if verdict.replaced else event.reason, sources, verdict)]

@@ -8,6 +8,7 @@ from server.deps import Grounding, ModelCard, Policy
 from server.errors import InvalidRequest, UnknownModel
 from server.identity import Caller, GroundedOnly
 from server.schemas.chat import BroughtDocument, ChatRequest, FileSearchTool, RetrievalOptions
+from server.shape import Shape, shape_of
 
 NO_STORE = "none"  # the alias `model@none`; no store can have this name
 
@@ -37,6 +38,7 @@ class Plan:
     lookup: Search | Brought | None
     grounding: Grounding
     max_context_tokens: int | None
+    shape: Shape | None
 
 
 def plan(request: ChatRequest, caller: Caller, model: ModelCard, policy: Policy) -> Plan:
@@ -55,7 +57,7 @@ def plan(request: ChatRequest, caller: Caller, model: ModelCard, policy: Policy)
     lookup = _lookup(request, store_of(request.model, model), options, policy)
     if caller.grounded_only and (lookup is None or grounding == "off"):
         raise GroundedOnly
-    return Plan(lookup, grounding, options.max_context_tokens if options else None)
+    return Plan(lookup, grounding, options.max_context_tokens if options else None, shape_of(request))
 
 
 def store_of(name: str, model: ModelCard) -> str | None:

@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from server.errors import ClientLeft, error_body
-from server.events import AnswerEvent, Closed, Opened, Said, Used, closing, following, settled
+from server.events import AnswerEvent, Spoken, Used, closing, following, settled
 from server.pipeline import Answer
 from server.wire import usage
 
@@ -33,7 +33,7 @@ class Form(Protocol):
         """The `object` of a whole answer."""
         ...
 
-    def chunks(self, event: Opened | Said | Closed) -> list[Json]:
+    def chunks(self, event: Spoken) -> list[Json]:
         """The choices that one event puts on the wire, in the order in which clients expect them."""
         ...
 

@@ -61,7 +61,7 @@ class CitedText:
         """Take a piece of the model's answer; return what can be sent now."""
         if self._undecided is not None:
             self._undecided += piece
-            if UNANSWERABLE.startswith(_letters(self._undecided)):
+            if UNANSWERABLE.startswith(letters(self._undecided)):
                 return ""
             piece, self._undecided = self._undecided, None
         piece = self._defused(piece)
@@ -72,7 +72,7 @@ class CitedText:
 
     def end(self) -> tuple[str, Verdict]:
         """Return what was held back, and the verdict."""
-        if self._undecided is not None and _letters(self._undecided) == UNANSWERABLE:
+        if self._undecided is not None and letters(self._undecided) == UNANSWERABLE:
             return self._abstention, Verdict("abstained", replaced=True)
         rest = (self._undecided or "") + self._perhaps_marker
         out = self._settle(self._text.grow(rest)) + self._settle(self._text.end())
@@ -122,5 +122,6 @@ class CitedText:
         return _MARKER.sub(r"(\1)", piece[: len(piece) - len(self._perhaps_marker)])
 
 
-def _letters(text: str) -> str:
+def letters(text: str) -> str:
+    """What of a text is compared with the abstention: spelling without case, spaces and punctuation."""
     return "".join(character for character in text if character.isalnum()).casefold()

@@ -100,8 +100,10 @@ class AnswerMessage(Answered):
     """The answer."""
 
     role: Literal["assistant"]
-    content: str
-    refusal: None
+    content: str | None
+    refusal: str | None = Field(
+        description="In the place of an answer in a given form, where the sources hold none; `content` is null then."
+    )
     annotations: list[Annotation]
     context: Context | None = Field(None, description="Absent where nothing was to be looked up.")
 
@@ -146,7 +148,7 @@ class Delta(Answered):
 
     role: Literal["assistant"] | None = None
     content: str | None = None
-    refusal: None = None
+    refusal: str | None = None
     annotations: list[Annotation] | None = None
     context: ContextDelta | None = None
 

@@ -162,7 +162,6 @@ class ChatRequest(Drawing):
     store: bool | None = Field(None, description="Accepted without effect.")
 
     # Named, so that a client reads "not supported" rather than "unknown", and so that neutral values pass.
-    response_format: Annotated[Any, unsupported("response_format", {"type": "text"})] = None
     parallel_tool_calls: Annotated[Any, unsupported("parallel_tool_calls")] = None
     functions: Annotated[Any, unsupported("functions")] = None
     function_call: Annotated[Any, unsupported("function_call")] = None

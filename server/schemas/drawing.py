@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, Tag
 
 from hrm_model.types import Sampling
 from server.schemas.fields import Asked, by_shape, encodable
+from server.schemas.structure import ResponseFormat, StructuredOutputs
 
 StopString = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(encodable)]
 TokenId = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
@@ -15,7 +16,7 @@ Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
 class Drawing(Asked):
-    """Sampling, how many answers, and where they end."""
+    """Sampling, how many answers, where they end, and what form they have."""
 
     temperature: float | None = Field(
         None, ge=0, le=2, description="Default 0, which is greedy (OpenAI's default is 1)."
@@ -50,6 +51,10 @@ class Drawing(Asked):
     )
     ignore_eos: bool | None = Field(None, description="Never draw the model's closing token.")
     n: int | None = Field(None, ge=1, le=128)
+    response_format: ResponseFormat | None = Field(None, description="JSON, of any form or as a schema says.")
+    structured_outputs: StructuredOutputs | None = Field(
+        None, description="vLLM's name for the same, which also knows patterns, choices and grammars."
+    )
 
     def drawn(self, *, max_tokens: int | None, logprobs: int | None) -> Sampling:
         """How the engine is to draw; what the request leaves out stays the engine's default."""

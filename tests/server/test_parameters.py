@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from hrm_model.ranges import RANGES
-from hrm_model.types import Question, Sampling
+from hrm_model.types import JsonSchema, Lark, OneOf, Question, Regex, Sampling
 from server.schemas.answer import ChatCompletion
 from server.schemas.chat import ChatRequest
 from tests.fakes.engine import VOCABULARY, ScriptedEngine
@@ -46,6 +46,16 @@ async def post(engine: ScriptedEngine, body: dict[str, Any], **policy: Any) -> h
         ),
         ({"top_logprobs": None, "min_p": None, "stop_token_ids": None, "ignore_eos": None}, Sampling()),
         ({"logprobs": True, "top_logprobs": 20}, Sampling(logprobs=20)),
+        ({"response_format": {"type": "json_object"}}, Sampling(grammar=JsonSchema('{"type": "object"}'))),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": [1]}}}},
+            Sampling(grammar=JsonSchema('{"enum": [1]}')),
+        ),
+        ({"structured_outputs": {"json": '{"enum": [1]}'}}, Sampling(grammar=JsonSchema('{"enum": [1]}'))),
+        ({"structured_outputs": {"json_object": True}}, Sampling(grammar=JsonSchema('{"type": "object"}'))),
+        ({"structured_outputs": {"choice": ["a", "b"]}}, Sampling(grammar=OneOf(("a", "b")))),
+        ({"structured_outputs": {"regex": "a+"}, "response_format": {"type": "text"}}, Sampling(grammar=Regex("a+"))),
+        ({"structured_outputs": {"grammar": "start: A"}}, Sampling(grammar=Lark("start: A"))),
     ],
 )
 async def test_sampling_reaches_the_engine_as_asked(given: dict[str, Any], sampling: Sampling) -> None:
@@ -128,7 +138,6 @@ async def test_what_changes_nothing_is_accepted(given: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "response_format",
         "parallel_tool_calls",
         "functions",
         "function_call",
@@ -216,6 +225,31 @@ async def test_what_is_not_supported_is_refused_by_name(name: str) -> None:
         ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
         ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation", None),
         ({"telepathy": True}, "telepathy", "unknown_parameter"),
+        ({"response_format": {"type": "xml"}}, "response_format.type", "invalid_value"),
+        ({"response_format": "json_object"}, "response_format", "invalid_value"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "missing_required_parameter"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
+            "response_format.json_schema.schema",
+            "missing_required_parameter",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a b", "schema": {}}}},
+            "response_format.json_schema.name",
+            "invalid_value",
+        ),
+        ({"structured_outputs": {}}, "structured_outputs", "invalid_value"),
+        ({"structured_outputs": {"regex": "a", "choice": ["a"]}}, "structured_outputs", "invalid_value"),
+        ({"structured_outputs": {"choice": []}}, "structured_outputs.choice", "invalid_value"),
+        ({"structured_outputs": {"choice": ["a", ""]}}, "structured_outputs.choice[1]", "invalid_value"),
+        ({"structured_outputs": {"json": 5}}, "structured_outputs.json", "invalid_value"),
+        ({"structured_outputs": {"xml": "a"}}, "structured_outputs.xml", "unknown_parameter"),
+        ({"structured_outputs": {"structural_tag": "a"}}, "structured_outputs.structural_tag", "unsupported_parameter"),
+        (
+            {"structured_outputs": {"regex": "a"}, "response_format": {"type": "json_object"}},
+            "structured_outputs",
+            "invalid_value",
+        ),
     ],
 )
 async def test_what_is_wrong_is_a_400_that_names_the_parameter(

@@ -1,0 +1,76 @@
+"""An answer in a given form, checked: nothing is put into it or left out of it, and its sentences are cited in place.
+
+In JSON, the claims are its numbers and the sentences of its strings, but not the names of its properties.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hrm_model.template import UNANSWERABLE
+from server.grounding.cite import Mark, Mode, Status, Verdict, letters
+from server.grounding.sentences import sentences
+from server.grounding.support import Sources
+
+_STRING = r'"(?:\\.|[^"\\])*"'
+_VALUE = re.compile(rf"(?P<name>{_STRING})\s*:|(?P<string>{_STRING})|(?P<number>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)")
+_CHARACTER = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|.", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What can be supported, and its place in the answer as it stands there."""
+
+    text: str
+    start: int
+    end: int
+
+
+class CitedStructure:
+    """Takes an answer in pieces and gives it back unchanged; `strict` gives it back as a whole, or not at all."""
+
+    def __init__(self, sources: Sources, *, mode: Mode, abstention: str, is_json: bool) -> None:
+        self._sources, self._mode, self._abstention, self._is_json = sources, mode, abstention, is_json
+        self._text = ""
+
+    def grow(self, piece: str) -> str:
+        """Take a piece of the model's answer; return what can be sent now."""
+        self._text += piece
+        return "" if self._mode == "strict" else piece
+
+    def end(self) -> tuple[str, Verdict]:
+        """Return what was held back, and the verdict; `replaced` says that it is a refusal and not an answer."""
+        claims = list(_claims_of_json(self._text) if self._is_json else _claims_of_text(self._text))
+        supports = [(claim, self._sources.support(claim.text)) for claim in claims]
+        marks = tuple(Mark(claim.start, claim.end, found) for claim, found in supports if found is not None)
+        status: Status = "partial" if marks else "unsupported"
+        if not marks and any(letters(claim.text) == UNANSWERABLE for claim in claims):
+            status = "abstained"
+        elif marks and len(marks) == len(claims):
+            status = "supported"
+        if self._mode == "strict":
+            if status != "supported":
+                return self._abstention, Verdict(status, len(claims), replaced=True)
+            return self._text, Verdict(status, len(claims), len(marks), marks)
+        return "", Verdict(status, len(claims), len(marks), marks if self._mode == "cite" else ())
+
+
+def _claims_of_text(text: str) -> Iterator[Claim]:
+    for place in sentences(text):
+        yield Claim(text[place.start : place.end], place.start, place.end)
+
+
+def _claims_of_json(text: str) -> Iterator[Claim]:
+    """The claims of a JSON text, or of the beginning of one."""
+    for found in _VALUE.finditer(text):
+        if found["number"]:
+            yield Claim(found["number"], found.start(), found.end())
+        elif found["string"]:
+            said, places = "", []
+            for character in _CHARACTER.finditer(text, found.start() + 1, found.end() - 1):
+                read = json.loads(f'"{character.group()}"', strict=False)
+                places += [(character.start(), character.end())] * len(read)
+                said += read
+            for place in sentences(said):
+                yield Claim(said[place.start : place.end], places[place.start][0], places[place.end - 1][1])
