@@ -130,6 +130,7 @@ class NativeEngine:
     def close(self) -> None:
         """Stop the thread; requests that still run end in `Failed`."""
         self._is_closed = True
+        self._grammars.close()
         if self._thread.is_alive():
             self._commands.put(None)
             self._thread.join()
