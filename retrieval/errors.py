@@ -32,6 +32,14 @@ class SchemaTooNew(RetrievalError):
         self.known = known
 
 
+class ReaderUnavailable(RetrievalError):
+    """The process that reads documents cannot be started."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The process that reads documents cannot be started: {problem}.")
+        self.problem = problem
+
+
 class EmbedderDamaged(RetrievalError):
     """The embedding model's weights are not the ones that this version was made for."""
 

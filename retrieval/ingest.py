@@ -14,9 +14,11 @@ import numpy as np
 from retrieval.chunking import cut
 from retrieval.embedder import Embedder
 from retrieval.errors import DocumentRefused
+from retrieval.kinds import refuse_too_large, refuse_unreadable
+from retrieval.limits import Limits
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.parse import MAX_BYTES, parse, refuse_too_large, refuse_unreadable
+from retrieval.parsing.process import ParseProcess
 from retrieval.store import documents, files, jobs, stores
 from retrieval.store.access import principal
 from retrieval.store.database import Database, Transaction
@@ -52,6 +54,7 @@ class Ingester:
         originals: Originals,
         mirror: Mirror,
         embedder: Embedder,
+        parser: ParseProcess,
         *,
         lease_s: float = LEASE_S,
         clock: Clock = time.time,
@@ -60,6 +63,7 @@ class Ingester:
         self._originals = originals
         self._mirror = mirror
         self._embedder = embedder
+        self._parser = parser
         self._lease_s = lease_s
         self._clock = clock
         self._holder = token_hex(8)
@@ -81,8 +85,8 @@ class Ingester:
 
     def hand_in(self, path: Path, *, store: str, reader: Reader) -> tuple[Document, bool]:
         """Do as `enqueue`, and say whether the content is new to the store: no one else has handed it in."""
-        data = _read_whole(path)
-        refuse_unreadable(path, data)
+        data = _read_whole(path, self._parser.limits)
+        refuse_unreadable(path, data, self._parser.limits)
         source = str(path.resolve())
         if not _is_text(path.name) or not _is_text(source):
             raise DocumentRefused(path, "its name is not UTF-8; rename it")
@@ -140,7 +144,7 @@ class Ingester:
         """Make a running `run_pending` return after its batch, and wait for it; later ones return at once."""
         self._stopping.set()
         with self._running:
-            pass
+            self._parser.close()
 
     def _claim(self) -> Job | None:
         with self._database.read() as tx:
@@ -183,9 +187,10 @@ class Ingester:
         if document is None or document.status == "completed":
             return None
         try:
-            parsed = parse(path, self._originals.read(job.file_id))
+            data = self._originals.read(job.file_id)
         except FileNotFoundError as error:
             raise DocumentRefused(path, "the file handed in is gone from the data directory", "server_error") from error
+        parsed = self._parser.parse(path, data, lambda: self._beat(job, path))
         chunks = cut(parsed, self._embedder.count)
         report(Progress(job.file_id, job.filename, 0, len(chunks), "in_progress"))
         stored: list[StoredChunk] = []
@@ -228,15 +233,15 @@ class Ingester:
             self._mirror.forget()
 
 
-def _read_whole(path: Path) -> bytes:
+def _read_whole(path: Path, limits: Limits) -> bytes:
     # Looked at first: a pipe would be waited for, and a huge file read in vain.
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             raise DocumentRefused(path, "it is not a regular file")
-        refuse_too_large(path, found.st_size)
+        refuse_too_large(path, found.st_size, limits)
         with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(limits.file_bytes + 1)
     except OSError as error:
         raise DocumentRefused(path, f"it cannot be opened: {error.strerror}") from error
 

@@ -17,8 +17,10 @@ from retrieval.errors import RetrievalError
 from retrieval.index import Snapshots
 from retrieval.ingest import LEASE_S, Ingester, Report
 from retrieval.intake import Intake, Outcome, TakenIn
+from retrieval.limits import Limits
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
+from retrieval.parsing.process import ParseProcess
 from retrieval.retriever import Searcher
 from retrieval.store import documents, files, meta, stores
 from retrieval.store.database import Database, Transaction
@@ -283,12 +285,14 @@ def open_library(
     embedder: Embedder | None = None,
     *,
     fusion: Fusion | None = None,
+    limits: Limits | None = None,
     lease_s: float = LEASE_S,
 ) -> Library:
     """Open the knowledge store of a data directory, and create it if there is none. Blocks: reads the index.
 
     Args:
         embedder: None: the bundled one, whose weights load at the first use.
+        limits: what one file may ask for; None: the default ones.
         lease_s: after how long without a sign another process takes over this one's ingest.
 
     Raises:
@@ -309,7 +313,7 @@ def open_library(
     except RetrievalError:
         database.close()
         raise
-    ingester = Ingester(database, originals, mirror, embedder, lease_s=lease_s)
+    ingester = Ingester(database, originals, mirror, embedder, ParseProcess(limits), lease_s=lease_s)
     return Library(
         database, originals, mirror, Intake(database, ingester), Searcher(mirror, embedder, fusion or Fusion())
     )

@@ -5,7 +5,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from itertools import takewhile
 
-from retrieval.parsed import Heading
+from retrieval.parsed import Heading, Parsed
 
 _UNSHOWN = frozenset({"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object", "select"})
 _VOID_TAGS = "area base br col embed hr img input link meta param source track wbr"
@@ -33,20 +33,21 @@ _CLOSED_BY = {
 _BORDERS = frozenset({"ul", "ol", "dl", "table", "select"})
 _NEAR = 64  # how far up an item is looked for that a new one closes
 _HIDING = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d])",
+    r"display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d])"
+    r"|(text-indent|left|top)\s*:\s*-\d{3,}",  # beside the page
     re.IGNORECASE,
 )
 
 
-def read_html(source: str) -> tuple[str, str, tuple[Heading, ...]]:
-    """Return title, text and headings; the title is <title>, else the first heading, else empty."""
+def read_html(source: str) -> Parsed:
+    """Read a page; its title is <title>, else the first heading, else empty."""
     reader = _Reader()
     reader.feed(source)
     reader.close()
     reader.end_block()
     text = "".join(reader.parts)
     first = text[reader.headings[0].start : reader.headings[0].end] if reader.headings else ""
-    return " ".join(reader.title.split()) or first, text, tuple(reader.headings)
+    return Parsed(" ".join(reader.title.split()) or first, text, tuple(reader.headings), stripped=reader.stripped)
 
 
 class _Reader(HTMLParser):
@@ -57,6 +58,7 @@ class _Reader(HTMLParser):
         self.parts: list[str] = []
         self.headings: list[Heading] = []
         self.title = ""
+        self.stripped = 0  # characters of text that is written down and not shown; code is no text
         self._length = 0
         self._line: list[str] = []
         self._has_words = False  # in the line, beside its bullet
@@ -106,7 +108,10 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._depth["title"] and not self._depth["svg"]:
             self.title += data
-        elif not self._hiding and (self._has_words or data.strip()):
+        elif self._hiding:
+            if not any(self._depth[tag] for tag in _UNSHOWN):
+                self.stripped += len(" ".join(data.split()))
+        elif self._has_words or data.strip():
             self._line.append(data if self._depth["pre"] else re.sub(r"\s+", " ", data))
             self._has_words = True
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hrm_model.engine import NativeEngine
     from hrm_model.spelling import Speller
     from retrieval.library import Library
+    from retrieval.limits import Limits
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def open_library(settings: Settings) -> "Library":
     """Open the knowledge store for a command; close it with `async with`. The embedder loads at its first use."""
     from retrieval.library import open_library as open_it
 
-    return open_it(settings.data_dir)
+    return open_it(settings.data_dir, limits=_limits(settings))
 
 
 def open_ledger(settings: Settings) -> Ledger:
@@ -179,9 +180,21 @@ def _warm_library(settings: Settings) -> "Library":
     from retrieval.library import open_library as open_it
 
     embedder = MiniLM()
-    library = open_it(settings.data_dir, embedder)
+    library = open_it(settings.data_dir, embedder, limits=_limits(settings))
     embedder.load()
     return library
+
+
+def _limits(settings: Settings) -> "Limits":
+    from retrieval.limits import Limits
+
+    return Limits(
+        file_bytes=settings.parse_bytes,
+        pages=settings.parse_pages,
+        characters=settings.parse_characters,
+        seconds=settings.parse_seconds,
+        memory_bytes=settings.parse_memory,
+    )
 
 
 def _load_speller(settings: Settings) -> "Speller":

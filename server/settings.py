@@ -108,6 +108,25 @@ class Settings(BaseSettings):
         le=1,
         description="Passages that score below it are left out, unless a request says otherwise.",
     )
+    parse_bytes: Annotated[ByteSize, Field(ge=1024, le=2**31)] = Field(
+        default=ByteSize(64 * 1024 * 1024), description="The largest file that is taken in."
+    )
+    parse_pages: int = Field(
+        default=5_000, ge=1, le=100_000, description="Pages, slides or sheets that one file may have."
+    )
+    parse_characters: int = Field(
+        default=10_000_000, ge=1_000, le=100_000_000, description="Characters of text that one file may hold."
+    )
+    parse_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="Seconds of computing for reading one file; by the clock it may take four times that.",
+    )
+    parse_memory: Annotated[ByteSize, Field(ge=256 * 1024 * 1024, le=2**36)] = Field(
+        default=ByteSize(1024 * 1024 * 1024),
+        description="Address space of the process that reads files; archives may unpack to a quarter of it.",
+    )
     grounding: Literal["off", "cite", "strict"] = Field(
         default="cite",
         description="off: no citations; cite: verified markers; strict: unsupported sentences are withheld as well.",

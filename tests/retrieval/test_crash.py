@@ -20,14 +20,15 @@ LEASE_S = 0.5
 INGEST = [
     ("Originals.staged", "call", 2),
     ("refuse_unreadable", "return", 3),
-    ("expect", "return", 2),
+    ("attach", "return", 2),
     ("Originals._adopt", "call", 2),
     ("Originals._adopt", "return", 2),
     ("Ingester.hand_in", "return", 3),
     ("claim", "call", 1),
     ("claim", "return", 3),
     ("Ingester._claim", "return", 2),
-    ("parse", "return", 2),
+    ("ParseProcess.parse", "call", 1),
+    ("ParseProcess.parse", "return", 2),
     ("cut", "return", 3),
     ("Ingester._read", "return", 2),
     ("complete", "call", 3),
@@ -68,7 +69,8 @@ def problems(data_dir: Path) -> list[str]:
         found += [
             f"{filename} is {status} with {chunks} chunks and {vectors} vectors"
             for filename, status, chunks, vectors in tx.rows(
-                "SELECT filename, status, count(chunks.chunk_no), count(vectors.chunk_no) FROM documents"
+                "SELECT filename, status, count(chunks.chunk_no), count(vectors.chunk_no)"
+                " FROM documents JOIN files USING (file_no)"
                 " LEFT JOIN chunks USING (document_no) LEFT JOIN vectors USING (chunk_no) GROUP BY document_no"
             )
             if chunks != vectors or (chunks > 0) != (status == "completed")
@@ -76,11 +78,12 @@ def problems(data_dir: Path) -> list[str]:
         found += [
             f"{filename} waits without a job"
             for (filename,) in tx.rows(
-                "SELECT filename FROM documents WHERE status = 'in_progress' AND NOT EXISTS (SELECT 1 FROM jobs"
+                "SELECT filename FROM documents JOIN files USING (file_no)"
+                " WHERE status = 'in_progress' AND NOT EXISTS (SELECT 1 FROM jobs"
                 " WHERE jobs.document_no = documents.document_no AND jobs.status IN ('queued', 'running'))"
             )
         ]
-        known = {row[0] for row in tx.rows("SELECT file_id FROM documents")}
+        known = {row[0] for row in tx.rows("SELECT file_id FROM files")}
     kept = {path.name for path in (data_dir / "files").iterdir() if not path.name.startswith(".")}
     found += [f"{name}: in the store or the folder alone" for name in known ^ kept]
     database.close()

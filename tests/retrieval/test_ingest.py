@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from retrieval.index import Snapshots
 from retrieval.ingest import Ingester
 from retrieval.mirror import Mirror
 from retrieval.originals import ABANDONED_S, Originals
+from retrieval.parsing.process import ParseProcess
 from retrieval.store import documents, jobs
 from retrieval.store import files as stored_files
 from retrieval.store.database import Database
@@ -55,6 +56,7 @@ class Shop:
         self.clock = Clock()
         self.database = Database(folder / "store.db")
         self.originals = Originals(folder / "originals")
+        self.parser = ParseProcess()
         self.mirror = Mirror(self.database, Snapshots(folder / "index"), embedder="words@1", dims=WordsEmbedder.dims)
 
     def ingester(self, embedder: WordsEmbedder | None = None) -> Ingester:
@@ -63,6 +65,7 @@ class Shop:
             self.originals,
             self.mirror,
             embedder or WordsEmbedder(),
+            self.parser,
             lease_s=10,
             clock=self.clock,
         )
@@ -86,8 +89,10 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    opened = Shop(tmp_path)
+    yield opened
+    opened.parser.close()
 
 
 def test_a_file_is_in_progress_until_its_job_has_run(shop: Shop) -> None:
@@ -155,8 +160,8 @@ def test_a_huge_file_is_refused_before_it_is_read(shop: Shop) -> None:
 
 
 def test_what_can_be_refused_at_once_makes_no_store_and_no_job(shop: Shop) -> None:
-    with pytest.raises(DocumentRefused, match="PDF"):
-        shop.enqueue(shop.write("a.pdf", "x"))
+    with pytest.raises(DocumentRefused, match="Word of before 2007; save it as docx"):
+        shop.enqueue(shop.write("a.doc", "x"))
 
     assert shop.documents() == []
     with shop.database.read() as tx:

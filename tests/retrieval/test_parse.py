@@ -6,7 +6,8 @@ from time import process_time
 import pytest
 
 from retrieval.errors import DocumentRefused
-from retrieval.parse import MAX_BYTES, parse
+from retrieval.limits import Limits
+from retrieval.parse import parse
 from retrieval.parsed import Parsed
 
 
@@ -157,10 +158,9 @@ def test_characters_that_nobody_sees_are_stripped(source: str, stored: str) -> N
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("a.pdf", b"x", r"\(PDF\).*txt, md and html"),
-        ("a.DOCX", b"x", r"\(Word\)"),
-        ("a.pptx", b"x", r"\(PowerPoint\)"),
-        ("a.json", b"{}", r"\(JSON\)"),
+        ("a.DOC", b"x", r"\(Word of before 2007; save it as docx\).*supported are txt, md, html, pdf"),
+        ("a.xlsm", b"x", r"\(Excel with macros; save it as xlsx\)"),
+        ("a.zip", b"PK\x03\x04", "its content is a ZIP"),
         ("a.xyz", b"x", r"'\.xyz'"),
         ("README", b"x", "no extension"),
         ("renamed.txt", b"%PDF-1.7 x", "its content is a PDF"),
@@ -172,11 +172,11 @@ def test_characters_that_nobody_sees_are_stripped(source: str, stored: str) -> N
         ("a.txt", b"Gr\xfc\xdfe", "not UTF-8: byte 2"),
         ("a.txt", "Grüße".encode("utf-16"), "UTF-16"),
         ("a.txt", b"a\0b", "NUL"),
-        ("a.txt", b"x" * (MAX_BYTES + 1), "10,000,001 bytes; at most 10,000,000"),
+        ("a.txt", b"x" * 1001, "it has 1,001 bytes; at most 1,000 are read; split it, or raise HRM_PARSE_BYTES"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_the_reason(name: str, data: bytes, reason: str) -> None:
     with pytest.raises(DocumentRefused, match=reason) as refusal:
-        parse(Path(name), data)
+        parse(Path(name), data, Limits(file_bytes=1000))
 
     assert refusal.value.path == Path(name)

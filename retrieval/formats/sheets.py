@@ -1,0 +1,94 @@
+"""Excel workbooks: a line for each row that is shown, with the values that Excel last computed."""
+
+import io
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from pathlib import Path
+from zipfile import BadZipFile
+
+from openpyxl import load_workbook
+from openpyxl.cell.cell import Cell, MergedCell
+from openpyxl.utils.exceptions import InvalidFileException
+from openpyxl.worksheet.worksheet import Worksheet
+
+from retrieval.composer import Composer
+from retrieval.errors import DocumentRefused
+from retrieval.formats import rows
+from retrieval.formats.archive import refuse_unfit
+from retrieval.limits import Limits
+from retrieval.parsed import Parsed
+from retrieval.visible import one_line
+
+
+def read_sheets(path: Path, data: bytes, limits: Limits) -> Parsed:
+    """A heading for each sheet that is shown and a line for each of its rows; hidden rows and columns are left out.
+
+    Raises:
+        DocumentRefused: it cannot be opened, or holds too much.
+    """
+    refuse_unfit(path, data, "Excel", limits)
+    try:
+        # Not `read_only`, which does not say which rows are hidden.
+        workbook = load_workbook(io.BytesIO(data), data_only=True)
+    except (InvalidFileException, BadZipFile, KeyError, ValueError, TypeError, SyntaxError) as error:
+        raise DocumentRefused(path, f"it is damaged ({error}); open it in Excel and save it again") from error
+    composer = Composer(path, limits)
+    for number, sheet in enumerate(workbook.worksheets, start=1):
+        if sheet.sheet_state != "visible":
+            composer.strip(sum(len(_text(cell)) for row in sheet.iter_rows() for cell in row))
+            continue
+        _sheet(composer, sheet, number)
+    return composer.parsed(workbook.properties.title or "")
+
+
+def _sheet(composer: Composer, sheet: Worksheet, number: int) -> None:
+    shown = list(_shown(composer, sheet))
+    header: list[str] = []
+    if len(shown) > 1 and rows.is_header(shown[0][1], shown[1][1]):
+        header = shown.pop(0)[1]
+    if shown:
+        composer.place(number, "sheet", number)
+        composer.add(sheet.title, level=2)
+    for row_no, cells in shown:
+        composer.place(number, "row", row_no, sheet.title)
+        composer.add(rows.line(header, cells))
+
+
+def _shown(composer: Composer, sheet: Worksheet) -> Iterator[tuple[int, list[str]]]:
+    """(row number, cells) of each row that is shown and holds something."""
+    hidden_columns = {
+        column
+        for dimension in sheet.column_dimensions.values()
+        if dimension.hidden and dimension.min and dimension.max
+        for column in range(dimension.min, dimension.max + 1)
+    }
+    for row_no, row in enumerate(sheet.iter_rows(), start=1):
+        is_hidden = row_no in sheet.row_dimensions and sheet.row_dimensions[row_no].hidden
+        cells = []
+        for column, cell in enumerate(row, start=1):
+            text = _text(cell)
+            if is_hidden or column in hidden_columns:
+                composer.strip(len(text))
+            else:
+                cells.append(text)
+        if any(cells):
+            yield row_no, cells
+
+
+def _text(cell: Cell | MergedCell) -> str:
+    """A value as Excel shows it, but for currencies and the number of digits."""
+    match cell.value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if cell.value else "no"
+        case datetime() as moment:
+            return moment.date().isoformat() if moment.time() == time() else moment.isoformat(" ", "minutes")
+        case date() | time() as moment:
+            return moment.isoformat()
+        case int() | float() as value:
+            if "%" in (cell.number_format or ""):
+                return f"{round(value * 100, 6):g}%"
+            return f"{value:.10g}" if isinstance(value, float) else str(value)
+        case value:
+            return one_line(str(value))

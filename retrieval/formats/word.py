@@ -1,0 +1,188 @@
+"""Word documents: paragraphs, headings and tables in reading order, with the pages that Word last laid out.
+
+The tree is walked instead of asking `Document.paragraphs`, which omits content controls, insertions and text boxes.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import BadZipFile
+
+from docx import Document
+from docx.document import Document as WordDocument
+from docx.opc.exceptions import OpcError
+from docx.oxml.ns import qn
+from lxml.etree import XMLSyntaxError, _Element
+
+from retrieval.composer import Composer
+from retrieval.errors import DocumentRefused
+from retrieval.formats import rows
+from retrieval.formats.archive import refuse_unfit
+from retrieval.limits import Limits
+from retrieval.parsed import Parsed
+from retrieval.visible import one_line
+
+_P, _R, _T, _TBL, _TR, _TC = (qn(f"w:{name}") for name in ("p", "r", "t", "tbl", "tr", "tc"))
+_BREAKS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
+_LAID_OUT = qn("w:lastRenderedPageBreak")
+# Deleted and moved text, properties, fields' instructions, and the copy of each drawing for older programs.
+_LEFT_OUT = frozenset(
+    {qn(f"w:{name}") for name in ("del", "moveFrom", "pPr", "rPr", "instrText", "delText", "tblPr", "sectPr")}
+    | {"{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"}
+)
+_HEADING = re.compile(r"heading (\d)")
+
+
+def read_word(path: Path, data: bytes, limits: Limits) -> Parsed:
+    """The document as its reader sees it, tracked changes accepted, hidden text left out and counted.
+
+    Raises:
+        DocumentRefused: it cannot be opened, or holds too much.
+    """
+    refuse_unfit(path, data, "Word", limits)
+    try:
+        document = Document(io.BytesIO(data))
+    except (OpcError, BadZipFile, KeyError, ValueError, XMLSyntaxError) as error:
+        raise DocumentRefused(path, f"it is damaged ({error}); open it in Word and save it again") from error
+    reader = _Reader(document, Composer(path, limits))
+    reader.read(document.element.body)
+    for part in document.part.package.iter_parts():
+        if str(part.partname) in ("/word/footnotes.xml", "/word/endnotes.xml"):
+            reader.read_notes(part.blob)
+    return reader.composer.parsed(document.core_properties.title or "")
+
+
+class _Reader:
+    def __init__(self, document: WordDocument, composer: Composer) -> None:
+        self.composer = composer
+        self._page = 1
+        # Word writes where pages began when it last showed the document; other programs do not.
+        self._has_pages = next(document.element.body.iter(_LAID_OUT), None) is not None
+        self._levels: dict[str, int] = {}
+        self._hidden: set[str] = set()
+        self._style(document)
+
+    def read(self, parent: _Element) -> None:
+        """Add all blocks below an element."""
+        for child in parent:
+            if child.tag == _P:
+                self._paragraph(child)
+            elif child.tag == _TBL:
+                self._table(child)
+            elif child.tag not in _LEFT_OUT:
+                self.read(child)
+
+    def read_notes(self, xml: bytes) -> None:
+        """Add the foot- or endnotes of a part, after the text."""
+        from docx.oxml import parse_xml
+
+        self._has_pages = False
+        self.read(parse_xml(xml))
+
+    def _style(self, document: WordDocument) -> None:
+        for style in document.styles.element.iter(qn("w:style")):
+            style_id = style.get(qn("w:styleId"), "")
+            name = style.find(qn("w:name"))
+            called = "" if name is None else name.get(qn("w:val"), "").casefold()
+            outline = style.find(f"{qn('w:pPr')}/{qn('w:outlineLvl')}")
+            if found := _HEADING.fullmatch(called):
+                self._levels[style_id] = int(found[1])
+            elif called == "title":
+                self._levels[style_id] = 1
+            elif outline is not None and outline.get(qn("w:val"), "9") in "012345":
+                self._levels[style_id] = int(outline.get(qn("w:val"), "0")) + 1
+            if _is_on(style.find(f"{qn('w:rPr')}/{qn('w:vanish')}")):
+                self._hidden.add(style_id)
+
+    def _paragraph(self, paragraph: _Element) -> None:
+        self._place()
+        properties = paragraph.find(qn("w:pPr"))
+        style, is_item = "", False
+        if properties is not None:
+            named = properties.find(qn("w:pStyle"))
+            style = "" if named is None else named.get(qn("w:val"), "")
+            is_item = properties.find(qn("w:numPr")) is not None
+        pieces: list[str] = []
+        boxes: list[_Element] = []
+        for piece in self._pieces(paragraph, style in self._hidden, boxes):
+            if piece is None:
+                self._page += 1
+                if not "".join(pieces).strip():
+                    self._place()
+            else:
+                pieces.append(piece)
+        text = "".join(pieces)
+        level = self._levels.get(style, 0)
+        if is_item and text.strip() and not level:
+            self.composer.add(f"- {text.strip()}", joint="\n")
+        else:
+            self.composer.add(text, level=level)
+        for box in boxes:
+            self.read(box)
+
+    def _place(self) -> None:
+        if self._has_pages:
+            self.composer.place(self._page, "page", self._page)
+
+    def _pieces(self, parent: _Element, hidden: bool, boxes: list[_Element]) -> Iterator[str | None]:
+        """The text of the runs below; None: a page begins here. Text boxes are put aside."""
+        for child in parent:
+            tag = child.tag
+            if tag in _LEFT_OUT:
+                continue
+            if tag == _LAID_OUT:
+                yield None
+            elif tag == qn("w:txbxContent"):
+                boxes.append(child)
+            elif tag == _T:
+                if hidden:
+                    self.composer.strip(len(one_line(child.text or "")))
+                else:
+                    yield child.text or ""
+            elif tag in _BREAKS:
+                yield _BREAKS[tag]
+            else:
+                yield from self._pieces(child, hidden or (tag == _R and self._is_hidden(child)), boxes)
+
+    def _is_hidden(self, run: _Element) -> bool:
+        properties = run.find(qn("w:rPr"))
+        if properties is None:
+            return False
+        style = properties.find(qn("w:rStyle"))
+        vanish = properties.find(qn("w:vanish"))
+        if vanish is not None:
+            return _is_on(vanish)
+        return style is not None and style.get(qn("w:val"), "") in self._hidden
+
+    def _table(self, table: _Element) -> None:
+        cells = [
+            [self._cell(cell) for cell in row.iter(_TC) if _row_of(cell) is row]
+            for row in table.iter(_TR)
+            if _table_of(row) is table
+        ]
+        cells = [row for row in cells if any(row)]
+        header: list[str] = []
+        if len(cells) > 1 and rows.is_header(cells[0], cells[1]):
+            header = cells.pop(0)
+        self._place()
+        for number, row in enumerate(cells):
+            self.composer.add(rows.line(header, row), joint="\n" if number else "\n\n")
+
+    def _cell(self, cell: _Element) -> str:
+        # A page break inside a table moves the page on; rows are placed with what stands before the table.
+        pieces = list(self._pieces(cell, False, []))
+        self._page += pieces.count(None)
+        return one_line(" ".join(piece for piece in pieces if piece is not None))
+
+
+def _row_of(cell: _Element) -> _Element | None:
+    return next(cell.iterancestors(_TR), None)
+
+
+def _table_of(row: _Element) -> _Element | None:
+    return next(row.iterancestors(_TBL), None)
+
+
+def _is_on(toggle: _Element | None) -> bool:
+    return toggle is not None and toggle.get(qn("w:val"), "1") not in ("0", "false", "off")

@@ -1,0 +1,247 @@
+"""Reads files in a process of their own, which may crash, hang or be taken over without harm to this one."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from time import monotonic
+
+from retrieval.errors import DocumentRefused, ReaderUnavailable
+from retrieval.limits import Limits
+from retrieval.parsed import Parsed
+from retrieval.parsing.wire import OUT_OF_MEMORY, SIZE, Nonsense, read_answer, request
+from retrieval.types import Fault
+
+log = logging.getLogger(__name__)
+
+# A leak in a library does not add up over more files than these.
+FILES_PER_PROCESS = 200
+# How often a wait tells that it goes on: lease and deadline are looked at there.
+BEAT_S = 0.25
+# Starting takes a tenth of a second; a busy machine may take its time.
+_START_S = 60.0
+_LAST_S = 5.0  # from the end of its pipes to its own
+_PIECE = 1 << 16
+_ROOT = Path(__file__).parents[2]
+# Environment and working folder are not the worker's business.
+_ENVIRONMENT = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1"}
+
+Beat = Callable[[], None]
+
+
+class ParseProcess:
+    """Starts a worker at the first file, uses it for many, and replaces it when it is worn out or gone."""
+
+    def __init__(self, limits: Limits | None = None, *, files_per_process: int = FILES_PER_PROCESS) -> None:
+        self.limits = limits or Limits()
+        self._files_per_process = files_per_process
+        self._worker: _Worker | None = None
+        self._lock = threading.Lock()
+        self._said_open = False
+
+    def parse(self, path: Path, data: bytes, beat: Beat = lambda: None) -> Parsed:
+        """Do as `retrieval.parse.parse`, within the limits of memory and time as well.
+
+        Args:
+            beat: called several times a second; what it raises ends the worker and comes out of here.
+
+        Raises:
+            DocumentRefused: the file cannot be read, or its reading ended the worker.
+            ReaderUnavailable: no worker could be started.
+        """
+        with self._lock:
+            worker = self._ready()
+            try:
+                payload = worker.exchange(request(path, data), self.limits.clock_s, self._answer_bytes, beat)
+                parsed = read_answer(path, payload)
+                if len(parsed.text) > self.limits.characters:
+                    raise Nonsense
+            except DocumentRefused:
+                worker.files += 1
+                raise
+            except _Overtime as error:
+                self._drop()
+                raise DocumentRefused(path, _overtime(self.limits)) from error
+            except _Ended as error:
+                status = worker.status()
+                self._drop()
+                fault: Fault = "server_error" if -status == signal.SIGKILL else "invalid_file"
+                raise DocumentRefused(path, _last_words(status, self.limits), fault) from error
+            except Nonsense as error:
+                self._drop()
+                raise DocumentRefused(
+                    path, "reading it went wrong; save it again in the program it comes from"
+                ) from error
+            except BaseException:
+                self._drop()  # in the middle of an exchange it is of no use to the next file
+                raise
+            worker.files += 1
+            return parsed
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, while there is one."""
+        return self._worker.pid if self._worker else None
+
+    def close(self) -> None:
+        """End the worker; the next file starts another."""
+        with self._lock:
+            self._drop()
+
+    @property
+    def _answer_bytes(self) -> int:
+        # The worker cannot have made more: its memory is bounded.
+        return self.limits.memory_bytes
+
+    def _ready(self) -> "_Worker":
+        if self._worker and (self._worker.files >= self._files_per_process or not self._worker.is_alive):
+            self._drop()
+        if self._worker is None:
+            self._worker = _Worker(self.limits)
+            if not self._worker.is_confined and not self._said_open:
+                log.warning("documents are read in a process that could use the network: no seccomp on this machine")
+                self._said_open = True
+        return self._worker
+
+    def _drop(self) -> None:
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
+
+
+class _Overtime(Exception):
+    """The worker has not answered in time."""
+
+
+class _Ended(Exception):
+    """The worker has ended without an answer."""
+
+
+class _Worker:
+    """One process and the pipes to it."""
+
+    def __init__(self, limits: Limits) -> None:
+        reading, writing = os.pipe()
+        sizes = (limits.memory_bytes, limits.seconds, limits.file_bytes, limits.pages, limits.characters)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "retrieval.parsing.worker", *map(str, sizes), str(reading)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd="/",
+                env=_ENVIRONMENT,
+                pass_fds=(reading,),
+            )
+        except OSError as error:
+            os.close(writing)
+            raise ReaderUnavailable(str(error)) from error
+        finally:
+            os.close(reading)
+        # The other end of `writing` ends the worker when this process ends, however it does.
+        self.end = weakref.finalize(self, _end, self._process, writing)
+        self.files = 0
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None, "both were asked for"
+            os.set_blocking(pipe.fileno(), False)
+        try:
+            self.is_confined = self.exchange([], _START_S, _PIECE, lambda: None) == b"confined"
+        except (_Overtime, _Ended) as error:
+            self.end()
+            raise ReaderUnavailable("it did not start; standard error says why") from error
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def status(self) -> int:
+        """The exit status of a process that has closed its pipes; minus the number of a signal."""
+        try:
+            return self._process.wait(_LAST_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def exchange(self, pieces: list[bytes], seconds: float, limit: int, beat: Beat) -> bytes:
+        """Send a message and wait for the answer, which may come before all of the message is read."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None, "it was asked for"
+        assert stdout is not None, "it was asked for"
+        waiting = [memoryview(piece) for piece in pieces if piece]
+        received = bytearray()
+        deadline = monotonic() + seconds
+        with DefaultSelector() as selector:
+            selector.register(stdout, EVENT_READ)
+            if waiting:
+                selector.register(stdin, EVENT_WRITE)
+            while len(received) < SIZE.size or len(received) < SIZE.size + SIZE.unpack_from(received)[0]:
+                beat()
+                if monotonic() > deadline:
+                    raise _Overtime
+                for key, _ in selector.select(BEAT_S):
+                    if key.fileobj is stdout:
+                        piece = os.read(stdout.fileno(), _PIECE)
+                        if not piece:
+                            raise _Ended
+                        received += piece
+                        if len(received) > limit:
+                            raise Nonsense
+                    elif not _send(stdin.fileno(), waiting):
+                        selector.unregister(stdin)
+        if len(received) > SIZE.size + SIZE.unpack_from(received)[0]:
+            raise Nonsense
+        return bytes(received[SIZE.size :])
+
+
+def _send(pipe: int, waiting: list[memoryview]) -> bool:
+    """Write what the pipe takes; say whether more is to come."""
+    try:
+        sent = os.write(pipe, waiting[0][:_PIECE])
+    except BrokenPipeError:
+        return False  # it has ended, which the other pipe tells as well
+    waiting[0] = waiting[0][sent:]
+    if not waiting[0]:
+        waiting.pop(0)
+    return bool(waiting)
+
+
+def _end(process: "subprocess.Popen[bytes]", lifeline: int) -> None:
+    os.close(lifeline)
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    process.wait()
+
+
+def _overtime(limits: Limits) -> str:
+    unit = "second" if limits.seconds == 1 else "seconds"
+    return f"reading it takes longer than {limits.seconds} {unit}; split it, or raise HRM_PARSE_SECONDS"
+
+
+def _last_words(status: int, limits: Limits) -> str:
+    """Why a worker has ended, for the person whose file did it."""
+    if -status == signal.SIGXCPU:
+        return _overtime(limits)
+    mebibytes = limits.memory_bytes // 1024**2
+    if status == OUT_OF_MEMORY:
+        return f"reading it takes more than {mebibytes:,} MiB of memory; split it, or raise HRM_PARSE_MEMORY"
+    name = signal.Signals(-status).name if status < 0 else f"status {status}"
+    if -status == signal.SIGKILL:
+        return (
+            "the process that read it was killed, most likely because the machine ran out of memory; "
+            "try again when less is going on, or split it"
+        )
+    return (
+        f"reading it crashed its reader ({name}): it is damaged, or needs more than {mebibytes:,} MiB of memory; "
+        "save it again in the program it comes from, split it, or raise HRM_PARSE_MEMORY"
+    )

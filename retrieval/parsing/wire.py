@@ -1,0 +1,90 @@
+"""What passes between the process that reads files and the one that stores them: JSON, as neither trusts the other."""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from retrieval.errors import DocumentRefused
+from retrieval.parsed import Heading, Parsed, Place
+
+HEAD = struct.Struct(">II")  # bytes of the name and of the file
+SIZE = struct.Struct(">I")  # bytes of the answer
+OUT_OF_MEMORY = 3  # the worker's exit status
+
+
+class Nonsense(Exception):
+    """An answer that no reader of ours gives."""
+
+
+def request(path: Path, data: bytes) -> list[bytes]:
+    """A file to read, in pieces that need no copy of it."""
+    name = path.name.encode(errors="surrogateescape")
+    return [HEAD.pack(len(name), len(data)) + name, data]
+
+
+def answer(found: Parsed | DocumentRefused) -> bytes:
+    """What a file holds, or why it was refused."""
+    if isinstance(found, DocumentRefused):
+        message: Any = {"refused": found.reason, "fault": found.fault}
+    else:
+        message = {
+            "title": found.title,
+            "text": found.text,
+            "headings": [(heading.start, heading.end, heading.level) for heading in found.headings],
+            "places": [(place.start, place.page, place.unit, place.number, place.within) for place in found.places],
+            "stripped": found.stripped,
+        }
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def read_answer(path: Path, payload: bytes) -> Parsed:
+    """The other side of `answer`.
+
+    Raises:
+        DocumentRefused: the file was refused.
+        Nonsense: it is not what `answer` makes; a reader that a file has taken over may say anything.
+    """
+    try:
+        match json.loads(payload):
+            case {"refused": str(reason), "fault": "unsupported_file" | "invalid_file" | "server_error" as fault}:
+                raise DocumentRefused(path, reason, fault)
+            case {
+                "title": str(title),
+                "text": str(text),
+                "headings": list(headings),
+                "places": list(places),
+                "stripped": int(stripped),
+            }:
+                parsed = Parsed(title, text, tuple(map(_heading, headings)), tuple(map(_place, places)), stripped)
+            case _:
+                raise Nonsense
+        f"{title}{text}".encode()  # halves of characters cannot be stored
+    except (ValueError, RecursionError) as error:
+        raise Nonsense from error
+    _check(parsed)
+    return parsed
+
+
+def _heading(found: object) -> Heading:
+    match found:
+        case [int(start), int(end), int(level)]:
+            return Heading(start, end, level)
+    raise Nonsense
+
+
+def _place(found: object) -> Place:
+    match found:
+        case [int(start), int() | None as page, str(unit), int(number), str(within)]:
+            return Place(start, page, unit, number, within)
+    raise Nonsense
+
+
+def _check(parsed: Parsed) -> None:
+    borders = [border for heading in parsed.headings for border in (heading.start, heading.end)]
+    starts = [place.start for place in parsed.places]
+    for offsets in (borders, starts):
+        if offsets != sorted(offsets) or (offsets and not 0 <= offsets[0] <= offsets[-1] <= len(parsed.text)):
+            raise Nonsense
+    if not parsed.text.strip() or parsed.stripped < 0:
+        raise Nonsense

@@ -1,0 +1,65 @@
+"""The process that reads files which strangers made: one after the other from stdin, answers to stdout.
+
+    python -m retrieval.parsing.worker MEMORY_BYTES SECONDS FILE_BYTES PAGES CHARACTERS LIFELINE
+
+It is started by `retrieval.parsing.process`, and ends when the pipe LIFELINE does.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from retrieval.errors import DocumentRefused
+from retrieval.limits import Limits
+from retrieval.parse import parse
+from retrieval.parsed import Parsed
+from retrieval.parsing.sandbox import allow_seconds, confine, end_with
+from retrieval.parsing.wire import HEAD, OUT_OF_MEMORY, SIZE, answer
+
+
+def main() -> None:
+    memory, seconds, file_bytes, pages, characters, lifeline = map(int, sys.argv[1:])
+    limits = Limits(file_bytes, pages, characters, seconds, memory)
+    end_with(lifeline)
+    answers = os.fdopen(os.dup(1), "wb")
+    is_confined = confine(limits.memory_bytes)
+    # Nothing that a library prints, of a document perhaps, is to reach the answers or a log.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    _send(answers, b"confined" if is_confined else b"connected")
+    while head := sys.stdin.buffer.read(HEAD.size):
+        allow_seconds(limits.seconds)
+        try:
+            payload = answer(_found(sys.stdin.buffer, head, limits))
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)  # no state that a library is left in is to be relied on
+        _send(answers, payload)
+
+
+def _found(requests: BinaryIO, head: bytes, limits: Limits) -> Parsed | DocumentRefused:
+    """What the next file holds, or why it is refused."""
+    name_bytes, data_bytes = HEAD.unpack(head)
+    path = Path(os.fsdecode(requests.read(name_bytes)))
+    try:
+        return parse(path, requests.read(data_bytes), limits)
+    except DocumentRefused as error:
+        return error
+    except MemoryError:
+        raise
+    except RecursionError:
+        return DocumentRefused(path, "what is in it is nested too deeply; simplify it")
+    except Exception as error:  # noqa: BLE001  # whatever a library raises is about this file, and the next may be fine
+        reason = f"it is damaged ({type(error).__name__}); open it in the program it comes from and save it again"
+        return DocumentRefused(path, reason)
+
+
+def _send(answers: BinaryIO, payload: bytes) -> None:
+    answers.write(SIZE.pack(len(payload)))
+    answers.write(payload)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""retrieval.formats: CSV, JSON and mail."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from retrieval.errors import DocumentRefused
+from retrieval.limits import Limits
+from retrieval.parse import parse
+from retrieval.parsed import Parsed
+from tests.retrieval.papers import mail
+
+
+def read(name: str, data: bytes | str, limits: Limits | None = None) -> Parsed:
+    return parse(Path(name), data if isinstance(data, bytes) else data.encode(), limits)
+
+
+def refusal(name: str, data: bytes | str, limits: Limits | None = None) -> str:
+    with pytest.raises(DocumentRefused) as refused:
+        read(name, data, limits)
+    return refused.value.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("fees.csv", "Item,Fee\nCard,20\nKey,35\n"),
+        ("fees.csv", "Item;Fee\r\nCard;20\r\n\r\nKey;35\r\n"),
+        ("fees.csv", '"Item","Fee"\n"Card",20\n"Key",35\n'),
+        ("fees.csv", "Item|Fee\nCard|20\nKey|35\n"),
+        ("fees.tsv", "Item\tFee\nCard\t20\nKey\t35\n"),
+    ],
+)
+def test_each_row_of_a_table_is_a_line_with_its_columns(name: str, source: str) -> None:
+    assert read(name, source).text == "Item: Card; Fee: 20\n\nItem: Key; Fee: 35"
+
+
+def test_a_row_is_located_by_its_number_in_the_file() -> None:
+    parsed = read("a.csv", "Item,Fee\nCard,20\n,\nKey,35\n")
+
+    assert [(place.number, place.page) for place in parsed.places] == [(2, None), (4, None)]
+    assert parsed.locator(0, len(parsed.text)) == "rows 2–4"
+
+
+def test_a_table_without_a_header_or_with_ragged_rows_is_read_as_it_stands() -> None:
+    assert read("a.csv", "1,2\n3,4\n").text == "1; 2\n\n3; 4"
+    assert read("a.csv", "Item,Fee\nCard,20,extra\n").text == "Item; Fee\n\nCard; 20; extra"
+    assert read("a.csv", "Only one row,here\n").text == "Only one row; here"
+
+
+def test_a_huge_cell_is_refused_and_one_long_line_is_read() -> None:
+    assert "it is no table: field larger than field limit" in refusal("a.csv", "a,b\n" + "x" * 200_000)
+    assert len(read("a.csv", ",".join(["cell"] * 50_000)).text) > 200_000
+
+
+def test_the_records_of_a_list_are_paragraphs_of_paths_and_values() -> None:
+    records = [
+        {"name": "Card", "fee": {"amount": 20, "currency": "EUR"}, "tags": ["a", "b"], "none": None},
+        {"name": "Key", "parts": [{"no": 1}, {"no": 2}], "spare": True},
+    ]
+    parsed = read("a.json", json.dumps(records))
+
+    assert parsed.text == (
+        "name: Card\nfee.amount: 20\nfee.currency: EUR\ntags: a, b\n\n"
+        "name: Key\nparts 1.no: 1\nparts 2.no: 2\nspare: yes"
+    )
+    assert parsed.locator(0, 5) == "item 1"
+    assert parsed.locator(0, len(parsed.text)) == "items 1–2"
+
+
+def test_an_object_or_a_single_value_is_read_too() -> None:
+    assert (
+        read("a.json", '{"hours": {"monday": "9 to 5"}, "closed": false}').text == "hours.monday: 9 to 5\n\nclosed: no"
+    )
+    assert read("a.json", '"Just words."').text == "Just words."
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ('{"a": 1,}', "it is not JSON: line 1, column 9"),
+        ("[" * 60 + "1" + "]" * 60, "it is nested deeper than 50 levels; flatten it"),
+        ("[" * 100_000 + "]" * 100_000, "it is nested deeper than 50 levels; flatten it"),
+        ('{"a":' * 100_000, "it is nested deeper than 50 levels; flatten it"),
+        ("[" + "9" * 10_000 + "]", "it holds a number that cannot be read"),
+        ("[]", "there is no text in it"),
+        ("{}", "there is no text in it"),
+    ],
+)
+def test_json_that_cannot_be_read_is_refused_with_the_reason(source: str, reason: str) -> None:
+    assert reason in refusal("a.json", source)
+
+
+def test_half_a_character_in_json_does_no_harm() -> None:
+    assert read("a.json", '["a\\ud800b"]').text == "ab"
+
+
+def test_mail_is_read_with_its_head_and_the_names_of_what_is_attached() -> None:
+    parsed = read("a.eml", mail("Your claim", "Dear Ben,\n\nwe pay 200 euros.\n", attachment="letter.pdf"))
+
+    assert parsed.title == "Your claim"
+    assert parsed.text == (
+        "Your claim\n\n"
+        "From: Ana <ana@example.org>\nTo: Ben <ben@example.org>\nDate: Mon, 02 Mar 2026 10:00:00 +0100\n\n"
+        "Dear Ben,\n\nwe pay 200 euros.\n\nAttached, and not read: letter.pdf"
+    )
+
+
+def test_mail_in_html_is_read_as_it_is_seen() -> None:
+    parsed = read("a.eml", mail("News", html="<p>Seen.</p><p style='display:none'>secret</p>"))
+
+    assert parsed.text.endswith("Seen.")
+    assert parsed.stripped == len("secret")
+
+
+def test_the_plain_text_of_a_mail_is_preferred() -> None:
+    assert read("a.eml", mail("News", "As text.", "<p>As a page.</p>")).text.endswith("As text.")
+
+
+def test_a_mail_in_an_unknown_charset_or_without_a_head_is_told_apart() -> None:
+    odd = b"From: a@b.c\nSubject: x\nContent-Type: text/plain; charset=martian\n\nwords\n"
+
+    assert read("a.eml", odd).text.endswith("words")
+    assert "it is no e-mail" in refusal("a.eml", b"just words\n")
+
+
+def test_a_document_over_the_limit_of_characters_is_refused() -> None:
+    limits = Limits(characters=50)
+
+    for name, source in (("a.txt", "word " * 20), ("a.csv", "1,2,3\n" * 20), ("a.json", json.dumps(["word"] * 20))):
+        assert "it holds more than 50 characters" in refusal(name, source, limits)

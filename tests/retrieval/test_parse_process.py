@@ -1,0 +1,224 @@
+"""retrieval.parsing: files are read in a process that may crash, hang or be taken over, and every file has an end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from retrieval.errors import DocumentRefused
+from retrieval.limits import Limits
+from retrieval.parsed import Heading, Parsed, Place
+from retrieval.parsing.process import ParseProcess
+from retrieval.parsing.wire import Nonsense, answer, read_answer
+from tests.retrieval.papers import lines, pdf
+
+ROOT = Path(__file__).parents[2]
+MIB = 1024 * 1024
+TEXT = Path("a.txt")
+SLOW = b"*a* `b` [c](d) " * 200_000  # many seconds for a Markdown parser
+
+
+def refusal(parser: ParseProcess, path: Path, data: bytes) -> str:
+    with pytest.raises(DocumentRefused) as refused:
+        parser.parse(path, data)
+    return refused.value.reason
+
+
+@pytest.fixture
+def parser() -> "ParseProcess":
+    return ParseProcess()
+
+
+def test_a_file_is_read_with_headings_and_places(parser: ParseProcess) -> None:
+    parsed = parser.parse(Path("b.pdf"), pdf(lines("Leave", size=20), lines("27 days of leave, and 30 for trainees.")))
+
+    assert parsed.text == "Leave\n\n27 days of leave, and 30 for trainees."
+    assert (parsed.headings, [place.page for place in parsed.places]) == ((Heading(0, 5, 1),), [1, 2])
+
+
+def test_one_process_reads_many_files_and_is_then_replaced() -> None:
+    parser = ParseProcess(files_per_process=2)
+    pids = []
+    for word in ("one", "two", "three"):
+        assert parser.parse(TEXT, word.encode()).text == word
+        pids.append(parser.pid)
+
+    assert pids[0] == pids[1] != pids[2]
+
+
+def test_a_refused_file_costs_no_process(parser: ParseProcess) -> None:
+    assert "not UTF-8" in refusal(parser, TEXT, b"Gr\xfc\xdfe")
+    pid = parser.pid
+    assert parser.parse(TEXT, b"fine").text == "fine"
+
+    assert parser.pid == pid
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (signal.SIGSEGV, "crashed its reader (SIGSEGV): it is damaged, or needs more than 1,024 MiB"),
+        (signal.SIGABRT, "crashed its reader (SIGABRT)"),
+        (signal.SIGKILL, "was killed, most likely because the machine ran out of memory"),
+        (signal.SIGXCPU, "takes longer than 60 seconds; split it, or raise HRM_PARSE_SECONDS"),
+    ],
+)
+def test_a_crash_fails_the_file_with_its_cause_and_the_next_is_read(
+    parser: ParseProcess, number: signal.Signals, reason: str
+) -> None:
+    parser.parse(TEXT, b"before")
+
+    def crash() -> None:
+        assert parser.pid is not None
+        os.kill(parser.pid, number)
+
+    with pytest.raises(DocumentRefused) as refused:
+        parser.parse(Path("slow.md"), SLOW, crash)
+
+    assert reason in refused.value.reason
+    assert parser.parse(TEXT, b"after").text == "after"
+
+
+def test_a_process_that_died_between_two_files_is_no_fault_of_the_second(parser: ParseProcess) -> None:
+    parser.parse(TEXT, b"before")
+    assert parser.pid is not None
+    os.kill(parser.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, parser.pid, os.WEXITED | os.WNOWAIT)
+
+    assert parser.parse(TEXT, b"after").text == "after"
+
+
+def test_a_file_that_takes_too_long_is_refused_with_the_limit() -> None:
+    parser = ParseProcess(Limits(seconds=1))
+
+    assert refusal(parser, Path("slow.md"), SLOW) == (
+        "reading it takes longer than 1 second; split it, or raise HRM_PARSE_SECONDS"
+    )
+
+
+def test_a_file_that_computes_nothing_and_does_not_end_is_refused_too() -> None:
+    parser = ParseProcess(Limits(seconds=1))
+    parser.parse(TEXT, b"before")
+
+    def stop() -> None:
+        assert parser.pid is not None
+        os.kill(parser.pid, signal.SIGSTOP)
+
+    with pytest.raises(DocumentRefused, match="longer than 1 second"):
+        parser.parse(TEXT, b"x", stop)
+
+
+def test_a_file_that_takes_too_much_memory_is_refused_with_the_limit() -> None:
+    parser = ParseProcess(Limits(memory_bytes=192 * MIB))
+
+    reason = refusal(parser, TEXT, b"word " * (12 * MIB))
+
+    assert reason == "reading it takes more than 192 MiB of memory; split it, or raise HRM_PARSE_MEMORY"
+    assert parser.parse(TEXT, b"after").text == "after"
+
+
+def test_what_the_wait_raises_ends_the_process_and_comes_out(parser: ParseProcess) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    parser.parse(TEXT, b"before")
+    with pytest.raises(Stopped):
+        parser.parse(Path("slow.md"), SLOW, stop)
+
+    assert parser.pid is None
+    assert parser.parse(TEXT, b"after").text == "after"
+
+
+def test_a_large_file_passes_whole(parser: ParseProcess) -> None:
+    text = "".join(f"line {number}\n" for number in range(200_000))
+
+    assert parser.parse(TEXT, text.encode()).text == text.strip()
+
+
+def alive(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return False
+
+
+def test_a_parent_that_is_killed_leaves_no_orphan_even_in_the_middle_of_a_file() -> None:
+    code = (
+        "from pathlib import Path; from retrieval.parsing.process import ParseProcess; p = ParseProcess();"
+        "p.parse(Path('a.txt'), b'x');"
+        f"p.parse(Path('slow.md'), {SLOW[:15]!r} * {len(SLOW) // 15}, lambda: print(p.pid, flush=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert alive(pid)
+        parent.kill()
+        parent.communicate()
+
+    deadline = time.monotonic() + 10
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not alive(pid)
+
+
+def confined(code: str) -> str:
+    """What a confined process says of an attempt."""
+    source = f"import os, socket, resource; from retrieval.parsing.sandbox import *; print(confine(1 << 28))\n{code}"
+    run = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=False)
+    return run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("attempt", "error"),
+    [
+        ("socket.create_connection(('127.0.0.1', 9))", "PermissionError"),
+        ("socket.socket(socket.AF_UNIX)", "PermissionError"),
+        ("os.execv('/bin/true', ['true'])", "PermissionError"),
+        ("os.kill(os.getppid(), 15)", "PermissionError"),
+        ("open('/tmp/planted-by-a-document', 'w').write('x' * 100_000)", "File too large"),
+        ("b'x' * (1 << 29)", "MemoryError"),
+    ],
+)
+def test_a_document_that_takes_its_reader_over_gets_nowhere(attempt: str, error: str) -> None:
+    said = confined(attempt)
+
+    assert said.startswith("True\n")
+    assert error in said
+
+
+def test_an_answer_survives_the_way_whole() -> None:
+    parsed = Parsed("Titel", "Größe\n\nzwei", (Heading(0, 5, 1),), (Place(7, 2, "row", 3, "Blatt"),), 4)
+
+    assert read_answer(TEXT, answer(parsed)) == parsed
+    with pytest.raises(DocumentRefused, match="because") as refused:
+        read_answer(TEXT, answer(DocumentRefused(TEXT, "because", "unsupported_file")))
+    assert refused.value.fault == "unsupported_file"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b'{"refused":"x","fault":"y"}',
+        b"[" * 100_000,
+        b'{"title":"a","text":"b","headings":[],"places":[],"stripped":-1}',
+        b'{"title":"a","text":" ","headings":[],"places":[],"stripped":0}',
+        b'{"title":"a","text":"b","headings":[[0,9,1]],"places":[],"stripped":0}',
+        b'{"title":"a","text":"b","headings":[],"places":[[1,1,"p",1,""],[0,1,"p",1,""]],"stripped":0}',
+        b'{"title":"a","text":"b","headings":[[0,1]],"places":[],"stripped":0}',
+        b'{"title":"a","text":"b\\ud800","headings":[],"places":[],"stripped":0}',
+    ],
+)
+def test_an_answer_that_no_reader_gives_is_not_believed(payload: bytes) -> None:
+    with pytest.raises(Nonsense):
+        read_answer(TEXT, payload)
