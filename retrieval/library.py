@@ -4,7 +4,7 @@ Everything here runs SQLite, FAISS and the embedder in worker threads. Access is
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -21,10 +21,13 @@ from retrieval.limits import Limits
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.parsing.process import ParseProcess
+from retrieval.purge import Purger
 from retrieval.retriever import Searcher
-from retrieval.store import documents, files, meta, stores
+from retrieval.store import documents, erasures, files, meta, stores
+from retrieval.store.access import principal
 from retrieval.store.database import Database, Transaction
-from retrieval.types import Access, Attribute, Document, Filter, Fusion, Hits, Reader, Store
+from retrieval.store.erasures import Occasion
+from retrieval.types import Access, Attribute, Document, Erasure, Filter, Fusion, Hits, Purge, Reader, Store
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +44,14 @@ class Library:
         mirror: Mirror,
         intake: Intake,
         searcher: Searcher,
+        purger: Purger,
     ) -> None:
         self._database = database
         self._originals = originals
         self._mirror = mirror
         self._intake = intake
         self._searcher = searcher
+        self._purger = purger
 
     async def search(
         self,
@@ -125,7 +130,7 @@ class Library:
                 store_no = stores.number(tx, name_or_id, reader, "write")
                 if documents.are_any_readable(tx, store_no):
                     return False
-                gone = stores.remove(tx, store_no)
+                gone = stores.remove(tx, store_no, _deleted(reader))
             for file_id in gone:
                 self._originals.remove(file_id)
             return True
@@ -221,26 +226,40 @@ class Library:
         """
         return await self._read(lambda tx: documents.text(tx, files.number(tx, file_id, reader)))
 
-    async def delete(self, file_id: str, reader: Reader) -> None:
+    async def delete(self, file_id: str, reader: Reader) -> Erasure:
         """Remove a document; when this returns, no search in any process finds it.
 
-        Side effects: its text, words, vectors and file are gone from the data directory. The index snapshots
-        go with it, as they hold its vectors; a later one is written without them.
+        Side effects: its text, words, vectors and file are gone from the data directory but for remains in free
+        space, which `purge` clears. The index snapshots go with it, as they hold its vectors.
 
         Raises:
             DocumentNotFound: it does not exist, or `reader` may not write it.
         """
 
-        def delete() -> None:
+        def delete() -> Erasure:
             with self._database.write() as tx:
-                documents.remove_file(tx, files.number(tx, file_id, reader, "write"))
+                file_no = files.number(tx, file_id, reader, "write")
+                erasure = erasures.one(tx, documents.remove_file(tx, file_no, _deleted(reader)))
             self._originals.remove(file_id)
             self._mirror.forget()
             # The log still holds the pages as they were before.
             if not self._database.checkpoint():
-                log.info("a reader kept the write-ahead log from being emptied; the last process to close does it")
+                log.info("a reader kept the write-ahead log from being emptied; the purge does it")
+            return erasure
 
-        await anyio.to_thread.run_sync(delete)
+        return await anyio.to_thread.run_sync(delete)
+
+    async def erasures(self) -> list[Erasure]:
+        """The removals that no certificate was written for yet, oldest first."""
+        return await self._read(erasures.pending)
+
+    async def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
+        """Clear away what is left of removed documents, and look for it in every file; see `Purger.purge`."""
+        return await anyio.to_thread.run_sync(self._purger.purge, known)
+
+    async def settle(self, erasure: Erasure) -> None:
+        """Forget a removal, once its certificate is safe."""
+        await self._write(lambda tx: erasures.settle(tx, erasure.erasure_id))
 
     async def generation(self) -> int:
         """The store's generation: grows with every change that a search could see."""
@@ -315,5 +334,14 @@ def open_library(
         raise
     ingester = Ingester(database, originals, mirror, embedder, ParseProcess(limits), lease_s=lease_s)
     return Library(
-        database, originals, mirror, Intake(database, ingester), Searcher(mirror, embedder, fusion or Fusion())
+        database,
+        originals,
+        mirror,
+        Intake(database, ingester),
+        Searcher(mirror, embedder, fusion or Fusion()),
+        Purger(database, originals, mirror, data_dir),
     )
+
+
+def _deleted(reader: Reader) -> Occasion:
+    return Occasion("deleted", principal(reader))

@@ -1,15 +1,13 @@
 """The files as they came, by document id. The store says which of them belong to a document."""
 
+import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
 _ASIDE = ".aside-"
-# A file still being handed in by another process is younger than this.
-ABANDONED_S = 3600
 
 
 class Originals:
@@ -24,13 +22,18 @@ class Originals:
         """Write `data` to disk, synced, and yield what gives it its id; without an id it is dropped again."""
         aside = self._folder / f"{_ASIDE}{token_hex(8)}"
         with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            yield lambda file_id: self._adopt(aside, file_id)
-        finally:
-            aside.unlink(missing_ok=True)
+            # Held until it has its id: a file aside that nobody holds was left by a process that died.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                yield lambda file_id: self._adopt(aside, file_id)
+            finally:
+                aside.unlink(missing_ok=True)
+
+    def path(self, file_id: str) -> Path:
+        return self._folder / file_id
 
     def read(self, file_id: str) -> bytes:
         return (self._folder / file_id).read_bytes()
@@ -41,11 +44,7 @@ class Originals:
     def sweep(self, known: set[str]) -> None:
         """Remove what belongs to no document: left by a process that died between the store and the folder."""
         for path in self._folder.iterdir():
-            if path.name.startswith(_ASIDE):
-                is_stray = time.time() - path.stat().st_mtime > ABANDONED_S
-            else:
-                is_stray = path.name not in known
-            if is_stray:
+            if _is_abandoned(path) if path.name.startswith(_ASIDE) else path.name not in known:
                 path.unlink(missing_ok=True)
 
     def _adopt(self, aside: Path, file_id: str) -> None:
@@ -55,3 +54,12 @@ class Originals:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _is_abandoned(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    return True

@@ -1,11 +1,11 @@
 """Engine and store while they are loading: HTTP listens from the first moment, and they say no until they are there."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
-from retrieval.types import Document, Filter, Hits, Reader, Store
+from retrieval.types import Document, Erasure, Filter, Hits, Purge, Reader, Store
 from server.errors import NotReady
 from server.ports import Engine, Library, Retriever, Speller
 
@@ -101,8 +101,17 @@ class DeferredLibrary:
     async def text(self, file_id: str, reader: Reader) -> str:
         return await _there(self._library).text(file_id, reader)
 
-    async def delete(self, file_id: str, reader: Reader) -> None:
-        await _there(self._library).delete(file_id, reader)
+    async def delete(self, file_id: str, reader: Reader) -> Erasure:
+        return await _there(self._library).delete(file_id, reader)
+
+    async def erasures(self) -> list[Erasure]:
+        return await _there(self._library).erasures()
+
+    async def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
+        return await _there(self._library).purge(known)
+
+    async def settle(self, erasure: Erasure) -> None:
+        await _there(self._library).settle(erasure)
 
     async def generation(self) -> int:
         return await _there(self._library).generation()

@@ -3,12 +3,12 @@
 The docstrings are the contract that tests/contract runs against the fakes and the real things alike.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
-from retrieval.types import Document, Filter, Hits, Reader, Store
+from retrieval.types import Document, Erasure, Filter, Hits, Purge, Reader, Store
 
 
 class Engine(Protocol):
@@ -134,12 +134,28 @@ class Library(Protocol):
         """
         ...
 
-    async def delete(self, file_id: str, reader: Reader) -> None:
+    async def delete(self, file_id: str, reader: Reader) -> Erasure:
         """Remove a document; when this returns, no search in any process finds it.
 
         Raises:
             DocumentNotFound: it does not exist, or `reader` may not write it.
         """
+        ...
+
+    async def erasures(self) -> list[Erasure]:
+        """The removals that no certificate was written for yet, oldest first."""
+        ...
+
+    async def purge(self, known: Callable[[], Iterable[str | bytes]] = ...) -> Purge:
+        """Clear away what is left of removed documents, and look for it in every file of the data directory.
+
+        Args:
+            known: texts and blobs that files other than the store's own hold by right; called in a worker thread.
+        """
+        ...
+
+    async def settle(self, erasure: Erasure) -> None:
+        """Forget a removal, once its certificate is safe; again changes nothing."""
         ...
 
     async def generation(self) -> int:

@@ -1,10 +1,12 @@
 """Connections and transactions: the only file that imports apsw. It knows no table."""
 
 import logging
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import apsw
@@ -20,6 +22,8 @@ Value = str | bytes | int | float | None
 BUSY_MS = 15_000
 # A checkpoint waits for readers only as long as a caller can wait for its deletion.
 CHECKPOINT_MS = 1_000
+# What a copy made before a migration ends in; one that was being made has a few more characters.
+BACKUP = ".backup"
 
 
 class Transaction:
@@ -103,6 +107,16 @@ class Database:
                 connection.set_busy_timeout(BUSY_MS)
             return not busy
 
+    def vacuum(self) -> None:
+        """Write the whole file anew, without free space; nobody else can write meanwhile."""
+        with _translated(self.path), self._connection() as connection:
+            connection.execute("VACUUM").fetchall()
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of this moment to a new file, synced, without the free space; others may write meanwhile."""
+        with _translated(self.path), self._connection() as connection:
+            _copy(connection, path)
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
@@ -154,9 +168,10 @@ class Database:
             before = _version(connection)
             refuse_newer(self.path, found=before, known=len(migrations))
             if 0 < before < len(migrations):
-                backup = self.path.with_name(f"{self.path.name}.v{before}.backup")
-                backup.unlink(missing_ok=True)
-                connection.execute("VACUUM INTO ?", (str(backup),))
+                backup = self.path.with_name(f"{self.path.name}.v{before}{BACKUP}")
+                aside = backup.with_name(f"{backup.name}.{token_hex(4)}")
+                _copy(connection, aside)
+                aside.replace(backup)
                 log.info("store schema %d copied to %s before migrating", before, backup.name)
             # Off while tables are rebuilt, or dropping the old one would delete what refers to it.
             connection.execute("PRAGMA foreign_keys = OFF")
@@ -169,6 +184,13 @@ class Database:
                 assert not transaction.rows("PRAGMA foreign_key_check"), "a migration left a reference to nothing"
         with self._connection() as connection:
             connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _copy(connection: apsw.Connection, path: Path) -> None:
+    path.touch(mode=0o600)  # filled by SQLite, which keeps its mode
+    connection.execute("VACUUM INTO ?", (str(path),)).fetchall()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _version(connection: apsw.Connection) -> int:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrieval.errors import DocumentNotFound
-from retrieval.store import files, filters
+from retrieval.store import erasures, files, filters
 from retrieval.store.access import GRANTED
 from retrieval.store.database import Transaction
-from retrieval.store.meta import advance
+from retrieval.store.erasures import REPLACED, Occasion
+from retrieval.store.meta import advance, generation
 from retrieval.store.scope import VISIBLE, visible
 from retrieval.types import Attribute, Chunking, Document, Fault, Reader
 
@@ -232,39 +233,45 @@ def point(tx: Transaction, source: str, document_no: int) -> list[str]:
     )
     if before is None or tx.rows("SELECT 1 FROM sources WHERE document_no = ? LIMIT 1", before[0]):
         return []
-    gone = remove(tx, before[0])
+    gone = remove(tx, before[0], REPLACED)
     return [gone] if gone else []
 
 
-def remove(tx: Transaction, document_no: int) -> str | None:
+def remove(tx: Transaction, document_no: int, occasion: Occasion) -> str | None:
     """Take a document out of its store, with all that came of it (chunks, vectors, words, sources, jobs).
 
     Returns:
         The id of its file, to be unlinked after the commit, if that went too: it came with the store, and no other
         store holds it.
     """
-    file_no, is_upload = tx.rows(
-        "SELECT file_no, is_upload FROM documents JOIN files USING (file_no) WHERE document_no = ?", document_no
-    )[0]
-    _erase(tx, document_no)
-    return None if is_upload or of_file(tx, file_no) else files.remove(tx, file_no)
-
-
-def remove_file(tx: Transaction, file_no: int) -> str:
-    """Take a file out of all stores and remove it; return its id, to be unlinked after the commit."""
-    for document_no in of_file(tx, file_no):
-        _erase(tx, document_no)
-    return files.remove(tx, file_no)
-
-
-def _erase(tx: Transaction, document_no: int) -> None:
-    generation = advance(tx)
-    tx.run(
-        "INSERT INTO removals (chunk_no, generation) SELECT chunk_no, ? FROM chunks WHERE document_no = ?",
-        generation,
+    file_no, file_id, is_upload = tx.rows(
+        "SELECT file_no, file_id, is_upload FROM documents JOIN files USING (file_no) WHERE document_no = ?",
         document_no,
-    )
-    tx.run("DELETE FROM documents WHERE document_no = ?", document_no)
+    )[0]
+    goes_too = not is_upload and of_file(tx, file_no) == [document_no]
+    _erase(tx, file_no, [document_no], occasion, is_whole=goes_too)
+    return str(file_id) if goes_too else None
+
+
+def remove_file(tx: Transaction, file_no: int, occasion: Occasion) -> str:
+    """Take a file out of all stores and remove it; return the erasure's id."""
+    return _erase(tx, file_no, of_file(tx, file_no), occasion, is_whole=True)
+
+
+def _erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occasion, *, is_whole: bool) -> str:
+    before, _ = generation(tx)
+    after = advance(tx)
+    erasure_id = erasures.note(tx, file_no, document_nos, occasion, is_whole=is_whole, generations=(before, after))
+    for document_no in document_nos:
+        tx.run(
+            "INSERT INTO removals (chunk_no, generation) SELECT chunk_no, ? FROM chunks WHERE document_no = ?",
+            after,
+            document_no,
+        )
+        tx.run("DELETE FROM documents WHERE document_no = ?", document_no)
+    if is_whole:
+        files.remove(tx, file_no)
+    return erasure_id
 
 
 def _document(*row: Any) -> Document:

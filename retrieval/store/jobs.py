@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from retrieval.store import documents
 from retrieval.store.database import Transaction
+from retrieval.store.erasures import REPLACED
 from retrieval.types import Fault
 
 # A file whose reading ends the process (out of memory, say) must not end it for ever.
@@ -86,7 +87,7 @@ def supersede(tx: Transaction, store_no: int, source: str, sha256: str) -> list[
             " OR EXISTS (SELECT 1 FROM jobs WHERE jobs.document_no = ?1))",
             document_no,
         )
-        if not is_wanted and (file_id := documents.remove(tx, document_no)):
+        if not is_wanted and (file_id := documents.remove(tx, document_no, REPLACED)):
             removed.append(file_id)
     return removed
 

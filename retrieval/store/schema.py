@@ -213,7 +213,31 @@ ALTER TABLE chunks ADD COLUMN locator TEXT NOT NULL DEFAULT '';
 ALTER TABLE documents ADD COLUMN stripped INTEGER NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS = (_FIRST, _FILES, _PLACES)
+# Removals that are not certified yet; see retrieval/store/erasures.py.
+_ERASURES = """
+CREATE TABLE erasures (
+    erasure_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    erasure_id TEXT NOT NULL UNIQUE,
+    file_id TEXT NOT NULL,
+    store_ids TEXT NOT NULL, -- a JSON list
+    is_whole INTEGER NOT NULL, -- 0: out of stores alone, the file stays
+    owner TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    salt TEXT NOT NULL,
+    name_hash TEXT NOT NULL,
+    content_hash TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    chunks INTEGER NOT NULL,
+    generation_before INTEGER NOT NULL,
+    generation_after INTEGER NOT NULL,
+    run_key BLOB NOT NULL,
+    runs BLOB NOT NULL
+);
+"""
+
+MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES)
 
 
 def refuse_newer(path: Path, *, found: int, known: int) -> None:

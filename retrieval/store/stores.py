@@ -8,6 +8,7 @@ from retrieval.errors import StoreNameRefused, StoreNotFound
 from retrieval.store import documents
 from retrieval.store.access import GRANTED, Mode, grants, listed, principal, replace
 from retrieval.store.database import Transaction
+from retrieval.store.erasures import Occasion
 from retrieval.store.meta import advance
 from retrieval.store.scope import VISIBLE, visible
 from retrieval.types import Access, Counts, Reader, Store
@@ -86,10 +87,10 @@ def grant(tx: Transaction, store_no: int, access: Access) -> None:
     replace(tx, "access", "store_no", store_no, access)
 
 
-def remove(tx: Transaction, store_no: int) -> list[str]:
+def remove(tx: Transaction, store_no: int, occasion: Occasion) -> list[str]:
     """Remove a store with its documents; return the ids of files that went with it, to be unlinked."""
     held = [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE store_no = ?", store_no)]
-    gone = [file_id for document_no in held if (file_id := documents.remove(tx, document_no))]
+    gone = [file_id for document_no in held if (file_id := documents.remove(tx, document_no, occasion))]
     advance(tx)
     tx.run("DELETE FROM stores WHERE store_no = ?", store_no)
     return gone

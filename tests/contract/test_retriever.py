@@ -1,5 +1,6 @@
 """The contract of server.ports.Retriever and server.ports.Library, run on the real store and on the fake alike."""
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,6 +177,30 @@ async def test_a_deleted_document_is_gone_at_once(desk: Desk) -> None:
         await desk.library.text(document.file_id, ANNA)
     with pytest.raises(DocumentNotFound):
         await desk.library.delete(document.file_id, ANNA)
+
+
+async def test_a_deletion_is_an_erasure_until_it_is_settled(desk: Desk) -> None:
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+    before = await desk.library.generation()
+
+    erasure = await desk.library.delete(document.file_id, ANNA)
+
+    salt = bytes.fromhex(erasure.salt)
+    assert erasure.name_hash == hashlib.sha256(salt + b"leave.md").hexdigest()
+    assert erasure.content_hash == hashlib.sha256(salt + document.sha256.encode()).hexdigest()
+    assert (erasure.file_id, erasure.store_ids, erasure.is_whole) == (document.file_id, (document.store_id,), True)
+    assert (erasure.owner, erasure.by, erasure.reason) == ("user:anna", "user:anna", "deleted")
+    assert (erasure.generation_before, erasure.generation_after) == (before, await desk.library.generation())
+    assert await desk.library.erasures() == [erasure]
+
+    purge = await desk.library.purge()
+    await desk.library.settle(erasure)
+
+    assert purge.erasures == (erasure,)
+    assert purge.scan is not None
+    assert purge.scan.is_clean
+    assert await desk.library.erasures() == []
+    assert (await desk.library.purge()).scan is None
 
 
 async def test_the_generation_grows_with_every_change_that_a_search_could_see(desk: Desk) -> None:

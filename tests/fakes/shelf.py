@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import eq, ge, gt, le, lt
 from pathlib import Path
@@ -19,10 +19,13 @@ from retrieval.types import (
     Compound,
     Counts,
     Document,
+    Erasure,
     Filter,
     Hits,
     Passage,
+    Purge,
     Reader,
+    Scan,
     Store,
 )
 
@@ -46,6 +49,7 @@ class Shelf:
         self.queries: list[str] = []
         self._stores: dict[str, Store] = {}
         self._held: dict[str, _Held] = {}
+        self._erasures: list[Erasure] = []
         self._generation = 0
         self._count = 0
 
@@ -165,9 +169,44 @@ class Shelf:
     async def text(self, file_id: str, reader: Reader) -> str:
         return self._find(file_id, reader, "read").text
 
-    async def delete(self, file_id: str, reader: Reader) -> None:
-        del self._held[self._find(file_id, reader, "write").document.file_id]
+    async def delete(self, file_id: str, reader: Reader) -> Erasure:
+        held = self._find(file_id, reader, "write")
+        del self._held[file_id]
         self._generation += 1
+        salt = f"{self._next():032x}"
+        hashes = [
+            hashlib.sha256(bytes.fromhex(salt) + value.encode()).hexdigest()
+            for value in (held.document.filename, held.document.sha256)
+        ]
+        erasure = Erasure(
+            erasure_id=f"erasure_{self._next():024x}",
+            file_id=file_id,
+            store_ids=(held.document.store_id,),
+            is_whole=True,
+            owner=self._stores[held.document.store_id].owner,
+            by=min(name for name in reader.names if name.startswith("user:")),
+            reason="deleted",
+            requested_at=1_700_000_000,
+            salt=salt,
+            name_hash=hashes[0],
+            content_hash=hashes[1],
+            bytes=held.document.bytes,
+            chunks=held.document.chunks,
+            generation_before=self._generation - 1,
+            generation_after=self._generation,
+        )
+        self._erasures.append(erasure)
+        return erasure
+
+    async def erasures(self) -> list[Erasure]:
+        return list(self._erasures)
+
+    async def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
+        scan = Scan(files=0, bytes=0, runs=0, shared=0, rewrites=(), traces=())
+        return Purge(tuple(self._erasures), scan if self._erasures else None)
+
+    async def settle(self, erasure: Erasure) -> None:
+        self._erasures = [waiting for waiting in self._erasures if waiting != erasure]
 
     async def generation(self) -> int:
         return self._generation

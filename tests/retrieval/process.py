@@ -51,6 +51,8 @@ async def obey(library: Library, command: dict[str, Any]) -> Any:
         case {"delete": file_id}:
             await library.delete(file_id, ANNA)
             return "done"
+        case {"purge": True}:
+            return (await library.purge()).problem
     raise ValueError(command)
 
 

@@ -8,7 +8,8 @@ import pytest
 from retrieval.library import open_library
 from retrieval.store.database import Database
 from retrieval.types import Document
-from tests.retrieval.desk import ANNA, WordsEmbedder, files, texts
+from tests.retrieval.canaries import canary, holding
+from tests.retrieval.desk import ANNA, WordsEmbedder, files, texts, write
 from tests.retrieval.neighbour import neighbour
 
 pytestmark = pytest.mark.anyio
@@ -40,13 +41,31 @@ INGEST = [
     ("release", "return", 2),
 ]
 DELETE = [
-    ("remove", "call", 1),
-    ("remove", "return", 1),
+    ("remove_file", "call", 1),
+    ("note", "return", 1),
+    ("remove_file", "return", 1),
     ("Originals.remove", "call", 1),
     ("Originals.remove", "return", 1),
     ("Snapshots.clear", "call", 1),
     ("Snapshots.clear", "return", 1),
     ("Database.checkpoint", "call", 1),
+]
+PURGE = [
+    ("Purger._clear", "call", 1),
+    ("Originals.sweep", "call", 2),
+    ("Originals.sweep", "return", 2),
+    ("Snapshots.clear", "return", 2),
+    ("Database.checkpoint", "call", 2),
+    ("Database.checkpoint", "return", 2),
+    ("contents", "return", 2),
+    ("Purger._unexplained", "return", 1),
+    ("respell", "call", 1),
+    ("respell", "return", 1),
+    ("Purger._respell", "return", 1),
+    ("Database.checkpoint", "return", 3),
+    ("Database.vacuum", "call", 1),
+    ("Database.vacuum", "return", 1),
+    ("Purger.purge", "return", 1),
 ]
 SNAPSHOT = [
     ("VectorIndex.write", "call", 1),
@@ -144,13 +163,40 @@ async def test_a_kill_during_a_deletion_leaves_it_done_or_not_begun(tmp_path: Pa
     is_done = doomed.filename not in left
     assert problems(data) == []
     assert left | {doomed.filename} == {path.name for path in paths}
-    assert is_done == (trap not in DELETE[:2])
+    assert is_done == (trap not in DELETE[:3])
     await check_all_found(data, FILES - is_done)
     # What the snapshot holds is what the store holds.
     with neighbour(data) as other:
         assert other.hear() == "ready"
         found = [text for text in other.ask(search=f"subject{FILES - 1}") if f"subject{FILES - 1}" in text]
         assert bool(found) != is_done
+
+
+@pytest.mark.parametrize("trap", PURGE, ids=lambda trap: "-".join(map(str, trap)))
+async def test_a_kill_during_a_purge_leaves_it_to_the_next_one(tmp_path: Path, trap: tuple[str, str, int]) -> None:
+    data = tmp_path / "data"
+    kept, doomed = write(tmp_path, "kept.txt", canary(1)), write(tmp_path, "doomed.txt", canary(2))
+    async with open_library(data, WordsEmbedder()) as library:
+        await library.ingest(kept, store="shop", reader=ANNA)
+        document = await library.ingest(doomed, store="shop", reader=ANNA)
+    # What nothing rewrites makes the purge go through all that it can do.
+    stray = write(data, "stray", canary(2))
+    with neighbour(data, *map(str, trap)) as victim:
+        assert victim.hear() == "ready"
+        assert victim.ask(delete=document.file_id) == "done"
+        victim.tell(purge=True)
+        assert victim.hear_out() == -9, "the trap was not reached"
+    stray.unlink()
+
+    async with open_library(data, WordsEmbedder()) as library:
+        purge = await library.purge()
+
+        assert [erasure.file_id for erasure in purge.erasures] == [document.file_id]
+        assert purge.problem is None
+        assert holding(data, canary(2), canary(1), str(tmp_path)) == {}
+        await library.settle(purge.erasures[0])
+        assert (await library.search(canary(1), stores=["shop"], k=20, reader=ANNA)).passages
+    assert problems(data) == []
 
 
 @pytest.mark.parametrize("trap", SNAPSHOT, ids=lambda trap: "-".join(map(str, trap)))

@@ -12,11 +12,12 @@ from retrieval.errors import DocumentRefused
 from retrieval.index import Snapshots
 from retrieval.ingest import Ingester
 from retrieval.mirror import Mirror
-from retrieval.originals import ABANDONED_S, Originals
+from retrieval.originals import Originals
 from retrieval.parsing.process import ParseProcess
 from retrieval.store import documents, jobs
 from retrieval.store import files as stored_files
 from retrieval.store.database import Database
+from retrieval.store.erasures import REPLACED
 from retrieval.store.jobs import MAX_ATTEMPTS, QUEUE_DEADLINE_S, RUN_DEADLINE_S
 from retrieval.types import Document, Progress
 from tests.retrieval.desk import ANNA, WordsEmbedder, files, write
@@ -259,7 +260,7 @@ def test_a_document_deleted_while_it_is_read_stays_deleted(shop: Shop) -> None:
 
     def delete() -> None:
         with shop.database.write() as tx:
-            documents.remove_file(tx, stored_files.number(tx, document.file_id, ANNA, "write"))
+            documents.remove_file(tx, stored_files.number(tx, document.file_id, ANNA, "write"), REPLACED)
 
     shop.ingester(Meddler(delete)).run_pending()
 
@@ -270,7 +271,7 @@ def test_a_document_deleted_while_it_is_read_stays_deleted(shop: Shop) -> None:
 def test_a_document_deleted_before_its_job_runs_takes_the_job_along(shop: Shop) -> None:
     document = shop.enqueue(shop.write("a.txt", "apple"))
     with shop.database.write() as tx:
-        documents.remove_file(tx, stored_files.number(tx, document.file_id, ANNA, "write"))
+        documents.remove_file(tx, stored_files.number(tx, document.file_id, ANNA, "write"), REPLACED)
 
     with shop.database.read() as tx:
         assert jobs.pending(tx) == 0
@@ -451,17 +452,17 @@ def test_two_ingesters_at_once_read_each_file_once(shop: Shop) -> None:
     assert len(shop.texts()) == 36
 
 
-def test_originals_without_a_document_are_swept_and_fresh_ones_aside_are_not(shop: Shop) -> None:
+def test_originals_without_a_document_are_swept_and_those_being_handed_in_are_not(shop: Shop) -> None:
     kept = shop.enqueue(shop.write("a.txt", "apple"))
     folder = shop.folder / "originals"
     (folder / "file-orphan").write_bytes(b"x")
-    (folder / ".aside-fresh").write_bytes(b"x")
-    old = folder / ".aside-old"
-    old.write_bytes(b"x")
-    past = old.stat().st_mtime - ABANDONED_S - 1
-    os.utime(old, (past, past))
+    (folder / ".aside-left").write_bytes(b"x")  # as by a process that died
 
-    shop.originals.sweep({kept.file_id})
+    with shop.originals.staged(b"pear"):
+        shop.originals.sweep({kept.file_id})
+        held = {path.name for path in folder.iterdir()}
 
-    assert sorted(path.name for path in folder.iterdir()) == [".aside-fresh", kept.file_id]
+    assert len(held) == 2
+    assert kept.file_id in held
+    assert ".aside-left" not in held
     assert shop.originals.read(kept.file_id) == b"apple"

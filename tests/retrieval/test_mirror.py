@@ -12,6 +12,7 @@ from retrieval.mirror import BATCH, DUE_ROWS, Mirror
 from retrieval.store import documents, files, meta, stores
 from retrieval.store.database import Database, Transaction
 from retrieval.store.documents import Content, StoredChunk
+from retrieval.store.erasures import REPLACED
 from retrieval.store.scope import Scope
 from tests.retrieval.desk import ANNA, WordsEmbedder
 
@@ -56,7 +57,7 @@ class Shop:
 
     def remove(self, document_no: int) -> None:
         with self.database.write() as tx:
-            documents.remove(tx, document_no)
+            documents.remove(tx, document_no, REPLACED)
 
 
 def found(mirror: Mirror, query: str, store_nos: Sequence[int] = (1,)) -> list[int]:

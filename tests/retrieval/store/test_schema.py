@@ -4,6 +4,7 @@ from pathlib import Path
 
 from retrieval.store import documents, stores
 from retrieval.store.database import Database
+from retrieval.store.erasures import REPLACED
 from retrieval.store.schema import MIGRATIONS
 from retrieval.types import Reader
 
@@ -38,6 +39,6 @@ def test_documents_of_the_first_version_become_files_in_a_store(tmp_path: Path) 
         assert tx.rows("SELECT rowid FROM chunk_words WHERE chunk_words MATCH 'apple'") == [(8,)]
         assert tx.rows("PRAGMA foreign_keys") == [(1,)]
     with database.write() as tx:
-        assert documents.remove(tx, 4) == "file-4"
+        assert documents.remove(tx, 4, REPLACED) == "file-4"
         assert stores.counts(tx, 1, ANNA).failed == 1
         assert tx.rows("SELECT chunk_no FROM chunks") == []

@@ -1,0 +1,146 @@
+"""After a removal: clear its remains from the data directory, and look into every file for what is left.
+
+SQLite zeroes what it frees, but not what it has moved before (a page rebuilt, a word cut for the top of the lexical
+index). So nothing is taken for granted: all files are read for runs of the removed texts, and where any are found that
+nothing still stored accounts for, larger and larger parts are written anew, until none are found.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.locks import PURGE, trying
+from retrieval.mirror import Mirror
+from retrieval.originals import Originals
+from retrieval.runs import Hashes, Sought, contents
+from retrieval.store import erasures, files
+from retrieval.store.database import BACKUP, Database
+from retrieval.types import Purge, Scan
+
+log = logging.getLogger(__name__)
+
+READERS = "a long search kept the write-ahead log from being emptied"
+ELSEWHERE = "another process is purging"
+# Small values are read together: a call for each word would take longer than reading them.
+_JOINED_BYTES = 1 << 20
+_APART = b"\0\xff" * 6
+
+
+class Purger:
+    """Clears and looks. One process at a time does; the others say so and leave it to that one."""
+
+    def __init__(self, database: Database, originals: Originals, mirror: Mirror, data_dir: Path) -> None:
+        self._database = database
+        self._originals = originals
+        self._mirror = mirror
+        self._data_dir = data_dir
+
+    def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
+        """Clear away what is left of removed documents, and look for it in every file of the data directory.
+
+        Args:
+            known: texts and blobs that other files of the data directory hold by right.
+        """
+        with trying(self._data_dir / PURGE) as is_ours:
+            if not is_ours:
+                return Purge(problem=ELSEWHERE)
+            with self._database.read() as tx:
+                pending, sought = erasures.pending(tx), erasures.sought(tx)
+                stored = files.known(tx)
+            if not pending:
+                return Purge()
+            self._clear(stored)
+            rewrites: list[str] = []
+            remedies = self._remedies()
+            while True:
+                if not self._database.checkpoint():
+                    return Purge(tuple(pending), problem=READERS)
+                scan = self._scan(sought, known, rewrites)
+                if scan.is_clean or (remedy := next(remedies, None)) is None:
+                    break
+                name, rewrite = remedy
+                log.info("remains of removed documents in %s: rewriting %s", ", ".join(scan.traces), name)
+                rewrite()
+                rewrites.append(name)
+        problem = None if scan.is_clean else f"remains in {', '.join(scan.traces)}"
+        return Purge(tuple(pending), scan, problem)
+
+    def _clear(self, stored: set[str]) -> None:
+        """Unlink what belongs to removed documents, or may hold them: a process may have died before it could."""
+        with self._database.write():
+            # Under the write lock nobody adopts a file, so one that the store does not know belongs to nobody.
+            with self._database.read() as tx:
+                stored |= files.known(tx)
+            self._originals.sweep(stored)
+        self._mirror.forget()
+        for path in self._data_dir.glob(f"{self._database.path.name}.v*{BACKUP}*"):
+            log.info("the copy %s, made before a migration, goes with what was removed since", path.name)
+            path.unlink(missing_ok=True)
+
+    def _remedies(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "the lexical index's parts", partial(self._respell, wholly=False)
+        yield "the lexical index", partial(self._respell, wholly=True)
+        yield "the database", self._database.vacuum
+
+    def _respell(self, *, wholly: bool) -> None:
+        with self._database.write() as tx:
+            erasures.respell(tx, wholly=wholly)
+
+    def _scan(self, sought: Sought, known: Callable[[], Iterable[str | bytes]], rewrites: list[str]) -> Scan:
+        found: dict[str, Hashes] = {}
+        read = 0
+        count = 0
+        with self._database.read() as tx:
+            originals = {self._originals.path(file_id) for file_id in files.known(tx)}
+        for path in sorted(self._data_dir.rglob("*")):
+            # The original of a document that is stored holds what it holds by right.
+            if not path.is_file() or path in originals:
+                continue
+            count += 1
+            for block in contents(path):
+                read += len(block)
+                if len(hits := sought.within(block)):
+                    name = path.relative_to(self._data_dir).as_posix()
+                    found[name] = np.union1d(found[name], hits) if name in found else hits
+        remains = Sought(np.concatenate([np.zeros(0, np.uint64), *found.values()]), sought.key)
+        unexplained = self._unexplained(remains, known)
+        traces = tuple(name for name, hits in found.items() if len(np.intersect1d(hits, unexplained.hashes)))
+        return Scan(count, read, len(sought), len(remains) - len(unexplained), tuple(rewrites), traces)
+
+    def _unexplained(self, remains: Sought, known: Callable[[], Iterable[str | bytes]]) -> Sought:
+        """The runs among `remains` that nothing holds by right; looked at after the files, which grow meanwhile."""
+        with self._database.read() as tx:
+            manifests = (path.read_bytes() for path in (self._data_dir / "index").glob("*.json"))
+            by_right: Iterable[Iterable[str | bytes]] = (
+                erasures.still_stored(tx),
+                known(),
+                manifests,
+                erasures.words_still_stored(tx),
+                self._stored_files(files.known(tx)),
+            )
+            for block in _joined(chain.from_iterable(by_right)):
+                if not len(remains):
+                    break
+                remains = remains.without(remains.within(block))
+        return remains
+
+    def _stored_files(self, file_ids: set[str]) -> Iterator[bytes]:
+        for file_id in file_ids:
+            with suppress(FileNotFoundError):  # removed meanwhile: another purge's business
+                yield self._originals.read(file_id)
+
+
+def _joined(values: Iterable[str | bytes]) -> Iterator[bytes]:
+    """Values in larger blocks, apart by what no text has: runs across two of them mean nothing."""
+    block = bytearray()
+    for value in values:
+        block += _APART + (value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass"))
+        if len(block) >= _JOINED_BYTES:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)

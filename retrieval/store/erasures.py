@@ -1,0 +1,158 @@
+"""Erasures that are not certified yet: what was removed, for whom, and how to recognise its remains.
+
+A row is written in the transaction that removes a document, and goes when the certificate exists. Until then it holds
+hashes of the text's runs (`retrieval.runs`).
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from secrets import token_bytes, token_hex
+from typing import Any
+
+import numpy as np
+
+from retrieval import runs
+from retrieval.runs import RUN, Hashes, Sought
+from retrieval.store.database import Transaction
+from retrieval.types import Erasure, ErasureReason
+
+SALT_BYTES = 16
+_COLUMNS = (
+    "erasure_id, file_id, store_ids, is_whole, owner, requested_by, reason, requested_at, salt, name_hash,"
+    " content_hash, bytes, chunks, generation_before, generation_after"
+)
+_OF_THEM = "document_no IN (SELECT value FROM json_each(?))"
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Why something is removed, and for whom; `by` None: for its owner."""
+
+    reason: ErasureReason
+    by: str | None = None
+
+
+REPLACED = Occasion("replaced")
+
+
+def note(
+    tx: Transaction,
+    file_no: int,
+    document_nos: list[int],
+    occasion: Occasion,
+    *,
+    is_whole: bool,
+    generations: tuple[int, int],
+) -> str:
+    """Record that a file's documents are about to be removed; return the erasure's id.
+
+    Args:
+        is_whole: the file goes as well.
+        generations: of the store, before and after.
+    """
+    file_id, owner, filename, size, digest = tx.rows(
+        "SELECT file_id, owner, filename, bytes, sha256 FROM files WHERE file_no = ?", file_no
+    )[0]
+    numbers = json.dumps(document_nos)
+    chunks = tx.rows(f"SELECT title, vector FROM chunks LEFT JOIN vectors USING (chunk_no) WHERE {_OF_THEM}", numbers)
+    stores = tx.rows(f"SELECT store_id FROM documents JOIN stores USING (store_no) WHERE {_OF_THEM}", numbers)
+    texts = {filename, *(row[0] for row in chunks)}
+    for column, table in (("text", "documents"), ("title", "documents"), ("source", "sources"), ("source", "jobs")):
+        texts.update(row[0] for row in tx.rows(f"SELECT {column} FROM {table} WHERE {_OF_THEM}", numbers))
+    values = tx.rows(f"SELECT value FROM attributes WHERE kind = 'text' AND {_OF_THEM}", numbers)
+    texts.update(row[0] for row in values)
+    key = _key(tx)
+    hashes = np.concatenate(
+        [
+            runs.fewer(runs.of_texts([*texts, *_long_words(tx, texts)], key)),
+            runs.fewer(runs.of_vectors([row[1] for row in chunks if row[1] is not None], key)),
+        ]
+    )
+    erasure_id, salt = f"erasure_{token_hex(12)}", token_bytes(SALT_BYTES)
+    tx.run(
+        f"INSERT INTO erasures ({_COLUMNS}, run_key, runs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        erasure_id,
+        file_id,
+        json.dumps([row[0] for row in stores]),
+        is_whole,
+        owner,
+        occasion.by or owner,
+        occasion.reason,
+        int(time.time()),
+        salt.hex(),
+        salted(salt, filename),
+        salted(salt, digest),
+        size,
+        len(chunks),
+        *generations,
+        key,
+        hashes.astype("<u8").tobytes(),
+    )
+    return erasure_id
+
+
+def salted(salt: bytes, value: str) -> str:
+    """The hash of a value under a salt, as certificates hold it."""
+    return sha256(salt + value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def pending(tx: Transaction) -> list[Erasure]:
+    """Those without a certificate, oldest first."""
+    return [_erasure(*row) for row in tx.rows(f"SELECT {_COLUMNS} FROM erasures ORDER BY erasure_no")]
+
+
+def one(tx: Transaction, erasure_id: str) -> Erasure:
+    return _erasure(*tx.rows(f"SELECT {_COLUMNS} FROM erasures WHERE erasure_id = ?", erasure_id)[0])
+
+
+def sought(tx: Transaction) -> Sought:
+    """The runs of everything that is pending."""
+    rows = tx.rows("SELECT run_key, runs FROM erasures")
+    parts: list[Hashes] = [np.frombuffer(row[1], "<u8") for row in rows]
+    return Sought(np.concatenate([np.zeros(0, np.uint64), *parts]), rows[0][0] if rows else runs.new_key())
+
+
+def settle(tx: Transaction, erasure_id: str) -> None:
+    """Forget an erasure, with what would recognise the text."""
+    tx.run("DELETE FROM erasures WHERE erasure_id = ?", erasure_id)
+
+
+def still_stored(tx: Transaction) -> Iterator[str | bytes]:
+    """Every text and blob that the store holds by right, and the words that it keeps as texts."""
+    tables = tx.rows("SELECT name, sql FROM sqlite_schema WHERE type = 'table'")
+    lexical = [name for name, sql in tables if " fts5" in (sql or "").lower()]
+    for name, sql in tables:
+        yield sql or ""
+        # The lexical index has no text of its own: what it must not keep would be looked for in vain.
+        if name not in (*lexical, "erasures") and not any(name.startswith(f"{index}_") for index in lexical):
+            for row in tx.each(f'SELECT * FROM "{name}"'):
+                yield from (value for value in row if isinstance(value, str | bytes) and len(value) >= RUN)
+
+
+def words_still_stored(tx: Transaction) -> Iterator[str]:
+    """The words of what the store holds, as the lexical index spells them; long ones alone."""
+    for (text,) in tx.each("SELECT title || ' ' || text FROM chunks"):
+        yield from _long_words(tx, {text})
+
+
+def respell(tx: Transaction, *, wholly: bool) -> None:
+    """Rewrite the lexical index: merge its parts, or `wholly` from the texts. Takes long in a large store."""
+    for (name,) in tx.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%using fts5%'"):
+        tx.run(f"INSERT INTO {name} ({name}) VALUES (?)", "rebuild" if wholly else "optimize")
+
+
+def _erasure(erasure_id: str, file_id: str, store_ids: str, is_whole: int, *rest: Any) -> Erasure:
+    return Erasure(erasure_id, file_id, tuple(json.loads(store_ids)), bool(is_whole), *rest)
+
+
+def _long_words(tx: Transaction, texts: set[str]) -> set[str]:
+    return {word for text in texts for word in tx.words(text) if len(word.encode()) >= RUN}
+
+
+def _key(tx: Transaction) -> bytes:
+    # One key for all that wait, so that a file is read once for all of them.
+    found = tx.rows("SELECT run_key FROM erasures LIMIT 1")
+    return bytes(found[0][0]) if found else runs.new_key()

@@ -1,0 +1,97 @@
+"""retrieval.runs: remains of a text are found by its runs, wherever and however packed, and nothing else is."""
+
+import gzip
+import lzma
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval import runs
+from retrieval.runs import RUN, Sought
+from tests.retrieval.canaries import canary
+
+KEY = bytes(range(1, 17))
+TEXT = canary(1)
+
+
+def sought(*texts: str) -> Sought:
+    return Sought(runs.of_texts(texts, KEY), KEY)
+
+
+@pytest.mark.parametrize("offset", range(0, 40, 3))
+def test_a_run_is_found_at_every_offset_and_one_character_less_is_not(offset: int) -> None:
+    noise = canary(2).encode()[:offset]
+    start = 17 + offset
+
+    assert len(sought(TEXT).within(noise + b"\xff" + TEXT[start : start + RUN].encode() + b"\xff")) == 1
+    assert len(sought(TEXT).within(noise + b"\xff" + TEXT[start : start + RUN - 1].encode() + b"\xff")) == 0
+
+
+def test_another_text_has_none_of_the_runs() -> None:
+    assert len(sought(TEXT).within(canary(3, words=5000).encode())) == 0
+
+
+def test_runs_are_told_apart_wherever_they_differ() -> None:
+    base = np.frombuffer(b"abcdefghijkl", np.uint8)
+    texts = {base.tobytes()}
+    for place in range(RUN):
+        for value in range(256):
+            changed = base.copy()
+            changed[place] = value
+            texts.add(changed.tobytes())
+
+    assert len({int(runs.hashed(text, KEY)[0]) for text in texts}) == len(texts)
+
+
+def test_a_rule_or_a_table_of_zeros_identifies_nothing() -> None:
+    assert len(sought("-" * 50, "0.0 0.0 0.0 0.0 0.0 0.0")) == 0
+    assert len(sought("short", "")) == 0
+
+
+def test_a_run_across_two_blocks_of_a_large_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes((1 << 20) - 5) + TEXT[:RUN].encode() + bytes(1 << 20))
+
+    assert sum(len(sought(TEXT).within(block)) for block in runs.contents(path)) == 1
+    assert len(sought(TEXT).within(path.read_bytes())) == 1
+
+
+def test_of_a_long_text_an_even_share_is_kept() -> None:
+    hashes = runs.of_texts([canary(4, words=20_000)], KEY)
+
+    assert 5_000 < len(runs.fewer(hashes, 10_000)) < 11_000
+    assert len(runs.fewer(hashes, len(hashes))) == len(hashes)
+
+
+def test_compressed_files_are_read_decompressed_too(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "a", "wb") as zipped:
+        zipped.write(TEXT.encode())
+    with lzma.open(tmp_path / "b", "wb") as packed:
+        packed.write(TEXT.encode())
+    with zipfile.ZipFile(tmp_path / "c", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("d", TEXT)
+
+    for name in "abc":
+        assert any(len(sought(TEXT).within(block)) for block in runs.contents(tmp_path / name)), name
+
+
+@pytest.mark.parametrize("beginning", [b"\x1f\x8b", b"\x1f\x8b\x08\0\0\0\0\0\0\0", b"\xfd7zXZ\0", b"PK\x03\x04"])
+def test_what_only_looks_compressed_is_read_as_it_is(tmp_path: Path, beginning: bytes) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(beginning + TEXT.encode())
+
+    assert sum(len(sought(TEXT).within(block)) for block in runs.contents(path)) == len(sought(TEXT))
+
+
+def test_a_file_that_is_gone_holds_nothing(tmp_path: Path) -> None:
+    assert list(runs.contents(tmp_path / "none")) == []
+
+
+def test_a_vector_is_found_by_parts_of_it() -> None:
+    vector = np.random.default_rng(1).random(384, np.float32).tobytes()
+    kept = Sought(runs.of_vectors([vector, bytes(1536)], KEY), KEY)
+
+    assert len(kept.within(b"x" + vector)) == len(kept) == 16
+    assert len(kept.within(vector[700:1000])) >= 2
