@@ -1,15 +1,15 @@
-"""An exact vector index in memory, and its snapshot on disk: the only file that imports faiss.
+"""An exact vector index in memory, in blocks of half-precision vectors: the only file that imports faiss.
 
-It knows chunk numbers and vectors, not documents, and it holds nothing that the store does not.
+It knows chunk numbers and vectors, not documents, and it holds nothing that the store does not. Scanning half precision
+reads half the bytes; what it finds is compared again in full precision, until nothing else can come before it.
 """
 
 import hashlib
-import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
-from secrets import token_hex
+from typing import TypeVar
 
 import faiss
 import numpy as np
@@ -19,29 +19,29 @@ from retrieval.embedder import Vectors
 
 Numbers = NDArray[np.int64]
 Visible = NDArray[np.bool_]
+T = TypeVar("T", int, Numbers)
+# The stored vectors of some chunks, in the given order: (n,) chunk numbers to (n, dims) float32.
+Exact = Callable[[Numbers], Vectors]
+
+# Chunk numbers in one block: 12 MB of MiniLM's vectors, so that a change rewrites milliseconds' worth of snapshot.
+BLOCK = 16_384
+# Half precision moves a component by at most 2^-11 of itself (2^-25 where it is tiny), so the product of two unit
+# vectors by 0.00049 at most; the rest is for sums in single precision.
+ROUNDING = 0.0005
 
 
 class SnapshotRefused(Exception):
     """A snapshot that cannot be trusted; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a snapshot claims to be."""
-
-    generation: int
-    stamp: str
-    embedder: str
-    rows: int
-    sha256: str
-
-
-class VectorIndex:
-    """Vectors of unit length by chunk number. Not thread-safe: its owner holds a lock."""
+class Block:
+    """The vectors of `BLOCK` successive chunk numbers, as far as those chunks exist."""
 
     def __init__(self, dims: int) -> None:
-        self._dims = dims
-        self._index = faiss.IndexIDMap(faiss.IndexFlatIP(dims))
+        self.saved: str | None = None  # the file that holds exactly this
+        self._index = faiss.IndexIDMap(
+            faiss.IndexScalarQuantizer(dims, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        )
 
     @property
     def rows(self) -> int:
@@ -49,123 +49,129 @@ class VectorIndex:
 
     @property
     def numbers(self) -> Numbers:
-        """The chunk numbers that it holds, in the order of its rows."""
+        """Its chunk numbers, in the order of its rows."""
         held: Numbers = faiss.vector_to_array(self._index.id_map)
         return held
 
-    def add(self, numbers: Sequence[int], vectors: Vectors) -> None:
-        self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), np.asarray(numbers, np.int64))
+    def add(self, numbers: Numbers, vectors: Vectors) -> None:
+        self.saved = None
+        self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), numbers)
 
-    def remove(self, numbers: Sequence[int]) -> None:
-        """Forget these chunks; those that it does not hold are no error."""
-        if len(numbers):
-            self._index.remove_ids(faiss.IDSelectorBatch(np.asarray(numbers, np.int64)))
+    def remove(self, numbers: Numbers) -> None:
+        self.saved = None
+        self._index.remove_ids(faiss.IDSelectorBatch(numbers))
 
-    def search(self, query: Vectors, k: int, visible: Visible) -> list[int]:
-        """The `k` nearest chunks among the visible ones, nearest first.
-
-        Args:
-            query: (dims,) float32 of unit length.
-            visible: one flag per chunk number. Access, store and deletion act here, inside the scan,
-                so that `k` are found wherever `k` are visible.
-        """
-        bits = np.packbits(visible, bitorder="little")
-        # faiss replaces the constructors that its stubs describe (class_wrappers.py).
-        selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
-        params = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
-        _, found = self._index.search(query[None], min(k, max(1, self.rows)), params=params)
-        return [int(number) for number in found[0] if number >= 0]
+    def nearest(self, query: Vectors, k: int, selector: faiss.IDSelector | None) -> tuple[Vectors, Numbers]:
+        """(n,) products in falling order and (n,) chunk numbers, of at most `k` chunks that the selector lets pass."""
+        params = None if selector is None else faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+        scores, numbers = self._index.search(query[None], min(k, self.rows), params=params)
+        found = numbers[0] >= 0
+        return scores[0][found], numbers[0][found]
 
     def write(self, path: Path) -> str:
-        """Write the index to `path`, synced to disk, and return the file's sha256."""
+        """Write the block to `path`, synced to disk, and return the file's sha256."""
         faiss.write_index(self._index, str(path))
         with path.open("rb") as file:
             os.fsync(file.fileno())
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @classmethod
-    def read(cls, path: Path, dims: int) -> "VectorIndex":
+    def read(cls, path: Path, dims: int) -> "Block":
         """Read what `write` wrote.
 
         Raises:
-            SnapshotRefused: it is no index of this kind.
+            SnapshotRefused: it is no block of this kind.
         """
         try:
             loaded = faiss.read_index(str(path))
         except RuntimeError as error:
             raise SnapshotRefused(f"{path.name}: {error}") from error
         if not isinstance(loaded, faiss.IndexIDMap) or loaded.d != dims:
-            raise SnapshotRefused(f"{path.name}: not a flat index of {dims} dimensions")
-        index = cls(dims)
-        index._index = loaded
-        return index
+            raise SnapshotRefused(f"{path.name}: not a block of {dims} dimensions")
+        block = cls(dims)
+        block._index, block.saved = loaded, path.name
+        return block
 
 
-class Snapshots:
-    """The folder of snapshots: `<name>.faiss` beside `<name>.json`, which is written last and so makes it valid."""
+class VectorIndex:
+    """Vectors of unit length by chunk number. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(self, dims: int) -> None:
+        self._dims = dims
+        self.blocks: dict[int, Block] = {}  # by `block_of`; none is empty
 
-    def stage(self, index: VectorIndex, *, generation: int, stamp: str, embedder: str) -> tuple[str, Manifest]:
-        """Write the vectors aside; nothing reads them before `publish`."""
-        name = f"{generation}-{token_hex(4)}"
-        sha256 = index.write(self._folder / f"{name}.faiss")
-        return name, Manifest(generation, stamp, embedder, index.rows, sha256)
+    @property
+    def rows(self) -> int:
+        return sum(block.rows for block in self.blocks.values())
 
-    def publish(self, name: str, manifest: Manifest) -> bool:
-        """Make a staged snapshot the one to load, and drop the others; False if it was cleared meanwhile."""
-        if not (self._folder / f"{name}.faiss").exists():
-            return False
-        aside = self._folder / f"{name}.aside"
-        with aside.open("w") as file:
-            json.dump(asdict(manifest), file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._folder / f"{name}.json")
-        _sync_folder(self._folder)
-        self.clear(keep=name)
-        return True
+    @property
+    def numbers(self) -> Numbers:
+        """The chunk numbers that it holds, block by block."""
+        return np.concatenate([np.zeros(0, np.int64), *(block.numbers for block in self.blocks.values())])
 
-    def load(self, embedder: str, dims: int) -> tuple[VectorIndex, Manifest] | None:
-        """The newest snapshot, verified; None: there is none.
+    def add(self, numbers: Sequence[int], vectors: Vectors) -> None:
+        """Add chunks that it does not hold yet; numbers in rising order."""
+        added = np.asarray(numbers, np.int64)
+        for at, start, end in _runs(added):
+            self.blocks.setdefault(at, Block(self._dims)).add(added[start:end], vectors[start:end])
 
-        Raises:
-            SnapshotRefused: it is damaged, or of another embedder.
+    def remove(self, numbers: Sequence[int]) -> set[int]:
+        """Forget these chunks; those that it does not hold are no error. Returns the blocks that numbers fall into."""
+        gone = np.unique(np.asarray(numbers, np.int64))
+        touched = set()
+        for at, start, end in _runs(gone):
+            touched.add(at)
+            if block := self.blocks.get(at):
+                block.remove(gone[start:end])
+                if not block.rows:
+                    del self.blocks[at]
+        return touched
+
+    def search(self, query: Vectors, k: int, visible: Visible, exact: Exact) -> list[int]:
+        """The `k` nearest chunks among the visible ones, nearest first; of equals, the lower number first.
+
+        Args:
+            query: (dims,) float32 of unit length.
+            visible: one flag per chunk number. Access, store and deletion act here, inside the scan,
+                so that `k` are found wherever `k` are visible.
+            exact: the vectors as stored.
         """
-        try:
-            manifests = {path: Manifest(**json.loads(path.read_text())) for path in self._folder.glob("*.json")}
-        except (OSError, ValueError, TypeError) as error:
-            raise SnapshotRefused(f"a manifest cannot be read: {error}") from error
-        if not manifests:
-            return None
-        path, manifest = max(manifests.items(), key=lambda item: item[1].generation)
-        if manifest.embedder != embedder:
-            raise SnapshotRefused(f"{path.name}: vectors of {manifest.embedder}")
-        try:
-            with path.with_suffix(".faiss").open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise SnapshotRefused(f"{path.name}: {error}") from error
-        if found != manifest.sha256:
-            raise SnapshotRefused(f"{path.name}: expected sha256 {manifest.sha256}, found {found}")
-        index = VectorIndex.read(path.with_suffix(".faiss"), dims)
-        if index.rows != manifest.rows:
-            raise SnapshotRefused(f"{path.name}: expected {manifest.rows} rows, found {index.rows}")
-        return index, manifest
+        if k < 1:
+            return []
+        depth = 2 * k
+        while True:
+            scores, numbers = self._scan(query, depth, visible)
+            products = exact(numbers) @ query
+            order = np.lexsort((numbers, -products))[:k]
+            # Whatever the scan left out lies at most the rounding above the last that it brought.
+            if len(numbers) < depth or products[order[-1]] > scores[-1] + ROUNDING:
+                return [int(number) for number in numbers[order]]
+            depth *= 4
 
-    def clear(self, keep: str | None = None) -> None:
-        """Remove every file of every snapshot but `keep`, those being written included."""
-        for path in self._folder.iterdir():
-            if path.stem != keep:
-                path.unlink(missing_ok=True)
-        _sync_folder(self._folder)
+    def _scan(self, query: Vectors, depth: int, visible: Visible) -> tuple[Vectors, Numbers]:
+        """(n,) products in half precision in falling order, and the (n,) chunks; fewer than `depth`: all there are."""
+        bits = np.packbits(visible, bitorder="little")
+        # faiss replaces the constructors that its stubs describe (class_wrappers.py).
+        selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
+        found = [(np.zeros(0, np.float32), np.zeros(0, np.int64))]
+        for at, block in self.blocks.items():
+            seen = visible[at * BLOCK : (at + 1) * BLOCK]
+            if count := int(np.count_nonzero(seen)):
+                # Without a selector the scan does not ask for each row; removed chunks are not in it anyway.
+                found.append(block.nearest(query, depth, None if count == block.rows else selector))
+        scores = np.concatenate([scores for scores, _ in found])
+        numbers = np.concatenate([numbers for _, numbers in found])
+        best = np.argsort(-scores, kind="stable")[:depth]
+        return scores[best], numbers[best]
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def block_of(number: T) -> T:
+    """The block that a chunk number belongs to; of an array, each one's."""
+    return number // BLOCK
+
+
+def _runs(numbers: Numbers) -> list[tuple[int, int, int]]:
+    """(block, start, end) of each run of rising numbers that fall into one block."""
+    blocks = block_of(numbers)
+    borders = (np.flatnonzero(np.diff(blocks)) + 1).tolist()
+    return [(int(blocks[start]), start, end) for start, end in pairwise([0, *borders, len(numbers)]) if start < end]

@@ -14,7 +14,6 @@ import anyio.to_thread
 
 from retrieval.embedder import Embedder, MiniLM
 from retrieval.errors import RetrievalError
-from retrieval.index import Snapshots
 from retrieval.ingest import LEASE_S, Ingester, Report
 from retrieval.intake import Intake, Outcome, TakenIn
 from retrieval.limits import Limits
@@ -23,6 +22,7 @@ from retrieval.originals import Originals
 from retrieval.parsing.process import ParseProcess
 from retrieval.purge import Purger
 from retrieval.retriever import Searcher
+from retrieval.snapshots import Snapshots
 from retrieval.store import documents, erasures, files, meta, stores
 from retrieval.store.access import principal
 from retrieval.store.database import Database, Transaction

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.embedder import Vectors
-from retrieval.index import SnapshotRefused, Snapshots, VectorIndex, Visible
+from retrieval.index import BLOCK, Numbers, SnapshotRefused, VectorIndex, Visible, block_of
+from retrieval.postings import LexicalIndex
+from retrieval.snapshots import Snapshots
 from retrieval.store import meta, passages
 from retrieval.store.database import Database, Transaction
 from retrieval.store.scope import Scope
@@ -19,8 +21,7 @@ log = logging.getLogger(__name__)
 
 # Vectors moved from the store to the index at a time: 6 MB, so that a rebuild of a million needs no second copy.
 BATCH = 4096
-# A snapshot saves time at the next start alone, so it is written when a tenth has changed, or at the end.
-DUE_SHARE = 0.1
+# A snapshot saves time at the next start alone, so it is written when that many chunks have changed, or at the end.
 DUE_ROWS = 1000
 
 
@@ -33,12 +34,14 @@ class Mirror:
         self._embedder = embedder
         self._dims = dims
         self._lock = threading.RLock()
+        self.words = LexicalIndex()  # for use inside a `view`
         self._index = VectorIndex(dims)
         self._generation, self._stamp = meta.BEFORE_ANYTHING
         # The store and the document of each chunk by the chunk's number; 0: there is no such chunk. Grows by doubling.
         self._places: NDArray[np.int32] = np.zeros((2, 1024), np.int32)
         self._last = 0
         self._unsaved = 0
+        self._stale: set[int] = set()  # blocks whose files may hold what is gone
 
     def open(self) -> None:
         """Start from the snapshot if it can be trusted, else from the store."""
@@ -60,33 +63,41 @@ class Mirror:
             self._catch_up(tx)
             yield tx
 
-    def nearest(self, query: Vectors, k: int, scope: Scope) -> list[int]:
-        """The `k` chunks within the scope that are nearest to `query`; inside a `view`."""
+    def visible(self, scope: Scope) -> Visible:
+        """Say of each chunk number whether the scope holds that chunk; inside a `view`."""
         stores, documents = self._places[:, : self._last + 1]
         if scope.document_nos is None:
-            return self._index.search(query, k, _within(stores, scope.store_nos))
-        return self._index.search(query, k, _within(documents, scope.document_nos))
+            return _within(stores, scope.store_nos)
+        return _within(documents, scope.document_nos)
+
+    def nearest(self, tx: Transaction, query: Vectors, k: int, visible: Visible) -> list[int]:
+        """The `k` visible chunks that are nearest to `query`, exactly; inside the `view` that gave `tx`."""
+        return self._index.search(query, k, visible, lambda numbers: self._stored(tx, numbers))
 
     def forget(self) -> None:
-        """After a removal: drop every snapshot on disk, and take what is gone out of memory."""
-        self._snapshots.clear()
+        """After a removal: take what is gone out of memory, and drop the snapshot files that hold it."""
         with self.view():
-            pass
+            stale, self._stale = self._stale, set()
+        self._snapshots.drop(stale)
 
     def save_if_due(self) -> None:
         with self._lock:
-            due = self._unsaved >= max(DUE_ROWS, DUE_SHARE * self._index.rows)
+            due = self._unsaved >= DUE_ROWS
         if due:
             self.save()
 
     def save(self) -> None:
-        """Write a snapshot, unless the last one says the same."""
+        """Write what the last snapshot does not say."""
         with self.view():
             if not self._unsaved:
                 return
             try:
-                name, manifest = self._snapshots.stage(
-                    self._index, generation=self._generation, stamp=self._stamp, embedder=self._embedder
+                manifest = self._snapshots.stage(
+                    self._index,
+                    generation=self._generation,
+                    stamp=self._stamp,
+                    embedder=self._embedder,
+                    last=self._last,
                 )
             except FileNotFoundError:
                 log.info("index snapshot given up: another process cleared the folder")
@@ -94,13 +105,12 @@ class Mirror:
             unsaved, self._unsaved = self._unsaved, 0
         # No removal can be committed while this holds the write lock, so nothing removed gets published.
         with self._database.write() as tx:
-            is_clean = passages.last_removal(tx) <= manifest.generation
-            published = is_clean and self._snapshots.publish(name, manifest)
+            gone = passages.removed(tx, manifest.generation)
+            published = not gone and self._snapshots.publish(manifest)
         if not published:
             with self._lock:
                 self._unsaved += unsaved
-            if not is_clean:
-                self._snapshots.clear()
+            self._snapshots.drop({block_of(number) for number in gone})
 
     def _resume(self, tx: Transaction) -> None:
         loaded = self._snapshots.load(self._embedder, self._dims)
@@ -110,30 +120,40 @@ class Mirror:
         index, manifest = loaded
         if meta.stamp_of(tx, manifest.generation) != manifest.stamp:
             raise SnapshotRefused(f"generation {manifest.generation} is of another history")
-        if passages.last_removal(tx) > manifest.generation:
-            # The process that removed something died before it could drop the snapshot.
-            self._snapshots.clear()
-        self._index, self._generation, self._stamp = index, manifest.generation, manifest.stamp
-        held = set(index.numbers.tolist())
-        stored = passages.places_of_chunks(tx)
-        self._last = max(held, default=0)
-        self._reserve(self._last)
-        for number in held & stored.keys():
-            self._places[:, number] = stored[number]
+        self._index, self._last = index, manifest.last
+        self._generation, self._stamp = manifest.generation, manifest.stamp
         self._unsaved = 0
-        gone = set(passages.removed(tx, manifest.generation))
-        if not held <= stored.keys() | gone:
-            raise SnapshotRefused("it holds chunks that the store never removed")
+        self._place(tx)
+        self._forget_removed(tx)
+        if self._stale:
+            # The process that removed something died before it could drop its vectors.
+            self._snapshots.drop(self._stale)
+            self._stale = set()
+        self._repair(tx)
         self._catch_up(tx)
-        if self._index.rows != len(stored):
-            raise SnapshotRefused(f"the store has {len(stored)} vectors, the index {self._index.rows}")
 
     def _rebuild(self, tx: Transaction) -> None:
+        self.words.forget()
         self._index = VectorIndex(self._dims)
         self._places = np.zeros((2, 1024), np.int32)
         self._last = 0
         self._add(tx)
         self._generation, self._stamp = meta.generation(tx)
+
+    def _repair(self, tx: Transaction) -> None:
+        """Read again the blocks that do not hold exactly the store's chunks."""
+        stored = np.flatnonzero(self._places[0, : self._last + 1])
+        for at in {*np.unique(block_of(stored)).tolist(), *self._index.blocks}:
+            first, last = at * BLOCK, min((at + 1) * BLOCK - 1, self._last)
+            block = self._index.blocks.get(at)
+            held = np.zeros(0, np.int64) if block is None else np.sort(block.numbers)
+            wanted = stored[np.searchsorted(stored, first) : np.searchsorted(stored, last, "right")]
+            if np.array_equal(held, wanted):
+                continue
+            if block is not None:
+                log.warning("block %d of the index snapshot is not what the store holds, reading it again", at)
+                del self._index.blocks[at]
+            self._fill(tx, after=first - 1, upto=last)
 
     def _catch_up(self, tx: Transaction) -> None:
         now = meta.generation(tx)
@@ -143,23 +163,44 @@ class Mirror:
             log.warning("the store was replaced under the index, rebuilding")
             self._rebuild(tx)
             return
-        gone = [number for number in passages.removed(tx, self._generation) if number <= self._last]
-        self._index.remove(gone)
-        self._places[:, gone] = 0
-        self._unsaved += len(gone)
+        self._forget_removed(tx)
         self._add(tx)
         self._generation, self._stamp = now
 
+    def _forget_removed(self, tx: Transaction) -> None:
+        gone = [number for number in passages.removed(tx, self._generation) if number <= self._last]
+        self._stale |= self._index.remove(gone)
+        self._places[:, gone] = 0
+        self._unsaved += len(gone)
+
     def _add(self, tx: Transaction) -> None:
-        added = passages.vectors(tx, after=self._last)
+        self._fill(tx, after=self._last, upto=None)
+
+    def _fill(self, tx: Transaction, *, after: int, upto: int | None) -> None:
+        added = passages.vectors(tx, after, upto)
         while batch := list(islice(added, BATCH)):
             numbers, stores, documents, blobs = zip(*batch, strict=True)
             self._reserve(numbers[-1])
             vectors = np.frombuffer(b"".join(blobs), np.dtype("<f4")).reshape(len(batch), self._dims)
             self._index.add(numbers, vectors)
             self._places[:, list(numbers)] = stores, documents
-            self._last = numbers[-1]
+            self._last = max(self._last, numbers[-1])
             self._unsaved += len(batch)
+
+    def _place(self, tx: Transaction) -> None:
+        """Read which store and document each chunk belongs to that the snapshot could hold."""
+        self._places = np.zeros((2, max(1024, self._last + 1)), np.int32)
+        for places, pairs in zip(self._places, passages.places(tx, self._last), strict=True):
+            places[pairs[1]] = pairs[0]
+
+    def _stored(self, tx: Transaction, numbers: Numbers) -> Vectors:
+        """(n, dims): the vectors as stored."""
+        order = np.argsort(numbers)
+        blobs = passages.vectors_of(tx, numbers[order].tolist())
+        assert len(blobs) == len(numbers), "the index holds a chunk that the store does not"
+        vectors = np.empty((len(numbers), self._dims), np.float32)
+        vectors[order] = np.frombuffer(b"".join(blobs), np.dtype("<f4")).reshape(-1, self._dims)
+        return vectors
 
     def _reserve(self, number: int) -> None:
         room = self._places.shape[1]

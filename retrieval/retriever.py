@@ -20,7 +20,7 @@ from retrieval.store.database import Transaction
 from retrieval.store.passages import StoredPassage
 from retrieval.store.scope import Scope
 from retrieval.types import Filter, Fusion, Hits, Passage, Reader
-from retrieval.wording import COMMON, Wording, terms, weigh
+from retrieval.wording import Wording, terms
 
 # From each side, and at least four for each passage asked for: what fusion lifts stood rarely deeper than this.
 CANDIDATES = 50
@@ -89,10 +89,14 @@ class Searcher:
         self, tx: Transaction, query: str, meaning: Vectors, scope: Scope, k: int, fusion: Fusion
     ) -> list[tuple[float, StoredPassage]]:
         depth = max(CANDIDATES, CANDIDATES_PER_PASSAGE * k)
-        wording = _wording(tx, query, scope)
-        numbers = set(self._mirror.nearest(meaning, depth, scope))
+        visible = self._mirror.visible(scope)
+        wording = self._mirror.words.weigh(tx, terms(query, tx.words), visible)
+        numbers = set(self._mirror.nearest(tx, meaning, depth, visible))
         if not wording.says_nothing:
-            numbers.update(passages.matching(tx, wording.expression(), scope, depth))
+            heaviest, next_ones = self._mirror.words.heaviest(tx, wording, depth, visible)
+            numbers.update(heaviest)
+            # Of chunks with the same words, those that mean what was asked.
+            numbers.update(self._mirror.nearest(tx, meaning, depth - len(heaviest), next_ones))
         loaded = passages.load(tx, sorted(numbers))
         assert len(loaded) == len(numbers), "the index holds a chunk that the store does not"
         return [(_score(tx, stored, meaning, wording, fusion), stored) for stored in loaded]
@@ -110,14 +114,6 @@ def distinct(ranked: Iterator[tuple[float, StoredPassage]]) -> Iterator[tuple[fl
         if wording not in seen:
             seen.add(wording)
             yield score, stored
-
-
-def _wording(tx: Transaction, query: str, scope: Scope) -> Wording:
-    return weigh(
-        terms(query, tx.words),
-        passages.population(tx, scope),
-        lambda expression: passages.frequency(tx, expression, scope, COMMON),
-    )
 
 
 def _score(tx: Transaction, stored: StoredPassage, meaning: Vectors, wording: Wording, fusion: Fusion) -> float:

@@ -21,7 +21,6 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 SATURATION = 0.6
 LENGTH_SHARE = 0.75
 USUAL_WORDS = 60  # of a chunk; a constant, so that a score does not depend on other documents' lengths
-COMMON = 10_000  # counting how common a word is stops here: beyond, it hardly tells chunks apart
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,8 @@ DELETE = [
     ("remove_file", "return", 1),
     ("Originals.remove", "call", 1),
     ("Originals.remove", "return", 1),
-    ("Snapshots.clear", "call", 1),
-    ("Snapshots.clear", "return", 1),
+    ("Snapshots.drop", "call", 1),
+    ("Snapshots.drop", "return", 1),
     ("Database.checkpoint", "call", 1),
 ]
 PURGE = [
@@ -68,8 +68,8 @@ PURGE = [
     ("Purger.purge", "return", 1),
 ]
 SNAPSHOT = [
-    ("VectorIndex.write", "call", 1),
-    ("VectorIndex.write", "return", 1),
+    ("Block.write", "call", 1),
+    ("Block.write", "return", 1),
     ("Snapshots.publish", "call", 1),
     ("_sync_folder", "call", 1),
     ("_sync_folder", "return", 1),

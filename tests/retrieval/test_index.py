@@ -1,13 +1,13 @@
-"""retrieval.index: exact search among visible chunks, and snapshots that are verified before they are used."""
+"""retrieval.index: exact search among visible chunks, in blocks of half-precision vectors."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from retrieval.embedder import Vectors
-from retrieval.index import SnapshotRefused, Snapshots, VectorIndex, Visible
+from retrieval.index import BLOCK, Block, Numbers, SnapshotRefused, VectorIndex, Visible, block_of
 
 DIMS = 8
 
@@ -18,155 +18,159 @@ def unit(count: int, seed: int = 0) -> Vectors:
     return rows
 
 
-def filled(count: int = 200) -> tuple[VectorIndex, Vectors]:
-    index, vectors = VectorIndex(DIMS), unit(count)
-    index.add(range(1, count + 1), vectors)
-    return index, vectors
+class Filled:
+    """An index of chunks from number 1 on, or of the given numbers, beside their vectors as stored."""
+
+    def __init__(self, vectors: Vectors, numbers: list[int] | None = None) -> None:
+        self.vectors = vectors
+        self.numbers = np.asarray(numbers or range(1, len(vectors) + 1))
+        self.index = VectorIndex(DIMS)
+        self.index.add(self.numbers.tolist(), vectors)
+        self.asked = 0
+
+    def exact(self, numbers: Numbers) -> Vectors:
+        self.asked += len(numbers)
+        return self.vectors[np.searchsorted(self.numbers, numbers)]
+
+    def all(self) -> Visible:
+        flags = np.zeros(int(self.numbers[-1]) + 1, np.bool_)
+        flags[self.numbers] = True
+        return flags
+
+    def search(self, query: Vectors, k: int, visible: Visible | None = None) -> list[int]:
+        return self.index.search(query, k, self.all() if visible is None else visible, self.exact)
+
+    def ranked(self, query: Vectors, visible: Visible | None = None) -> list[int]:
+        """What comparing every vector finds."""
+        order = np.lexsort((self.numbers, -(self.vectors @ query)))
+        seen = self.all() if visible is None else visible
+        return [int(number) for number in self.numbers[order] if seen[number]]
 
 
-def all_of(count: int) -> Visible:
-    return np.arange(count + 1) > 0
+@pytest.mark.parametrize("seed", range(5))
+def test_a_search_finds_what_a_comparison_with_every_vector_finds(seed: int) -> None:
+    filled = Filled(unit(5000, seed))
+    query = unit(1, seed + 100)[0]
+
+    assert filled.search(query, 50) == filled.ranked(query)[:50]
 
 
-def publish(snapshots: Snapshots, index: VectorIndex, generation: int = 3) -> None:
-    assert snapshots.publish(*snapshots.stage(index, generation=generation, stamp="s", embedder="e"))
+def test_vectors_that_half_precision_cannot_tell_apart_are_told_apart() -> None:
+    """Thousands within the rounding of each other: the scan alone would give any of them."""
+    directions = np.zeros((3000, DIMS), np.float32)
+    directions[:, 0] = 1
+    directions[:, 1] = np.linspace(0.01, 0.0101, 3000)
+    np.random.default_rng(7).shuffle(directions)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    filled = Filled(directions)
+    query = np.asarray([0, 1, 0, 0, 0, 0, 0, 0], np.float32)
+    half = directions.astype(np.float16).astype(np.float32) @ query
+
+    found = filled.search(query, 5)
+
+    assert found == filled.ranked(query)[:5]
+    assert np.count_nonzero(half == half.max()) > 20
 
 
-def test_a_search_finds_what_a_comparison_with_every_vector_finds() -> None:
-    index, vectors = filled()
-    query = unit(1, seed=1)[0]
+def test_where_nothing_is_near_the_border_few_vectors_are_compared_again() -> None:
+    filled = Filled(unit(5000))
 
-    assert index.search(query, 20, all_of(200)) == list(np.argsort(-(vectors @ query))[:20] + 1)
+    filled.search(unit(1, seed=1)[0], 10)
+
+    assert filled.asked <= 4 * 2 * 10
+
+
+def test_of_equal_vectors_the_lower_numbers_come_first() -> None:
+    filled = Filled(np.repeat(unit(1), 100, axis=0))
+
+    assert filled.search(unit(1)[0], 4) == [1, 2, 3, 4]
 
 
 def test_what_is_not_visible_is_not_found_and_takes_no_place() -> None:
-    index, vectors = filled()
+    filled = Filled(unit(200))
     query = unit(1, seed=1)[0]
-    visible = all_of(200)
+    visible = filled.all()
     visible[::7] = False
     visible[100:] = False
 
-    found = index.search(query, 10, visible)
-
-    ranked = [int(number) + 1 for number in np.argsort(-(vectors @ query)) if visible[number + 1]]
-    assert found == ranked[:10]
+    assert filled.search(query, 10, visible) == filled.ranked(query, visible)[:10]
 
 
 def test_fewer_are_found_where_fewer_are_visible() -> None:
-    index, _ = filled()
+    filled = Filled(unit(200))
     visible = np.zeros(201, np.bool_)
     visible[[5, 9]] = True
 
-    assert sorted(index.search(unit(1)[0], 10, visible)) == [5, 9]
-    assert index.search(unit(1)[0], 10, np.zeros(201, np.bool_)) == []
-    assert VectorIndex(DIMS).search(unit(1)[0], 10, np.zeros(1, np.bool_)) == []
+    assert sorted(filled.search(unit(1)[0], 10, visible)) == [5, 9]
+    assert filled.search(unit(1)[0], 10, np.zeros(201, np.bool_)) == []
+    assert filled.search(unit(1)[0], 0) == []
+    assert VectorIndex(DIMS).search(unit(1)[0], 10, np.zeros(1, np.bool_), filled.exact) == []
+
+
+def test_chunks_far_apart_lie_in_blocks_of_their_own_and_are_found_together() -> None:
+    numbers = [1, BLOCK - 1, BLOCK, 3 * BLOCK + 5, 3 * BLOCK + 6]
+    filled = Filled(unit(5), numbers)
+    query = unit(1, seed=1)[0]
+
+    assert set(filled.index.blocks) == {0, 1, 3}
+    assert filled.index.numbers.tolist() == numbers
+    assert filled.search(query, 5) == filled.ranked(query)
 
 
 def test_removed_chunks_are_gone_from_memory() -> None:
-    index, vectors = filled()
+    filled = Filled(unit(200))
 
-    index.remove([1, 3, 999])
-    index.remove([])
+    touched = filled.index.remove([3, 1, 999, 5 * BLOCK])
+    filled.index.remove([])
 
-    assert index.rows == 198
-    assert not {1, 3} & set(index.numbers.tolist())
-    assert index.search(vectors[0], 1, all_of(200)) != [1]
-
-
-def test_a_snapshot_holds_what_the_index_held(tmp_path: Path) -> None:
-    index, vectors = filled()
-    snapshots = Snapshots(tmp_path)
-    publish(snapshots, index)
-
-    loaded = snapshots.load("e", DIMS)
-
-    assert loaded is not None
-    read, manifest = loaded
-    assert (manifest.generation, manifest.stamp, manifest.rows) == (3, "s", 200)
-    assert read.search(vectors[7], 5, all_of(200)) == index.search(vectors[7], 5, all_of(200))
+    assert touched == {0, 5}
+    assert filled.index.rows == 198
+    assert not {1, 3} & set(filled.index.numbers.tolist())
+    assert filled.search(filled.vectors[0], 1) != [1]
 
 
-def test_there_may_be_no_snapshot(tmp_path: Path) -> None:
-    assert Snapshots(tmp_path).load("e", DIMS) is None
+def test_a_block_of_which_nothing_is_left_is_dropped() -> None:
+    filled = Filled(unit(2), [1, BLOCK])
+
+    filled.index.remove([1])
+
+    assert set(filled.index.blocks) == {1}
 
 
-def test_what_was_only_staged_is_not_loaded(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
-    snapshots.stage(filled()[0], generation=1, stamp="s", embedder="e")
+def test_a_change_marks_its_block_as_not_saved() -> None:
+    filled = Filled(unit(2), [1, BLOCK])
+    for block in filled.index.blocks.values():
+        block.saved = "somewhere"
 
-    assert snapshots.load("e", DIMS) is None
-
-
-def test_publishing_drops_older_snapshots(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
-    publish(snapshots, filled(10)[0], generation=1)
-    publish(snapshots, filled(20)[0], generation=2)
-
-    loaded = snapshots.load("e", DIMS)
-
-    assert loaded is not None
-    assert loaded[1].rows == 20
-    assert len(list(tmp_path.iterdir())) == 2
+    filled.index.add([2], unit(1))
+    assert [block.saved for block in filled.index.blocks.values()] == [None, "somewhere"]
+    filled.index.remove([BLOCK])
+    assert block_of(BLOCK) not in filled.index.blocks
 
 
-def test_a_snapshot_cleared_while_it_was_written_is_not_published(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
-    name, manifest = snapshots.stage(filled()[0], generation=1, stamp="s", embedder="e")
-    snapshots.clear()
+def test_a_written_block_is_read_as_it_was(tmp_path: Path) -> None:
+    filled = Filled(unit(200))
+    path = tmp_path / "0-x.faiss"
+    filled.index.blocks[0].write(path)
 
-    assert not snapshots.publish(name, manifest)
-    assert list(tmp_path.iterdir()) == []
+    filled.index.blocks[0] = Block.read(path, DIMS)
 
-
-@pytest.mark.parametrize("place", [0, 40, -1, 2000])
-def test_a_flipped_byte_is_noticed(tmp_path: Path, place: int) -> None:
-    snapshots = Snapshots(tmp_path)
-    publish(snapshots, filled()[0])
-    (path,) = tmp_path.glob("*.faiss")
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
-
-    with pytest.raises(SnapshotRefused, match="expected sha256"):
-        snapshots.load("e", DIMS)
+    assert filled.index.blocks[0].saved == path.name
+    assert filled.search(unit(1, seed=1)[0], 9) == filled.ranked(unit(1, seed=1)[0])[:9]
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"rows": 7}, "expected 7 rows, found 200"),
-        ({"embedder": "other"}, "vectors of other"),
-        ({"colour": "red"}, "manifest"),
-    ],
-)
-def test_a_manifest_that_does_not_fit_is_noticed(tmp_path: Path, change: dict[str, object], reason: str) -> None:
-    snapshots = Snapshots(tmp_path)
-    publish(snapshots, filled()[0])
-    (path,) = tmp_path.glob("*.json")
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-
-    with pytest.raises(SnapshotRefused, match=reason):
-        snapshots.load("e", DIMS)
-
-
-def test_a_lost_file_and_a_cut_manifest_are_noticed(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path)
-    publish(snapshots, filled()[0])
-    next(tmp_path.glob("*.faiss")).unlink()
-    with pytest.raises(SnapshotRefused, match="No such file"):
-        snapshots.load("e", DIMS)
-
-    next(tmp_path.glob("*.json")).write_text("{")
-    with pytest.raises(SnapshotRefused, match="cannot be read"):
-        snapshots.load("e", DIMS)
-
-
-def test_a_file_of_another_kind_is_refused_even_with_the_right_digest(tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.faiss"
     path.write_bytes(b"no index at all")
     with pytest.raises(SnapshotRefused):
-        VectorIndex.read(path, DIMS)
+        Block.read(path, DIMS)
 
-    filled()[0].write(path)
-    with pytest.raises(SnapshotRefused, match="not a flat index of 9"):
-        VectorIndex.read(path, DIMS + 1)
+    Filled(unit(2)).index.blocks[0].write(path)
+    with pytest.raises(SnapshotRefused, match="not a block of 9"):
+        Block.read(path, DIMS + 1)
+
+
+def test_the_block_of_many_numbers_is_the_block_of_each() -> None:
+    numbers: NDArray[np.int64] = np.asarray([0, BLOCK - 1, BLOCK])
+
+    assert block_of(numbers).tolist() == [block_of(int(number)) for number in numbers] == [0, 0, 1]

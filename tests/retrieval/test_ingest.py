@@ -9,11 +9,11 @@ import pytest
 
 from retrieval.embedder import Vectors
 from retrieval.errors import DocumentRefused
-from retrieval.index import Snapshots
 from retrieval.ingest import Ingester
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.parsing.process import ParseProcess
+from retrieval.snapshots import Snapshots
 from retrieval.store import documents, jobs
 from retrieval.store import files as stored_files
 from retrieval.store.database import Database

@@ -1,0 +1,74 @@
+"""Which chunks hold a query's words, for a whole query at once, in memory.
+
+The lexical index names the chunks of each word; here they are kept by word, counted within what a search may find, and
+added up. SQLite's own ranking would look up every match by itself, and count words of chunks that nobody may see.
+"""
+
+from collections import OrderedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.index import Visible
+from retrieval.store import passages
+from retrieval.store.database import Transaction
+from retrieval.wording import Term, Wording, weigh
+
+Postings = NDArray[np.int32]
+
+# Entries kept in all: 64 MB. Words of a million chunks' questions come back often, and seldom ones have few entries.
+KEPT = 16_000_000
+
+
+class LexicalIndex:
+    """The chunks of each term asked for lately. Not thread-safe: used inside the mirror's view alone."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._entries = 0
+        self._known: OrderedDict[str, tuple[int, Postings]] = OrderedDict()  # up to which chunk, and the chunks
+
+    def weigh(self, tx: Transaction, terms: list[Term], visible: Visible) -> Wording:
+        """Weigh a query's terms by how rare they are among the visible chunks."""
+        return weigh(
+            terms,
+            int(np.count_nonzero(visible)),
+            lambda expression: int(np.count_nonzero(visible[self._chunks(tx, expression, len(visible) - 1)])),
+        )
+
+    def heaviest(self, tx: Transaction, wording: Wording, k: int, visible: Visible) -> tuple[list[int], Visible]:
+        """The visible chunks that hold most of a query's weight, as far as the weights tell them apart.
+
+        Returns:
+            At most `k` chunks, and of those which weigh the same as the next one, a flag per chunk number;
+            none flagged: there are no more.
+        """
+        carried = np.zeros(len(visible), np.float32)
+        for term, weight in wording.weights.items():
+            carried[self._chunks(tx, term.expression(), len(visible) - 1)] += weight
+        carried[~visible] = 0
+        found = np.flatnonzero(carried)
+        if len(found) <= k:
+            return found.tolist(), np.zeros(len(visible), np.bool_)
+        weights = carried[found]
+        border = np.partition(weights, -k)[-k]
+        return found[weights > border].tolist(), carried == border
+
+    def forget(self) -> None:
+        """Drop everything; for when the store was replaced."""
+        self._known.clear()
+        self._entries = 0
+
+    def _chunks(self, tx: Transaction, expression: str, last: int) -> Postings:
+        """The chunks up to `last` that match; removed ones may be among them, which nothing makes visible again."""
+        upto, chunks = self._known.pop(expression, (0, np.zeros(0, np.int32)))
+        self._entries -= len(chunks)
+        if upto < last:
+            added = passages.containing(tx, expression, upto)
+            chunks = np.concatenate([chunks, added[added <= last]])
+        self._known[expression] = (last, chunks)
+        self._entries += len(chunks)
+        while self._entries > self._kept and len(self._known) > 1:
+            _, (_, dropped) = self._known.popitem(last=False)
+            self._entries -= len(dropped)
+        return chunks

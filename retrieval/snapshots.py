@@ -1,0 +1,149 @@
+"""The index's snapshot on disk: one file for each block, and a manifest that makes them valid together.
+
+A block that changes is written anew, the others stay; a block that is missing or damaged costs reading its vectors
+from the store again, and nothing else.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from secrets import token_hex
+
+from retrieval.index import Block, SnapshotRefused, VectorIndex
+
+log = logging.getLogger(__name__)
+
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError)  # of a manifest that is gone, cut, or of another version
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One block's file."""
+
+    block: int
+    file: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a snapshot claims to be."""
+
+    generation: int
+    stamp: str
+    embedder: str
+    last: int  # the highest chunk number that it could hold
+    blocks: tuple[Saved, ...]
+
+
+class Snapshots:
+    """The folder of snapshots: `<block>-<token>.faiss`, and the manifest `<generation>-<token>.json`, written last."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._digests: dict[str, str] = {}  # of files written or verified by this process
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def stage(self, index: VectorIndex, *, generation: int, stamp: str, embedder: str, last: int) -> Manifest:
+        """Write the blocks that changed; nothing reads them before `publish`."""
+        return Manifest(
+            generation, stamp, embedder, last, tuple(self._stage(at, block) for at, block in index.blocks.items())
+        )
+
+    def publish(self, manifest: Manifest) -> bool:
+        """Make a staged snapshot the one to load, and drop all other files; False if one of its files was dropped."""
+        if not all((self._folder / saved.file).exists() for saved in manifest.blocks):
+            return False
+        name = f"{manifest.generation}-{token_hex(4)}"
+        aside = self._folder / f"{name}.aside"
+        with aside.open("w") as file:
+            json.dump(asdict(manifest), file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self._folder / f"{name}.json")
+        _sync_folder(self._folder)
+        self.clear(keep={f"{name}.json", *(saved.file for saved in manifest.blocks)})
+        return True
+
+    def load(self, embedder: str, dims: int) -> tuple[VectorIndex, Manifest] | None:
+        """The newest snapshot with those of its blocks that are as they were written; None: there is none.
+
+        Raises:
+            SnapshotRefused: its manifest cannot be read, or it is of another embedder.
+        """
+        try:
+            manifests = [_read_manifest(path) for path in self._folder.glob("*.json")]
+        except _UNREADABLE as error:
+            raise SnapshotRefused(f"a manifest cannot be read: {error}") from error
+        if not manifests:
+            return None
+        manifest = max(manifests, key=lambda manifest: manifest.generation)
+        if manifest.embedder != embedder:
+            raise SnapshotRefused(f"vectors of {manifest.embedder}")
+        index = VectorIndex(dims)
+        for saved in manifest.blocks:
+            try:
+                index.blocks[saved.block] = self._read(saved, dims)
+            except FileNotFoundError:
+                log.info("block %d of the index snapshot was dropped; reading it from the store", saved.block)
+            except (OSError, SnapshotRefused) as problem:
+                log.warning("block of the index snapshot refused, reading it from the store: %s", problem)
+        return index, manifest
+
+    def drop(self, blocks: Collection[int]) -> None:
+        """Remove every file of these blocks, and every file that no manifest names: both may hold what is gone."""
+        try:
+            named = {saved.file for path in self._folder.glob("*.json") for saved in _read_manifest(path).blocks}
+        except _UNREADABLE:
+            named = set()
+        for path in self._folder.iterdir():
+            is_kept = path.name in named and int(path.name.partition("-")[0]) not in blocks
+            if path.suffix != ".json" and not is_kept:
+                path.unlink(missing_ok=True)
+        _sync_folder(self._folder)
+
+    def clear(self, keep: Collection[str] = ()) -> None:
+        """Remove every file of every snapshot but those to keep, those being written included."""
+        for path in self._folder.iterdir():
+            if path.name not in keep:
+                path.unlink(missing_ok=True)
+        self._digests = {name: digest for name, digest in self._digests.items() if name in keep}
+        _sync_folder(self._folder)
+
+    def _stage(self, at: int, block: Block) -> Saved:
+        name = block.saved
+        if name is None or name not in self._digests or not (self._folder / name).exists():
+            name = f"{at}-{token_hex(4)}.faiss"
+            self._digests[name] = block.write(self._folder / name)
+            block.saved = name
+        return Saved(at, name, block.rows, self._digests[name])
+
+    def _read(self, saved: Saved, dims: int) -> Block:
+        path = self._folder / saved.file
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != saved.sha256:
+            raise SnapshotRefused(f"{path.name}: expected sha256 {saved.sha256}, found {found}")
+        block = Block.read(path, dims)
+        if block.rows != saved.rows:
+            raise SnapshotRefused(f"{path.name}: expected {saved.rows} rows, found {block.rows}")
+        self._digests[saved.file] = found
+        return block
+
+
+def _read_manifest(path: Path) -> Manifest:
+    claims = json.loads(path.read_text())
+    return Manifest(**claims | {"blocks": tuple(Saved(**saved) for saved in claims["blocks"])})
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
