@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.events import Closed, Opened, Refused, Said, Spoken
+from server.events import Called, Closed, Opened, Refused, Said, Spoken
 from server.wire import annotations, citations, grounding, intent, logprobs
 
 Json = dict[str, Any]
@@ -27,6 +27,16 @@ class ChatForm:
                 return [_chunk(choice, delta)]
             case Said(choice, text, tokens):
                 return [_chunk(choice, {"content": text}, logprobs=logprobs(tokens))]
+            case Called(choice, call_id, name, arguments, tokens):
+                call: Json = {"index": 0, "function": {"arguments": arguments}}
+                if call_id:
+                    call = {
+                        "index": 0,
+                        "id": call_id,
+                        "type": "function",
+                        "function": {"name": name, "arguments": arguments},
+                    }
+                return [_chunk(choice, {"tool_calls": [call]}, logprobs=logprobs(tokens))]
             case Refused(choice, text):
                 return [_chunk(choice, {"refusal": text})]
             case Closed(choice, reason, sources, verdict):
@@ -49,6 +59,12 @@ class ChatForm:
         message, delta = choice["message"], chunk["delta"]
         if "content" in delta:
             message["content"] += delta["content"]
+        for piece in delta.get("tool_calls", ()):
+            message["content"] = None
+            if "id" in piece:
+                message["tool_calls"] = [{name: piece[name] for name in ("id", "type", "function")}]
+            else:
+                message["tool_calls"][0]["function"]["arguments"] += piece["function"]["arguments"]
         if "refusal" in delta:
             message["content"], message["refusal"] = None, delta["refusal"]
         message["annotations"] += delta.get("annotations", [])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hrm_model.types import Spelled, TokenLogprob
-from server.events import Closed, Opened, Refused, Said, Spoken
+from server.events import Called, Closed, Opened, Refused, Said, Spoken
 
 Json = dict[str, Any]
 
@@ -32,8 +32,8 @@ class CompletionForm:
             case Said(choice, text, tokens):
                 named = [(token.token, token.logprob, _top(token)) for token in tokens]
                 return [self._chunk(choice, text, named)]
-            case Refused():
-                raise AssertionError("what is not looked up is not refused for want of sources")
+            case Called() | Refused():
+                raise AssertionError("this route knows neither functions nor sources")
             case Closed(choice, reason):
                 return [self._chunk(choice, "", [], reason)]
 

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from anyio import CancelScope
 
 from hrm_model.types import FinishReason, TokenLogprob
 from retrieval.types import Passage
 from server.grounding.cite import Verdict
+
+EndReason = FinishReason | Literal["tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,17 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """A piece of a function call; the first one has its id and name, the others have neither."""
+
+    choice: int
+    call_id: str
+    name: str
+    arguments: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """Words of the server in the place of an answer that has a form of its own, in which they cannot stand."""
 
@@ -54,7 +67,7 @@ class Closed:
     """A choice ended. `verdict` is None where there were no sources to check against."""
 
     choice: int
-    reason: FinishReason
+    reason: EndReason
     sources: Sources | None
     verdict: Verdict | None
 
@@ -68,7 +81,7 @@ class Used:
     cached_tokens: int = 0
 
 
-Spoken = Opened | Said | Refused | Closed  # what belongs to one choice
+Spoken = Opened | Said | Called | Refused | Closed  # what belongs to one choice
 AnswerEvent = Spoken | Used
 
 

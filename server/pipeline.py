@@ -10,9 +10,10 @@ from anyio.to_thread import run_sync
 from hrm_model.types import Event, Failed, Finished, Started, Text
 from retrieval.errors import RetrievalError, StoreNotFound
 from retrieval.types import Hits
+from server.calls import OpenCall, told
 from server.deps import Services
 from server.errors import UnknownStore
-from server.events import AnswerEvent, Closable, Closed, Opened, Refused, Said, Sources, Used, closing
+from server.events import AnswerEvent, Closable, Closed, EndReason, Opened, Refused, Said, Sources, Used, closing
 from server.grounding.cite import CitedText, Verdict
 from server.grounding.structure import CitedStructure
 from server.grounding.support import Sources as CheckedSources
@@ -41,6 +42,26 @@ class Answer:
             await self.engine.aclose()
 
 
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """The choices of one request while they are written."""
+
+    sources: Sources | None
+    checks: list[Check] | None  # None: there are no sources to check against
+    calls: list[OpenCall]  # none: the answers are texts
+
+    def said(self, event: Text) -> AnswerEvent | None:
+        """What a piece of the model's answer puts on the wire; None where it is held back."""
+        check = self.checks[event.choice] if self.checks else None
+        if self.calls:
+            called = self.calls[event.choice].grow(event.text, event.logprobs)
+            if called is not None and check is not None:
+                check.grow(called.arguments)
+            return called
+        text = check.grow(event.text) if check else event.text
+        return Said(event.choice, text, event.logprobs) if text or event.logprobs else None
+
+
 class Pipeline:
     """Holds the collaborators and no state of its own, so requests cannot meet in it."""
 
@@ -62,10 +83,15 @@ class Pipeline:
         """
         todo = plan(request, caller, self._model, self._policy)
         talk = conversation(request.messages)
+        if todo.shape is not None and todo.shape.calls:
+            functions = told([one.function for one in todo.shape.calls])
+            talk = replace(talk, system="\n\n".join(filter(None, (talk.system, functions))))
         await run_sync(refuse_hopeless, talk, self._engine)
         sources = await self._look_up(todo, talk, caller)
         n, sampling, shape = request.n or 1, request.sampling(), todo.shape
-        if sources is not None and not sources.passages and todo.grounding != "off":
+        calls = [OpenCall(choice) for choice in range(n)] if shape is not None and shape.calls else []
+        # A call is no answer from documents; finding none of them is no reason not to make it.
+        if sources is not None and not sources.passages and todo.grounding != "off" and not calls:
             return Answer(self._nothing_found(sources, n, shape), None)
         if shape is not None:
             sampling = replace(sampling, grammar=shape.grammar)
@@ -87,8 +113,8 @@ class Pipeline:
         generation = self._metrics.observed(events, n)
         first = await started(generation, shape)  # an early failure raises here and not in mid-stream
         assert isinstance(first, Started), "an engine begins with Started"
-        checks = self._checks(todo, talk, sources, n)
-        return Answer(self._checked(first, n, generation, sources, checks), generation)
+        writing = _Writing(sources, self._checks(todo, talk, sources, n), calls)
+        return Answer(self._checked(first, n, generation, writing), generation)
 
     async def _look_up(self, todo: Plan, talk: Conversation, caller: Caller) -> Sources | None:
         match todo.lookup:
@@ -129,7 +155,9 @@ class Pipeline:
         mode, abstention, shape = todo.grounding, self._policy.abstention, todo.shape
         if shape is None:
             return [CitedText(checked, mode=mode, abstention=abstention) for _ in range(n)]
-        return [CitedStructure(checked, mode=mode, abstention=abstention, is_json=shape.is_json) for _ in range(n)]
+        is_json = shape.is_json or bool(shape.calls)
+        mode = "off" if shape.calls else mode  # arguments are checked, but there is no content to annotate
+        return [CitedStructure(checked, mode=mode, abstention=abstention, is_json=is_json) for _ in range(n)]
 
     async def _nothing_found(self, sources: Sources, n: int, shape: Shape | None) -> AsyncGenerator[AnswerEvent, None]:
         for choice in range(n):
@@ -144,33 +172,36 @@ class Pipeline:
         started: Started,
         n: int,
         generation: AsyncGenerator[Event, None],
-        sources: Sources | None,
-        checks: list[Check] | None,
+        writing: _Writing,
     ) -> AsyncGenerator[AnswerEvent, None]:
         completion_tokens = 0
         for choice in range(n):
-            yield Opened(choice, sources)
+            yield Opened(choice, writing.sources)
         async with closing(generation):
             async for event in generation:
                 assert not isinstance(event, Started), "an engine starts once"
                 if isinstance(event, Failed):
                     raise event.error
                 if isinstance(event, Text):
-                    text = checks[event.choice].grow(event.text) if checks else event.text
-                    if text or event.logprobs:
-                        yield Said(event.choice, text, event.logprobs)
+                    said = writing.said(event)
+                    if said is not None:
+                        yield said
                 else:
                     completion_tokens += event.counts.completion_tokens
-                    for closing_event in self._end(event, sources, checks):
+                    for closing_event in self._end(event, writing):
                         yield closing_event
         yield Used(started.prompt_tokens, completion_tokens, started.cached_tokens)
 
-    def _end(self, event: Finished, sources: Sources | None, checks: list[Check] | None) -> list[AnswerEvent]:
+    def _end(self, event: Finished, writing: "_Writing") -> list[AnswerEvent]:
+        choice, sources, checks, calls = event.choice, writing.sources, writing.checks, writing.calls
+        reason: EndReason = event.reason
+        if calls and calls[choice].is_named and reason == "stop":
+            reason = "tool_calls"
         if sources is None:
-            return [Closed(event.choice, event.reason, None, None)]
-        tail, verdict = checks[event.choice].end() if checks else ("", Verdict("no_sources"))
+            return [Closed(choice, reason, None, None)]
+        tail, verdict = checks[choice].end() if checks else ("", Verdict("no_sources"))
         self._metrics.grounded(verdict.status)
-        said: list[AnswerEvent] = [Said(event.choice, tail)] if tail else []
-        if verdict.replaced and checks and isinstance(checks[event.choice], CitedStructure):
-            said = [Refused(event.choice, tail)]
-        return [*said, Closed(event.choice, "stop" if verdict.replaced else event.reason, sources, verdict)]
+        said: list[AnswerEvent] = [Said(choice, tail)] if tail else []
+        if verdict.replaced and checks and isinstance(checks[choice], CitedStructure):
+            said = [Refused(choice, tail)]
+        return [*said, Closed(choice, "stop" if verdict.replaced else reason, sources, verdict)]

@@ -7,8 +7,9 @@ from retrieval.types import Filter, Passage
 from server.deps import Grounding, ModelCard, Policy
 from server.errors import InvalidRequest, UnknownModel
 from server.identity import Caller, GroundedOnly
-from server.schemas.chat import BroughtDocument, ChatRequest, FileSearchTool, RetrievalOptions
-from server.shape import Shape, shape_of
+from server.schemas.chat import BroughtDocument, ChatRequest, RetrievalOptions
+from server.schemas.tools import FileSearchTool, SearchChoice
+from server.shape import Shape, shape_of_chat
 
 NO_STORE = "none"  # the alias `model@none`; no store can have this name
 
@@ -57,7 +58,17 @@ def plan(request: ChatRequest, caller: Caller, model: ModelCard, policy: Policy)
     lookup = _lookup(request, store_of(request.model, model), options, policy)
     if caller.grounded_only and (lookup is None or grounding == "off"):
         raise GroundedOnly
-    return Plan(lookup, grounding, options.max_context_tokens if options else None, shape_of(request))
+    shape = shape_of_chat(request)
+    if shape is not None and shape.calls:
+        if caller.grounded_only:
+            raise GroundedOnly
+        if grounding == "strict":
+            raise InvalidRequest(
+                "Strict grounding withholds what no source supports, and nothing can be left out of a function call; "
+                "ask for it with 'retrieval': {'grounding': 'cite'}.",
+                param="tool_choice",
+            )
+    return Plan(lookup, grounding, options.max_context_tokens if options else None, shape)
 
 
 def store_of(name: str, model: ModelCard) -> str | None:
@@ -77,13 +88,17 @@ def store_of(name: str, model: ModelCard) -> str | None:
 def _lookup(
     request: ChatRequest, alias: str | None, options: RetrievalOptions | None, policy: Policy
 ) -> Search | Brought | None:
-    tool = request.tools[0] if request.tools else None
+    place, tool = request.search() or (0, None)
+    if sum(isinstance(one, FileSearchTool) for one in request.tools or ()) > 1:
+        raise InvalidRequest("One 'file_search' may name several stores; two are one too many.", param="tools")
     if tool is not None and request.retrieval is not None:
         raise InvalidRequest("Ask for retrieval with 'tools' or with 'retrieval', not with both.", param="retrieval")
-    if request.tool_choice not in (None, "none", "auto") and tool is None:
+    if (isinstance(request.tool_choice, SearchChoice) and tool is None) or (
+        request.tool_choice == "required" and not request.tools
+    ):
         raise InvalidRequest("'tool_choice' asks for a tool that 'tools' does not bring.", param="tool_choice")
     named = tool.vector_store_ids if tool else options.vector_store_ids if options else None
-    param = "tools[0].vector_store_ids" if tool else "retrieval.vector_store_ids"
+    param = f"tools[{place}].vector_store_ids" if tool else "retrieval.vector_store_ids"
     if named and alias is not None:
         raise InvalidRequest("The model id already says which store to use.", param=param)
     if request.documents:

@@ -47,18 +47,34 @@ def conversation(messages: Sequence[Message]) -> Conversation:
     Raises:
         InvalidRequest: there is no question to answer at the end.
     """
-    last = messages[-1]
-    if last.role != "user":
-        raise InvalidRequest("The last message must be the user's.", param=f"messages[{len(messages) - 1}].role")
+    at = _asked(messages)
+    last = messages[at]
+    for number, message in enumerate(messages):
+        if message.content is None and not message.tool_calls:
+            raise InvalidRequest("A message without a call needs a content.", param=f"messages[{number}].content")
     if is_blank(last.text()):
-        raise InvalidRequest("The last message is empty.", param=f"messages[{len(messages) - 1}].content")
+        raise InvalidRequest("The last message is empty.", param=f"messages[{at}].content")
     system = [message.text().strip() for message in messages if message.role in ("system", "developer")]
     turns = [
         Turn(message.role, _MARKER.sub("", message.text()) if message.role == "assistant" else message.text())
-        for message in messages[:-1]
-        if message.role not in ("system", "developer")
+        for number, message in enumerate(messages)
+        if number != at and message.role not in ("system", "developer")
     ]
     return Conversation(last.text(), tuple(turns), "\n\n".join(filter(None, system)))
+
+
+def _asked(messages: Sequence[Message]) -> int:
+    """Where the question is: at the end, or before the calls that were made for it and their results."""
+    at = len(messages) - 1
+    if messages[at].role == "tool":
+        while at > 0 and (messages[at].role == "tool" or messages[at].tool_calls):
+            at -= 1
+    if messages[at].role != "user":
+        raise InvalidRequest(
+            "The last message must be the user's, or the result of a function called for it.",
+            param=f"messages[{len(messages) - 1}].role",
+        )
+    return at
 
 
 def refuse_hopeless(talk: Conversation, engine: Engine) -> None:

@@ -1,15 +1,19 @@
 """The form that an answer is to have, read from a request, and the way back from a fault in it to the parameter."""
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from hrm_model.errors import InvalidGrammar
-from hrm_model.types import Event, Grammar, JsonSchema, Lark, OneOf, Regex
+from hrm_model.types import Event, FunctionCall, Grammar, JsonSchema, Lark, OneOf, Regex
+from server.calls import Offered, to_be_called
 from server.errors import InvalidRequest
+from server.schemas.chat import ChatRequest
 from server.schemas.drawing import Drawing
 from server.schemas.structure import JsonObjectFormat, JsonSchemaFormat, StructuredOutputs
 
+_PLACE_OF_CALL = re.compile(r"\[(\d+)\]\.?(.*)", re.DOTALL)
 _ANY_OBJECT = JsonSchema('{"type": "object"}')
 
 
@@ -19,6 +23,7 @@ class Shape:
 
     grammar: Grammar
     param: str
+    calls: tuple[Offered, ...] = ()  # one of which the answer has to call
 
     @property
     def is_json(self) -> bool:
@@ -27,8 +32,11 @@ class Shape:
 
     def refusal(self, error: InvalidGrammar) -> InvalidRequest:
         """A fault in the grammar as one in the request."""
-        param = f"{self.param}.{error.place}" if error.place else self.param
-        code = "invalid_json_schema" if self.is_json else "invalid_grammar"
+        param, place = self.param, error.place
+        if self.calls and (found := _PLACE_OF_CALL.match(place)):
+            param, place = self.calls[int(found[1])].param, found[2]
+        param = f"{param}.{place}" if place else param
+        code = "invalid_json_schema" if self.is_json or self.calls else "invalid_grammar"
         return InvalidRequest(f"Invalid '{param}': {error.problem}.", param=param, code=code)
 
 
@@ -49,6 +57,20 @@ def shape_of(request: Drawing) -> Shape | None:
     if structured is not None:
         raise InvalidRequest("Give 'response_format' or 'structured_outputs', not both.", param="structured_outputs")
     return shape
+
+
+def shape_of_chat(request: ChatRequest) -> Shape | None:
+    """The same for a chat, whose answer may have to be a function call.
+
+    Raises:
+        InvalidRequest: it asks for two, or leaves it to the model whether to call.
+    """
+    shape, calls = shape_of(request), to_be_called(request)
+    if not calls:
+        return shape
+    if shape is not None:
+        raise InvalidRequest("A function call has a form of its own.", param=shape.param.split(".")[0])
+    return Shape(FunctionCall(tuple((one.function.name, one.schema()) for one in calls)), "tools", tuple(calls))
 
 
 async def started(generation: AsyncGenerator[Event, None], shape: Shape | None) -> Event:

@@ -96,6 +96,21 @@ class Logprobs(Answered):
     refusal: None
 
 
+class CalledFunction(Answered):
+    """What is to be called."""
+
+    name: str
+    arguments: str = Field(description="JSON that the function's schema describes.")
+
+
+class ToolCall(Answered):
+    """A call that the caller is asked to make."""
+
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
 class AnswerMessage(Answered):
     """The answer."""
 
@@ -105,6 +120,7 @@ class AnswerMessage(Answered):
         description="In the place of an answer in a given form, where the sources hold none; `content` is null then."
     )
     annotations: list[Annotation]
+    tool_calls: list[ToolCall] | None = Field(None, description="One call; absent where none was asked for.")
     context: Context | None = Field(None, description="Absent where nothing was to be looked up.")
 
 
@@ -114,7 +130,7 @@ class Choice(Answered):
     index: int
     message: AnswerMessage
     logprobs: Logprobs | None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
 
 
 class PromptTokensDetails(Answered):
@@ -143,6 +159,22 @@ class ChatCompletion(Answered):
     usage: Usage
 
 
+class CalledFunctionDelta(Answered):
+    """Its pieces: the name at once, then the arguments."""
+
+    name: str | None = None
+    arguments: str
+
+
+class ToolCallDelta(Answered):
+    """A call in a stream; only the first piece has id and type."""
+
+    index: int
+    id: str | None = None
+    type: Literal["function"] | None = None
+    function: CalledFunctionDelta
+
+
 class Delta(Answered):
     """What a chunk adds."""
 
@@ -150,6 +182,7 @@ class Delta(Answered):
     content: str | None = None
     refusal: str | None = None
     annotations: list[Annotation] | None = None
+    tool_calls: list[ToolCallDelta] | None = None
     context: ContextDelta | None = None
 
 
@@ -159,7 +192,7 @@ class ChunkChoice(Answered):
     index: int
     delta: Delta
     logprobs: Logprobs | None
-    finish_reason: Literal["stop", "length"] | None
+    finish_reason: Literal["stop", "length", "tool_calls"] | None
 
 
 class ChatCompletionChunk(Answered):

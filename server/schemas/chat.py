@@ -2,15 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, Tag
+from pydantic import AfterValidator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from hrm_model.types import TRAINED_CONDITIONS, Condition, Sampling
 from server.schemas.drawing import Drawing
 from server.schemas.fields import Asked, Name, StreamOptions, Text, Written, by_shape, unsupported
 from server.schemas.filters import Filters
-
-Score = Annotated[float, Field(ge=0, le=1)]
+from server.schemas.tools import FileSearchTool, MadeCall, RankingOptions, Tool, ToolChoice
 
 
 def _no_other_part(kind: str) -> str:
@@ -29,8 +28,10 @@ class TextPart(Asked):
 
 
 Content = Annotated[
-    Annotated[Text, Tag("text")] | Annotated[list[TextPart], Field(min_length=1), Tag("parts")],
-    by_shape(text=str, parts=list),
+    Annotated[Text, Tag("text")]
+    | Annotated[list[TextPart], Field(min_length=1), Tag("parts")]
+    | Annotated[None, Tag("none")],
+    by_shape(text=str, parts=list, none=type(None)),
 ]
 
 
@@ -38,45 +39,30 @@ class Message(Asked):
     """One turn. An answer of this server may be sent back as it came; its extra fields have no effect."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Content
+    content: Content = Field(description="null, or left out, beside `tool_calls` alone.")
     name: str | None = Field(None, description="Accepted without effect.")
     tool_call_id: str | None = Field(None, description="Accepted without effect.")
     refusal: str | None = Field(None, description="Accepted without effect.")
+    parsed: Any = Field(None, description="Accepted without effect: clients that parse answers add it.")
     annotations: list[dict[str, Any]] | None = Field(None, description="Accepted without effect.")
     context: dict[str, Any] | None = Field(None, description="Accepted without effect.")
-    tool_calls: Annotated[list[Any] | None, unsupported("tool_calls", [])] = None
+    tool_calls: list[MadeCall] | None = None
     function_call: Annotated[Any, unsupported("function_call")] = None
     audio: Annotated[Any, unsupported("audio")] = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_content(cls, given: Any) -> Any:
+        """Clients leave the content of a call out, or send it as null."""
+        if isinstance(given, dict) and given.get("tool_calls") and "content" not in given:
+            return {**given, "content": None}
+        return given
+
     def text(self) -> str:
-        """The content as one text."""
-        return self.content if isinstance(self.content, str) else "\n".join(part.text for part in self.content)
-
-
-class RankingOptions(Asked):
-    """How hits are chosen."""
-
-    ranker: Literal["auto"] = "auto"
-    score_threshold: Score | None = Field(None, description="Passages below it are not used.")
-    hybrid_search: Annotated[Any, unsupported("hybrid_search")] = None
-
-
-def _only_file_search(kind: str) -> str:
-    if kind != "file_search":
-        raise PydanticCustomError(
-            "unsupported_parameter", "{text}", {"text": f"Tools of type '{kind}' are not supported."}
-        )
-    return kind
-
-
-class FileSearchTool(Asked):
-    """Retrieval, asked for as OpenAI's file_search tool. The server searches before it answers."""
-
-    type: Annotated[str, AfterValidator(_only_file_search), Field(json_schema_extra={"enum": ["file_search"]})]
-    vector_store_ids: list[Text] = Field(min_length=1, max_length=16, description="Ids or names of stores.")
-    max_num_results: int | None = Field(None, ge=1, le=50)
-    ranking_options: RankingOptions | None = None
-    filters: Filters | None = Field(None, description="Which documents to read, by their attributes.")
+        """The content as one text, and what was called."""
+        content = [self.content] if isinstance(self.content, str) else [part.text for part in self.content or ()]
+        calls = [f"{call.function.name}({call.function.arguments})" for call in self.tool_calls or ()]
+        return "\n".join([*content, *calls])
 
 
 class RetrievalOptions(Asked):
@@ -106,12 +92,6 @@ class BroughtDocument(Asked):
     text: Written
 
 
-class ToolChoice(Asked):
-    """Retrieval by name."""
-
-    type: Literal["file_search"]
-
-
 def _trained(text: str) -> str:
     if tuple(text.replace(" ", "").split(",")) not in TRAINED_CONDITIONS:
         known = "; ".join(sorted(",".join(names) for names in TRAINED_CONDITIONS))
@@ -138,14 +118,15 @@ class ChatRequest(Drawing):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = Field(
         None, description="none, minimal and low: `direct`; medium and high: `synth,cot`."
     )
-    tools: list[FileSearchTool] | None = Field(None, max_length=1)
-    tool_choice: (
-        Annotated[
-            Annotated[Literal["none", "auto", "required"], Tag("word")] | Annotated[ToolChoice, Tag("named")],
-            by_shape(word=str, named=dict),
-        ]
-        | None
-    ) = Field(None, description="none: answer without retrieval.")
+    tools: list[Tool] | None = Field(None, max_length=64, description="At most one `file_search`, and functions.")
+    tool_choice: ToolChoice | None = Field(
+        None,
+        description="none: answer without retrieval, and call nothing. required, or a function: the answer is a call. "
+        "auto is for `file_search` alone: the model was not trained to decide whether to call.",
+    )
+    parallel_tool_calls: bool | None = Field(
+        None, description="Accepted without effect: an answer is one call at most."
+    )
     retrieval: (
         Annotated[
             Annotated[bool, Tag("switch")] | Annotated[RetrievalOptions, Tag("options")],
@@ -162,7 +143,6 @@ class ChatRequest(Drawing):
     store: bool | None = Field(None, description="Accepted without effect.")
 
     # Named, so that a client reads "not supported" rather than "unknown", and so that neutral values pass.
-    parallel_tool_calls: Annotated[Any, unsupported("parallel_tool_calls")] = None
     functions: Annotated[Any, unsupported("functions")] = None
     function_call: Annotated[Any, unsupported("function_call")] = None
     modalities: Annotated[Any, unsupported("modalities", ["text"])] = None
@@ -178,6 +158,10 @@ class ChatRequest(Drawing):
             max_tokens=self.max_completion_tokens or self.max_tokens,
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
         )
+
+    def search(self) -> tuple[int, FileSearchTool] | None:
+        """The first tool that retrieves, and its place."""
+        return next(((at, tool) for at, tool in enumerate(self.tools or ()) if isinstance(tool, FileSearchTool)), None)
 
     def conditions(self) -> tuple[Condition, ...]:
         """The condition tokens that the prompt begins with."""

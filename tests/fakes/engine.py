@@ -10,6 +10,7 @@ from hrm_model.errors import (
     ContextLengthExceeded,
     EngineClosed,
     EngineOverloaded,
+    InvalidGrammar,
     InvalidPrompt,
     InvalidSampling,
     NeverFits,
@@ -22,6 +23,8 @@ from hrm_model.types import (
     Failed,
     Finished,
     FinishReason,
+    FunctionCall,
+    Grammar,
     JsonSchema,
     Limits,
     Load,
@@ -158,8 +161,7 @@ class ScriptedEngine:
         if isinstance(prompt, Question) and not is_trained(prompt.condition):
             raise InvalidPrompt(f"the condition is {prompt.condition}")
         check_sampling(sampling, vocab_size=VOCABULARY)
-        if isinstance(sampling.grammar, JsonSchema):
-            check_schema(sampling.grammar.text)
+        _check_grammar(sampling.grammar)
         room = limits.context_tokens - prompt_tokens
         if room < (1 if asked is None else asked):
             raise ContextLengthExceeded(prompt_tokens, limits.context_tokens, asked)
@@ -191,6 +193,19 @@ class ScriptedEngine:
         await self.gate.wait()
         counts = Counts(prompt_tokens, len(written.pieces) + written.is_closed)
         yield Finished(choice, written.reason, counts, Seconds(0.0, 0.0, 0.0))
+
+
+def _check_grammar(grammar: Grammar | None) -> None:
+    """Know schemas that cannot be kept; the script itself keeps to nothing."""
+    match grammar:
+        case JsonSchema(text):
+            check_schema(text)
+        case FunctionCall(functions):
+            for number, (_, text) in enumerate(functions):
+                try:
+                    check_schema(text)
+                except InvalidGrammar as error:
+                    raise InvalidGrammar(f"[{number}].{error.place}", error.problem) from error
 
 
 def _tokens_of(prompt: Prompt) -> tuple[str, ...]:

@@ -141,7 +141,9 @@ async def test_documents_of_the_caller_replace_the_store(tmp_path: Path) -> None
         ),
         ({"retrieval": {"max_num_results": 51}}, "invalid_value", "retrieval.max_num_results"),
         ({"retrieval": {"k": 3}}, "unknown_parameter", "retrieval.k"),
-        ({"tools": [{"type": "function", "function": {}}]}, "unsupported_parameter", "tools[0].type"),
+        ({"tools": [{"type": "web_search"}]}, "unsupported_parameter", "tools[0].type"),
+        ({"tools": [*tool("a"), *tool("b")]}, "invalid_value", "tools"),
+        ({"tool_choice": {"type": "file_search"}}, "invalid_value", "tool_choice"),
         ({"tools": tool()}, "invalid_value", "tools[0].vector_store_ids"),
     ],
 )

@@ -1,0 +1,101 @@
+"""Answers that call a function: which functions may be called, what the model is told of them, and a call in pieces."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from hrm_model.types import TokenLogprob
+from server.errors import InvalidRequest
+from server.events import Called
+from server.schemas.chat import ChatRequest
+from server.schemas.tools import Function, FunctionChoice, FunctionTool
+
+_AUTO = (
+    "HRM-Text was not trained to decide whether to call a function. Set 'tool_choice' to 'required' or to a function "
+    "for a call, or to 'none' for an answer."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A function that an answer may call, and its place in the request."""
+
+    function: Function
+    place: int
+
+    @property
+    def param(self) -> str:
+        """Where the request has its schema."""
+        return f"tools[{self.place}].function.parameters"
+
+    def schema(self) -> str:
+        """What its arguments keep to, as JSON: an object, as arguments have names."""
+        return json.dumps({"type": "object", **(self.function.parameters or {"properties": {}})})
+
+
+def to_be_called(request: ChatRequest) -> list[Offered]:
+    """The functions one of which the answer has to call; none where it is to be a text.
+
+    Raises:
+        InvalidRequest: the choice would be the model's own, or names a function that is not there.
+    """
+    tools, choice = request.tools or [], request.tool_choice
+    functions = [Offered(tool.function, place) for place, tool in enumerate(tools) if isinstance(tool, FunctionTool)]
+    names = [one.function.name for one in functions]
+    for one in functions:
+        if names.count(one.function.name) > 1:
+            problem = f"Two functions have the name '{one.function.name}'."
+            raise InvalidRequest(problem, param=f"tools[{one.place}].function.name")
+    match choice:
+        case "required":
+            return functions
+        case FunctionChoice(function=named):
+            if named.name not in names:
+                raise InvalidRequest(
+                    f"'tool_choice' names the function '{named.name}', which 'tools' does not bring.",
+                    param="tool_choice",
+                )
+            return [functions[names.index(named.name)]]
+        case None | "auto" if functions:
+            raise InvalidRequest(_AUTO, param="tool_choice", code="unsupported_parameter")
+        case _:
+            return []
+
+
+def told(functions: Sequence[Function]) -> str:
+    """What the model reads of functions, before everything else."""
+    parts = ["Call one of these functions: write its name, and in the next line its arguments as JSON."]
+    for function in functions:
+        lines = [function.name + (f": {function.description.strip()}" if function.description else "")]
+        if function.parameters:
+            lines.append(f"Arguments: {json.dumps(function.parameters, ensure_ascii=False)}")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+@dataclass(slots=True)
+class OpenCall:
+    """A call that is being written: a name, a line break, and arguments."""
+
+    choice: int
+    _head: str = ""
+    _is_named: bool = False
+    _held: list[TokenLogprob] = field(default_factory=list)
+
+    def grow(self, text: str, logprobs: Sequence[TokenLogprob]) -> Called | None:
+        """Take a piece of the answer; None until the name is whole, which is told at once."""
+        if self._is_named:
+            return Called(self.choice, "", "", text, tuple(logprobs))
+        self._head += text
+        self._held += logprobs
+        name, ended, arguments = self._head.partition("\n")
+        if not ended:
+            return None
+        self._is_named = True
+        return Called(self.choice, f"call_{uuid4().hex}", name, arguments, tuple(self._held))
+
+    @property
+    def is_named(self) -> bool:
+        """Whether there is a call, whole or cut off in its arguments."""
+        return self._is_named
