@@ -53,6 +53,7 @@ class Embedder(Protocol):
 class MiniLM:
     """all-MiniLM-L6-v2. Cheap to make; the weights are read at `load`, or at the first `embed`. Thread-safe."""
 
+    name = NAME
     dims = DIMS
     fingerprint = f"{NAME}@sha256:{SHA256}"
 
@@ -73,6 +74,11 @@ class MiniLM:
         self._lock = threading.Lock()
         self._model: SentenceTransformer | None = None
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return int(self._tokenizer.get_vocab_size())
+
     def load(self) -> None:
         """Check the weights' digest and load them, unless that is done.
 
@@ -83,20 +89,26 @@ class MiniLM:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, the model's own markers not counted; needs no weights."""
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [len(encoding.ids) for encoding in encodings]
+        return [len(ids) for ids in self.encode(texts)]
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(N, 384) float32, each row of length 1.
 
         A text above 254 tokens is embedded by windows, whose vectors are averaged by their length.
         """
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return self.embed_ids(self.encode(texts))
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text, the model's own markers left out; needs no weights."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    def embed_ids(self, texts: Sequence[Sequence[int]]) -> Vectors:
+        """Do as `embed`, for texts that are tokens already; each below `vocabulary`."""
         owners, windows = [], []
-        for number, encoding in enumerate(encodings):
-            for start in range(0, max(1, len(encoding.ids)), WINDOW_TOKENS):
+        for number, ids in enumerate(texts):
+            for start in range(0, max(1, len(ids)), WINDOW_TOKENS):
                 owners.append(number)
-                windows.append(encoding.ids[start : start + WINDOW_TOKENS])
+                windows.append(list(ids[start : start + WINDOW_TOKENS]))
         rows = np.zeros((len(texts), DIMS), dtype=np.float32)
         # Near lengths together, so that little of a batch is padding.
         order = sorted(range(len(windows)), key=lambda at: len(windows[at]))

@@ -96,6 +96,31 @@ class DocumentNotFound(Exception):
         self.file_id = file_id
 
 
+class BatchNotFound(Exception):
+    """A store has no such batch."""
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(f"No file batch found with id '{batch_id}'.")
+        self.batch_id = batch_id
+
+
+class CursorUnknown(Exception):
+    """A list was to go on from an object that is not in it. `param` is `after` or `before`."""
+
+    def __init__(self, param: str, object_id: str) -> None:
+        super().__init__(f"'{param}' is '{object_id}', which is not in this list.")
+        self.param = param
+        self.object_id = object_id
+
+
+class StoreExpired(Exception):
+    """A store was not used for as long as it was to be kept."""
+
+    def __init__(self, store: str) -> None:
+        super().__init__(f"The vector store '{store}' has expired; put its files into a new one.")
+        self.store = store
+
+
 class DocumentRefused(Exception):
     """A file that cannot be ingested, with a reason that a person can act on."""
 

@@ -18,6 +18,7 @@ from retrieval.kinds import refuse_too_large, refuse_unreadable
 from retrieval.limits import Limits
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
+from retrieval.overlap import cut_as_asked
 from retrieval.parsing.process import ParseProcess
 from retrieval.store import documents, files, jobs, stores
 from retrieval.store.access import principal
@@ -191,7 +192,8 @@ class Ingester:
         except FileNotFoundError as error:
             raise DocumentRefused(path, "the file handed in is gone from the data directory", "server_error") from error
         parsed = self._parser.parse(path, data, lambda: self._beat(job, path))
-        chunks = cut(parsed, self._embedder.count)
+        count = self._embedder.count
+        chunks = cut_as_asked(parsed, count, job.chunking) if job.chunking else cut(parsed, count)
         report(Progress(job.file_id, job.filename, 0, len(chunks), "in_progress"))
         stored: list[StoredChunk] = []
         for start in range(0, len(chunks), BATCH):

@@ -108,4 +108,6 @@ class Intake:
             return DocumentNotFound(handed_in.file_id)
         if document.status == "failed":
             return DocumentRefused(path, document.error or "it could not be read")
+        if document.status == "cancelled":
+            return DocumentRefused(path, "reading it was cancelled", "server_error")
         return document if document.status == "completed" else None

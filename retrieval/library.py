@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 import anyio
 import anyio.to_thread
 
+from retrieval.archive import Archive
 from retrieval.embedder import Embedder, MiniLM
 from retrieval.errors import RetrievalError
 from retrieval.ingest import LEASE_S, Ingester, Report
@@ -31,6 +32,9 @@ from retrieval.types import Access, Attribute, Document, Erasure, Filter, Fusion
 
 log = logging.getLogger(__name__)
 
+# Searches already pass over what has expired; this is how long it may stay on disk.
+TEND_S = 30.0
+
 T = TypeVar("T")
 
 
@@ -45,6 +49,7 @@ class Library:
         intake: Intake,
         searcher: Searcher,
         purger: Purger,
+        archive: Archive,
     ) -> None:
         self._database = database
         self._originals = originals
@@ -52,6 +57,7 @@ class Library:
         self._intake = intake
         self._searcher = searcher
         self._purger = purger
+        self.archive = archive
 
     async def search(
         self,
@@ -65,7 +71,7 @@ class Library:
         fusion: Fusion | None = None,
     ) -> Hits:
         """Find passages; see `Searcher.search`."""
-        return await self._searcher.search(
+        hits = await self._searcher.search(
             query,
             stores=stores,
             k=k,
@@ -74,6 +80,8 @@ class Library:
             score_threshold=score_threshold,
             fusion=fusion,
         )
+        self.archive.note_search(stores)
+        return hits
 
     async def stores(self, reader: Reader) -> list[Store]:
         """The stores that `reader` may read, by name."""
@@ -143,7 +151,9 @@ class Library:
 
     async def work(self, poll_s: float = 0.5) -> None:
         """Run jobs as they come, until cancelled. What one process enqueues, another one's `work` finds."""
-        await self._intake.work(poll_s)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._intake.work, poll_s)
+            tasks.start_soon(self._tend)
 
     async def ingest(self, path: Path, *, store: str, reader: Reader, report: Report | None = None) -> Document:
         """Take a file in and wait until searches find it.
@@ -268,6 +278,7 @@ class Library:
     def close(self) -> None:
         """Stop ingesting after the running batch, save the index, and close the files. Blocks meanwhile."""
         self._intake.stop()
+        self._tend_once()
         self._mirror.save()
         self._database.close()
 
@@ -283,6 +294,17 @@ class Library:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    async def _tend(self) -> None:
+        while True:
+            await anyio.sleep(TEND_S)
+            await anyio.to_thread.run_sync(self._tend_once)
+
+    def _tend_once(self) -> None:
+        try:
+            self.archive.tend()
+        except RetrievalError as error:
+            log.error("clearing away what has expired failed, to be tried again: %s", error)
 
     async def _read(self, query: Callable[[Transaction], T]) -> T:
         def run() -> T:
@@ -340,6 +362,7 @@ def open_library(
         Intake(database, ingester),
         Searcher(mirror, embedder, fusion or Fusion()),
         Purger(database, originals, mirror, data_dir),
+        Archive(database, originals, mirror),
     )
 
 

@@ -1,13 +1,51 @@
 """The files as they came, by document id. The store says which of them belong to a document."""
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
+
+from retrieval.errors import StoreFailed
 
 _ASIDE = ".aside-"
+
+
+class StagedFile:
+    """A file that is still coming; see `retrieval.types.Staged`."""
+
+    def __init__(self, file: BinaryIO, path: Path, adopt: Callable[[str], None]) -> None:
+        self._file = file
+        self._path = path
+        self._adopt = adopt
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Add a piece.
+
+        Raises:
+            StoreFailed: the disk is full, or fails.
+        """
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise StoreFailed(self._path, error.strerror or str(error)) from error
+        self._digest.update(data)
+        self.size += len(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def adopt(self, file_id: str) -> None:
+        """Sync it to disk and give it its id."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._adopt(file_id)
 
 
 class Originals:
@@ -34,6 +72,17 @@ class Originals:
 
     def path(self, file_id: str) -> Path:
         return self._folder / file_id
+
+    @contextmanager
+    def staging(self) -> Iterator[StagedFile]:
+        """A file that is still coming, to be written piece by piece; unless it is adopted, it is dropped again."""
+        aside = self._folder / f"{_ASIDE}{token_hex(8)}"
+        with aside.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                yield StagedFile(file, aside, lambda file_id: self._adopt(aside, file_id))
+            finally:
+                aside.unlink(missing_ok=True)
 
     def read(self, file_id: str) -> bytes:
         return (self._folder / file_id).read_bytes()

@@ -56,6 +56,7 @@ class Searcher:
 
         Raises:
             StoreNotFound: a store does not exist, or `reader` may not read it.
+            StoreExpired: a store has not been used for as long as it was to be kept.
             RetrievalError: the search could not be made.
         """
         return await anyio.to_thread.run_sync(
@@ -77,6 +78,7 @@ class Searcher:
         with self._mirror.view() as tx:
             generation, _ = meta.generation(tx)
             store_nos = sorted({stores.number(tx, name, reader) for name in names})
+            stores.refuse_expired(tx, store_nos)
             if meaning is None:
                 return Hits((), generation)
             found_in = scope.resolve(tx, store_nos, reader, filters)

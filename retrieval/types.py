@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
 Attribute = str | float | bool
 DocumentStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 # What kept a document from being read: its format, what it holds, or something that is not its fault.
 Fault = Literal["unsupported_file", "invalid_file", "server_error"]
+FileStatus = Literal["uploaded", "processed", "error"]
+BatchStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 EVERYONE = "*"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,21 @@ class Counts:
     failed: int = 0
     cancelled: int = 0
 
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.in_progress + self.completed + self.failed + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What may be said of a store at any time."""
+
+    name: str | None = None  # as people call it; None: its slug
+    text: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    expires_days: int | None = None  # without being searched or changed
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -129,11 +147,92 @@ class Store:
     access: Access
     counts: Counts
     created_at: int
+    usage_bytes: int = 0  # of text, chunks and vectors
+    last_active_at: int = 0
+    expires_at: int | None = None
+    is_expired: bool = False
+    description: Description = Description()
 
     @property
     def documents(self) -> int:
         """How many documents searches find."""
         return self.counts.completed
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it was handed in, whichever stores hold it."""
+
+    file_id: str
+    filename: str
+    bytes: int
+    purpose: str
+    created_at: int
+    expires_at: int | None
+    owner: str
+    access: Access | None  # None: its owner, and whoever may use a store that holds it
+    status: FileStatus  # uploaded: it is being read; error: nowhere could it be read
+    error: str | None = None
+
+
+class Staged(Protocol):
+    """A file that is still coming, on disk aside. Methods block."""
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written so far."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Add a piece."""
+        ...
+
+    def adopt(self, file_id: str) -> None:
+        """Sync it to disk and give it its id; for the archive."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file to be put into a store, and how."""
+
+    file_id: str
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    chunking: Chunking | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Files put into a store together."""
+
+    batch_id: str
+    store_id: str
+    created_at: int
+    status: BatchStatus
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Which part of a list: so many objects behind the one with id `after`, or just before the one of `before`."""
+
+    limit: int
+    is_descending: bool = True  # newest first
+    after: str | None = None
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Part of a list, and whether it goes on."""
+
+    items: tuple[T, ...]
+    has_more: bool
 
 
 @dataclass(frozen=True, slots=True)

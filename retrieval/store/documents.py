@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrieval.errors import DocumentNotFound
-from retrieval.store import erasures, files, filters
+from retrieval.store import erasures, files, filters, paging
 from retrieval.store.access import GRANTED
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import REPLACED, Occasion
 from retrieval.store.meta import advance, generation
 from retrieval.store.scope import VISIBLE, visible
-from retrieval.types import Attribute, Chunking, Document, Fault, Reader
+from retrieval.types import Attachment, Attribute, Chunking, Cursor, Document, DocumentStatus, Fault, Page, Reader
 
 _FROM = "documents JOIN files USING (file_no) JOIN stores USING (store_no)"
 _COLUMNS = f"""
@@ -111,6 +111,29 @@ def are_any_readable(tx: Transaction, store_no: int) -> bool:
     )
 
 
+def page(
+    tx: Transaction,
+    store_no: int,
+    reader: Reader,
+    cursor: Cursor,
+    *,
+    status: DocumentStatus | None = None,
+    batch_no: int | None = None,
+) -> Page[Document]:
+    """What a store, or one batch of it, holds of what `reader` may read."""
+    rows, has_more = paging.page(
+        tx,
+        f"SELECT {_COLUMNS} FROM {_FROM} WHERE store_no = ?5 AND {VISIBLE} AND (?6 IS NULL OR status = ?6)"
+        " AND (?7 IS NULL OR document_no IN (SELECT document_no FROM batch_documents WHERE batch_no = ?7))",
+        (*visible(reader), store_no, status, batch_no),
+        column="document_no",
+        cursor=cursor,
+        kind=f"document {store_no}",
+        find=lambda file_id: in_store(tx, store_no, file_id, reader),
+    )
+    return Page(tuple(_document(*row) for row in rows), has_more)
+
+
 def of_file(tx: Transaction, file_no: int) -> list[int]:
     """The row numbers of a file's documents, whoever may see them."""
     return [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE file_no = ?", file_no)]
@@ -122,6 +145,11 @@ def text(tx: Transaction, file_no: int) -> str:
         "SELECT text FROM documents WHERE file_no = ? ORDER BY status != 'completed', document_no LIMIT 1", file_no
     )
     return str(found[0][0]) if found else ""
+
+
+def text_of(tx: Transaction, document_no: int) -> str:
+    """What was read of a document; empty before it was."""
+    return str(tx.rows("SELECT text FROM documents WHERE document_no = ?", document_no)[0][0])
 
 
 def with_content(tx: Transaction, store_no: int, sha256: str) -> tuple[int, str] | None:
@@ -154,6 +182,26 @@ def attach(
     )
     filters.put(tx, document_no, attributes or {})
     return document_no
+
+
+def put(tx: Transaction, store_no: int, file_no: int, attachment: Attachment) -> int:
+    """Put a file into a store, or give one that it holds these attributes; return the document's row number.
+
+    The document is then `in_progress`, unless it was read before and is to be cut in the same way.
+    """
+    found = tx.row("SELECT document_no FROM documents WHERE store_no = ? AND file_no = ?", store_no, file_no)
+    if found is None:
+        return attach(tx, store_no, file_no, attachment.attributes, attachment.chunking)
+    (document_no,) = found
+    there = one(tx, document_no)
+    if there is None or there.chunking != attachment.chunking:
+        _erase(tx, file_no, [document_no], REPLACED, is_whole=False)
+        return attach(tx, store_no, file_no, attachment.attributes, attachment.chunking)
+    if there.status in ("failed", "cancelled"):
+        await_again(tx, document_no)
+    if there.attributes != attachment.attributes:
+        set_attributes(tx, document_no, attachment.attributes)
+    return int(document_no)
 
 
 def set_attributes(tx: Transaction, document_no: int, attributes: Mapping[str, Attribute]) -> Document:
@@ -259,10 +307,13 @@ def remove_file(tx: Transaction, file_no: int, occasion: Occasion) -> str:
 
 
 def _erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occasion, *, is_whole: bool) -> str:
+    (file_id,) = tx.rows("SELECT file_id FROM files WHERE file_no = ?", file_no)[0]
     before, _ = generation(tx)
     after = advance(tx)
     erasure_id = erasures.note(tx, file_no, document_nos, occasion, is_whole=is_whole, generations=(before, after))
     for document_no in document_nos:
+        (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
+        paging.depart(tx, f"document {store_no}", file_id, document_no)
         tx.run(
             "INSERT INTO removals (chunk_no, generation) SELECT chunk_no, ? FROM chunks WHERE document_no = ?",
             after,

@@ -36,6 +36,7 @@ class Occasion:
 
 
 REPLACED = Occasion("replaced")
+EXPIRED = Occasion("expired")
 
 
 def note(

@@ -6,11 +6,14 @@ store shares it. Lists of its own decide alone: a store then shows it to those o
 
 import time
 from secrets import token_hex
+from typing import Any
 
 from retrieval.errors import DocumentNotFound
+from retrieval.store import paging
 from retrieval.store.access import GRANTED, Mode, grants, listed, replace
 from retrieval.store.database import Transaction
-from retrieval.types import Access, Reader
+from retrieval.store.meta import advance
+from retrieval.types import Access, Cursor, File, Page, Reader
 
 # ?1 to ?3 as in `access.GRANTED`, ?4: now. A file past its expiry is gone, whether or not it was cleared away.
 USABLE = f"""
@@ -22,6 +25,16 @@ USABLE = f"""
         OR NOT files.has_access AND EXISTS (
             SELECT 1 FROM documents JOIN stores USING (store_no)
             WHERE documents.file_no = files.file_no AND {GRANTED})))
+"""
+
+
+_COLUMNS = """
+    file_no, has_access,
+    (SELECT CASE WHEN sum(status = 'in_progress') THEN 'uploaded'
+        WHEN sum(status = 'failed') AND NOT sum(status = 'completed') THEN 'error' ELSE 'processed' END
+     FROM documents WHERE documents.file_no = files.file_no),
+    (SELECT min(error) FROM documents WHERE documents.file_no = files.file_no AND status = 'failed'),
+    file_id, filename, bytes, purpose, created_at, expires_at, owner
 """
 
 
@@ -68,14 +81,41 @@ def number(tx: Transaction, file_id: str, reader: Reader, mode: Mode = "read") -
     return int(found[0])
 
 
+def attachable(tx: Transaction, file_id: str, reader: Reader) -> int:
+    """The row number of a file that `reader` may put into a store.
+
+    Raises:
+        DocumentNotFound: it does not exist, or `reader` may not read it, or may read but not write one without lists
+            of its own, which a store of other readers would open to them.
+    """
+    file_no = number(tx, file_id, reader)
+    (has_access,) = tx.rows("SELECT has_access FROM files WHERE file_no = ?", file_no)[0]
+    return file_no if has_access else number(tx, file_id, reader, "write")
+
+
+def one(tx: Transaction, file_no: int) -> File:
+    return _file(tx, *tx.rows(f"SELECT {_COLUMNS} FROM files WHERE file_no = ?", file_no)[0])
+
+
+def page(tx: Transaction, reader: Reader, cursor: Cursor, purpose: str | None) -> Page[File]:
+    """The files that `reader` may read."""
+    rows, has_more = paging.page(
+        tx,
+        f"SELECT {_COLUMNS} FROM files WHERE {USABLE} AND (?5 IS NULL OR purpose = ?5)",
+        (*grants(reader, "read"), int(time.time()), purpose),
+        column="file_no",
+        cursor=cursor,
+        kind="file",
+        find=lambda file_id: number(tx, file_id, reader),
+    )
+    return Page(tuple(_file(tx, *row) for row in rows), has_more)
+
+
 def grant(tx: Transaction, file_no: int, access: Access | None) -> None:
     """Replace a file's lists; None: it has none, and goes by the stores that hold it."""
+    advance(tx)
     tx.run("UPDATE files SET has_access = ? WHERE file_no = ?", int(access is not None), file_no)
     replace(tx, "file_access", "file_no", file_no, access or Access())
-
-
-def access_of(tx: Transaction, file_no: int) -> Access:
-    return listed(tx, "file_access", "file_no", file_no)
 
 
 def remove(tx: Transaction, file_no: int) -> str:
@@ -83,9 +123,25 @@ def remove(tx: Transaction, file_no: int) -> str:
     (file_id,) = tx.rows("SELECT file_id FROM files WHERE file_no = ?", file_no)[0]
     assert not tx.rows("SELECT 1 FROM documents WHERE file_no = ?", file_no), "a store still holds the file"
     tx.run("DELETE FROM files WHERE file_no = ?", file_no)
+    paging.depart(tx, "file", file_id, file_no)
     return str(file_id)
+
+
+def are_any_expired(tx: Transaction) -> bool:
+    return bool(tx.rows("SELECT 1 FROM files WHERE expires_at <= ? LIMIT 1", int(time.time())))
+
+
+def expired(tx: Transaction) -> list[tuple[int, str]]:
+    """The row numbers and ids of files past their expiry."""
+    rows = tx.rows("SELECT file_no, file_id FROM files WHERE expires_at <= ?", int(time.time()))
+    return [(row[0], row[1]) for row in rows]
 
 
 def known(tx: Transaction) -> set[str]:
     """The ids of all files."""
     return {row[0] for row in tx.rows("SELECT file_id FROM files")}
+
+
+def _file(tx: Transaction, file_no: int, has_access: int, status: str, error: str | None, *facts: Any) -> File:
+    access = listed(tx, "file_access", "file_no", file_no) if has_access else None
+    return File(*(*facts, access, status, error))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from retrieval.store import documents
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import REPLACED
-from retrieval.types import Fault
+from retrieval.types import Chunking, Fault
 
 # A file whose reading ends the process (out of memory, say) must not end it for ever.
 MAX_ATTEMPTS = 3
@@ -25,6 +25,7 @@ class Job:
     filename: str
     source: str
     started_at: float
+    chunking: Chunking | None
 
 
 def enqueue(tx: Transaction, document_no: int, source: str, now: float) -> None:
@@ -43,14 +44,16 @@ def claim(tx: Transaction, now: float) -> Job | None:
     """
     fail_overdue(tx, now)
     found = tx.row(
-        "SELECT job_no, document_no, file_id, filename, source, coalesce(started_at, ?)"
+        "SELECT job_no, document_no, file_id, filename, source, coalesce(started_at, ?),"
+        " chunk_tokens, overlap_tokens"
         " FROM jobs JOIN documents USING (document_no) JOIN files USING (file_no)"
         " WHERE jobs.status IN ('queued', 'running') ORDER BY job_no LIMIT 1",
         now,
     )
     if found is None:
         return None
-    job = Job(*found)
+    *facts, max_tokens, overlap_tokens = found
+    job = Job(*(*facts, None if max_tokens is None else Chunking(max_tokens, overlap_tokens)))
     tx.run(
         "UPDATE jobs SET status = 'running', attempts = attempts + 1, started_at = ? WHERE job_no = ?",
         job.started_at,
@@ -61,6 +64,19 @@ def claim(tx: Transaction, now: float) -> Job | None:
 
 def is_open(tx: Transaction, job_no: int) -> bool:
     return bool(tx.rows("SELECT 1 FROM jobs WHERE job_no = ? AND status IN ('queued', 'running')", job_no))
+
+
+def are_open(tx: Transaction, document_no: int) -> bool:
+    """Say whether a document is still going to be read."""
+    return bool(
+        tx.rows("SELECT 1 FROM jobs WHERE document_no = ? AND status IN ('queued', 'running') LIMIT 1", document_no)
+    )
+
+
+def cancel(tx: Transaction, document_no: int) -> None:
+    """Give up reading a document."""
+    tx.run("DELETE FROM jobs WHERE document_no = ? AND status IN ('queued', 'running')", document_no)
+    tx.run("UPDATE documents SET status = 'cancelled' WHERE document_no = ? AND status = 'in_progress'", document_no)
 
 
 def supersede(tx: Transaction, store_no: int, source: str, sha256: str) -> list[str]:

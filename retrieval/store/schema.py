@@ -237,7 +237,21 @@ CREATE TABLE erasures (
 );
 """
 
-MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES)
+
+# Where deleted objects were in their lists, so that who lists and deletes page by page can go on.
+_DEPARTED = """
+CREATE TABLE departed (
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    left_at INTEGER NOT NULL,
+    PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE INDEX departed_by_time ON departed (left_at);
+CREATE INDEX files_by_expiry ON files (expires_at) WHERE expires_at IS NOT NULL;
+"""
+
+MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES, _DEPARTED)
 
 
 def refuse_newer(path: Path, *, found: int, known: int) -> None:

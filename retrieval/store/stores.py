@@ -1,20 +1,31 @@
 """Stores, and who may read or write them. What a reader may not see is reported as missing."""
 
+import json
 import re
 import time
+from collections.abc import Mapping, Sequence
 from secrets import token_hex
+from unicodedata import normalize
 
-from retrieval.errors import StoreNameRefused, StoreNotFound
-from retrieval.store import documents
+from retrieval.errors import StoreExpired, StoreNameRefused, StoreNotFound
+from retrieval.store import documents, paging
 from retrieval.store.access import GRANTED, Mode, grants, listed, principal, replace
 from retrieval.store.database import Transaction
-from retrieval.store.erasures import Occasion
+from retrieval.store.erasures import EXPIRED, Occasion
 from retrieval.store.meta import advance
-from retrieval.store.scope import VISIBLE, visible
-from retrieval.types import Access, Counts, Reader, Store
+from retrieval.store.scope import VISIBLE, has_limits, visible
+from retrieval.types import Access, Counts, Cursor, Description, Page, Reader, Store
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_COLUMNS = "stores.store_no, stores.store_id, stores.name, stores.owner, stores.created_at"
+_COLUMNS = """
+    stores.store_no, stores.store_id, stores.name, stores.owner, stores.created_at, stores.last_active_at,
+    stores.title, stores.description, stores.metadata, stores.expires_days
+"""
+DAY_S = 86_400
+# A search every second need not write every second.
+TOUCHED_EVERY_S = 60
+_EXPIRED = f"expires_days IS NOT NULL AND last_active_at + expires_days * {DAY_S} <= ?1"
+_HELD_BY_EXPIRED = f"SELECT document_no FROM documents JOIN stores USING (store_no) WHERE {_EXPIRED}"
 
 
 def number(tx: Transaction, name_or_id: str, reader: Reader, mode: Mode = "read") -> int:
@@ -49,15 +60,88 @@ def one(tx: Transaction, store_no: int, reader: Reader) -> Store:
     return _store(tx, reader, *row)
 
 
-def counts(tx: Transaction, store_no: int, reader: Reader) -> Counts:
-    """How many documents a store holds that `reader` may read, by status."""
-    rows = tx.rows(
-        f"SELECT status, count(*) FROM documents JOIN files USING (file_no)"
-        f" WHERE store_no = ?5 AND {VISIBLE} GROUP BY status",
-        *visible(reader),
+def page(tx: Transaction, reader: Reader, cursor: Cursor) -> Page[Store]:
+    """The stores that `reader` may read."""
+    rows, has_more = paging.page(
+        tx,
+        f"SELECT {_COLUMNS} FROM stores WHERE {GRANTED}",
+        grants(reader, "read"),
+        column="stores.store_no",
+        cursor=cursor,
+        kind="store",
+        find=lambda name_or_id: number(tx, name_or_id, reader),
+    )
+    return Page(tuple(_store(tx, reader, *row) for row in rows), has_more)
+
+
+def holdings(tx: Transaction, store_no: int, reader: Reader) -> tuple[Counts, int]:
+    """How many documents a store holds that `reader` may read, by status, and the bytes that they take."""
+    if has_limits(tx, [store_no]):
+        rows = tx.rows(
+            "SELECT status, count(*), sum(usage_bytes) FROM documents JOIN files USING (file_no)"
+            f" WHERE store_no = ?5 AND {VISIBLE} GROUP BY status",
+            *visible(reader),
+            store_no,
+        )
+    else:
+        rows = tx.rows(
+            "SELECT status, count(*), sum(usage_bytes) FROM documents WHERE store_no = ? GROUP BY status", store_no
+        )
+    return Counts(**{status: count for status, count, _ in rows}), sum(used for _, _, used in rows)
+
+
+def free_slug(tx: Transaction, name: str | None) -> str:
+    """A slug made of a name, the name itself if it is one, that no store has yet."""
+    plain = normalize("NFKD", name or "").encode("ascii", "ignore").decode().casefold()
+    base = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")[:50].replace("vs_", "vs-") or "store"
+    return base if base != "none" and not exists(tx, base) else f"{base}-{token_hex(4)}"
+
+
+def describe(tx: Transaction, store_no: int, description: Description) -> None:
+    """Replace what is said of a store."""
+    tx.run(
+        "UPDATE stores SET title = ?, description = ?, metadata = ?, expires_days = ?, last_active_at = ?"
+        " WHERE store_no = ?",
+        description.name,
+        description.text,
+        json.dumps(dict(description.metadata)),
+        description.expires_days,
+        int(time.time()),
         store_no,
     )
-    return Counts(**dict(rows))
+
+
+def refuse_expired(tx: Transaction, store_nos: Sequence[int]) -> None:
+    """Raise StoreExpired if one of the stores has not been used for as long as it was to be kept."""
+    found = tx.rows(
+        f"SELECT store_id FROM stores WHERE {_EXPIRED} AND store_no IN (SELECT value FROM json_each(?2))",
+        int(time.time()),
+        json.dumps(store_nos),
+    )
+    if found:
+        raise StoreExpired(found[0][0])
+
+
+def touch(tx: Transaction, used: Mapping[str, int]) -> None:
+    """Write down when stores, by name or id, were last used."""
+    for name_or_id, moment in used.items():
+        tx.run(
+            "UPDATE stores SET last_active_at = ?2 WHERE (store_id = ?1 OR name = ?1) AND last_active_at < ?2 - ?3",
+            name_or_id,
+            moment,
+            TOUCHED_EVERY_S,
+        )
+
+
+def are_any_expired(tx: Transaction) -> bool:
+    """Say whether there is an expired store that still holds something."""
+    return bool(tx.rows(f"{_HELD_BY_EXPIRED} LIMIT 1", int(time.time())))
+
+
+def empty_expired(tx: Transaction) -> list[str]:
+    """Take everything out of expired stores; return the ids of files that went with it, to be unlinked."""
+    held = [row[0] for row in tx.rows(_HELD_BY_EXPIRED, int(time.time()))]
+    return [file_id for document_no in held if (file_id := documents.remove(tx, document_no, EXPIRED))]
 
 
 def create(tx: Transaction, name: str, reader: Reader, access: Access | None) -> int:
@@ -71,7 +155,7 @@ def create(tx: Transaction, name: str, reader: Reader, access: Access | None) ->
         raise StoreNameRefused(name)
     owner = principal(reader)
     store_no = tx.insert(
-        "INSERT INTO stores (store_id, name, owner, created_at) VALUES (?, ?, ?, ?)",
+        "INSERT INTO stores (store_id, name, owner, created_at, last_active_at) VALUES (?1, ?2, ?3, ?4, ?4)",
         f"vs_{token_hex(12)}",
         name,
         owner,
@@ -92,18 +176,38 @@ def remove(tx: Transaction, store_no: int, occasion: Occasion) -> list[str]:
     held = [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE store_no = ?", store_no)]
     gone = [file_id for document_no in held if (file_id := documents.remove(tx, document_no, occasion))]
     advance(tx)
+    (store_id,) = tx.rows("SELECT store_id FROM stores WHERE store_no = ?", store_no)[0]
     tx.run("DELETE FROM stores WHERE store_no = ?", store_no)
+    paging.depart(tx, "store", store_id, store_no)
     return gone
 
 
 def _store(
-    tx: Transaction, reader: Reader, store_no: int, store_id: str, name: str, owner: str, created_at: int
+    tx: Transaction,
+    reader: Reader,
+    store_no: int,
+    store_id: str,
+    name: str,
+    owner: str,
+    created_at: int,
+    last_active_at: int,
+    title: str | None,
+    description: str | None,
+    metadata: str,
+    expires_days: int | None,
 ) -> Store:
+    counts, usage_bytes = holdings(tx, store_no, reader)
+    expires_at = None if expires_days is None else last_active_at + expires_days * DAY_S
     return Store(
         store_id=store_id,
         name=name,
         owner=owner,
         access=listed(tx, "access", "store_no", store_no),
-        counts=counts(tx, store_no, reader),
+        counts=counts,
         created_at=created_at,
+        usage_bytes=usage_bytes,
+        last_active_at=last_active_at,
+        expires_at=expires_at,
+        is_expired=expires_at is not None and expires_at <= time.time(),
+        description=Description(title, description, json.loads(metadata), expires_days),
     )

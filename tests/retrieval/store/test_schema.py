@@ -40,5 +40,5 @@ def test_documents_of_the_first_version_become_files_in_a_store(tmp_path: Path) 
         assert tx.rows("PRAGMA foreign_keys") == [(1,)]
     with database.write() as tx:
         assert documents.remove(tx, 4, REPLACED) == "file-4"
-        assert stores.counts(tx, 1, ANNA).failed == 1
+        assert stores.holdings(tx, 1, ANNA)[0].failed == 1
         assert tx.rows("SELECT chunk_no FROM chunks") == []

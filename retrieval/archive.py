@@ -1,0 +1,303 @@
+"""Files and stores as an API manages them: uploaded, put into stores, described, shared, left to expire.
+
+Like the library, whose database it shares: calls run in worker threads, and access is denied by default.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TypeVar
+
+from anyio.to_thread import run_sync
+
+from retrieval.mirror import Mirror
+from retrieval.originals import Originals
+from retrieval.store import batches, documents, files, jobs, stores
+from retrieval.store.access import principal
+from retrieval.store.database import Database, Transaction
+from retrieval.store.erasures import EXPIRED, Occasion
+from retrieval.types import (
+    Access,
+    Attachment,
+    Attribute,
+    Batch,
+    Cursor,
+    Description,
+    Document,
+    DocumentStatus,
+    File,
+    Page,
+    Reader,
+    Staged,
+    Store,
+)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Archive:
+    """The managing side of a data directory. Methods raise StoreNotFound, DocumentNotFound and BatchNotFound alike for
+    what does not exist and for what the reader may not use in this way."""
+
+    def __init__(self, database: Database, originals: Originals, mirror: Mirror) -> None:
+        self._database = database
+        self._originals = originals
+        self._mirror = mirror
+        self._active: dict[str, int] = {}  # stores that were searched, by name or id, and when; not yet written down
+
+    def staging(self) -> AbstractContextManager[Staged]:
+        """A place on disk for a file that is still coming; what is not added is dropped. Blocks: use in a thread."""
+        return self._originals.staging()
+
+    async def add_file(
+        self,
+        staged: Staged,
+        *,
+        filename: str,
+        purpose: str,
+        reader: Reader,
+        access: Access | None = None,
+        expires_in_s: int | None = None,
+    ) -> File:
+        """Keep what was staged as a file of the reader's principal."""
+
+        def add(tx: Transaction) -> File:
+            file_no, file_id = files.add(
+                tx,
+                owner=principal(reader),
+                filename=filename,
+                size=staged.size,
+                sha256=staged.sha256,
+                purpose=purpose,
+                expires_at=None if expires_in_s is None else int(time.time()) + expires_in_s,
+                is_upload=True,
+            )
+            if access is not None:
+                files.grant(tx, file_no, access)
+            staged.adopt(file_id)
+            return files.one(tx, file_no)
+
+        return await self._write(add)
+
+    async def file(self, file_id: str, reader: Reader) -> File:
+        """One file."""
+        return await self._read(lambda tx: files.one(tx, files.number(tx, file_id, reader)))
+
+    async def files(self, reader: Reader, cursor: Cursor, purpose: str | None = None) -> Page[File]:
+        """The files that `reader` may read."""
+        return await self._read(lambda tx: files.page(tx, reader, cursor, purpose))
+
+    async def share_file(self, file_id: str, access: Access | None, reader: Reader) -> File:
+        """Give a file lists of its own; None: it goes by the stores that hold it."""
+
+        def share(tx: Transaction) -> File:
+            file_no = files.number(tx, file_id, reader, "write")
+            files.grant(tx, file_no, access)
+            return files.one(tx, file_no)
+
+        return await self._write(share)
+
+    async def original(self, file_id: str, reader: Reader) -> Path:
+        """Where the file lies as it came."""
+        await self.file(file_id, reader)
+        return self._originals.path(file_id)
+
+    async def make_store(
+        self,
+        description: Description,
+        reader: Reader,
+        access: Access | None = None,
+        attachments: Sequence[Attachment] = (),
+    ) -> Store:
+        """Add a store with these files; its slug is made of its name, with something added where that is taken."""
+
+        def make(tx: Transaction) -> Store:
+            store_no = stores.create(tx, stores.free_slug(tx, description.name), reader, access)
+            stores.describe(tx, store_no, description)
+            for attachment in attachments:
+                self._attached(tx, store_no, attachment, reader)
+            return stores.one(tx, store_no, reader)
+
+        return await self._write(make)
+
+    async def change_store(
+        self, store: str, change: Callable[[Description], Description], reader: Reader, access: Access | None = None
+    ) -> Store:
+        """Describe a store anew, and with `access` share it anew."""
+
+        def describe(tx: Transaction) -> Store:
+            store_no = stores.number(tx, store, reader, "write")
+            stores.describe(tx, store_no, change(stores.one(tx, store_no, reader).description))
+            if access is not None:
+                stores.grant(tx, store_no, access)
+            return stores.one(tx, store_no, reader)
+
+        return await self._write(describe)
+
+    async def page_of_stores(self, reader: Reader, cursor: Cursor) -> Page[Store]:
+        """The stores that `reader` may read."""
+        return await self._read(lambda tx: stores.page(tx, reader, cursor))
+
+    async def remove_store(self, store: str, reader: Reader) -> str:
+        """Remove a store and what searches found in it; return its id. Uploaded files stay."""
+
+        def remove(tx: Transaction) -> tuple[str, list[str]]:
+            store_no = stores.number(tx, store, reader, "write")
+            return stores.one(tx, store_no, reader).store_id, stores.remove(tx, store_no, _deleted(reader))
+
+        store_id, gone = await self._write(remove)
+        await run_sync(self._forget, gone)
+        return store_id
+
+    async def attach(self, store: str, attachment: Attachment, reader: Reader) -> Document:
+        """Put a file into a store; it is read in the background. Again: with other attributes, or read anew."""
+
+        def put(tx: Transaction) -> Document:
+            return self._attached(tx, stores.number(tx, store, reader, "write"), attachment, reader)
+
+        return await self._write(put)
+
+    async def held(self, store: str, file_id: str, reader: Reader) -> Document:
+        """A file of a store."""
+
+        def find(tx: Transaction) -> Document:
+            document = documents.one(tx, documents.in_store(tx, stores.number(tx, store, reader), file_id, reader))
+            assert document is not None, "a document is gone within one view"
+            return document
+
+        return await self._read(find)
+
+    async def page_of_held(
+        self,
+        store: str,
+        reader: Reader,
+        cursor: Cursor,
+        *,
+        status: DocumentStatus | None = None,
+        batch: str | None = None,
+    ) -> Page[Document]:
+        """The files of a store, or of a batch of it, that `reader` may read."""
+
+        def listed(tx: Transaction) -> Page[Document]:
+            store_no = stores.number(tx, store, reader)
+            batch_no = None if batch is None else batches.number(tx, store_no, batch)
+            return documents.page(tx, store_no, reader, cursor, status=status, batch_no=batch_no)
+
+        return await self._read(listed)
+
+    async def describe_held(
+        self, store: str, file_id: str, attributes: Mapping[str, Attribute], reader: Reader
+    ) -> Document:
+        """Replace what filters compare of a file in a store."""
+
+        def change(tx: Transaction) -> Document:
+            document_no = documents.in_store(tx, stores.number(tx, store, reader, "write"), file_id, reader)
+            return documents.set_attributes(tx, document_no, attributes)
+
+        return await self._write(change)
+
+    async def text_of_held(self, store: str, file_id: str, reader: Reader) -> str:
+        """What was read of a file in a store; empty before it was."""
+
+        def find(tx: Transaction) -> str:
+            return documents.text_of(tx, documents.in_store(tx, stores.number(tx, store, reader), file_id, reader))
+
+        return await self._read(find)
+
+    async def detach(self, store: str, file_id: str, reader: Reader) -> None:
+        """Take a file out of a store; when this returns, no search of the store finds it."""
+
+        def take_out(tx: Transaction) -> list[str]:
+            document_no = documents.in_store(tx, stores.number(tx, store, reader, "write"), file_id, reader)
+            gone = documents.remove(tx, document_no, _deleted(reader))
+            return [gone] if gone else []
+
+        await run_sync(self._forget, await self._write(take_out))
+
+    async def start_batch(self, store: str, attachments: Sequence[Attachment], reader: Reader) -> Batch:
+        """Put files into a store together: all of them, or none if one cannot be."""
+
+        def start(tx: Transaction) -> Batch:
+            store_no = stores.number(tx, store, reader, "write")
+            for attachment in attachments:
+                self._attached(tx, store_no, attachment, reader)
+            numbers = [documents.in_store(tx, store_no, attachment.file_id, reader) for attachment in attachments]
+            return batches.one(tx, batches.create(tx, store_no, numbers), reader)
+
+        return await self._write(start)
+
+    async def batch(self, store: str, batch_id: str, reader: Reader) -> Batch:
+        """How far a batch is."""
+
+        def find(tx: Transaction) -> Batch:
+            return batches.one(tx, batches.number(tx, stores.number(tx, store, reader), batch_id), reader)
+
+        return await self._read(find)
+
+    async def cancel_batch(self, store: str, batch_id: str, reader: Reader) -> Batch:
+        """Give up what of a batch has not been read yet."""
+
+        def cancel(tx: Transaction) -> Batch:
+            batch_no = batches.number(tx, stores.number(tx, store, reader, "write"), batch_id)
+            batches.cancel(tx, batch_no)
+            return batches.one(tx, batch_no, reader)
+
+        return await self._write(cancel)
+
+    def note_search(self, names: Sequence[str]) -> None:
+        """Remember that stores were searched; `tend` writes it down, since a search must not wait for a writer."""
+        self._active |= dict.fromkeys(names, int(time.time()))
+
+    def tend(self) -> None:
+        """Write down which stores were searched, and clear away what has expired. Blocks."""
+        active, self._active = self._active, {}
+        with self._database.read() as tx:
+            is_due = bool(active) or files.are_any_expired(tx) or stores.are_any_expired(tx)
+        if not is_due:
+            return
+        with self._database.write() as tx:
+            stores.touch(tx, active)
+            gone = stores.empty_expired(tx)
+            for file_no, file_id in files.expired(tx):
+                documents.remove_file(tx, file_no, EXPIRED)
+                gone.append(file_id)
+        if gone:
+            log.info("%d expired files and stores cleared away", len(gone))
+            self._forget(gone)
+
+    def _attached(self, tx: Transaction, store_no: int, attachment: Attachment, reader: Reader) -> Document:
+        file_no = files.attachable(tx, attachment.file_id, reader)
+        document_no = documents.put(tx, store_no, file_no, attachment)
+        document = documents.one(tx, document_no)
+        assert document is not None, "a document is gone in the transaction that made it"
+        if document.status == "in_progress" and not jobs.are_open(tx, document_no):
+            jobs.enqueue(tx, document_no, attachment.file_id, time.time())
+        return document
+
+    def _forget(self, gone: Sequence[str]) -> None:
+        for file_id in gone:
+            self._originals.remove(file_id)
+        self._mirror.forget()
+        self._database.checkpoint()
+
+    async def _read(self, query: Callable[[Transaction], T]) -> T:
+        def run() -> T:
+            with self._database.read() as tx:
+                return query(tx)
+
+        return await run_sync(run)
+
+    async def _write(self, change: Callable[[Transaction], T]) -> T:
+        def run() -> T:
+            with self._database.write() as tx:
+                return change(tx)
+
+        return await run_sync(run)
+
+
+def _deleted(reader: Reader) -> Occasion:
+    return Occasion("deleted", principal(reader))
