@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from server import errors, openapi
@@ -11,7 +12,18 @@ from server.deps import Services
 from server.logs import RequestLog
 from server.metrics import Metrics
 from server.pipeline import Pipeline
-from server.routes import chat, completions, description, files, health, metrics, models
+from server.routes import (
+    chat,
+    completions,
+    description,
+    embeddings,
+    files,
+    health,
+    metrics,
+    models,
+    store_files,
+    vector_stores,
+)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -22,8 +34,14 @@ def create_app(services: Services) -> FastAPI:
     app.state.metrics = measured
     app.state.pipeline = Pipeline(services, measured)
     app.state.completions = Completions(services, measured)
+    app.state.embedding_turn = CapacityLimiter(1)
     errors.install(app, retry_after_s=services.policy.retry_after_s)
-    app.add_middleware(BodyLimit, max_bytes=services.policy.max_body_bytes)
+    policy = services.policy
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=policy.max_body_bytes,
+        larger={files.UPLOADS: policy.max_upload_bytes + files.FORM_BYTES},
+    )
     app.add_middleware(RequestLog, metrics=measured)
     return app
 
@@ -40,7 +58,18 @@ def bare_app() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for module in (chat, completions, files, models, health, metrics, description):
-        app.include_router(module.router)
+    for router in (
+        chat.router,
+        completions.router,
+        embeddings.router,
+        *files.routers,
+        *vector_stores.routers,
+        *store_files.routers,
+        models.router,
+        health.router,
+        metrics.router,
+        description.router,
+    ):
+        app.include_router(router)
     openapi.install(app)
     return app

@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING
 
 from hrm_model.config import CONFIG_FILE, read_config
 from server.auth import LedgerAuthentication, check_exposure
-from server.deferred import DeferredEngine, DeferredLibrary, DeferredSpeller
+from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
 from server.examples import EXAMPLES
 from server.ledger import Ledger, LedgerError
 from server.local_only import LocalOnly
+from server.ports import Archive, Embedder
 from server.process import Readiness, listen, run
 from server.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from hrm_model.engine import NativeEngine
     from hrm_model.spelling import Speller
+    from retrieval.embedder import MiniLM
     from retrieval.library import Library
     from retrieval.limits import Limits
 
@@ -62,12 +64,15 @@ async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: 
     from server.app import create_app
 
     engine, speller, library = DeferredEngine(), DeferredSpeller(), DeferredLibrary()
+    archive, embedder = Deferred[Archive](), Deferred[Embedder]()
     ready = Readiness(engine.load, stall_s=settings.stall_seconds)
     services = Services(
         engine=engine,
         speller=speller,
         retriever=library,
         library=library,
+        archive=archive,
+        embedder=embedder,
         authenticate=LedgerAuthentication(ledger, is_loopback=settings.is_loopback),
         model=card,
         policy=policy(settings),
@@ -77,7 +82,7 @@ async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: 
 
         async def load() -> "Library":
             # The first two take seconds, most of them outside the interpreter's lock.
-            store, model, words = await asyncio.gather(
+            (store, vectors), model, words = await asyncio.gather(
                 asyncio.to_thread(_warm_library, settings),
                 asyncio.to_thread(_load_engine, settings),
                 asyncio.to_thread(_load_speller, settings),
@@ -86,6 +91,8 @@ async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: 
             opened.callback(model.close)
             model.start()
             library.supply(store, store)
+            archive.supply(store.archive)
+            embedder.supply(vectors)
             speller.supply(words)
             engine.supply(model)
             return store
@@ -150,6 +157,7 @@ def policy(settings: Settings) -> Policy:
         abstention=settings.abstention,
         shots=EXAMPLES[: settings.prompt_examples],
         max_body_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
         max_choices=settings.max_choices,
         heartbeat_s=settings.heartbeat_seconds,
         retry_after_s=settings.retry_after_seconds,
@@ -175,14 +183,14 @@ def _adopt_first_key(ledger: Ledger, file: Path | None) -> None:
         log.info("the first key is %s, an admin's, from %s", key.key_id, file)
 
 
-def _warm_library(settings: Settings) -> "Library":
+def _warm_library(settings: Settings) -> "tuple[Library, MiniLM]":
     from retrieval.embedder import MiniLM
     from retrieval.library import open_library as open_it
 
     embedder = MiniLM()
     library = open_it(settings.data_dir, embedder, limits=_limits(settings))
     embedder.load()
-    return library
+    return library, embedder
 
 
 def _limits(settings: Settings) -> "Limits":

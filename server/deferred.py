@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
 from retrieval.types import Document, Erasure, Filter, Hits, Purge, Reader, Store
@@ -115,6 +115,20 @@ class DeferredLibrary:
 
     async def generation(self) -> int:
         return await _there(self._library).generation()
+
+
+class Deferred(Generic[T]):
+    """The same for parts that are asked for at each use rather than wrapped."""
+
+    def __init__(self) -> None:
+        self._part: T | None = None
+
+    def supply(self, part: T) -> None:
+        """Put it in place."""
+        self._part = part
+
+    def __call__(self) -> T:
+        return _there(self._part)
 
 
 def _there(part: T | None) -> T:

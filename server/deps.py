@@ -6,7 +6,7 @@ from typing import Literal
 
 from hrm_model.template import Shot
 from server.identity import Authenticate
-from server.ports import Engine, Library, Retriever, Speller
+from server.ports import Archive, Embedder, Engine, Library, Retriever, Speller
 
 Grounding = Literal["off", "cite", "strict"]
 
@@ -32,6 +32,7 @@ class Policy:
     abstention: str = "The documents do not contain the answer."
     shots: tuple[Shot, ...] = field(default=())
     max_body_bytes: int = 4 * 1024 * 1024
+    max_upload_bytes: int = 64 * 1024 * 1024
     max_choices: int = 8  # n of one request
     heartbeat_s: float = 10.0  # a comment after this much silence keeps proxies from closing a stream
     retry_after_s: int = 1  # what a full engine tells its clients
@@ -46,6 +47,8 @@ class Services:
     speller: Speller
     retriever: Retriever
     library: Library
+    archive: Callable[[], Archive]  # raises NotReady while it is loading
+    embedder: Callable[[], Embedder]  # likewise
     authenticate: Authenticate
     model: ModelCard
     policy: Policy

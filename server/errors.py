@@ -24,7 +24,14 @@ from hrm_model.errors import (
     NeverFits,
     RequestRefused,
 )
-from retrieval.errors import DocumentNotFound, RetrievalError, StoreNotFound
+from retrieval.errors import (
+    BatchNotFound,
+    CursorUnknown,
+    DocumentNotFound,
+    RetrievalError,
+    StoreExpired,
+    StoreNotFound,
+)
 from server.identity import Forbidden, GroundedOnly, Unauthenticated
 
 log = logging.getLogger(__name__)
@@ -91,6 +98,9 @@ WIRE: dict[type[Exception], Wire] = {
     UnknownModel: Wire(HTTPStatus.NOT_FOUND, _INVALID, "model_not_found", param="model"),
     StoreNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "vector_store_not_found"),
     DocumentNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "file_not_found"),
+    BatchNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "file_batch_not_found"),
+    StoreExpired: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "vector_store_expired"),
+    CursorUnknown: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_value"),
     RequestRefused: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_prompt", param="messages"),
     InvalidPrompt: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_prompt", param="messages"),
     InvalidSampling: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_value"),

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from server.routes import chat, completions
+from server.schemas.files import UploadForm
 from server.schemas.objects import ErrorBody
 
 _DESCRIPTION = """\
@@ -23,6 +24,13 @@ Differences from OpenAI that a client can notice:
 - `user`, `metadata`, `store`, and in messages `name`, `tool_call_id`, `refusal`, `annotations` and `context` are
   accepted without effect. Every other parameter is honoured, or refused by name with a 400.
 - `/v1/files/{file_id}/content` is the text that was stored, which citations count in; `start` and `end` ask for a part.
+  A file that no store has read yet, and any file with `form=original`, comes as it was uploaded.
+- Files and stores have an `owner` and `access` lists (`read`, `write`: `user:x`, `group:y` or `*`). A store is its
+  owner's alone unless it says more; a file without lists may also be used by whoever may use a store that holds it.
+  Putting documents in takes the role `ingest`, asking and searching takes `ask`.
+- A store's `slug` is made of its name, is unique, and may stand wherever an id may. Automatic chunks have up to 220 of
+  the embedder's tokens. Attributes of another kind than a filter's value are unequal to it.
+- `/v1/embeddings` reads token ids as the embedder's own, and has one number of `dimensions`.
 - A store or file that the caller may not see answers exactly like one that does not exist.
 """
 _ERROR = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}}
@@ -48,7 +56,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         [(model, "serialization") for model in (*chat.STREAMED_MODELS, *completions.STREAMED_MODELS, ErrorBody)],
         ref_template="#/components/schemas/{model}",
     )
-    components["schemas"] |= extra["$defs"]
+    # Read from forms, which FastAPI does not see.
+    _, read = models_json_schema([(UploadForm, "validation")], ref_template="#/components/schemas/{model}")
+    components["schemas"] |= extra["$defs"] | read["$defs"]
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's 422, which this server never sends
         components["schemas"].pop(unused, None)
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -3,12 +3,34 @@
 The docstrings are the contract that tests/contract runs against the fakes and the real things alike.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
-from retrieval.types import Document, Erasure, Filter, Hits, Purge, Reader, Store
+from retrieval.types import (
+    Access,
+    Attachment,
+    Attribute,
+    Batch,
+    Cursor,
+    Description,
+    Document,
+    DocumentStatus,
+    Erasure,
+    File,
+    Filter,
+    Hits,
+    Page,
+    Purge,
+    Reader,
+    Staged,
+    Store,
+)
 
 
 class Engine(Protocol):
@@ -160,4 +182,142 @@ class Library(Protocol):
 
     async def generation(self) -> int:
         """The store's generation: grows with every change that a search could see."""
+        ...
+
+
+class Archive(Protocol):
+    """Files and stores as an API manages them.
+
+    Methods raise StoreNotFound, DocumentNotFound and BatchNotFound alike for what does not exist and for what the
+    reader may not use in this way. Lists raise CursorUnknown for an `after` or `before` that is not in them.
+    """
+
+    def staging(self) -> AbstractContextManager[Staged]:
+        """A place on disk for a file that is still coming; what is not added is dropped. Blocks."""
+        ...
+
+    async def add_file(
+        self,
+        staged: Staged,
+        *,
+        filename: str,
+        purpose: str,
+        reader: Reader,
+        access: Access | None = None,
+        expires_in_s: int | None = None,
+    ) -> File:
+        """Keep what was staged as a file of the reader's principal."""
+        ...
+
+    async def file(self, file_id: str, reader: Reader) -> File:
+        """One file."""
+        ...
+
+    async def files(self, reader: Reader, cursor: Cursor, purpose: str | None = None) -> Page[File]:
+        """The files that `reader` may read."""
+        ...
+
+    async def share_file(self, file_id: str, access: Access | None, reader: Reader) -> File:
+        """Give a file lists of its own; None: it goes by the stores that hold it."""
+        ...
+
+    async def original(self, file_id: str, reader: Reader) -> Path:
+        """Where the file lies as it came."""
+        ...
+
+    async def make_store(
+        self,
+        description: Description,
+        reader: Reader,
+        access: Access | None = None,
+        attachments: Sequence[Attachment] = (),
+    ) -> Store:
+        """Add a store with these files; its slug is made of its name, with something added where that is taken."""
+        ...
+
+    async def change_store(
+        self, store: str, change: Callable[[Description], Description], reader: Reader, access: Access | None = None
+    ) -> Store:
+        """Describe a store anew, and with `access` share it anew."""
+        ...
+
+    async def page_of_stores(self, reader: Reader, cursor: Cursor) -> Page[Store]:
+        """The stores that `reader` may read."""
+        ...
+
+    async def remove_store(self, store: str, reader: Reader) -> str:
+        """Remove a store and what searches found in it; return its id. Uploaded files stay."""
+        ...
+
+    async def attach(self, store: str, attachment: Attachment, reader: Reader) -> Document:
+        """Put a file into a store; it is read in the background. Again: with other attributes, or read anew."""
+        ...
+
+    async def held(self, store: str, file_id: str, reader: Reader) -> Document:
+        """A file of a store."""
+        ...
+
+    async def page_of_held(
+        self,
+        store: str,
+        reader: Reader,
+        cursor: Cursor,
+        *,
+        status: DocumentStatus | None = None,
+        batch: str | None = None,
+    ) -> Page[Document]:
+        """The files of a store, or of a batch of it, that `reader` may read."""
+        ...
+
+    async def describe_held(
+        self, store: str, file_id: str, attributes: Mapping[str, Attribute], reader: Reader
+    ) -> Document:
+        """Replace what filters compare of a file in a store."""
+        ...
+
+    async def text_of_held(self, store: str, file_id: str, reader: Reader) -> str:
+        """What was read of a file in a store; empty before it was."""
+        ...
+
+    async def detach(self, store: str, file_id: str, reader: Reader) -> None:
+        """Take a file out of a store; when this returns, no search of the store finds it."""
+        ...
+
+    async def start_batch(self, store: str, attachments: Sequence[Attachment], reader: Reader) -> Batch:
+        """Put files into a store together: all of them, or none if one cannot be."""
+        ...
+
+    async def batch(self, store: str, batch_id: str, reader: Reader) -> Batch:
+        """How far a batch is."""
+        ...
+
+    async def cancel_batch(self, store: str, batch_id: str, reader: Reader) -> Batch:
+        """Give up what of a batch has not been read yet."""
+        ...
+
+
+class Embedder(Protocol):
+    """The store's embedding model. May be used from any thread."""
+
+    @property
+    def name(self) -> str:
+        """As clients name it."""
+        ...
+
+    @property
+    def dims(self) -> int:
+        """Numbers in a vector."""
+        ...
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of each text, the model's own markers left out."""
+        ...
+
+    def embed_ids(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """(N, dims) float32, each row of length 1."""
         ...

@@ -147,6 +147,9 @@ class Settings(BaseSettings):
     max_body_bytes: ByteSize = Field(
         default=ByteSize(4 * 1024 * 1024), ge=1024, description="The largest request body that is read; 413 beyond it."
     )
+    max_upload_bytes: ByteSize = Field(
+        default=ByteSize(64 * 1024 * 1024), ge=1024, description="The largest file that is taken in; 413 beyond it."
+    )
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[^\s?#]+)?$",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
@@ -47,11 +48,17 @@ def _caller_of(request: Request) -> Caller:
     return caller
 
 
+def _embedding_turn_of(request: Request) -> CapacityLimiter:
+    turn: CapacityLimiter = request.app.state.embedding_turn
+    return turn
+
+
 ServicesDep = Annotated[Services, Depends(services_of)]
 PipelineDep = Annotated[Pipeline, Depends(_pipeline_of)]
 CompletionsDep = Annotated[Completions, Depends(_completions_of)]
 MetricsDep = Annotated[Metrics, Depends(_metrics_of)]
 CallerDep = Annotated[Caller, Depends(_caller_of)]
+EmbeddingTurnDep = Annotated[CapacityLimiter, Depends(_embedding_turn_of)]
 RecordDep = Annotated[Record, Depends(record_of)]
 
 
@@ -80,6 +87,18 @@ class AskRoute(GuardedRoute):
     """For callers who may ask."""
 
     roles = ("ask",)
+
+
+class IngestRoute(GuardedRoute):
+    """For callers who may put documents in and take them out."""
+
+    roles = ("ingest",)
+
+
+class StoreRoute(GuardedRoute):
+    """For callers who may look at files and stores: those who ask, and those who put them there."""
+
+    roles = ("ask", "ingest")
 
 
 class MetricsRoute(GuardedRoute):

@@ -24,6 +24,7 @@ from server.auth import LedgerAuthentication
 from server.deps import ModelCard, Policy, Services
 from server.ledger import Ledger
 from tests.fakes.engine import ScriptedEngine
+from tests.fakes.serving import absent
 from tests.fakes.shelf import Shelf
 
 SAMPLES = Path(__file__).parents[2] / "server" / "samples"
@@ -57,6 +58,8 @@ def serve(ledger: Ledger) -> Serve:
             speller=engine,
             retriever=shelf,
             library=shelf,
+            archive=absent,
+            embedder=absent,
             authenticate=LedgerAuthentication(ledger, is_loopback=True),
             model=ModelCard("hrm-text-mini", created=1, context=4096),
             policy=Policy(default_store="handbook", heartbeat_s=0.05),

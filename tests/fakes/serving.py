@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 import uvicorn
 
+from retrieval.library import Library
 from retrieval.types import Access, Reader
 from server.app import create_app
 from server.deps import ModelCard, Policy, Services
 from server.identity import Caller, Unauthenticated
+from server.ports import Embedder
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.shelf import Shelf
 
@@ -28,6 +30,9 @@ CALLERS = {
     "sk-ann": Caller("user:ann", frozenset({"group:staff"}), frozenset({"ask"}), key_id="key_1"),
     "sk-admin": Caller("user:root", frozenset(), frozenset({"admin"}), key_id="key_2"),
     "sk-probe": Caller("user:probe", frozenset(), frozenset({"metrics"}), key_id="key_3"),
+    "sk-ines": Caller("user:ines", frozenset(), frozenset({"ingest", "ask"}), key_id="key_5"),
+    "sk-only-ingest": Caller("user:feeder", frozenset(), frozenset({"ingest"}), key_id="key_6"),
+    "sk-ben": Caller("user:ben", frozenset({"group:claims"}), frozenset({"ingest", "ask"}), key_id="key_7"),
     "sk-bound": Caller("user:bound", frozenset(), frozenset({"ask"}), key_id="key_4", grounded_only=True),
 }
 
@@ -57,16 +62,29 @@ async def stock(shelf: Shelf, folder: Path, documents: dict[str, str], *, store:
         await shelf.ingest(path, store=store, reader=OWNER)
 
 
+def absent() -> Any:
+    """Stands for a part that a test does not reach."""
+    raise AssertionError("this test has no such part")
+
+
 def services(
-    engine: ScriptedEngine | None = None, shelf: Shelf | None = None, *, not_ready: str | None = None, **policy: Any
+    engine: ScriptedEngine | None = None,
+    shelf: Shelf | None = None,
+    *,
+    not_ready: str | None = None,
+    store: Library | None = None,
+    embedder: Embedder | None = None,
+    **policy: Any,
 ) -> Services:
-    """Services of fakes; what is not given is empty."""
+    """Services of fakes; what is not given is empty. With `store`, a real one instead of the shelf."""
     shelf, engine = shelf or Shelf(), engine or ScriptedEngine("ok")
     return Services(
         engine=engine,
         speller=engine,
-        retriever=shelf,
-        library=shelf,
+        retriever=store or shelf,
+        library=store or shelf,
+        archive=(lambda: store.archive) if store else absent,
+        embedder=(lambda: embedder) if embedder else absent,
         authenticate=authenticate,
         model=ModelCard(MODEL, created=1_700_000_000, context=4096),
         policy=Policy(**policy),

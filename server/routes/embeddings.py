@@ -1,0 +1,65 @@
+"""POST /v1/embeddings: the store's own embedding model."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+
+import numpy as np
+from anyio.to_thread import run_sync
+from fastapi import APIRouter
+from numpy.typing import NDArray
+
+from server.errors import InvalidRequest, UnknownModel
+from server.ports import Embedder
+from server.routes.guard import AskRoute, CallerDep, EmbeddingTurnDep, RecordDep, ServicesDep
+from server.schemas.embeddings import MAX_TOKENS, Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage
+
+router = APIRouter(prefix="/v1", tags=["embeddings"], route_class=AskRoute)
+
+
+@router.post("/embeddings")
+async def create_embeddings(
+    body: EmbeddingRequest, caller: CallerDep, services: ServicesDep, turn: EmbeddingTurnDep, record: RecordDep
+) -> EmbeddingList:
+    """Embed texts as the stores do; vectors have length 1."""
+    embedder = services.embedder()
+    if body.model != embedder.name:
+        raise UnknownModel(body.model)
+    if body.dimensions not in (None, embedder.dims):
+        raise InvalidRequest(
+            f"'dimensions' is {embedder.dims} for this model; no other is supported.",
+            param="dimensions",
+            code="unsupported_parameter",
+        )
+    texts = body.texts()
+    ids = await run_sync(_tokens, embedder, texts)
+    count = sum(map(len, ids))
+    if count > MAX_TOKENS:
+        raise InvalidRequest(f"The input has {count} tokens; at most {MAX_TOKENS} are read at a time.", param="input")
+    record.prompt_tokens = count
+    # One at a time: a batch keeps the cores busy by itself, and searches embed their questions beside it.
+    vectors = await run_sync(embedder.embed_ids, ids, limiter=turn)
+    return EmbeddingList(
+        model=embedder.name,
+        data=[
+            Embedding(index=index, embedding=_as(body.encoding_format, vector)) for index, vector in enumerate(vectors)
+        ],
+        usage=EmbeddingUsage(prompt_tokens=count, total_tokens=count),
+    )
+
+
+def _tokens(embedder: Embedder, texts: list[str] | list[list[int]]) -> Sequence[Sequence[int]]:
+    if isinstance(texts[0], str):
+        return embedder.encode([text for text in texts if isinstance(text, str)])
+    ids = [text for text in texts if isinstance(text, list)]
+    largest = max(max(text) for text in ids)
+    if largest >= embedder.vocabulary:
+        raise InvalidRequest(
+            f"Token {largest} is not one of the {embedder.vocabulary} of {embedder.name}.", param="input"
+        )
+    return ids
+
+
+def _as(form: str, vector: NDArray[np.float32]) -> list[float] | str:
+    if form == "base64":
+        return b64encode(vector.astype("<f4").tobytes()).decode()
+    return [float(number) for number in vector]

@@ -1,0 +1,30 @@
+"""A real knowledge store behind the real application on a loopback port, with documents being read beside it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from openai import AsyncOpenAI
+
+from retrieval.library import Library, open_library
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.serving import listening, services
+from tests.retrieval.desk import WordsEmbedder
+
+
+@asynccontextmanager
+async def shop(folder: Path, *, is_reading: bool = True) -> AsyncIterator[tuple[str, Library]]:
+    """The server's URL, and the store behind it. Unless `is_reading`, what is put into stores waits."""
+    embedder = WordsEmbedder()
+    async with open_library(folder / "data", embedder) as library, anyio.create_task_group() as tasks:
+        if is_reading:
+            tasks.start_soon(library.work, 0.02)
+        async with listening(services(ScriptedEngine("ok"), store=library, max_upload_bytes=100_000)) as url:
+            yield url, library
+        tasks.cancel_scope.cancel()
+
+
+def client_of(url: str, key: str = "sk-ines") -> AsyncOpenAI:
+    """The official client, for one of the callers of tests.fakes.serving."""
+    return AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=20)
