@@ -10,8 +10,9 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from server.errors import InvalidRequest
+from server.errors import ClientLeft, InvalidRequest
 
 # For all fields beside the file, and for the headers of each part.
 MAX_FIELD_BYTES = 64 * 1024
@@ -48,6 +49,7 @@ async def read_form(request: Request, file_field: str, write: Callable[[bytes], 
         max_bytes: of the file.
 
     Raises:
+        ClientLeft: nobody sends the rest.
         InvalidRequest: it is no such form, holds no file of that name or several, or is cut short.
         HTTPException: 413: the file, or what comes beside it, is too large.
     """
@@ -62,6 +64,8 @@ async def read_form(request: Request, file_field: str, write: Callable[[bytes], 
             if pieces := reading.taken():
                 await run_sync(write, pieces)
         parser.finalize()
+    except ClientDisconnect as error:
+        raise ClientLeft from error
     except FormParserError as error:
         raise InvalidRequest(
             "The form cannot be read: it is cut short, or not what its boundary says.", param=None
