@@ -1,0 +1,207 @@
+"""retrieval.archive: files and stores as an API manages them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from retrieval.errors import CursorUnknown, DocumentNotFound, StoreExpired
+from retrieval.library import Library, open_library
+from retrieval.store.database import Database
+from retrieval.types import Access, Attachment, Chunking, Cursor, Description, Document, File, Reader
+from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, write
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def library(tmp_path: Path) -> AsyncIterator[Library]:
+    async with open_library(tmp_path / "data", WordsEmbedder()) as opened:
+        yield opened
+
+
+async def upload(library: Library, text: str, reader: Reader = ANNA, expires_in_s: int | None = None) -> File:
+    archive = library.archive
+    with archive.staging() as staged:
+        await anyio.to_thread.run_sync(staged.write, text.encode())
+        return await archive.add_file(
+            staged, filename="a.txt", purpose="assistants", reader=reader, expires_in_s=expires_in_s
+        )
+
+
+async def read(library: Library, store: str, attachment: Attachment) -> Document:
+    """Put a file into a store, and read it here and now."""
+    await library.archive.attach(store, attachment, ANNA)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(library.work, 0.01)
+        with anyio.fail_after(30):
+            while (held := await library.archive.held(store, attachment.file_id, ANNA)).status == "in_progress":
+                pass
+        tasks.cancel_scope.cancel()
+    return held
+
+
+async def found(library: Library, store: str, query: str = "apple", reader: Reader = ANNA) -> list[str]:
+    hits = await library.search(query, stores=[store], k=50, reader=reader)
+    return [passage.text for passage in hits.passages]
+
+
+async def store_of(library: Library, name: str = "shop", expires_days: int | None = None) -> str:
+    return (await library.archive.make_store(Description(name, expires_days=expires_days), ANNA)).store_id
+
+
+async def test_an_expired_file_is_gone_at_once_and_cleared_away_later(library: Library, tmp_path: Path) -> None:
+    store = await store_of(library)
+    file = await upload(library, "apple", expires_in_s=3600)
+    await read(library, store, Attachment(file.file_id))
+    assert await found(library, store) == ["apple"]
+
+    with Database(tmp_path / "data" / "store.db").write() as tx:
+        tx.run("UPDATE files SET expires_at = 1")
+
+    assert await found(library, store) == []
+    assert (await library.archive.files(ANNA, Cursor(10))).items == ()
+    assert (await library.store(store, ANNA)).counts.total == 0
+    with pytest.raises(DocumentNotFound):
+        await library.text(file.file_id, ANNA)
+    await anyio.to_thread.run_sync(library.archive.tend)
+    assert list((tmp_path / "data" / "files").iterdir()) == []
+    assert not (tmp_path / "data" / "index").exists() or list((tmp_path / "data" / "index").iterdir()) == []
+
+
+async def test_a_store_that_nobody_used_expires_and_its_uploaded_files_stay(library: Library, tmp_path: Path) -> None:
+    store = await store_of(library, expires_days=3)
+    file = await upload(library, "apple")
+    await read(library, store, Attachment(file.file_id))
+
+    with Database(tmp_path / "data" / "store.db").write() as tx:
+        tx.run("UPDATE stores SET last_active_at = last_active_at - 3 * 86400")
+
+    assert (await library.store(store, ANNA)).is_expired
+    with pytest.raises(StoreExpired, match=store):
+        await found(library, store)
+    await anyio.to_thread.run_sync(library.archive.tend)
+    assert (await library.store(store, ANNA)).counts.total == 0
+    assert (await library.archive.file(file.file_id, ANNA)).status == "processed"
+
+
+async def test_a_search_keeps_its_store_from_expiring(library: Library, tmp_path: Path) -> None:
+    store = await store_of(library, expires_days=3)
+    with Database(tmp_path / "data" / "store.db").write() as tx:
+        tx.run("UPDATE stores SET last_active_at = last_active_at - 2 * 86400")
+    before = (await library.store(store, ANNA)).last_active_at
+
+    await found(library, "shop")
+    await anyio.to_thread.run_sync(library.archive.tend)
+
+    assert (await library.store(store, ANNA)).last_active_at >= before + 2 * 86400
+
+
+async def test_a_file_put_in_again_is_read_anew_only_where_it_is_to_be_cut_otherwise(library: Library) -> None:
+    store = await store_of(library)
+    file = await upload(library, " ".join(f"apple{number}" for number in range(300)))
+    first = await read(library, store, Attachment(file.file_id))
+
+    same = await library.archive.attach(store, Attachment(file.file_id, {"a": 1}), ANNA)
+    other = await library.archive.attach(store, Attachment(file.file_id, {"a": 1}, Chunking(100)), ANNA)
+    cut = await read(library, store, Attachment(file.file_id, {"a": 1}, Chunking(100)))
+
+    assert (same.status, same.attributes, same.chunks) == ("completed", {"a": 1}, first.chunks)
+    assert (other.status, other.chunks) == ("in_progress", 0)
+    assert cut.chunks == 3
+    assert cut.chunks > first.chunks
+
+
+async def test_what_failed_or_was_cancelled_is_tried_again_when_it_is_put_in_again(library: Library) -> None:
+    store = await store_of(library)
+    file = await upload(library, "apple")
+    batch = await library.archive.start_batch(store, [Attachment(file.file_id)], ANNA)
+    await library.archive.cancel_batch(store, batch.batch_id, ANNA)
+    assert (await library.archive.held(store, file.file_id, ANNA)).status == "cancelled"
+
+    assert (await read(library, store, Attachment(file.file_id))).status == "completed"
+
+
+async def test_a_file_handed_in_on_the_command_line_goes_with_its_last_store(library: Library, tmp_path: Path) -> None:
+    document = await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
+    other = await store_of(library, "other")
+    await read(library, other, Attachment(document.file_id))
+
+    await library.archive.remove_store("shop", ANNA)
+    assert await found(library, other) == ["apple"]
+    await library.archive.remove_store(other, ANNA)
+
+    with pytest.raises(DocumentNotFound):
+        await library.archive.file(document.file_id, ANNA)
+    assert list((tmp_path / "data" / "files").iterdir()) == []
+
+
+async def test_two_files_of_one_content_are_two_files_in_one_store(library: Library) -> None:
+    store = await store_of(library)
+    files = [await upload(library, "apple") for _ in range(2)]
+    for file in files:
+        await read(library, store, Attachment(file.file_id))
+
+    assert (await library.store(store, ANNA)).counts.completed == 2
+    assert await found(library, store) == ["apple"]
+    await library.archive.detach(store, files[0].file_id, ANNA)
+    assert await found(library, store) == ["apple"]
+
+
+async def test_a_batch_with_an_unknown_file_puts_nothing_in(library: Library) -> None:
+    store = await store_of(library)
+    file = await upload(library, "apple")
+
+    with pytest.raises(DocumentNotFound, match="file-none"):
+        await library.archive.start_batch(store, [Attachment(file.file_id), Attachment("file-none")], ANNA)
+    with pytest.raises(DocumentNotFound):
+        await library.archive.make_store(Description("other"), ANNA, attachments=[Attachment("file-none")])
+
+    assert (await library.store(store, ANNA)).counts.total == 0
+    assert [found.store_id for found in await library.stores(ANNA)] == [store]
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [("hr_docs", "hr_docs"), ("Staff Handbook!", "staff-handbook"), ("Käse", "kase"), ("vs_1", "vs-1")],
+)
+async def test_a_slug_is_made_of_the_name(library: Library, name: str, slug: str) -> None:
+    store = await library.archive.make_store(Description(name), ANNA)
+
+    assert (store.name, store.description.name) == (slug, name)
+    assert (await library.store(slug, ANNA)).store_id == store.store_id
+
+
+@pytest.mark.parametrize("name", [None, "", "none", "資料", "twice"])
+async def test_a_name_that_makes_no_free_slug_gets_one_that_is_free(library: Library, name: str | None) -> None:
+    await library.create_store("twice", BEN)
+
+    slugs = {(await library.archive.make_store(Description(name), ANNA)).name for _ in range(2)}
+
+    assert len(slugs) == 2
+    assert not slugs & {"none", "twice"}
+
+
+@pytest.mark.parametrize("param", ["after", "before"])
+async def test_a_place_that_is_not_in_the_list_is_named(library: Library, param: str) -> None:
+    hidden = await upload(library, "x", BEN)
+
+    for place in (hidden.file_id, "file-none"):
+        with pytest.raises(CursorUnknown, match=param):
+            await library.archive.files(ANNA, Cursor(3, **{param: place}))  # type: ignore[arg-type]  # a str
+
+
+async def test_lists_of_a_file_count_in_every_store(library: Library) -> None:
+    store = await store_of(library)
+    await library.set_access("shop", Access(read=("*",)), ANNA)
+    file = await upload(library, "apple")
+    await read(library, store, Attachment(file.file_id))
+    assert await found(library, store, reader=BEN) == ["apple"]
+
+    await library.archive.share_file(file.file_id, Access(read=("group:board",)), ANNA)
+    assert await found(library, store, reader=BEN) == []
+    assert await found(library, store) == ["apple"]
+
+    await library.archive.share_file(file.file_id, None, ANNA)
+    assert await found(library, store, reader=BEN) == ["apple"]
