@@ -267,6 +267,10 @@ class Library:
         """Clear away what is left of removed documents, and look for it in every file; see `Purger.purge`."""
         return await anyio.to_thread.run_sync(self._purger.purge, known)
 
+    async def revoked(self) -> int:
+        """The last generation that took something away from somebody: a removal, or a change of access."""
+        return await self._read(meta.revoked)
+
     async def settle(self, erasure: Erasure) -> None:
         """Forget a removal, once its certificate is safe."""
         await self._write(lambda tx: erasures.settle(tx, erasure.erasure_id))

@@ -6,17 +6,21 @@ What is heavy is imported inside the functions, so that the command line and the
 import asyncio
 import logging
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
+
 from hrm_model.config import CONFIG_FILE, read_config
+from retrieval.types import Purge
 from server.auth import LedgerAuthentication, check_exposure
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
 from server.examples import EXAMPLES
-from server.ledger import Ledger, LedgerError
+from server.ledger import Ledger
+from server.ledger_file import LedgerError
 from server.local_only import LocalOnly
 from server.ports import Archive, Embedder
 from server.process import Readiness, listen, run
@@ -73,6 +77,7 @@ async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: 
         library=library,
         archive=archive,
         embedder=embedder,
+        erasures=ledger.erasures,
         authenticate=LedgerAuthentication(ledger, is_loopback=settings.is_loopback),
         model=card,
         policy=policy(settings),
@@ -103,7 +108,7 @@ async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: 
             listener,
             ready,
             load=load,
-            work=lambda store: store.work(),
+            work=lambda store: _work(store, ledger, settings, engine.purge),
             drain=engine.drain,
             drain_s=settings.drain_seconds,
         )
@@ -114,6 +119,40 @@ def open_library(settings: Settings) -> "Library":
     from retrieval.library import open_library as open_it
 
     return open_it(settings.data_dir, limits=_limits(settings))
+
+
+async def purge(settings: Settings) -> Purge:
+    """Purge and certify what was removed; wait while another process does.
+
+    Raises:
+        CertificateRefused: the signing key cannot be used.
+    """
+    from server.certificates import Signer
+    from server.eraser import Eraser
+
+    with opened_ledger(settings) as ledger:
+        async with open_library(settings) as library:
+            return await Eraser(library, ledger, Signer(settings.data_dir)).run_once()
+
+
+async def _work(store: "Library", ledger: Ledger, settings: Settings, forget: Callable[[], Awaitable[None]]) -> None:
+    from server.certificates import Signer
+    from server.eraser import Eraser
+
+    eraser = Eraser(store, ledger, Signer(settings.data_dir), forget=forget)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(store.work)
+        tasks.start_soon(eraser.work)
+
+
+@contextmanager
+def opened_ledger(settings: Settings) -> Iterator[Ledger]:
+    """Open the ledger for a block."""
+    ledger = open_ledger(settings)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def open_ledger(settings: Settings) -> Ledger:

@@ -9,17 +9,19 @@ import typer
 from hrm_model.errors import CheckpointError
 from retrieval.errors import DocumentNotFound, DocumentRefused, RetrievalError, StoreNameRefused, StoreNotFound
 from server.auth import ExposedWithoutKey
-from server.commands import keys
+from server.certificates import CertificateRefused
+from server.commands import erasures, keys
 from server.commands.documents import delete, ingest, search, stores
 from server.commands.model import check_model, train
 from server.commands.openapi import openapi
 from server.commands.serve import serve
 from server.commands.terminal import CommandError, TextCommand, printable
-from server.ledger import LedgerError
+from server.ledger_file import LedgerError
 from server.settings import SettingsError
 
 # What a person can cause and mend. Anything else is our bug, and its traceback is what a report needs.
 MISTAKES = (
+    CertificateRefused,
     CheckpointError,
     CommandError,
     DocumentNotFound,
@@ -45,6 +47,8 @@ app.command(cls=TextCommand)(serve)
 for command in (ingest, search, delete, stores):
     app.command(cls=TextCommand)(command)
 app.add_typer(keys.app, name="keys")
+app.command(cls=TextCommand)(erasures.purge)
+app.add_typer(erasures.app, name="erasures")
 app.command(name="check-model", cls=TextCommand)(check_model)
 app.command()(openapi)
 # The trainer reads its own flags, `--help` among them.

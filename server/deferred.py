@@ -113,6 +113,9 @@ class DeferredLibrary:
     async def settle(self, erasure: Erasure) -> None:
         await _there(self._library).settle(erasure)
 
+    async def revoked(self) -> int:
+        return await _there(self._library).revoked()
+
     async def generation(self) -> int:
         return await _there(self._library).generation()
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from hrm_model.template import Shot
 from server.identity import Authenticate
-from server.ports import Archive, Embedder, Engine, Library, Retriever, Speller
+from server.ports import Archive, Embedder, Engine, Erasures, Library, Retriever, Speller
 
 Grounding = Literal["off", "cite", "strict"]
 
@@ -49,6 +49,7 @@ class Services:
     library: Library
     archive: Callable[[], Archive]  # raises NotReady while it is loading
     embedder: Callable[[], Embedder]  # likewise
+    erasures: Erasures
     authenticate: Authenticate
     model: ModelCard
     policy: Policy

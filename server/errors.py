@@ -54,6 +54,14 @@ class UnknownModel(Exception):
         self.model = model
 
 
+class UnknownErasure(Exception):
+    """No such erasure, or none that the caller may see."""
+
+    def __init__(self, erasure_id: str) -> None:
+        super().__init__(f"No erasure found with id '{erasure_id}'.")
+        self.erasure_id = erasure_id
+
+
 class UnknownStore(StoreNotFound):
     """A store that cannot be seen, and the parameter that named it."""
 
@@ -97,6 +105,7 @@ WIRE: dict[type[Exception], Wire] = {
     InvalidRequest: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_value"),
     UnknownModel: Wire(HTTPStatus.NOT_FOUND, _INVALID, "model_not_found", param="model"),
     StoreNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "vector_store_not_found"),
+    UnknownErasure: Wire(HTTPStatus.NOT_FOUND, _INVALID, "erasure_not_found"),
     DocumentNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "file_not_found"),
     BatchNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "file_batch_not_found"),
     StoreExpired: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "vector_store_expired"),

@@ -1,4 +1,4 @@
-"""Who may call: the API keys, in a database of their own. The only file of the server that talks to SQLite.
+"""Who may call: the API keys, in a database of their own, which keeps the record of erasures too.
 
 Only hashes of secrets are stored. Every look-up reads the database, so that a key made or revoked by another
 process (the command line beside a running server) counts from the next request on.
@@ -7,45 +7,23 @@ process (the command line beside a running server) counts from the next request 
 import hashlib
 import hmac
 import secrets
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
 from typing import Any, get_args
 
-import apsw
-
+from server.erasure_records import ErasureRecords
 from server.identity import Role
+from server.ledger_file import BUSY, MIGRATIONS, Connection, LedgerError, LedgerFile
 
 SECRET_PREFIX = "hrm_"
 MIN_SECRET_CHARS = 32  # a secret brought along by a file; ours have 43 random characters
 ROLES: tuple[Role, ...] = get_args(Role)
 
-# One entry per schema version; a ledger of version n is brought forward by the entries from n on.
-MIGRATIONS = (
-    """
-    CREATE TABLE keys (
-        id TEXT PRIMARY KEY,
-        secret_sha256 BLOB NOT NULL UNIQUE,
-        principal TEXT NOT NULL,
-        groups TEXT NOT NULL,
-        roles TEXT NOT NULL,
-        grounded_only INTEGER NOT NULL,
-        created_at INTEGER NOT NULL,
-        expires_at INTEGER,
-        revoked_at INTEGER,
-        last_used_at INTEGER
-    ) STRICT;
-    """,
-)
 _LAST_USED_EVERY_S = 60  # a write with its fsync for every request would cost more than the request's retrieval
 _COLUMNS = "id, principal, groups, roles, grounded_only, created_at, expires_at, revoked_at, last_used_at"
-
-
-class LedgerError(Exception):
-    """The ledger cannot be used as asked; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,36 +61,26 @@ class Ledger:
         Raises:
             LedgerError: it is of a newer version than this program, or SQLite cannot use it; the message says why.
         """
-        self._path = path
         self._clock = clock
-        self._migrations = migrations
-        self._lock = threading.Lock()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        self._db = apsw.Connection(str(path))
-        try:
-            self._db.set_busy_timeout(busy_timeout_ms)
-            self._db.transaction_mode = "IMMEDIATE"  # what a transaction read still holds when it writes
-            self._db.pragma("journal_mode", "wal")
-            self._db.pragma("synchronous", "full")  # a key that was revoked stays revoked through a power cut
-            self._db.pragma("secure_delete", True)
-            self._migrate()
-        except apsw.Error as error:
-            self._db.close()
-            raise LedgerError(f"{path} cannot be used as the ledger of keys: {error}") from error
-        except BaseException:
-            self._db.close()
-            raise
+        self._file = LedgerFile(path, busy_timeout_ms=busy_timeout_ms, migrations=migrations)
+        self.erasures = ErasureRecords(self._file)
 
     def close(self) -> None:
         """Close the database; nothing may be asked afterwards."""
-        with self._lock:
-            self._db.close()
+        self._file.close()
+
+    def values(self) -> Iterator[str | bytes]:
+        """Every text and blob that the ledger holds, with its schema."""
+        return self._file.values()
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of this moment to a new file, synced."""
+        self._file.copy_to(path)
 
     def is_empty(self) -> bool:
         """Say whether no key was ever made. A revoked one counts: revoking the last key must not open the door."""
-        with self._lock:
-            return not self._db.execute("SELECT EXISTS (SELECT 1 FROM keys)").get
+        with self._file.reading() as db:
+            return not db.execute("SELECT EXISTS (SELECT 1 FROM keys)").get
 
     def create(
         self,
@@ -129,8 +97,9 @@ class Ledger:
             LedgerError: a name that access lists could not know, no role, or an expiry that is not ahead.
         """
         secret = SECRET_PREFIX + secrets.token_urlsafe(32)
-        with self._lock, self._db:
+        with self._file.writing() as db:
             key = self._insert(
+                db,
                 secret,
                 principal=principal,
                 roles=roles,
@@ -148,19 +117,19 @@ class Ledger:
         """
         if len(secret) < MIN_SECRET_CHARS:
             raise LedgerError(f"The first key's secret has {len(secret)} characters; it needs {MIN_SECRET_CHARS}.")
-        with self._lock, self._db:
+        with self._file.writing() as db:
             key = None
-            if not self._db.execute("SELECT EXISTS (SELECT 1 FROM keys)").get:
-                key = self._insert(secret, principal="user:admin", roles=("admin",))
+            if not db.execute("SELECT EXISTS (SELECT 1 FROM keys)").get:
+                key = self._insert(db, secret, principal="user:admin", roles=("admin",))
         return key
 
     def find(self, secret: str) -> Key | None:
         """Return the key that this secret opens now, or None: unknown, expired and revoked look alike."""
         digest = _digest(secret)
         now = self._clock()
-        with self._lock:
+        with self._file.reading() as db:
             query = f"SELECT secret_sha256, {_COLUMNS} FROM keys WHERE secret_sha256 = ?"
-            row = self._db.execute(query, (digest,)).fetchone()
+            row = db.execute(query, (digest,)).fetchone()
             # The index finds by hash, which callers cannot steer byte by byte; what decides takes constant time.
             if row is None or not hmac.compare_digest(row[0], digest):
                 return None
@@ -169,14 +138,14 @@ class Ledger:
                 return None
             if key.last_used_at is None or now - key.last_used_at >= _LAST_USED_EVERY_S:
                 # Busy: another process writes. The note of use can wait for the next request, this one cannot.
-                with suppress(apsw.BusyError):
-                    self._db.execute("UPDATE keys SET last_used_at = ? WHERE id = ?", (int(now), key.key_id))
+                with suppress(BUSY):
+                    db.execute("UPDATE keys SET last_used_at = ? WHERE id = ?", (int(now), key.key_id))
             return key
 
     def all_keys(self) -> list[Key]:
         """Every key ever made, oldest first."""
-        with self._lock:
-            return [_key(row) for row in self._db.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created_at, rowid")]
+        with self._file.reading() as db:
+            return [_key(row) for row in db.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY created_at, rowid")]
 
     def revoke(self, key_id: str) -> Key:
         """Close a key for good, from the next request of any process on; again changes nothing.
@@ -184,16 +153,17 @@ class Ledger:
         Raises:
             LedgerError: there is no such key.
         """
-        with self._lock, self._db:
+        with self._file.writing() as db:
             update = "UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?"
-            self._db.execute(update, (int(self._clock()), key_id))
-            row = self._db.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (key_id,)).fetchone()
+            db.execute(update, (int(self._clock()), key_id))
+            row = db.execute(f"SELECT {_COLUMNS} FROM keys WHERE id = ?", (key_id,)).fetchone()
         if row is None:
             raise LedgerError(f"There is no key {key_id}; `hrm-serve keys list` shows those there are.")
         return _key(row)
 
     def _insert(
         self,
+        db: Connection,
         secret: str,
         *,
         principal: str,
@@ -230,37 +200,8 @@ class Ledger:
             key.expires_at,
         )
         columns = "id, secret_sha256, principal, groups, roles, grounded_only, created_at, expires_at"
-        self._db.execute(f"INSERT INTO keys ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        db.execute(f"INSERT INTO keys ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         return key
-
-    def _migrate(self) -> None:
-        version = self._version()
-        if version == len(self._migrations):
-            return
-        if version > len(self._migrations):
-            raise LedgerError(
-                f"{self._path} is of version {version}; this program knows up to {len(self._migrations)}."
-            )
-        if version > 0:
-            self._back_up(version)
-        with self._db:
-            # Another process may have migrated while this one waited for the lock.
-            for number in range(self._version(), len(self._migrations)):
-                self._db.execute(self._migrations[number])
-            self._db.pragma("user_version", len(self._migrations))
-
-    def _back_up(self, version: int) -> None:
-        """Copy the ledger beside itself; under its final name a copy is always whole."""
-        backup = self._path.with_name(f"{self._path.name}.v{version}.bak")
-        partial = backup.with_name(f"{backup.name}.{secrets.token_hex(4)}")
-        partial.touch(mode=0o600)  # VACUUM INTO fills an empty file, and keeps its mode
-        self._db.execute("VACUUM INTO ?", (str(partial),))
-        partial.rename(backup)
-
-    def _version(self) -> int:
-        version = self._db.pragma("user_version")
-        assert isinstance(version, int)
-        return version
 
 
 def _digest(secret: str) -> bytes:

@@ -31,6 +31,7 @@ from retrieval.types import (
     Staged,
     Store,
 )
+from server.erasure_records import ErasureRecord
 
 
 class Engine(Protocol):
@@ -118,6 +119,22 @@ class Retriever(Protocol):
         ...
 
 
+class Erasures(Protocol):
+    """The record of erasures. May be called from any thread; blocks."""
+
+    def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
+        """One record that `principal` may see: its own files' and its own requests'; None: every one."""
+        ...
+
+    def listing(self, principal: str | None) -> list[ErasureRecord]:
+        """The records that `principal` may see, oldest first; None: every one."""
+        ...
+
+    def public_keys(self) -> dict[str, str]:
+        """Every key that ever signed here: its PEM by its id."""
+        ...
+
+
 class Library(Protocol):
     """The documents and stores behind the retriever."""
 
@@ -178,6 +195,10 @@ class Library(Protocol):
 
     async def settle(self, erasure: Erasure) -> None:
         """Forget a removal, once its certificate is safe; again changes nothing."""
+        ...
+
+    async def revoked(self) -> int:
+        """The last generation that took something away from somebody: a removal, or a change of access."""
         ...
 
     async def generation(self) -> int:

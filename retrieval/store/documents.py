@@ -10,7 +10,7 @@ from retrieval.store import erasures, files, filters, paging
 from retrieval.store.access import GRANTED
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import REPLACED, Occasion
-from retrieval.store.meta import advance, generation
+from retrieval.store.meta import advance, generation, revoke
 from retrieval.store.scope import VISIBLE, visible
 from retrieval.types import Attachment, Attribute, Chunking, Cursor, Document, DocumentStatus, Fault, Page, Reader
 
@@ -309,7 +309,7 @@ def remove_file(tx: Transaction, file_no: int, occasion: Occasion) -> str:
 def _erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occasion, *, is_whole: bool) -> str:
     (file_id,) = tx.rows("SELECT file_id FROM files WHERE file_no = ?", file_no)[0]
     before, _ = generation(tx)
-    after = advance(tx)
+    after = revoke(tx)
     erasure_id = erasures.note(tx, file_no, document_nos, occasion, is_whole=is_whole, generations=(before, after))
     for document_no in document_nos:
         (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]

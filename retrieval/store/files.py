@@ -12,7 +12,7 @@ from retrieval.errors import DocumentNotFound
 from retrieval.store import paging
 from retrieval.store.access import GRANTED, Mode, grants, listed, replace
 from retrieval.store.database import Transaction
-from retrieval.store.meta import advance
+from retrieval.store.meta import revoke
 from retrieval.types import Access, Cursor, File, Page, Reader
 
 # ?1 to ?3 as in `access.GRANTED`, ?4: now. A file past its expiry is gone, whether or not it was cleared away.
@@ -113,7 +113,7 @@ def page(tx: Transaction, reader: Reader, cursor: Cursor, purpose: str | None) -
 
 def grant(tx: Transaction, file_no: int, access: Access | None) -> None:
     """Replace a file's lists; None: it has none, and goes by the stores that hold it."""
-    advance(tx)
+    revoke(tx)
     tx.run("UPDATE files SET has_access = ? WHERE file_no = ?", int(access is not None), file_no)
     replace(tx, "file_access", "file_no", file_no, access or Access())
 

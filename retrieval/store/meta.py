@@ -27,6 +27,19 @@ def advance(tx: Transaction) -> int:
     return tx.insert("INSERT INTO generations (stamp) VALUES (?)", token_hex(8))
 
 
+def revoke(tx: Transaction) -> int:
+    """Open the next generation, for a change that takes something away from somebody."""
+    number = advance(tx)
+    tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('revoked', ?)", str(number))
+    return number
+
+
+def revoked(tx: Transaction) -> int:
+    """The last generation that took something away; 0 before the first."""
+    found = tx.row("SELECT value FROM meta WHERE key = 'revoked'")
+    return 0 if found is None else int(found[0])
+
+
 def claim_embedder(tx: Transaction, fingerprint: str) -> None:
     """Record whose vectors the store holds, or make sure that they are of the same embedder.
 

@@ -12,7 +12,7 @@ from retrieval.store import documents, paging
 from retrieval.store.access import GRANTED, Mode, grants, listed, principal, replace
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import EXPIRED, Occasion
-from retrieval.store.meta import advance
+from retrieval.store.meta import revoke
 from retrieval.store.scope import VISIBLE, has_limits, visible
 from retrieval.types import Access, Counts, Cursor, Description, Page, Reader, Store
 
@@ -167,7 +167,7 @@ def create(tx: Transaction, name: str, reader: Reader, access: Access | None) ->
 
 def grant(tx: Transaction, store_no: int, access: Access) -> None:
     """Replace a store's access lists."""
-    advance(tx)
+    revoke(tx)
     replace(tx, "access", "store_no", store_no, access)
 
 
@@ -175,7 +175,7 @@ def remove(tx: Transaction, store_no: int, occasion: Occasion) -> list[str]:
     """Remove a store with its documents; return the ids of files that went with it, to be unlinked."""
     held = [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE store_no = ?", store_no)]
     gone = [file_id for document_no in held if (file_id := documents.remove(tx, document_no, occasion))]
-    advance(tx)
+    revoke(tx)
     (store_id,) = tx.rows("SELECT store_id FROM stores WHERE store_no = ?", store_no)[0]
     tx.run("DELETE FROM stores WHERE store_no = ?", store_no)
     paging.depart(tx, "store", store_id, store_no)

@@ -133,7 +133,7 @@ async def _search(settings: Settings, query: str, store: str | None, k: int) -> 
 
 
 async def _delete(settings: Settings, file_ids: Sequence[str]) -> None:
-    from server.build import open_library
+    from server.build import open_library, purge
 
     _check_there(settings)
 
@@ -141,6 +141,9 @@ async def _delete(settings: Settings, file_ids: Sequence[str]) -> None:
         for file_id in file_ids:
             await library.delete(file_id, LOCAL_READER)
             print(f"{file_id} is deleted.")
+    done = await purge(settings)
+    if done.problem is not None:
+        print(f"The proof waits, as there is {done.problem}; `hrm-serve purge` tries it again.", file=sys.stderr)
 
 
 async def _listing(settings: Settings, name: str | None) -> tuple[list[str], list[list[str]]]:

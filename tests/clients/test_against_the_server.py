@@ -60,6 +60,7 @@ def serve(ledger: Ledger) -> Serve:
             library=shelf,
             archive=absent,
             embedder=absent,
+            erasures=ledger.erasures,
             authenticate=LedgerAuthentication(ledger, is_loopback=True),
             model=ModelCard("hrm-text-mini", created=1, context=4096),
             policy=Policy(default_store="handbook", heartbeat_s=0.05),

@@ -15,8 +15,9 @@ from retrieval.library import Library
 from retrieval.types import Access, Reader
 from server.app import create_app
 from server.deps import ModelCard, Policy, Services
+from server.erasure_records import ErasureRecord
 from server.identity import Caller, Unauthenticated
-from server.ports import Embedder
+from server.ports import Embedder, Erasures
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.shelf import Shelf
 
@@ -71,6 +72,7 @@ def services(
     engine: ScriptedEngine | None = None,
     shelf: Shelf | None = None,
     *,
+    erasures: Erasures | None = None,
     not_ready: str | None = None,
     store: Library | None = None,
     embedder: Embedder | None = None,
@@ -85,6 +87,7 @@ def services(
         library=store or shelf,
         archive=(lambda: store.archive) if store else absent,
         embedder=(lambda: embedder) if embedder else absent,
+        erasures=erasures or NothingErased(),
         authenticate=authenticate,
         model=ModelCard(MODEL, created=1_700_000_000, context=4096),
         policy=Policy(**policy),
@@ -99,6 +102,19 @@ async def client_of(given: Services, key: str | None = "sk-ann") -> AsyncIterato
     transport = httpx.ASGITransport(create_app(given), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
         yield client
+
+
+class NothingErased:
+    """A record of erasures without any."""
+
+    def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
+        return None
+
+    def listing(self, principal: str | None) -> list[ErasureRecord]:
+        return []
+
+    def public_keys(self) -> dict[str, str]:
+        return {}
 
 
 class _Server(uvicorn.Server):

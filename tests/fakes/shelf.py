@@ -205,6 +205,9 @@ class Shelf:
         scan = Scan(files=0, bytes=0, runs=0, shared=0, rewrites=(), traces=())
         return Purge(tuple(self._erasures), scan if self._erasures else None)
 
+    async def revoked(self) -> int:
+        return self._generation
+
     async def settle(self, erasure: Erasure) -> None:
         self._erasures = [waiting for waiting in self._erasures if waiting != erasure]
 

@@ -60,7 +60,19 @@ def test_help_lists_the_commands(run: Run) -> None:
     status, out, _ = run("--help")
 
     assert status == 0
-    for command in ("serve", "ingest", "search", "delete", "stores", "keys", "check-model", "train", "openapi"):
+    for command in (
+        "serve",
+        "ingest",
+        "search",
+        "delete",
+        "stores",
+        "keys",
+        "purge",
+        "erasures",
+        "check-model",
+        "train",
+        "openapi",
+    ):
         assert f"\n  {command} " in out
 
 
@@ -135,7 +147,18 @@ def test_what_is_not_there_is_named(run: Run, tmp_path: Path, arguments: list[st
     assert words in err
 
 
-@pytest.mark.parametrize("arguments", [["stores"], ["search", "x"], ["delete", "x"], ["keys", "list"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["stores"],
+        ["search", "x"],
+        ["delete", "x"],
+        ["keys", "list"],
+        ["purge"],
+        ["erasures", "list"],
+        ["erasures", "key"],
+    ],
+)
 def test_looking_makes_no_data_directory(run: Run, tmp_path: Path, arguments: list[str]) -> None:
     _, out, err = run(*arguments)
 
@@ -265,6 +288,50 @@ def test_documents_are_taken_in_found_listed_and_deleted(run: Run, tmp_path: Pat
 
     assert (status, out) == (0, f"{file_id.strip()} is deleted.\n")
     assert "Bellamy" not in run("search", "What is the parrot's name?")[1]
+
+
+def test_what_is_deleted_is_purged_and_proven(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tea.txt").write_text("Tea is served at four in the conservatory.\n")
+    run("ingest", "tea.txt", "--store", "notes")
+    file_id = run("stores", "notes")[1].split("\t")[1]
+    assert run("purge")[:2] == (0, "Nothing was removed since the last purge.\n")
+    run("delete", file_id)
+    listed = run("erasures", "list")[1].split("\t")
+    assert (listed[1], listed[2], listed[4]) == (file_id, "certified", "user:local")
+
+    status, shown, _ = run("erasures", "show", listed[0])
+    (tmp_path / "proof.json").write_text(shown)
+    (tmp_path / "key.pem").write_text(run("erasures", "key")[1])
+
+    assert status == 0
+    said = run("erasures", "verify", "proof.json")[1]
+    assert said.startswith(f"Valid: {file_id} was erased, as user:local asked on ")
+    assert run("erasures", "verify", "proof.json", "--key", "key.pem")[1] == said
+    (tmp_path / "proof.json").write_text(shown.replace(file_id, "file-other"))
+    assert "hrm-serve: The signature does not match" in run("erasures", "verify", "proof.json")[2]
+    assert all(b"conservatory" not in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["erasures", "show", "erasure_x"], "There is no erasure erasure_x"),
+        (["erasures", "verify", "nowhere.json"], "nowhere.json: No such file"),
+        (["erasures", "verify", "tea.txt"], "tea.txt is not a certificate"),
+        (["erasures", "verify", "empty.json"], "It is not a certificate of erasure"),
+        (["erasures", "verify", "empty.json", "--key", "tea.txt"], "It is not a public key in PEM"),
+    ],
+)
+def test_what_is_no_proof_is_named(run: Run, tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "tea.txt").write_bytes(b"Tea \xff")
+    (tmp_path / "empty.json").write_text("{}")
+
+    status, out, err = run(*arguments)
+
+    assert (status, out) == (1, "")
+    assert words in err
+    assert "Traceback" not in err
 
 
 def test_files_of_other_formats_are_named_and_fail_the_command(run: Run, tmp_path: Path) -> None:

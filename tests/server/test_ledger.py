@@ -10,7 +10,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from server.ledger import MIGRATIONS, Ledger, LedgerError
+from server.ledger import Ledger
+from server.ledger_file import MIGRATIONS, LedgerError
 
 
 class Clock:
@@ -247,8 +248,10 @@ def test_an_older_ledger_is_backed_up_and_brought_forward(ledger: Ledger, path: 
     migrated.close()
 
     assert found is not None
-    backup = apsw.Connection(str(path.with_name("ledger.db.v1.bak")), flags=apsw.SQLITE_OPEN_READONLY)
-    assert backup.pragma("user_version") == 1
+    backup = apsw.Connection(
+        str(path.with_name(f"ledger.db.v{len(MIGRATIONS)}.backup")), flags=apsw.SQLITE_OPEN_READONLY
+    )
+    assert backup.pragma("user_version") == len(MIGRATIONS)
     assert backup.execute("SELECT principal FROM keys").get == "user:anna"
     assert backup.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'audit'").get == 0
     backup.close()

@@ -1,0 +1,125 @@
+"""`hrm-serve purge` and `erasures`: clear what is left of removed documents, and prove it."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from server.commands.terminal import CommandError, DataDir, TextCommand, moment, print_rows, settings_for
+from server.settings import Settings
+
+app = typer.Typer(help="List, show and verify certificates of erasure.", no_args_is_help=True)
+
+
+def purge(data_dir: DataDir = None) -> None:
+    """Clear what is left of removed documents from every file, look for it, and write the certificates.
+
+    A running server does the same by itself, moments after each removal.
+    """
+    from server.build import purge as run
+
+    settings = settings_for(data_dir)
+    _check_there(settings)
+    done = asyncio.run(run(settings))
+    if done.problem is not None:
+        raise CommandError(f"{len(done.erasures)} erasures wait, as there is {done.problem}. Run it again.")
+    if done.scan is None:
+        print("Nothing was removed since the last purge.")
+        return
+    rewritten = f"; rewritten: {', '.join(done.scan.rewrites)}" if done.scan.rewrites else ""
+    print(
+        f"{len(done.erasures)} erasures certified: {done.scan.files} files, {done.scan.bytes} bytes, "
+        f"no trace of {done.scan.runs} runs{rewritten}."
+    )
+
+
+@app.command(name="list", cls=TextCommand)
+def list_erasures(data_dir: DataDir = None) -> None:
+    """List every erasure, oldest first."""
+    with _ledger(data_dir) as ledger:
+        records = ledger.erasures.listing(None)
+    print_rows(
+        ["erasure", "file", "state", "reason", "by", "requested"],
+        [
+            [
+                record.erasure_id,
+                record.file_id,
+                "pending" if record.certificate is None else "certified",
+                record.reason,
+                record.requested_by,
+                moment(record.requested_at),
+            ]
+            for record in records
+        ],
+    )
+
+
+@app.command(cls=TextCommand)
+def show(erasure_id: Annotated[str, typer.Argument(metavar="ERASURE")], data_dir: DataDir = None) -> None:
+    """Print a certificate as a file that can be handed over and verified."""
+    from server.certificates import exported
+
+    with _ledger(data_dir) as ledger:
+        record, keys = ledger.erasures.one(erasure_id, None), ledger.erasures.public_keys()
+    if record is None:
+        raise CommandError(f"There is no erasure {erasure_id}; `hrm-serve erasures list` shows those there are.")
+    if record.certificate is None or record.signature is None or record.key_id is None:
+        raise CommandError(f"{erasure_id} is not certified yet; `hrm-serve purge` does it, or the running server.")
+    print(json.dumps(exported(record.certificate, record.signature, keys[record.key_id]), indent=2))
+
+
+@app.command(cls=TextCommand)
+def key(data_dir: DataDir = None) -> None:
+    """Print the public key that certificates are signed with; give it to whoever will verify them."""
+    from server.certificates import Signer
+
+    settings = settings_for(data_dir)
+    _check_there(settings)
+    print(Signer(settings.data_dir).public_key, end="")
+
+
+@app.command(cls=TextCommand)
+def verify(
+    file: Annotated[Path, typer.Argument(help="A certificate, as `erasures show` prints it.", metavar="FILE")],
+    trusted: Annotated[
+        Path | None, typer.Option("--key", help="The public key to trust; without it, this data directory's.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say whether a certificate was signed by a trusted key and was not changed since."""
+    from server import certificates
+
+    try:
+        document: Any = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # neither JSON nor UTF-8
+        raise CommandError(f"{file} is not a certificate: {error}.") from error
+    if trusted is None:
+        with _ledger(data_dir) as ledger:
+            keys = ledger.erasures.public_keys()
+    else:
+        pem = trusted.read_text(encoding="utf-8", errors="replace")
+        keys = {certificates.key_id_of(pem): pem}
+    said = certificates.verify(document, keys)
+    print(
+        f"Valid: {said['file_id']} was erased, as {said['requested_by']} asked on {moment(said['requested_at'])}; "
+        f"certified on {moment(said['issued_at'])} with the key {said['key_id']}."
+    )
+
+
+def _ledger(data_dir: Path | None) -> Any:
+    from server.build import opened_ledger
+
+    settings = settings_for(data_dir)
+    _check_there(settings)
+    return opened_ledger(settings)
+
+
+def _check_there(settings: Settings) -> None:
+    # Looking must not make a data directory where somebody merely stood in the wrong folder.
+    if not settings.data_dir.exists():
+        raise CommandError(
+            f"There is nothing in {settings.data_dir.resolve()}, a folder that does not exist; "
+            "--data-dir or HRM_DATA_DIR names another one."
+        )

@@ -1,0 +1,93 @@
+"""From a removal to its certificate: caches emptied, remains purged and looked for, the result signed and recorded.
+
+Every step can be repeated, so a process that dies anywhere leaves the rest to the next one.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from time import time
+
+import anyio
+from anyio.to_thread import run_sync
+
+from retrieval.errors import RetrievalError
+from retrieval.types import Erasure, Purge, Scan
+from server.certificates import Signer, certificate
+from server.ledger import Ledger
+from server.ports import Library
+
+log = logging.getLogger(__name__)
+
+# How long a purge that could not be made waits: a long search is over by then.
+AGAIN_S = 5.0
+
+
+class Eraser:
+    """Certifies what was removed from one data directory, by whatever process."""
+
+    def __init__(
+        self,
+        library: Library,
+        ledger: Ledger,
+        signer: Signer,
+        *,
+        forget: Callable[[], Awaitable[None]] | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        """Certify with this key.
+
+        Args:
+            forget: empties what this process keeps of prompts; called for each removal and each change of access.
+        """
+        self._library = library
+        self._ledger = ledger
+        self._signer = signer
+        self._forget = forget
+        self._clock = clock
+        self._revoked: int | None = None
+        self._said: str | None = None
+
+    async def run_once(self) -> Purge:
+        """Purge and certify whatever is pending; nothing is certified where the purge found a problem."""
+        await self._forget_revoked()
+        pending = await self._library.erasures()
+        for erasure in pending:
+            await run_sync(self._ledger.erasures.expect, erasure)
+        if not pending:
+            return Purge()
+        purge = await self._library.purge(self._ledger.values)
+        if purge.problem is None and purge.scan is not None:
+            for erasure in purge.erasures:
+                await run_sync(self._certify, erasure, purge.scan)
+                await self._library.settle(erasure)
+            log.info("%d erasures certified, %d files looked at", len(purge.erasures), purge.scan.files)
+        return purge
+
+    async def work(self, poll_s: float = 0.5) -> None:
+        """Do so as removals come, from whatever process, until cancelled."""
+        while True:
+            try:
+                purge = await self.run_once()
+                problem = purge.problem
+            except RetrievalError as error:
+                problem = str(error)
+            if problem is not None and problem != self._said:
+                log.warning("erasures wait, to be tried again: %s", problem)
+            self._said = problem
+            await anyio.sleep(poll_s if problem is None else AGAIN_S)
+
+    async def _forget_revoked(self) -> None:
+        if self._forget is not None:
+            revoked = await self._library.revoked()
+            if revoked != self._revoked:
+                await self._forget()
+                self._revoked = revoked
+
+    def _certify(self, erasure: Erasure, scan: Scan) -> None:
+        now = int(self._clock())
+        self._ledger.erasures.expect(erasure)
+        self._ledger.erasures.remember_key(self._signer.key_id, self._signer.public_key, now)
+        text = certificate(erasure, scan, issued_at=now, key_id=self._signer.key_id)
+        self._ledger.erasures.certify(
+            erasure.erasure_id, certificate=text, signature=self._signer.sign(text), key_id=self._signer.key_id
+        )

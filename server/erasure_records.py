@@ -1,0 +1,126 @@
+"""The record of erasures in the ledger: who asked for what, and the signed certificate once it is done.
+
+It outlives the store: a store that is restored from an older backup learns here what was erased since.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from retrieval.types import Erasure
+from server.ledger_file import Connection, LedgerFile
+
+_COLUMNS = "id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature, key_id"
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRecord:
+    """One erasure. Without a certificate it is not proven yet."""
+
+    erasure_id: str
+    file_id: str
+    is_whole: bool
+    owner: str
+    requested_by: str
+    reason: str
+    requested_at: int  # Unix seconds
+    certificate: str | None  # canonical JSON, the bytes that are signed
+    signature: str | None  # base64
+    key_id: str | None
+
+
+class ErasureRecords:
+    """The ledger's erasures. May be used from any thread."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def expect(self, erasure: Erasure) -> None:
+        """Record that something was removed, before anything is proven; again changes nothing."""
+        with self._file.writing() as db:
+            _insert(
+                db,
+                (
+                    erasure.erasure_id,
+                    erasure.file_id,
+                    int(erasure.is_whole),
+                    erasure.owner,
+                    erasure.by,
+                    erasure.reason,
+                    erasure.requested_at,
+                    None,
+                    None,
+                    None,
+                ),
+            )
+
+    def certify(self, erasure_id: str, *, certificate: str, signature: str, key_id: str) -> None:
+        """Add the certificate, unless there is one already."""
+        with self._file.writing() as db:
+            db.execute(
+                "UPDATE erasures SET certificate = ?, signature = ?, key_id = ? WHERE id = ? AND certificate IS NULL",
+                (certificate, signature, key_id, erasure_id),
+            )
+
+    def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
+        """One record that `principal` may see: its own files' and its own requests'; None: every one."""
+        found = self._select("id = ?1", erasure_id, principal)
+        return found[0] if found else None
+
+    def listing(self, principal: str | None) -> list[ErasureRecord]:
+        """The records that `principal` may see, oldest first; None: every one."""
+        return self._select("?1 IS NULL", None, principal)
+
+    def files_gone(self) -> dict[str, str]:
+        """The files that are erased, or were asked to be: the id of each, and who asked."""
+        with self._file.reading() as db:
+            rows: list[Any] = db.execute("SELECT file_id, requested_by FROM erasures WHERE is_whole").fetchall()
+        return dict(rows)
+
+    def adopt(self, records: list[ErasureRecord], keys: Mapping[str, str], now: int) -> None:
+        """Take over what another ledger knows and this one does not: records, and public keys by id."""
+        for record in records:
+            with self._file.writing() as db:
+                _insert(
+                    db,
+                    (
+                        record.erasure_id,
+                        record.file_id,
+                        int(record.is_whole),
+                        record.owner,
+                        record.requested_by,
+                        record.reason,
+                        record.requested_at,
+                        record.certificate,
+                        record.signature,
+                        record.key_id,
+                    ),
+                )
+        for key_id, public_key in keys.items():
+            self.remember_key(key_id, public_key, now)
+
+    def remember_key(self, key_id: str, public_key: str, now: int) -> None:
+        """Keep a public key, so that old certificates can be verified after the key was lost."""
+        with self._file.writing() as db:
+            db.execute("INSERT OR IGNORE INTO signing_keys VALUES (?, ?, ?)", (key_id, public_key, now))
+
+    def public_keys(self) -> dict[str, str]:
+        """Every key that ever signed here: its PEM by its id."""
+        with self._file.reading() as db:
+            rows: list[Any] = db.execute("SELECT id, public_key FROM signing_keys").fetchall()
+        return dict(rows)
+
+    def _select(self, condition: str, value: str | None, principal: str | None) -> list[ErasureRecord]:
+        with self._file.reading() as db:
+            rows: list[Any] = db.execute(
+                f"SELECT {_COLUMNS} FROM erasures WHERE {condition}"
+                " AND (?2 IS NULL OR owner = ?2 OR requested_by = ?2) ORDER BY requested_at, rowid",
+                (value, principal),
+            ).fetchall()
+        return [
+            ErasureRecord(erasure_id, file_id, bool(is_whole), *rest) for erasure_id, file_id, is_whole, *rest in rows
+        ]
+
+
+def _insert(db: Connection, values: tuple[str | int | None, ...]) -> None:
+    db.execute(f"INSERT OR IGNORE INTO erasures ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)

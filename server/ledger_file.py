@@ -1,0 +1,140 @@
+"""The ledger's database: opened, brought forward, copied. The only file of the server that talks to SQLite."""
+
+import os
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+# One entry per schema version; a ledger of version n is brought forward by the entries from n on.
+MIGRATIONS = (
+    """
+    CREATE TABLE keys (
+        id TEXT PRIMARY KEY,
+        secret_sha256 BLOB NOT NULL UNIQUE,
+        principal TEXT NOT NULL,
+        groups TEXT NOT NULL,
+        roles TEXT NOT NULL,
+        grounded_only INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        revoked_at INTEGER,
+        last_used_at INTEGER
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE erasures (
+        id TEXT PRIMARY KEY,
+        file_id TEXT NOT NULL,
+        is_whole INTEGER NOT NULL,
+        owner TEXT NOT NULL,
+        requested_by TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        requested_at INTEGER NOT NULL,
+        certificate TEXT,
+        signature TEXT,
+        key_id TEXT
+    ) STRICT;
+    CREATE INDEX erasures_of_file ON erasures (file_id);
+    CREATE TABLE signing_keys (id TEXT PRIMARY KEY, public_key TEXT NOT NULL, created_at INTEGER NOT NULL) STRICT;
+    """,
+)
+Connection = apsw.Connection
+BUSY = apsw.BusyError  # another process writes for longer than one waits
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used as asked; the message says what to do."""
+
+
+class LedgerFile:
+    """One connection, for one thread at a time."""
+
+    def __init__(self, path: Path, *, busy_timeout_ms: int, migrations: Sequence[str]) -> None:
+        """Open the ledger, creating it or bringing it forward to this version's schema.
+
+        Raises:
+            LedgerError: it is of a newer version than this program, or SQLite cannot use it; the message says why.
+        """
+        self._path = path
+        self._migrations = migrations
+        self._lock = threading.Lock()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        self._db = apsw.Connection(str(path))
+        try:
+            self._db.set_busy_timeout(busy_timeout_ms)
+            self._db.transaction_mode = "IMMEDIATE"  # what a transaction read still holds when it writes
+            self._db.pragma("journal_mode", "wal")
+            self._db.pragma("synchronous", "full")  # a key that was revoked stays revoked through a power cut
+            self._db.pragma("secure_delete", True)
+            self._migrate()
+        except apsw.Error as error:
+            self._db.close()
+            raise LedgerError(f"{path} cannot be used as the ledger of keys: {error}") from error
+        except BaseException:
+            self._db.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """The connection, for statements that stand alone."""
+        with self._lock:
+            yield self._db
+
+    @contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """The connection in a transaction; an exception undoes everything."""
+        with self._lock, self._db:
+            yield self._db
+
+    def values(self) -> Iterator[str | bytes]:
+        """Every text and blob that the ledger holds, with its schema."""
+        with self._lock:
+            tables: list[Any] = self._db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+            names = [name for name, sql in tables if sql.startswith("CREATE TABLE")]
+            rows: list[Any] = [row for name in names for row in self._db.execute(f"SELECT * FROM {name}")]
+        yield from (sql for _, sql in tables)
+        yield from (value for row in rows for value in row if isinstance(value, str | bytes))
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of this moment to a new file, synced."""
+        path.touch(mode=0o600)  # VACUUM INTO fills an empty file, and keeps its mode
+        with self._lock:
+            self._db.execute("VACUUM INTO ?", (str(path),))
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+    def close(self) -> None:
+        """Close the database; nothing may be asked afterwards."""
+        with self._lock:
+            self._db.close()
+
+    def _migrate(self) -> None:
+        version = self._version()
+        if version == len(self._migrations):
+            return
+        if version > len(self._migrations):
+            raise LedgerError(
+                f"{self._path} is of version {version}; this program knows up to {len(self._migrations)}."
+            )
+        if version > 0:
+            # Under its final name a copy is always whole.
+            backup = self._path.with_name(f"{self._path.name}.v{version}.backup")
+            partial = backup.with_name(f"{backup.name}.{secrets.token_hex(4)}")
+            self.copy_to(partial)
+            partial.rename(backup)
+        with self._db:
+            # Another process may have migrated while this one waited for the lock.
+            for number in range(self._version(), len(self._migrations)):
+                self._db.execute(self._migrations[number])
+            self._db.pragma("user_version", len(self._migrations))
+
+    def _version(self) -> int:
+        version = self._db.pragma("user_version")
+        assert isinstance(version, int)
+        return version

@@ -1,0 +1,66 @@
+"""/v1/erasures: what was removed for good, with signed certificates; for admins, owners and whoever asked for it."""
+
+import json
+from typing import Annotated
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Query
+
+from server.erasure_records import ErasureRecord
+from server.errors import InvalidRequest, UnknownErasure
+from server.identity import Caller
+from server.routes.guard import CallerDep, GuardedRoute, ServicesDep
+from server.schemas.erasures import ErasureList, ErasureObject, ErasurePage
+
+router = APIRouter(prefix="/v1", tags=["erasures"], route_class=GuardedRoute)
+
+
+@router.get("/erasures")
+async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep, services: ServicesDep) -> ErasureList:
+    """List the erasures that the caller may see, the newest first."""
+    records = await run_sync(services.erasures.listing, _seen_by(caller))
+    if page.order == "desc":
+        records.reverse()
+    ids = [record.erasure_id for record in records]
+    if page.after is not None and page.after not in ids:
+        raise InvalidRequest(f"No erasure found with id '{page.after}'.", param="after")
+    start = 0 if page.after is None else ids.index(page.after) + 1
+    found = records[start : start + page.limit]
+    keys = await run_sync(services.erasures.public_keys)
+    return ErasureList(
+        object="list",
+        data=[_object(record, keys) for record in found],
+        first_id=found[0].erasure_id if found else None,
+        last_id=found[-1].erasure_id if found else None,
+        has_more=start + page.limit < len(records),
+    )
+
+
+@router.get("/erasures/{erasure_id}")
+async def retrieve_erasure(erasure_id: str, caller: CallerDep, services: ServicesDep) -> ErasureObject:
+    """Retrieve one erasure; one that the caller may not see does not exist."""
+    record = await run_sync(services.erasures.one, erasure_id, _seen_by(caller))
+    if record is None:
+        raise UnknownErasure(erasure_id)
+    return _object(record, await run_sync(services.erasures.public_keys))
+
+
+def _seen_by(caller: Caller) -> str | None:
+    return None if "admin" in caller.roles else caller.principal
+
+
+def _object(record: ErasureRecord, keys: dict[str, str]) -> ErasureObject:
+    return ErasureObject(
+        id=record.erasure_id,
+        object="erasure",
+        status="pending" if record.certificate is None else "certified",
+        file_id=record.file_id,
+        file_is_gone=record.is_whole,
+        owner=record.owner,
+        requested_by=record.requested_by,
+        requested_at=record.requested_at,
+        reason=record.reason,
+        certificate=None if record.certificate is None else json.loads(record.certificate),
+        signature=record.signature,
+        public_key=None if record.key_id is None else keys.get(record.key_id),
+    )

@@ -1,0 +1,44 @@
+"""Erasures as clients see them."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.schemas.fields import Answered
+
+
+class ErasureObject(Answered):
+    """Something that was removed for good, and the proof once there is one."""
+
+    id: str
+    object: Literal["erasure"]
+    status: Literal["pending", "certified"]
+    file_id: str
+    file_is_gone: bool = Field(description="False: it was taken out of stores, and the file itself stays.")
+    owner: str
+    requested_by: str
+    requested_at: int
+    reason: str
+    certificate: dict[str, Any] | None = Field(description="What was signed, as canonical JSON (sorted, no blanks).")
+    signature: str | None = Field(description="Ed25519 over the canonical JSON, base64.")
+    public_key: str | None = Field(description="PEM of the key that signed; compare it with one obtained elsewhere.")
+
+
+class ErasureList(Answered):
+    """A page of erasures."""
+
+    object: Literal["list"]
+    data: list[ErasureObject]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class ErasurePage(BaseModel):
+    """Which page of the list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(20, ge=1, le=100, description="The most that come back.")
+    after: str | None = Field(None, description="The last id of the page before.")
+    order: Literal["asc", "desc"] = Field("desc", description="By the time they were requested.")

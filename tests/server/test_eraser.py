@@ -1,0 +1,160 @@
+"""server.eraser: every removal ends in a certificate, whoever made it and whatever died in between."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from retrieval.library import Library, open_library
+from retrieval.types import Access
+from server.certificates import Signer, exported, verify
+from server.eraser import Eraser
+from server.ledger import Ledger
+from tests.retrieval.canaries import canary, holding
+from tests.retrieval.desk import ANNA, WordsEmbedder, write
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+async def library(data: Path) -> AsyncIterator[Library]:
+    async with open_library(data, WordsEmbedder()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ledger(data: Path) -> Iterator[Ledger]:
+    opened = Ledger(data / "ledger.db")
+    yield opened
+    opened.close()
+
+
+async def ingest(library: Library, folder: Path, seed: int) -> str:
+    path = write(folder, f"{seed}.txt", canary(seed))
+    return (await library.ingest(path, store="shop", reader=ANNA)).file_id
+
+
+async def test_a_removal_is_certified_and_nothing_else_remembers_it(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path
+) -> None:
+    kept, doomed = [await ingest(library, tmp_path, seed) for seed in (1, 2)]
+    erasure = await library.delete(doomed, ANNA)
+
+    purge = await Eraser(library, ledger, Signer(data)).run_once()
+
+    assert purge.problem is None
+    assert await library.erasures() == []
+    (record,) = ledger.erasures.listing(None)
+    assert record.certificate is not None
+    assert record.signature is not None
+    keys = ledger.erasures.public_keys()
+    said = verify(exported(record.certificate, record.signature, ""), keys)
+    assert (said["id"], said["file_id"], said["owner"]) == (erasure.erasure_id, doomed, "user:anna")
+    assert said["scan"]["clean"]
+    assert ledger.erasures.files_gone() == {doomed: "user:anna"}
+    assert holding(data, canary(2), canary(1), str(tmp_path)) == {}
+    assert [document.file_id for document in await library.documents("shop", ANNA)] == [kept]
+
+
+async def test_what_cannot_be_proven_yet_is_listed_as_pending(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path
+) -> None:
+    await library.delete(await ingest(library, tmp_path, 1), ANNA)
+    copy = write(data, "copy", canary(1))
+    eraser = Eraser(library, ledger, Signer(data))
+
+    assert (await eraser.run_once()).problem == "remains in copy"
+    assert [record.certificate for record in ledger.erasures.listing(None)] == [None]
+
+    copy.unlink()
+    assert (await eraser.run_once()).problem is None
+    assert [record.certificate is None for record in ledger.erasures.listing(None)] == [False]
+
+
+async def test_a_certificate_is_written_once_even_where_settling_it_was_lost(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path
+) -> None:
+    erasure = await library.delete(await ingest(library, tmp_path, 1), ANNA)
+    purge = await library.purge(ledger.values)
+    assert purge.scan is not None
+    Eraser(library, ledger, Signer(data), clock=lambda: 1.0)._certify(erasure, purge.scan)
+
+    await Eraser(library, ledger, Signer(data), clock=lambda: 2.0).run_once()
+
+    (record,) = ledger.erasures.listing(None)
+    assert json.loads(record.certificate or "")["issued_at"] == 1
+    assert await library.erasures() == []
+
+
+async def test_removals_are_certified_as_they_come_and_prompts_forgotten(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path
+) -> None:
+    forgotten: list[int] = []
+
+    async def forget() -> None:
+        forgotten.append(1)
+
+    eraser = Eraser(library, ledger, Signer(data), forget=forget)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(eraser.work, 0.01)
+        file_id = await ingest(library, tmp_path, 1)
+        await wait_for(lambda: len(forgotten) > 0)
+        before = len(forgotten)
+        await library.set_access("shop", Access(read=("user:ben",)), ANNA)
+        await wait_for(lambda: len(forgotten) > before)
+        await library.delete(file_id, ANNA)
+        await wait_for(lambda: any(record.certificate for record in ledger.erasures.listing(None)))
+        assert len(forgotten) >= before + 2
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_store_in_trouble_makes_erasures_wait_and_says_so_once(
+    ledger: Ledger, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    library = open_library(data, WordsEmbedder())
+    library.close()
+
+    with anyio.move_on_after(0.1):
+        await Eraser(library, ledger, Signer(data)).work(0.01)
+
+    assert caplog.text.count("erasures wait") == 1
+
+
+async def test_the_record_is_for_owners_and_those_who_asked(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path
+) -> None:
+    erasure = await library.delete(await ingest(library, tmp_path, 1), ANNA)
+    ledger.erasures.expect(erasure)
+    ledger.erasures.expect(erasure)
+
+    assert [record.erasure_id for record in ledger.erasures.listing("user:anna")] == [erasure.erasure_id]
+    assert ledger.erasures.one(erasure.erasure_id, "user:anna") is not None
+    assert ledger.erasures.listing("user:ben") == []
+    assert ledger.erasures.one(erasure.erasure_id, "user:ben") is None
+
+
+async def test_another_ledger_s_records_are_taken_over_without_overwriting(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path
+) -> None:
+    await library.delete(await ingest(library, tmp_path, 1), ANNA)
+    await Eraser(library, ledger, Signer(data)).run_once()
+    other = Ledger(tmp_path / "other.db")
+    other.erasures.adopt(ledger.erasures.listing(None), ledger.erasures.public_keys(), 5)
+    other.erasures.adopt(ledger.erasures.listing(None), ledger.erasures.public_keys(), 6)
+
+    assert other.erasures.listing(None) == ledger.erasures.listing(None)
+    assert other.erasures.public_keys() == ledger.erasures.public_keys()
+    other.close()
+
+
+async def wait_for(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(20):
+        while not condition():  # noqa: ASYNC110 (what is waited for happens in a database)
+            await anyio.sleep(0.01)

@@ -1,0 +1,84 @@
+"""/v1/erasures, as admins, owners and strangers see it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from retrieval.types import Scan
+from server.certificates import Signer, certificate, verify
+from server.ledger import Ledger
+from server.schemas.erasures import ErasureList, ErasureObject
+from server.schemas.objects import ErrorBody
+from tests.fakes.serving import client_of, services
+from tests.server.test_certificates import ERASURE
+
+pytestmark = pytest.mark.anyio
+
+SCAN = Scan(files=1, bytes=2, runs=3, shared=0, rewrites=(), traces=())
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Five erasures, of which the third is certified; the last one's file was the admin's."""
+    ledger = Ledger(tmp_path / "ledger.db")
+    signer = Signer(tmp_path)
+    for number in range(5):
+        owner = "user:root" if number == 4 else "user:ann"
+        ledger.erasures.expect(
+            replace(ERASURE, erasure_id=f"erasure_{number}", requested_at=number, owner=owner, by="user:root")
+        )
+    text = certificate(replace(ERASURE, erasure_id="erasure_2"), SCAN, issued_at=9, key_id=signer.key_id)
+    ledger.erasures.remember_key(signer.key_id, signer.public_key, 9)
+    ledger.erasures.certify("erasure_2", certificate=text, signature=signer.sign(text), key_id=signer.key_id)
+    yield ledger
+    ledger.close()
+
+
+async def test_a_certified_erasure_comes_with_what_verifies_it(ledger: Ledger) -> None:
+    async with client_of(services(erasures=ledger.erasures)) as client:
+        response = await client.get("/v1/erasures/erasure_2")
+
+    found = ErasureObject.model_validate(response.json())
+    assert (found.status, found.owner) == ("certified", "user:ann")
+    assert verify(response.json(), ledger.erasures.public_keys()) == found.certificate
+
+
+async def test_the_list_is_paged_newest_first(ledger: Ledger) -> None:
+    async with client_of(services(erasures=ledger.erasures), "sk-admin") as client:
+        first = ErasureList.model_validate((await client.get("/v1/erasures?limit=3")).json())
+        rest = ErasureList.model_validate((await client.get(f"/v1/erasures?limit=3&after={first.last_id}")).json())
+        oldest = ErasureList.model_validate((await client.get("/v1/erasures?limit=1&order=asc")).json())
+
+    assert [item.id for item in first.data] == ["erasure_4", "erasure_3", "erasure_2"]
+    assert [item.id for item in rest.data] == ["erasure_1", "erasure_0"]
+    assert (first.has_more, rest.has_more) == (True, False)
+    assert [item.status for item in first.data] == ["pending", "pending", "certified"]
+    assert oldest.first_id == oldest.last_id == "erasure_0"
+
+
+async def test_an_owner_sees_those_of_their_files_and_others_see_none(ledger: Ledger) -> None:
+    async with client_of(services(erasures=ledger.erasures), "sk-ann") as client:
+        mine = (await client.get("/v1/erasures")).json()
+        hidden = await client.get("/v1/erasures/erasure_4")
+        absent = await client.get("/v1/erasures/erasure_9")
+    async with client_of(services(erasures=ledger.erasures), "sk-probe") as client:
+        theirs = (await client.get("/v1/erasures")).json()
+
+    assert [item["id"] for item in mine["data"]] == ["erasure_3", "erasure_2", "erasure_1", "erasure_0"]
+    assert (hidden.status_code, hidden.json()["error"]["code"]) == (404, "erasure_not_found")
+    assert hidden.text.replace("erasure_4", "erasure_9") == absent.text
+    assert theirs == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [("limit=0", "limit"), ("limit=x", "limit"), ("after=erasure_9", "after"), ("order=up", "order"), ("x=1", "x")],
+)
+async def test_a_page_that_is_not_there_is_a_400(ledger: Ledger, query: str, param: str) -> None:
+    async with client_of(services(erasures=ledger.erasures)) as client:
+        response = await client.get(f"/v1/erasures?{query}")
+
+    ErrorBody.model_validate(response.json())
+    assert (response.status_code, response.json()["error"]["param"]) == (400, param)
