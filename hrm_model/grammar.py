@@ -13,15 +13,13 @@ from typing import Any
 
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
-from numpy.typing import NDArray
 
+from hrm_model.endings import Allowed, JsonPlace, Mask, Vocabulary
 from hrm_model.errors import EngineClosed, EngineOverloaded, GrammarFault, InvalidGrammar
 from hrm_model.schema import check_schema, place_of
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import FunctionCall, Grammar, JsonSchema, Lark, OneOf, Regex
-
-Mask = NDArray[np.bool_]  # (V,): the tokens that may come next, V being the tokenizer's
 
 MAX_TEXT_BYTES = 16 * 1024  # of a regular expression or a Lark grammar
 MAX_OPTIONS = 1024
@@ -43,17 +41,18 @@ _COMPLETE = ("NoExtension", "NoExtensionBias", "EndOfSentence")
 class Matching:
     """One answer's place in its grammar."""
 
-    def __init__(self, matcher: LLMatcher, ordinary: Mask) -> None:
+    def __init__(self, matcher: LLMatcher, words: Vocabulary, place: JsonPlace | None) -> None:
         """Begin at the grammar's start.
 
         Args:
-            ordinary: tokens with text, and the closing token; no grammar reaches any other.
+            words: no grammar reaches others than its ordinary tokens.
+            place: where JSON begins; None: the answer is none.
         """
-        self._matcher, self._ordinary = matcher, ordinary
+        self._matcher, self._words, self._place = matcher, words, place
 
     def copy(self) -> "Matching":
         """Another answer at the same place."""
-        return Matching(self._matcher.deep_copy(), self._ordinary)
+        return Matching(self._matcher.deep_copy(), self._words, self._place)
 
     @property
     def is_complete(self) -> bool:
@@ -73,24 +72,27 @@ class Matching:
     def accept(self, token: int) -> None:
         """Take note of the answer's next token."""
         self._matcher.consume_token(token)
+        self._place = self._after(self._place, token)
 
-    def masks(self, draft: Sequence[int]) -> list[Mask | None]:
+    def allowed(self, draft: Sequence[int]) -> list[Allowed | None]:
         """What may come next, and what after each token of a draft.
 
         Returns:
             One more than the draft is long; None after a token that may not stand where it does. No token at all may
             follow where the work for one token has exceeded its limit: `fault` has the reason.
         """
-        masks: list[Mask | None] = [self._mask()]
-        taken = 0
+        place = self._place
+        here = self._here(place)
+        found: list[Allowed | None] = [here]
         for token in draft:
-            if masks[-1] is None or not masks[-1][token] or self.is_complete or not self._matcher.consume_token(token):
+            if not here.open[token] or self.is_complete or not self._matcher.consume_token(token):
                 break
-            taken += 1
-            masks.append(self._mask())
-        if taken:
-            self._matcher.rollback(taken)
-        return masks + [None] * (len(draft) + 1 - len(masks))
+            place = self._after(place, token)
+            here = self._here(place)
+            found.append(here)
+        if len(found) > 1:
+            self._matcher.rollback(len(found) - 1)
+        return found + [None] * (len(draft) + 1 - len(found))
 
     def fitting(self, draft: Sequence[int]) -> list[int]:
         """The beginning of a draft that the grammar allows."""
@@ -101,13 +103,17 @@ class Matching:
         tokens: list[int] = self._matcher.compute_ff_tokens()
         return self.fitting(tokens[:most])
 
-    def _mask(self) -> Mask:
+    def _here(self, place: JsonPlace | None) -> Allowed:
+        ordinary = self._words.ordinary
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         # After an error the library allows the closing token, and a broken answer would look like a whole one.
         if self.fault is not None:
-            return np.zeros_like(self._ordinary)
-        mask: Mask = np.unpackbits(bits, bitorder="little", count=len(self._ordinary)).view(np.bool_)
-        return mask & self._ordinary
+            return Allowed(np.zeros_like(ordinary), self._words.end)
+        mask: Mask = np.unpackbits(bits, bitorder="little", count=len(ordinary)).view(np.bool_) & ordinary
+        return Allowed(mask, self._words.end) if place is None else place.allowed(mask, self._words)
+
+    def _after(self, place: JsonPlace | None, token: int) -> JsonPlace | None:
+        return place.after(self._words.spelled(token)) if place is not None else None
 
 
 class GrammarCompiler:
@@ -124,11 +130,8 @@ class GrammarCompiler:
         self._tokenizer = tokenizer
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="hrm-grammar")
         self._compiling = 0
-        self._vocabulary: LLTokenizer | None = None
-        end = tokenizer.control(END_ANSWER)
-        self._ordinary: Mask = np.array(
-            [bool(tokenizer.token_bytes(token)) or token == end for token in range(tokenizer.vocab_size)]
-        )
+        self._tokens: LLTokenizer | None = None
+        self._words = Vocabulary(tokenizer)
 
     async def compile(self, grammar: Grammar) -> Matching:
         """Read a grammar.
@@ -174,8 +177,9 @@ class GrammarCompiler:
             case FunctionCall(functions):
                 source = self._call_of(functions)
         matcher = self._matcher(source)
-        matching = Matching(matcher, self._ordinary)
-        if not any(mask is not None and mask.any() for mask in matching.masks(())):
+        place = JsonPlace(has_begun=isinstance(grammar, JsonSchema))
+        matching = Matching(matcher, self._words, place if isinstance(grammar, JsonSchema | FunctionCall) else None)
+        if not any(here is not None and here.open.any() for here in matching.allowed(())):
             fault = matching.fault
             raise InvalidGrammar("", _said(matcher.get_error()) if fault else "it allows no text at all")
         return matching
@@ -185,9 +189,9 @@ class GrammarCompiler:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _matcher(self, source: str) -> LLMatcher:
-        if self._vocabulary is None:
-            self._vocabulary = _vocabulary(self._tokenizer)
-        return LLMatcher(self._vocabulary, source, log_level=0, limits=_LIMITS)
+        if self._tokens is None:
+            self._tokens = _tokens(self._tokenizer)
+        return LLMatcher(self._tokens, source, log_level=0, limits=_LIMITS)
 
     def _problem(self, schema: dict[str, Any]) -> str:
         try:
@@ -237,9 +241,8 @@ def _check_controls(text: str) -> None:
     """Refuse tokens named by id or by their control name; they are no text, and the model's own."""
     for found in _LARK_WORDS.finditer(text):
         if found["token"]:
-            raise InvalidGrammar(
-                f"line {text.count(chr(10), 0, found.start()) + 1}", "tokens cannot be named, only texts"
-            )
+            line = text.count("\n", 0, found.start()) + 1
+            raise InvalidGrammar("", f"line {line}: tokens cannot be named, only texts")
 
 
 def _said(error: str) -> str:
@@ -263,6 +266,6 @@ class _Words:
         return self._tokenizer.encode(text)
 
 
-def _vocabulary(tokenizer: Tokenizer) -> LLTokenizer:
+def _tokens(tokenizer: Tokenizer) -> LLTokenizer:
     words = _Words(tokenizer)
     return LLTokenizer(TokenizerWrapper(words), n_vocab=len(words.tokens), eos_token=words.eos_token_id)

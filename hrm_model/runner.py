@@ -5,13 +5,12 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from itertools import accumulate
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from hrm_model.attention import PagedAttention, Span
 from hrm_model.cache import PagedCache
+from hrm_model.endings import Allowed
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for, rows_of
 from hrm_model.sampling import Draw, Drawn, NotFinite, draw
@@ -63,9 +62,9 @@ class Runner:
         ]
         logits_RV = parts[0] if len(parts) == 1 else torch.cat(parts)
         # Between the forward, which a GPU still works on, and the draws, which wait for it.
-        masks = {id(one): one.matching.masks(one.draft) for one in sequences if one.matching is not None}
+        allowed = {id(one): one.matching.allowed(one.draft) for one in sequences if one.matching is not None}
         draws = [
-            _draw_of(sequence, sequence.draft[:ahead], masks[id(sequence)][ahead] if sequence.matching else None)
+            _draw_of(sequence, sequence.draft[:ahead], allowed[id(sequence)][ahead] if sequence.matching else None)
             for sequence, _, ahead in chosen
         ]
         rows = iter(draw(logits_RV[torch.tensor([row for _, row, _ in chosen], device=self._device)], draws))
@@ -191,7 +190,7 @@ def _kept(rows: list[Drawn | NotFinite], draft: list[int]) -> list[Drawn | NotFi
     return rows
 
 
-def _draw_of(sequence: Sequence, ahead: Items[int], allowed: NDArray[np.bool_] | None) -> Draw:
+def _draw_of(sequence: Sequence, ahead: Items[int], allowed: Allowed | None) -> Draw:
     """The draw in the place after `ahead`, tokens beyond the sequence's own."""
     seed = sequence.sampling.seed
     assert seed is not None, "the engine decides a seed at admission"

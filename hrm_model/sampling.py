@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from hrm_model.endings import Allowed, Mask
 from hrm_model.types import Sampling
 
 
@@ -18,7 +18,7 @@ class Draw:
     """What one row of logits is asked for. `position` counts the answer's tokens from 0.
 
     `prompt` and `answer` are the ids so far, `position` of them in the answer; the penalties look at them.
-    `allowed` are the tokens that a grammar lets follow, (V,) or fewer: ids beyond are padding, and not allowed.
+    `allowed` is what a grammar lets follow, of the tokenizer's tokens: ids beyond are padding, and not allowed.
     """
 
     sampling: Sampling
@@ -27,7 +27,7 @@ class Draw:
     position: int
     prompt: Sequence[int] = ()
     answer: Sequence[int] = ()
-    allowed: NDArray[np.bool_] | None = None
+    allowed: Allowed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +107,31 @@ def _wished(logits_V: Tensor, one: Draw) -> Tensor:
     if bans:
         wished_V[torch.tensor(sampling.stop_token_ids)] = -torch.inf
     if one.allowed is not None:
-        known = len(one.allowed)
-        wished_V[:known].masked_fill_(~torch.from_numpy(one.allowed), -torch.inf)
-        wished_V[known:] = -torch.inf
+        _keep_to(wished_V, one.allowed)
     return wished_V
+
+
+def _keep_to(wished_V: Tensor, allowed: Allowed) -> None:
+    """Forbid what a grammar does not let follow, in place, once its heirs have got what it had."""
+    known = len(allowed.open)
+    refused_V = ~torch.from_numpy(allowed.open)
+    for heirs, had in (
+        (allowed.enders, wished_V[allowed.end].clone()),
+        (allowed.leavers, wished_V[:known][refused_V].max(dim=-1).values if refused_V.any() else None),
+    ):
+        if heirs is not None and had is not None:
+            ids = torch.from_numpy(heirs).nonzero()[:, 0]
+            likeliest = ids[wished_V[ids].argmax()]
+            wished_V[likeliest] = torch.maximum(wished_V[likeliest], had)
+    wished_V[:known].masked_fill_(refused_V, -torch.inf)
+    wished_V[known:] = -torch.inf
 
 
 def _has_to_close(one: Draw) -> bool:
     """Whether a grammar lets only closing tokens follow, which no ban can hold up."""
     if one.allowed is None:
         return False
-    open_V = one.allowed.copy()
+    open_V: Mask = one.allowed.open.copy()
     open_V[[token for token in one.sampling.stop_token_ids if token < len(open_V)]] = False
     return not open_V.any()
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hrm_model.endings import Mask
 from hrm_model.errors import EngineClosed, EngineOverloaded, InvalidGrammar
 from hrm_model.grammar import MAX_OPTIONS, MAX_TEXT_BYTES, GrammarCompiler, Matching
 from hrm_model.template import END_ANSWER
@@ -32,13 +33,19 @@ def schema(value: object) -> JsonSchema:
     return JsonSchema(json.dumps(value))
 
 
+def here(matching: Matching) -> Mask:
+    """What may come next."""
+    (allowed,) = matching.allowed(())
+    assert allowed is not None
+    return allowed.open
+
+
 def walk(matching: Matching, tokenizer: Tokenizer, seed: int, most: int = 400) -> str | None:
     """A text made of tokens that are allowed, drawn evenly; None where it has not ended by then."""
     chance, end = random.Random(seed), tokenizer.control(END_ANSWER)
     said: list[int] = []
     for _ in range(most):
-        (mask,) = matching.masks(())
-        assert mask is not None
+        mask = here(matching)
         # Closing where that is possible keeps texts short.
         token = end if mask[end] else chance.choice(np.flatnonzero(mask).tolist())
         if token == end:
@@ -101,8 +108,7 @@ def test_no_grammar_reaches_a_control_token_but_the_closing_one(tmp_path: Path) 
     tokenizer = load(tmp_path)
     compiler = GrammarCompiler(tokenizer)
     for grammar in (Regex(r"(?s).*"), schema({}), Lark("start: /(?s:.*)/")):
-        (mask,) = compiler.compiled(grammar).masks(())
-        assert mask is not None
+        mask = here(compiler.compiled(grammar))
         assert {token for token in CONTROLS.values() if mask[token]} <= {tokenizer.control(END_ANSWER)}
     compiler.close()
 
@@ -118,23 +124,31 @@ def test_the_sign_that_names_tokens_may_stand_in_texts(compiler: GrammarCompiler
 
 
 def test_masks_of_a_draft_are_those_of_the_tokens_taken_one_by_one(compiler: GrammarCompiler, tiny: Tiny) -> None:
-    grammar = schema({"properties": {"name": {"type": "string"}}, "required": ["name"], "type": "object"})
-    draft = tiny.tokenizer.encode('{"name": "Bo"}')
+    grammar = schema(
+        {
+            "properties": {"name": {"type": "string"}, "n": {"type": "integer"}},
+            "required": ["name", "n"],
+            "type": "object",
+        }
+    )
+    draft = tiny.tokenizer.encode('{"name": "B\\"o", "n": 12}')
     matching, one_by_one = compiler.compiled(grammar), compiler.compiled(grammar)
 
-    masks = matching.masks([*draft, draft[0], draft[1]])
+    ahead = matching.allowed([*draft, draft[0], draft[1]])
 
-    for mask, token in zip(masks, draft, strict=False):
-        (alone,) = one_by_one.masks(())
-        assert mask is not None
+    for found, token in zip(ahead, draft, strict=False):
+        (alone,) = one_by_one.allowed(())
+        assert found is not None
         assert alone is not None
-        assert (mask == alone).all()
-        assert mask[token]
+        for mine, its in ((found.open, alone.open), (found.enders, alone.enders), (found.leavers, alone.leavers)):
+            assert (mine is None) == (its is None)
+            assert mine is None or its is None or (mine == its).all()
+        assert found.open[token]
         one_by_one.accept(token)
-    last = masks[len(draft)]
+    last = ahead[len(draft)]
     assert last is not None
-    assert np.flatnonzero(last).tolist() == [tiny.tokenizer.control(END_ANSWER)]
-    assert masks[len(draft) + 1 :] == [None, None]
+    assert np.flatnonzero(last.open).tolist() == [tiny.tokenizer.control(END_ANSWER)]
+    assert ahead[len(draft) + 1 :] == [None, None]
     assert one_by_one.is_complete
     assert not matching.is_complete, "looking ahead takes nothing in"
 
@@ -215,13 +229,12 @@ def test_too_much_work_for_one_token_is_a_fault_and_allows_no_token(compiler: Gr
     token = tiny.tokenizer.encode("a")[0]
 
     for _ in range(100):
-        (mask,) = matching.masks(())
+        mask = here(matching)
         if matching.fault is not None:
             break
         matching.accept(token)
 
     assert matching.fault is not None
-    assert mask is not None
     assert not mask.any()
     assert not matching.is_complete
     assert "\n" not in str(matching.fault)
