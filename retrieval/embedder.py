@@ -66,8 +66,8 @@ class MiniLM:
         Raises:
             EmbedderMissing: the package is not installed.
         """
-        self._folder = folder or _installed()
-        self._tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
+        self.folder = folder or _installed()
+        self._tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._begin, self._end = (self._tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
@@ -139,7 +139,7 @@ class MiniLM:
     def _loaded(self) -> "SentenceTransformer":
         with self._lock:
             if self._model is None:
-                self._model = _load(self._folder)
+                self._model = _load(self.folder)
             return self._model
 
 

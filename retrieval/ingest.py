@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
 
-import numpy as np
-
+from retrieval.batching import Pool, Reading
 from retrieval.chunking import cut
 from retrieval.embedder import Embedder
-from retrieval.errors import DocumentRefused
+from retrieval.errors import DocumentRefused, ReaderUnavailable
 from retrieval.kinds import refuse_too_large, refuse_unreadable
 from retrieval.limits import Limits
 from retrieval.mirror import Mirror
@@ -23,14 +22,12 @@ from retrieval.parsing.process import ParseProcess
 from retrieval.store import documents, files, jobs, stores
 from retrieval.store.access import principal
 from retrieval.store.database import Database, Transaction
-from retrieval.store.documents import Content, StoredChunk
+from retrieval.store.documents import Content
 from retrieval.store.jobs import RUN_DEADLINE_S, Job
 from retrieval.types import Document, Progress, Reader
 
 log = logging.getLogger(__name__)
 
-# Between two batches the lease is renewed, progress is told and a stop is noticed: about a second of embedding.
-BATCH = 16
 # A process that is killed keeps the others waiting for this long.
 LEASE_S = 15.0
 
@@ -70,6 +67,7 @@ class Ingester:
         self._holder = token_hex(8)
         self._renewed_at = 0.0
         self._paused: type[Exception] | None = None  # why the last attempt ended early
+        self._held: list[Job] = []  # claimed and not ended
         self._running = threading.Lock()
         self._stopping = threading.Event()
 
@@ -124,20 +122,25 @@ class Ingester:
         """Run the open jobs until none is left, unless another process is doing so.
 
         Args:
-            report: called from this thread after each batch and at the end of each file.
+            report: called from this thread when a file has been cut, with each batch, and at the end of each file.
+
+        Raises:
+            ReaderUnavailable: nothing can be read at the moment; the jobs stay open.
         """
         with self._running:
             try:
-                while not self._stopping.is_set() and (job := self._claim()) is not None:
-                    self._run(job, report or _unreported)
-                    self._mirror.save_if_due()
+                self._run(report or _unreported)
                 self._paused = None
-            except (_LeaseLost, _Stopped) as why:
-                # Said once: a server asks again twice a second for as long as a command holds the lease.
-                if self._paused is not type(why):
-                    log.info("ingest paused: %s", why.__doc__)
-                self._paused = type(why)
+            except _LeaseLost as why:
+                self._pause(why)
+            except _Stopped as why:
+                self._pause(why)
+                self._give_back()
+            except ReaderUnavailable:
+                self._give_back()
+                raise
             finally:
+                self._held.clear()
                 with self._database.write() as tx:
                     jobs.release(tx, self._holder)
 
@@ -147,6 +150,32 @@ class Ingester:
         with self._running:
             self._parser.close()
 
+    def _run(self, report: Report) -> None:
+        pool = Pool(self._embedder)
+        while not self._stopping.is_set():
+            self._fill(pool, report)
+            if not pool.readings:
+                return
+            for reading in pool.embed(lambda readings: self._go_on(pool, readings, report)):
+                self._end(reading.job, report, content=_content(reading))
+            self._mirror.save_if_due()
+
+    def _fill(self, pool: Pool, report: Report) -> None:
+        """Read files until there is a window of chunks, or no job is left."""
+        while not pool.is_full and (job := self._claim()) is not None:
+            try:
+                reading = self._read(job)
+            except DocumentRefused as refused:
+                self._end(job, report, refused=refused)
+                continue
+            if reading is None:
+                self._end(job, report)
+                continue
+            report(Progress(job.file_id, job.filename, 0, len(reading.chunks), "in_progress"))
+            pool.add(reading)
+            if job.attempts > 1:
+                return  # if it is this file that ends processes, it is to take no others with it
+
     def _claim(self) -> Job | None:
         with self._database.read() as tx:
             # Looked at before writing: an idle server polls, and must not wake the disk for nothing.
@@ -154,18 +183,53 @@ class Ingester:
                 return None
         with self._database.write() as tx:
             self._renew(tx)
-            return jobs.claim(tx, self._clock())
+            job = jobs.claim(tx, self._clock(), self._held)
+        if job is not None:
+            self._held.append(job)
+        return job
 
-    def _run(self, job: Job, report: Report) -> None:
-        gone: list[str] = []
-        refused: DocumentRefused | None = None
-        content: Content | None = None
+    def _read(self, job: Job) -> Reading | None:
+        """What the job's file holds; None: another job for the same content has read it."""
+        path = Path(job.filename)
+        with self._database.read() as tx:
+            document = documents.one(tx, job.document_no)
+        if document is None or document.status == "completed":
+            return None
         try:
-            content = self._read(job, report)
-        except DocumentRefused as error:
-            refused = error
+            data = self._originals.read(job.file_id)
+        except FileNotFoundError as error:
+            raise DocumentRefused(path, "the file handed in is gone from the data directory", "server_error") from error
+        parsed = self._parser.parse(path, data, lambda: self._beat(job))
+        count = self._embedder.count
+        return Reading(job, parsed, cut_as_asked(parsed, count, job.chunking) if job.chunking else cut(parsed, count))
+
+    def _go_on(self, pool: Pool, readings: list[Reading], report: Report) -> None:
+        """Between two batches: keep the lease, tell how far these files are, and give up one that takes too long."""
+        for reading in readings:
+            try:
+                self._beat(reading.job)
+            except DocumentRefused as refused:
+                pool.drop(reading)
+                self._end(reading.job, report, refused=refused)
+                continue
+            if reading.stored:
+                report(
+                    Progress(
+                        reading.job.file_id,
+                        reading.job.filename,
+                        len(reading.stored),
+                        len(reading.chunks),
+                        "in_progress",
+                    )
+                )
+
+    def _end(
+        self, job: Job, report: Report, *, content: Content | None = None, refused: DocumentRefused | None = None
+    ) -> None:
+        gone: list[str] = []
         with self._database.write() as tx:
             self._renew(tx)
+            self._held.remove(job)
             if not jobs.is_open(tx, job.job_no):
                 return  # deleted, or superseded by a newer file, while it was read
             if refused is not None:
@@ -180,46 +244,28 @@ class Ingester:
         self._forget(gone)
         report(Progress(job.file_id, job.filename, document.chunks, document.chunks, document.status))
 
-    def _read(self, job: Job, report: Report) -> Content | None:
-        """What the job's file holds; None: another job for the same content has read it."""
-        path = Path(job.filename)
-        with self._database.read() as tx:
-            document = documents.one(tx, job.document_no)
-        if document is None or document.status == "completed":
-            return None
-        try:
-            data = self._originals.read(job.file_id)
-        except FileNotFoundError as error:
-            raise DocumentRefused(path, "the file handed in is gone from the data directory", "server_error") from error
-        parsed = self._parser.parse(path, data, lambda: self._beat(job, path))
-        count = self._embedder.count
-        chunks = cut_as_asked(parsed, count, job.chunking) if job.chunking else cut(parsed, count)
-        report(Progress(job.file_id, job.filename, 0, len(chunks), "in_progress"))
-        stored: list[StoredChunk] = []
-        for start in range(0, len(chunks), BATCH):
-            self._beat(job, path)
-            batch = chunks[start : start + BATCH]
-            texts = [parsed.text[chunk.start : chunk.end] for chunk in batch]
-            vectors = self._embedder.embed(
-                [f"{chunk.title}\n{text}" for chunk, text in zip(batch, texts, strict=True)]
-            ).astype(np.dtype("<f4"))
-            stored += [
-                StoredChunk(chunk.start, chunk.end, chunk.title, text, vector.tobytes(), chunk.page, chunk.locator)
-                for chunk, text, vector in zip(batch, texts, vectors, strict=True)
-            ]
-            report(Progress(job.file_id, job.filename, len(stored), len(chunks), "in_progress"))
-        sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
-        return Content(parsed.title, parsed.text, sha256, stored, parsed.stripped)
-
-    def _beat(self, job: Job, path: Path) -> None:
+    def _beat(self, job: Job) -> None:
         if self._stopping.is_set():
             raise _Stopped
         now = self._clock()
         if now > job.started_at + RUN_DEADLINE_S:
-            raise DocumentRefused(path, f"reading it took longer than {RUN_DEADLINE_S:.0f} seconds", "server_error")
+            reason = f"reading it took longer than {RUN_DEADLINE_S:.0f} seconds; split it"
+            raise DocumentRefused(Path(job.filename), reason, "server_error")
         if now > self._renewed_at + self._lease_s / 3:
             with self._database.write() as tx:
                 self._renew(tx)
+
+    def _pause(self, why: Exception) -> None:
+        # Said once: a server asks again twice a second for as long as a command holds the lease.
+        if self._paused is not type(why):
+            log.info("ingest paused: %s", why.__doc__)
+        self._paused = type(why)
+
+    def _give_back(self) -> None:
+        """Leave the jobs in hand to the next process, without an attempt counted: none of their files is to blame."""
+        with self._database.write() as tx:
+            if jobs.acquire(tx, self._holder, self._clock(), self._lease_s):
+                jobs.give_back(tx, self._held)
 
     def _renew(self, tx: Transaction) -> None:
         # In the transaction that writes: who has lost the lease cannot commit what another is writing as well.
@@ -246,6 +292,13 @@ def _read_whole(path: Path, limits: Limits) -> bytes:
             return file.read(limits.file_bytes + 1)
     except OSError as error:
         raise DocumentRefused(path, f"it cannot be opened: {error.strerror}") from error
+
+
+def _content(reading: Reading) -> Content:
+    parsed = reading.parsed
+    sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
+    chunks = [reading.stored[at] for at in range(len(reading.chunks))]
+    return Content(parsed.title, parsed.text, sha256, chunks, parsed.stripped)
 
 
 def _is_text(name: str) -> bool:

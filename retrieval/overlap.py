@@ -26,12 +26,17 @@ def cut_as_asked(parsed: Parsed, count: Count, chunking: Chunking) -> list[Chunk
     return [
         chunks[0],
         *(
-            replace(chunk, start=_overlapping(parsed.text, before, chunk, count, chunking.overlap_tokens))
+            _begun_earlier(parsed, before, chunk, count, chunking.overlap_tokens)
             if chunk.title == before.title
             else chunk
             for before, chunk in pairwise(chunks)
         ),
     ]
+
+
+def _begun_earlier(parsed: Parsed, before: Chunk, chunk: Chunk, count: Count, limit: int) -> Chunk:
+    start = _overlapping(parsed.text, before, chunk, count, limit)
+    return replace(chunk, start=start, page=parsed.page_at(start), locator=parsed.locator(start, chunk.end))
 
 
 def _overlapping(text: str, before: Chunk, chunk: Chunk, count: Count, limit: int) -> int:

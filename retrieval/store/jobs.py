@@ -1,5 +1,7 @@
 """Ingest jobs, and the lease that says which process runs them."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retrieval.store import documents
@@ -25,6 +27,7 @@ class Job:
     filename: str
     source: str
     started_at: float
+    attempts: int  # this one included
     chunking: Chunking | None
 
 
@@ -37,18 +40,24 @@ def enqueue(tx: Transaction, document_no: int, source: str, now: float) -> None:
     )
 
 
-def claim(tx: Transaction, now: float) -> Job | None:
+def claim(tx: Transaction, now: float, held: Sequence[Job] = ()) -> Job | None:
     """Start the oldest open job; only for the holder of the lease.
 
     A job that is already running was left behind by a holder that died, and starts again.
+
+    Args:
+        held: what this holder has claimed and not ended; neither those nor others for the same documents are found.
     """
-    fail_overdue(tx, now)
+    documents_held = json.dumps([job.document_no for job in held])
+    fail_overdue(tx, now, documents_held)
     found = tx.row(
-        "SELECT job_no, document_no, file_id, filename, source, coalesce(started_at, ?),"
+        "SELECT job_no, document_no, file_id, filename, source, coalesce(started_at, ?), attempts + 1,"
         " chunk_tokens, overlap_tokens"
         " FROM jobs JOIN documents USING (document_no) JOIN files USING (file_no)"
-        " WHERE jobs.status IN ('queued', 'running') ORDER BY job_no LIMIT 1",
+        " WHERE jobs.status IN ('queued', 'running') AND document_no NOT IN (SELECT value FROM json_each(?))"
+        " ORDER BY job_no LIMIT 1",
         now,
+        documents_held,
     )
     if found is None:
         return None
@@ -60,6 +69,14 @@ def claim(tx: Transaction, now: float) -> Job | None:
         job.job_no,
     )
     return job
+
+
+def give_back(tx: Transaction, held: Sequence[Job]) -> None:
+    """Leave started jobs to whoever runs jobs next, as if this attempt had not been."""
+    tx.many(
+        "UPDATE jobs SET status = 'queued', attempts = attempts - 1 WHERE job_no = ? AND status = 'running'",
+        [(job.job_no,) for job in held],
+    )
 
 
 def is_open(tx: Transaction, job_no: int) -> bool:
@@ -117,16 +134,22 @@ def fail(tx: Transaction, job_no: int, document_no: int, error: str, now: float,
     documents.fail(tx, document_no, error, fault)
 
 
-def fail_overdue(tx: Transaction, now: float) -> None:
-    """End what nobody ended: jobs past their deadline, or that took their process with them too often."""
+def fail_overdue(tx: Transaction, now: float, documents_held: str = "[]") -> None:
+    """End what nobody ended: jobs past their deadline, or that took their process with them too often.
+
+    Args:
+        documents_held: numbers of documents that are in hand, as a JSON list.
+    """
     overdue = tx.rows(
         "SELECT job_no, document_no, attempts >= ?3 FROM jobs"
-        " WHERE (status = 'running' AND (started_at < ?1 - ?4 OR attempts >= ?3))"
-        " OR (status = 'queued' AND created_at < ?1 - ?2)",
+        " WHERE document_no NOT IN (SELECT value FROM json_each(?5))"
+        " AND ((status = 'running' AND (started_at < ?1 - ?4 OR attempts >= ?3))"
+        " OR (status = 'queued' AND created_at < ?1 - ?2))",
         now,
         QUEUE_DEADLINE_S,
         MAX_ATTEMPTS,
         RUN_DEADLINE_S,
+        documents_held,
     )
     for job_no, document_no, is_tried_out in overdue:
         reason = f"reading it ended the process {MAX_ATTEMPTS} times" if is_tried_out else "it was not read in time"

@@ -48,6 +48,9 @@ async def obey(library: Library, command: dict[str, Any]) -> Any:
                 document = await library.ingest(Path(path), store="shop", reader=ANNA)
                 print(json.dumps({"acknowledged": document.filename}), flush=True)
             return "done"
+        case {"take_in": paths}:
+            outcomes = await library.ingest_all([Path(path) for path in paths], store="shop", reader=ANNA)
+            return [type(outcome).__name__ for outcome in outcomes]
         case {"delete": file_id}:
             await library.delete(file_id, ANNA)
             return "done"

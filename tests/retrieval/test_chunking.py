@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from retrieval.chunking import MAX_TOKENS, TARGET_TOKENS, Chunk, cut
 from retrieval.embedder import MiniLM
+from retrieval.overlap import cut_as_asked
 from retrieval.parse import parse
 from retrieval.parsed import Heading, Parsed, Place
+from retrieval.types import Chunking
 
 
 def words(texts: Sequence[str]) -> list[int]:
@@ -219,3 +221,13 @@ def test_a_chunk_of_a_format_without_pages_has_none() -> None:
     (chunk,) = cut(plain("One."), words)
 
     assert (chunk.page, chunk.locator) == (None, "")
+
+
+def test_an_overlap_that_begins_on_the_page_before_says_so() -> None:
+    text = "one two three\n\nfour five six"
+    parsed = Parsed("Title", text, places=(Place(0, 1, "page", 1), Place(text.index("four"), 2, "page", 2)))
+
+    _, second = cut_as_asked(parsed, words, Chunking(max_tokens=5, overlap_tokens=2))
+
+    assert text[second.start : second.end] == "two three\n\nfour five six"
+    assert (second.page, second.locator) == (1, "pages 1–2")

@@ -35,10 +35,20 @@ INGEST = [
     ("complete", "call", 3),
     ("complete", "return", 2),
     ("point", "return", 3),
-    ("Ingester._run", "return", 1),
-    ("Ingester._run", "return", 4),
+    ("Pool._embed", "return", 2),
+    ("Ingester._end", "return", 1),
+    ("Ingester._end", "return", 4),
     ("release", "call", 2),
     ("release", "return", 2),
+]
+# The same for files that are handed in together, and embedded together.
+TOGETHER = [
+    ("ParseProcess.parse", "return", 3),
+    ("Pool.add", "return", 4),
+    ("Pool._embed", "call", 1),
+    ("Pool._embed", "return", 1),
+    ("complete", "return", 2),
+    ("Ingester._end", "return", 3),
 ]
 DELETE = [
     ("remove_file", "call", 1),
@@ -144,6 +154,25 @@ async def test_a_kill_during_ingest_loses_nothing_acknowledged(tmp_path: Path, t
     async with open_library(data, WordsEmbedder(), lease_s=LEASE_S) as library:
         outcomes = await library.ingest_all(paths, store="shop", reader=ANNA)
     assert names([outcome for outcome in outcomes if isinstance(outcome, Document)]) == {path.name for path in paths}
+    assert problems(data) == []
+    await check_all_found(data, FILES)
+
+
+@pytest.mark.parametrize("trap", TOGETHER, ids=lambda trap: "-".join(map(str, trap)))
+async def test_a_kill_while_files_are_embedded_together_costs_none_of_them(
+    tmp_path: Path, trap: tuple[str, str, int]
+) -> None:
+    data, paths = tmp_path / "data", files(tmp_path, FILES)
+    with neighbour(data, *map(str, trap)) as victim:
+        assert victim.hear() == "ready"
+        victim.tell(take_in=[str(path) for path in paths])
+        assert victim.hear_out() == -9, "the trap was not reached"
+
+    assert len(await stored(data)) == FILES
+    assert problems(data) == []
+    async with open_library(data, WordsEmbedder(), lease_s=LEASE_S) as library:
+        await library.ingest_all(paths, store="shop", reader=ANNA)
+    assert names(await stored(data)) == {path.name for path in paths}
     assert problems(data) == []
     await check_all_found(data, FILES)
 

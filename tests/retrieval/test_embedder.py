@@ -90,7 +90,7 @@ def test_tokens_are_counted_without_the_models_own_markers(embedder: MiniLM) -> 
 
 def test_other_weights_are_refused_with_both_digests(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    shutil.copytree(MiniLM()._folder, folder)
+    shutil.copytree(MiniLM().folder, folder)
     with (folder / "model.safetensors").open("r+b") as file:
         file.seek(1_000_000)
         file.write(b"\xff")

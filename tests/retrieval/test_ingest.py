@@ -1,14 +1,17 @@
 """retrieval.ingest: jobs that are true about what became of a file, whoever runs them."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from retrieval.batching import BATCH, WINDOW
 from retrieval.embedder import Vectors
-from retrieval.errors import DocumentRefused
+from retrieval.errors import DocumentRefused, ReaderUnavailable
 from retrieval.ingest import Ingester
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
@@ -116,9 +119,7 @@ def test_progress_is_told_for_each_batch_and_at_the_end(shop: Shop) -> None:
 
     assert [(progress.chunks, progress.chunks_total, progress.status) for progress in told] == [
         (0, 40, "in_progress"),
-        (16, 40, "in_progress"),
         (32, 40, "in_progress"),
-        (40, 40, "in_progress"),
         (40, 40, "completed"),
     ]
 
@@ -375,7 +376,7 @@ def test_a_job_that_takes_too_long_fails_at_its_deadline(shop: Shop) -> None:
     shop.ingester(Meddler(dawdle)).run_pending()
 
     (failed,) = shop.documents()
-    assert (failed.status, failed.error) == ("failed", "reading it took longer than 600 seconds")
+    assert (failed.status, failed.error) == ("failed", "reading it took longer than 600 seconds; split it")
 
 
 @pytest.mark.parametrize(("started", "wait"), [(True, RUN_DEADLINE_S), (False, QUEUE_DEADLINE_S)])
@@ -390,6 +391,77 @@ def test_a_job_that_nobody_ended_in_time_has_failed(shop: Shop, started: bool, w
 
     (failed,) = shop.documents()
     assert (failed.status, failed.error) == ("failed", "it was not read in time")
+
+
+def test_a_file_that_ends_processes_takes_no_others_with_it(shop: Shop) -> None:
+    for path in files(shop.folder / "in", 4):
+        shop.enqueue(path)
+
+    class Killed(BaseException):
+        pass
+
+    def die() -> None:
+        raise Killed
+
+    for _ in range(MAX_ATTEMPTS):
+        with pytest.raises(Killed):
+            shop.ingester(Meddler(die)).run_pending()
+    shop.ingester().run_pending()
+
+    assert [status for _, status in shop.states()] == ["failed", "completed", "completed", "completed"]
+
+
+def test_a_stop_counts_as_no_attempt(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", PARAGRAPHS))
+    shop.enqueue(shop.write("b.txt", "pear"))
+    for _ in range(2 * MAX_ATTEMPTS):
+        ingester = shop.ingester()
+        stopper = Meddler(ingester._stopping.set)
+        ingester._embedder = stopper
+        ingester.run_pending()
+        assert [status for _, status in shop.states()] == ["in_progress", "in_progress"]
+
+    shop.ingester().run_pending()
+
+    assert [status for _, status in shop.states()] == ["completed", "completed"]
+
+
+def test_while_nothing_can_be_read_the_jobs_stay_open(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    monkeypatch.setattr(sys, "executable", str(shop.folder / "missing"))
+    for _ in range(2 * MAX_ATTEMPTS):
+        with pytest.raises(ReaderUnavailable, match="cannot be started"):
+            shop.ingester().run_pending()
+    monkeypatch.undo()
+
+    shop.ingester().run_pending()
+
+    assert shop.states() == [("a.txt", "completed")]
+
+
+def test_small_files_are_embedded_together_and_a_huge_one_keeps_no_other_waiting(shop: Shop) -> None:
+    class Counting(WordsEmbedder):
+        sizes: ClassVar[list[int]] = []
+
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            self.sizes.append(len(texts))
+            return super().embed(texts)
+
+    small = [shop.write(f"{number:02}.txt", f"subject{number}") for number in range(20)]
+    huge = "\n\n".join(f"Paragraph {number}: " + "word " * 100 for number in range(1200))
+    for path in [*small, shop.write("huge.txt", huge)]:
+        shop.enqueue(path)
+    ended: list[tuple[str, int]] = []
+
+    def note(progress: Progress) -> None:
+        if progress.status == "completed":
+            ended.append((progress.filename, len(Counting.sizes)))
+
+    shop.ingester(Counting()).run_pending(note)
+
+    assert [name for name, _ in ended] == [*(path.name for path in small), "huge.txt"]
+    assert {batches for name, batches in ended if name != "huge.txt"} == {WINDOW // BATCH}
+    assert Counting.sizes[:-1] == [BATCH] * (1220 // BATCH)
 
 
 def test_an_error_of_our_own_leaves_the_job_open(shop: Shop) -> None:
