@@ -15,6 +15,7 @@ import openai
 import pytest
 import uvicorn
 from hrm_client import AsyncHrmClient, Delta, Done, HrmClient, Sources
+from hrm_client.request import StructuredOutputs
 from hrm_client.terminal import main
 
 from hrm_model.errors import EngineError
@@ -131,6 +132,25 @@ def test_strict_withholds_what_no_source_says(serve: Serve) -> None:
     assert answer.grounding is not None
     assert (answer.grounding.status, answer.citations) == ("unsupported", ())
     assert "99" not in answer.text
+
+
+def test_a_structured_answer_has_its_sources_or_is_a_refusal(serve: Serve) -> None:
+    shape: StructuredOutputs = {"json": {"type": "object", "properties": {"days": {"type": "string"}}}}
+    said = '{"days": "27 working days"}'
+    with serve(ScriptedEngine(said)) as url, HrmClient(url) as client:
+        found = client.ask(QUESTION, structured_outputs=shape)
+    with serve(ScriptedEngine('{"days": "99"}')) as url, HrmClient(url) as client:
+        refused = client.ask(QUESTION, structured_outputs=shape, grounding="strict")
+        with client.stream(QUESTION, structured_outputs=shape, grounding="strict") as parts:
+            *_, last = list(parts)
+
+    [citation] = found.citations
+    assert (found.text, found.refusal) == (said, None)
+    assert said[citation.start_index : citation.end_index] == "27 working days"
+    assert citation.number is not None
+    assert (refused.text, refused.refusal) == ("", "The documents do not contain the answer.")
+    assert isinstance(last, Done)
+    assert last.answer.refusal == refused.refusal
 
 
 def test_documents_that_the_caller_brings_are_cited(serve: Serve) -> None:

@@ -194,6 +194,16 @@ def test_everything_that_was_asked_for_is_on_the_wire(server: StubServer) -> Non
             seed=1,
             max_tokens=20,
             condition="synth,cot",
+            min_p=0.1,
+            presence_penalty=0.5,
+            frequency_penalty=-0.5,
+            repetition_penalty=1.1,
+            logit_bias={"7": -1},
+            stop_token_ids=[9],
+            min_tokens=2,
+            ignore_eos=False,
+            response_format={"type": "text"},
+            structured_outputs={"choice": ["yes", "no"]},
         )
 
     assert server.authorizations == ["Bearer secret"]
@@ -212,6 +222,16 @@ def test_everything_that_was_asked_for_is_on_the_wire(server: StubServer) -> Non
             "seed": 1,
             "max_tokens": 20,
             "condition": "synth,cot",
+            "min_p": 0.1,
+            "presence_penalty": 0.5,
+            "frequency_penalty": -0.5,
+            "repetition_penalty": 1.1,
+            "logit_bias": {"7": -1},
+            "stop_token_ids": [9],
+            "min_tokens": 2,
+            "ignore_eos": False,
+            "response_format": {"type": "text"},
+            "structured_outputs": {"choice": ["yes", "no"]},
         }
     ]
 

@@ -57,7 +57,10 @@ class Grounding:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished answer, the same whether it was streamed or not."""
+    """A finished answer, the same whether it was streamed or not.
+
+    Where a form was asked for and the documents hold no answer, `text` is empty and `refusal` says so.
+    """
 
     id: str
     text: str
@@ -66,6 +69,7 @@ class Answer:
     grounding: Grounding | None  # None: the server answered without retrieval
     finish_reason: str
     usage: CompletionUsage | None
+    refusal: str | None = None
 
     def source(self, citation: Citation) -> Source | None:
         """The source that a citation of this answer points at."""

@@ -29,6 +29,7 @@ class Reading:
         self._annotations: list[Mapping[str, Any]] = []
         self._grounding: dict[str, Any] = {}
         self._usage: CompletionUsage | None = None
+        self._refusal = ""
         self._finish_reason: str | None = None
         self._sources_told = False
 
@@ -76,11 +77,13 @@ class Reading:
             grounding=_grounding(self._grounding) if self._grounding else None,
             finish_reason=self._finish_reason,
             usage=self._usage,
+            refusal=self._refusal or None,
         )
 
     def _take(self, delta: Mapping[str, Any]) -> str:
         text: str = delta.get("content") or ""
         self._pieces.append(text)
+        self._refusal += delta.get("refusal") or ""
         self._annotations += delta.get("annotations") or ()
         context = delta.get("context") or {}
         for entry in context.get("citations") or ():

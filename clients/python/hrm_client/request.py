@@ -5,6 +5,7 @@ from typing import Any, Literal, TypedDict
 
 from openai.types import Model
 from openai.types.chat import ChatCompletionMessageParam
+from openai.types.chat.completion_create_params import ResponseFormat
 
 GroundingMode = Literal["off", "cite", "strict"]
 
@@ -16,22 +17,51 @@ class Document(TypedDict):
     text: str
 
 
+class StructuredOutputs(TypedDict, total=False):
+    """The form that the answer keeps to; exactly one of these."""
+
+    json: dict[str, Any] | str  # a JSON schema
+    json_object: bool
+    regex: str
+    choice: list[str]
+    grammar: str
+
+
 class Sampling(TypedDict, total=False):
-    """How the answer is drawn; what is left out is the server's choice."""
+    """How the answer is drawn, and what form it has; what is left out is the server's choice."""
 
     temperature: float
     top_p: float
     top_k: int
+    min_p: float
+    presence_penalty: float
+    frequency_penalty: float
+    repetition_penalty: float
+    logit_bias: dict[str, int]
     max_tokens: int
+    min_tokens: int
+    ignore_eos: bool
     seed: int
     stop: str | list[str]
+    stop_token_ids: list[int]
+    response_format: ResponseFormat
+    structured_outputs: StructuredOutputs
     condition: str
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"]
     timeout: float
 
 
 # Fields of the server that the official client has no parameter for.
-_EXTRA = ("top_k", "condition")
+_EXTRA = (
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "min_tokens",
+    "ignore_eos",
+    "stop_token_ids",
+    "structured_outputs",
+    "condition",
+)
 
 
 def completion(
