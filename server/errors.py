@@ -253,8 +253,10 @@ def _explain(first: Mapping[str, Any], param: str) -> str:
             return f"Missing required parameter: '{param}'." if param else "The body must be a JSON object."
         case "unsupported_parameter":
             return str(first["msg"])
-        case _ if not param:
+        case "model_attributes_type" | "model_type" | "dict_type" if not param:
             return "The body must be a JSON object, sent as application/json."
+        case _ if not param:
+            return f"Invalid request: {first['msg']}."
         case _:
             return f"Invalid '{param}': {first['msg']}."
 

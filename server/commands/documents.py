@@ -5,7 +5,6 @@ change with its next search.
 """
 
 import asyncio
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import Annotated
 
 import typer
 
-from retrieval.types import EVERYONE, Access, Document, Passage, Store
+from retrieval.types import Access, Document, Passage, Store
 from server.auth import LOCAL
 from server.commands.progress import FileProgress
-from server.commands.terminal import CommandError, DataDir, moment, print_rows, printable, settings_for
+from server.commands.sharing import grantees
+from server.commands.terminal import CommandError, DataDir, check_there, moment, print_rows, printable, settings_for
 from server.settings import Settings
 
 LOCAL_READER = LOCAL.reader()
@@ -38,7 +38,7 @@ def ingest(
     """Take documents into a store, and wait until searches find them."""
     settings = settings_for(data_dir)
     name = _store_of(store, settings)
-    readers = _readers(read or [])
+    readers = grantees("--read", read or [])
     files = _files(paths)
     began = perf_counter()
     outcomes, added = asyncio.run(_ingest(settings, files, name, readers))
@@ -124,7 +124,7 @@ async def _ingest(
 async def _search(settings: Settings, query: str, store: str | None, k: int) -> tuple[Passage, ...]:
     from server.build import open_library
 
-    _check_there(settings)
+    check_there(settings)
 
     async with open_library(settings) as library:
         names = [store] if store else [found.store_id for found in await library.stores(LOCAL_READER)]
@@ -135,7 +135,7 @@ async def _search(settings: Settings, query: str, store: str | None, k: int) -> 
 async def _delete(settings: Settings, file_ids: Sequence[str]) -> None:
     from server.build import open_library, purge
 
-    _check_there(settings)
+    check_there(settings)
 
     async with open_library(settings) as library:
         for file_id in file_ids:
@@ -149,7 +149,7 @@ async def _delete(settings: Settings, file_ids: Sequence[str]) -> None:
 async def _listing(settings: Settings, name: str | None) -> tuple[list[str], list[list[str]]]:
     from server.build import open_library
 
-    _check_there(settings)
+    check_there(settings)
 
     async with open_library(settings) as library:
         if name is None:
@@ -184,14 +184,6 @@ def _store_of(given: str | None, settings: Settings) -> str:
     return name
 
 
-def _readers(names: Sequence[str]) -> Sequence[str]:
-    """The names as given, if access lists can hold them."""
-    for name in names:
-        if name != EVERYONE and not re.fullmatch(r"(user|group):\S+", name):
-            raise CommandError(f"--read {name!r} is not user:x, group:y or '*'.")
-    return names
-
-
 def _check_readers(store: Store, names: Sequence[str]) -> None:
     has, asked = set(store.access.read), set(names)
     if has != asked:
@@ -199,15 +191,6 @@ def _check_readers(store: Store, names: Sequence[str]) -> None:
             f"The store {store.name} exists, and `ingest` does not change who may read it: "
             f"{' '.join(sorted(has)) or 'nobody'} may, --read says {' '.join(sorted(asked))}. "
             "Leave --read out, or name another store."
-        )
-
-
-def _check_there(settings: Settings) -> None:
-    # Looking must not make a data directory where somebody merely stood in the wrong folder.
-    if not settings.data_dir.exists():
-        raise CommandError(
-            f"There is no store in {settings.data_dir.resolve()}, a folder that does not exist; "
-            "--data-dir or HRM_DATA_DIR names another one."
         )
 
 

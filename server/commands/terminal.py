@@ -99,3 +99,13 @@ def duration_s(text: str) -> int:
     if found is None or int(found[1]) == 0:
         raise CommandError(f"{text!r} is not a duration such as 30d, 12h, 45m or 2w.")
     return int(found[1]) * _UNITS_S[found[2]]
+
+
+def check_there(settings: Settings) -> None:
+    """Raise CommandError if there is no data directory."""
+    # Looking must not make a data directory where somebody merely stood in the wrong folder.
+    if not settings.data_dir.exists():
+        raise CommandError(
+            f"There is no store in {settings.data_dir.resolve()}, a folder that does not exist; "
+            "--data-dir or HRM_DATA_DIR names another one."
+        )

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 from openai import AsyncOpenAI
 
+from retrieval.embedder import MiniLM
 from retrieval.library import Library, open_library
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import listening, services
@@ -14,13 +15,22 @@ from tests.retrieval.desk import WordsEmbedder
 
 
 @asynccontextmanager
-async def shop(folder: Path, *, is_reading: bool = True) -> AsyncIterator[tuple[str, Library]]:
-    """The server's URL, and the store behind it. Unless `is_reading`, what is put into stores waits."""
-    embedder = WordsEmbedder()
-    async with open_library(folder / "data", embedder) as library, anyio.create_task_group() as tasks:
+async def shop(
+    folder: Path, *, is_reading: bool = True, embedder: MiniLM | None = None
+) -> AsyncIterator[tuple[str, Library]]:
+    """The server's URL, and the store behind it. Unless `is_reading`, what is put into stores waits.
+
+    Without an `embedder`, texts with common words are near each other, and /v1/embeddings is not there.
+    """
+    async with (
+        open_library(folder / "data", embedder or WordsEmbedder()) as library,
+        anyio.create_task_group() as tasks,
+    ):
         if is_reading:
             tasks.start_soon(library.work, 0.02)
-        async with listening(services(ScriptedEngine("ok"), store=library, max_upload_bytes=100_000)) as url:
+        async with listening(
+            services(ScriptedEngine("ok"), store=library, embedder=embedder, max_upload_bytes=100_000)
+        ) as url:
             yield url, library
         tasks.cancel_scope.cancel()
 

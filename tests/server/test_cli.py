@@ -334,6 +334,25 @@ def test_what_is_no_proof_is_named(run: Run, tmp_path: Path, arguments: list[str
     assert "Traceback" not in err
 
 
+def test_a_store_is_shared_and_shared_otherwise(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tea.txt").write_text("Tea is served at four.\n")
+    run("ingest", "tea.txt", "--store", "notes", "--read", "*")
+
+    assert run("share", "notes", "--read", "user:ann", "--read", "group:hr", "--write", "user:ann") == (
+        0,
+        "notes: user:local group:hr user:ann may read\nnotes: user:local user:ann may write\n",
+        "",
+    )
+    assert run("stores")[1].split("\t")[4] == "group:hr user:ann"
+    assert run("share", "notes")[1] == "notes: user:local may read\nnotes: user:local may write\n"
+    assert run("share", "nothing") == (1, "", "hrm-serve: No vector store found with id 'nothing'.\n")
+    assert run("share", "notes", "--write", "ann") == (
+        1,
+        "",
+        "hrm-serve: --write 'ann' is not user:x, group:y or '*'.\n",
+    )
+
+
 def test_files_of_other_formats_are_named_and_fail_the_command(run: Run, tmp_path: Path) -> None:
     (tmp_path / "tea.txt").write_text("Tea is served at four.\n")
     (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.7")

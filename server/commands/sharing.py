@@ -1,0 +1,56 @@
+"""`hrm-serve share`: who may use a store, from the command line."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from retrieval.types import EVERYONE, Access, Store
+from server.auth import LOCAL
+from server.commands.terminal import CommandError, DataDir, check_there, settings_for
+from server.settings import Settings
+
+NAME = "user:x, group:y or '*'"
+
+
+def share(
+    store: Annotated[str, typer.Argument(help="The store, by name or id.", metavar="STORE")],
+    read: Annotated[
+        list[str] | None, typer.Option(help=f"Who may read it: {NAME}; repeat for several.", metavar="NAME")
+    ] = None,
+    write: Annotated[
+        list[str] | None, typer.Option(help=f"Who may change it: {NAME}; repeat for several.", metavar="NAME")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say who may use a store, besides its owner; who is not named may no longer."""
+    settings = settings_for(data_dir)
+    access = Access(grantees("--read", read or []), grantees("--write", write or []))
+    shared = asyncio.run(_share(settings, store, access))
+    for mode, names in (("read", shared.access.read), ("write", shared.access.write)):
+        print(
+            f"{shared.name}: {' '.join((shared.owner, *(name for name in names if name != shared.owner)))} may {mode}"
+        )
+
+
+def grantees(flag: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The names as given, if access lists can hold them.
+
+    Raises:
+        CommandError: one of them is not of that kind.
+    """
+    for name in names:
+        if name != EVERYONE and not re.fullmatch(r"(user|group):\S+", name):
+            raise CommandError(f"{flag} {name!r} is not {NAME}.")
+    return tuple(names)
+
+
+async def _share(settings: Settings, store: str, access: Access) -> Store:
+    from server.build import open_library
+
+    check_there(settings)
+
+    async with open_library(settings) as library:
+        return await library.set_access(store, access, LOCAL.reader())
