@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hrm_model.cache import PagedCache
+from hrm_model.cache import KvCache
 from hrm_model.mask import prefix_lm_mask
 from hrm_model.pages import rows_of
 from hrm_model.scheduler import Sequence
@@ -38,7 +38,7 @@ class Span:
 class PagedAttention:
     """The `Attend` of one forward: where each sequence's keys lie, and who may read them."""
 
-    def __init__(self, cache: PagedCache, spans: Items[Span], device: str) -> None:
+    def __init__(self, cache: KvCache, spans: Items[Span], device: str) -> None:
         self._cache = cache
         written = [rows_of(span.sequence.pages, span.start, span.end) for span in spans]
         # One prompt or one answer, in neighbouring pages, is written as one piece.
@@ -56,7 +56,7 @@ class PagedAttention:
         return torch.cat([part(slot, query_TNK, key_TNK, value_TNK) for part in self._parts])
 
 
-def _parts(cache: PagedCache, spans: Items[Span], device: str) -> "list[_Singles | _Block]":
+def _parts(cache: KvCache, spans: Items[Span], device: str) -> "list[_Singles | _Block]":
     """What is attended to in one go each, in the order of the batch."""
     parts: list[_Singles | _Block] = []
     lanes: list[_Lane] = []
@@ -97,7 +97,7 @@ def _share_a_kernel(lanes: Items[_Lane]) -> bool:
 class _Singles:
     """Sequences with one new token each, equally long and evenly spaced: they meet all of their keys."""
 
-    def __init__(self, cache: PagedCache, lanes: Items[_Lane]) -> None:
+    def __init__(self, cache: KvCache, lanes: Items[_Lane]) -> None:
         first = lanes[0]
         step = lanes[1].row - first.row if len(lanes) > 1 else first.length
         self._tokens = slice(first.at, first.at + len(lanes))
@@ -111,7 +111,7 @@ class _Singles:
 class _Block:
     """A sequence with several new tokens (a prompt, given answer tokens, a draft), or with pages here and there."""
 
-    def __init__(self, cache: PagedCache, span: Span, rows: range | list[int], device: str) -> None:
+    def __init__(self, cache: KvCache, span: Span, rows: range | list[int], device: str) -> None:
         self._cache, self._tokens = cache, slice(span.at, span.at + span.end - span.start)
         self._rows: slice | Tensor | None = None
         self._mask: Tensor | None = None

@@ -5,12 +5,38 @@ scheduler reserves is tokens, and a page number is valid in every slot alike.
 """
 
 from collections.abc import Sequence as Items
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from hrm_model.config import HrmConfig
 from hrm_model.pages import PAGE_TOKENS
+
+
+class PerSlot(Protocol):
+    """A tensor for each slot."""
+
+    def __getitem__(self, slot: int, /) -> Tensor: ...
+
+
+class KvCache(Protocol):
+    """What attention and the runner need of a cache; see `PagedCache` for what each of it does."""
+
+    pages: int
+
+    @property
+    def bytes(self) -> int: ...
+
+    def write(self, slot: int, rows: slice | Tensor, key_TNK: Tensor, value_TNK: Tensor) -> None: ...
+
+    def read(self, slot: int, rows: slice | Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def lanes(self, first_row: int, step: int, count: int, length: int) -> tuple[PerSlot, PerSlot]: ...
+
+    def copy(self, source_rows: Items[int], target_rows: Items[int]) -> None: ...
+
+    def clear(self, rows: list[int]) -> None: ...
 
 
 class PagedCache:
@@ -43,7 +69,7 @@ class PagedCache:
             return self._keys[slot][rows], self._values[slot][rows]
         return self._keys[slot].index_select(0, rows), self._values[slot].index_select(0, rows)
 
-    def lanes(self, first_row: int, step: int, count: int, length: int) -> tuple[Items[Tensor], Items[Tensor]]:
+    def lanes(self, first_row: int, step: int, count: int, length: int) -> tuple[PerSlot, PerSlot]:
         """Keys and values of evenly spaced sequences, in place.
 
         Args:

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import torch
 
-from hrm_model.cache import PagedCache
 from hrm_model.config import HrmConfig, read_config
-from hrm_model.loading import PREFILL_TOKENS, Placement, check_vocabulary, place
+from hrm_model.loading import PREFILL_TOKENS, check_vocabulary, load_placed
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for
+from hrm_model.placement import Placement, place
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Sequence
 from hrm_model.template import CONDITION_TOKENS
 from hrm_model.tokenizer import TOKENIZER_FILE, load_tokenizer
 from hrm_model.types import Sampling
-from hrm_model.weights import expected_shapes, load_model, shards
+from hrm_model.weights import expected_shapes, shards
 
 _PROMPT_TOKENS = 128
 _DECODE_STEPS = 8
@@ -35,16 +35,18 @@ class Trial:
     peak_bytes: int
 
 
-def check_model(folder: Path, *, decode: bool = True) -> Iterator[str]:
+def check_model(folder: Path, *, decode: bool = True, weights: str = "auto", kv_dtype: str = "auto") -> Iterator[str]:
     """Yield a report line by line; raises where the folder cannot be served.
 
     Args:
         folder: a checkpoint.
         decode: also load it and decode, which takes its memory and some seconds; without it only names, shapes
             and sizes are read.
+        weights, kv_dtype: see `place`.
 
     Raises:
         CheckpointError: naming the file, and the tensor or key, that is wrong.
+        ValueError: see `place`.
     """
     config = read_config(folder)
     yield f"config.json      HRM-Text, {config.parameters / 1e6:,.1f} M parameters, {config.dtype}"
@@ -62,7 +64,9 @@ def check_model(folder: Path, *, decode: bool = True) -> Iterator[str]:
     files = shards(folder)
     size = sum(file.stat().st_size for file in files)
     yield f"weights          {len(files)} file(s), {_size(size)}, {len(expected_shapes(config))} tensors expected"
-    placement = place(config, dtype="auto", device="auto", kv_bytes=None, max_running=64)
+    placement = place(
+        config, dtype="auto", device="auto", kv_bytes=None, max_running=64, weights=weights, kv_dtype=kv_dtype
+    )
     yield from _needs(config, placement)
     if decode:
         yield from _tried(folder, config, placement)
@@ -70,19 +74,23 @@ def check_model(folder: Path, *, decode: bool = True) -> Iterator[str]:
 
 
 def _needs(config: HrmConfig, placement: Placement) -> Iterator[str]:
-    element = placement.dtype.itemsize
-    weights = config.parameters * element
-    token = config.kv_bytes_per_token(element)
-    # Each pass of a step reads its stack once: L_cycles times L and once H per cycle, and the head at the end.
-    head = config.vocab_size * config.hidden_size
-    step = (config.passes * config.stack_parameters + head) * element
-    yield f"placement        {placement.device}, {str(placement.dtype).removeprefix('torch.')}"
-    yield f"weights need     {_size(weights)}"
+    token = placement.kv_token_bytes(config)
+    dtype = str(placement.dtype).removeprefix("torch.")
+    rounded = [f"{what} in {kind}" for what, kind in _rounded(placement)]
+    yield f"placement        {', '.join([placement.device, dtype, *rounded])}"
+    yield f"weights need     {_size(placement.weight_bytes(config))}"
     yield (
         f"cache needs      {_size(token)} a token, {_size(token * config.max_position_embeddings)} for a full context "
         f"of {config.max_position_embeddings:,}; room for {placement.kv_tokens:,} tokens would be taken"
     )
-    yield f"a decode step    reads {_size(step)} of weights, whatever the batch"
+    yield f"a decode step    reads {_size(placement.step_bytes(config))} of weights, whatever the batch"
+
+
+def _rounded(placement: Placement) -> Iterator[tuple[str, str]]:
+    if placement.weights != "auto":
+        yield "projections", placement.weights
+    if placement.kv_dtype != "auto":
+        yield "keys and values", placement.kv_dtype
 
 
 def _tried(folder: Path, config: HrmConfig, placement: Placement) -> Iterator[str]:
@@ -99,7 +107,7 @@ def _prompt_tokens(config: HrmConfig) -> int:
 
 def _trial(folder: Path, config: HrmConfig, placement: Placement) -> Trial:
     began = time.perf_counter()
-    model = load_model(folder, dtype=placement.dtype, device=placement.device)
+    model = load_placed(folder, placement)
     loaded = time.perf_counter()
     prompt = _prompt_tokens(config)
     first_s, rate = _decode(model, config, placement, prompt)
@@ -112,8 +120,7 @@ def _trial(folder: Path, config: HrmConfig, placement: Placement) -> Trial:
 
 def _decode(model: HrmText, config: HrmConfig, placement: Placement, prompt: int) -> tuple[float, float]:
     pages = pages_for(prompt + _DECODE_STEPS + 1)
-    cache = PagedCache(config, pages, dtype=placement.dtype, device=placement.device)
-    runner = Runner(model, cache, placement.device)
+    runner = Runner(model, placement.cache(config, pages), placement.device)
     ids = [index % min(256, config.vocab_size) for index in range(prompt)]
     sequence = Sequence(0, 0, ids, prompt, prompt, Sampling(seed=0), pages * PAGE_TOKENS, list(range(pages)))
     began = time.perf_counter()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hrm_model.attention import PagedAttention, Span
-from hrm_model.cache import PagedCache
+from hrm_model.cache import KvCache
 from hrm_model.endings import Allowed
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for, rows_of
@@ -20,7 +20,7 @@ from hrm_model.scheduler import Reading, Sequence
 class Runner:
     """Owns the network and the cache; every mutable tensor is touched from the thread that calls it."""
 
-    def __init__(self, model: HrmText, cache: PagedCache, device: str) -> None:
+    def __init__(self, model: HrmText, cache: KvCache, device: str) -> None:
         self._model, self._cache, self._device = model, cache, device
         self._reading: _Underway | None = None
 

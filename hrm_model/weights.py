@@ -1,16 +1,17 @@
 """Safetensors to parameters and back. Names, shapes and dtypes are checked; nothing is guessed."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from hrm_model.config import HrmConfig, read_config
 from hrm_model.errors import CheckpointError
+from hrm_model.layers import GatedAttention, SwiGlu
 from hrm_model.model import HrmText
 
 SINGLE_FILE = "model.safetensors"
@@ -52,13 +53,21 @@ def expected_shapes(config: HrmConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def load_model(folder: Path, *, dtype: torch.dtype | None = None, device: str = "cpu") -> HrmText:
+def load_model(
+    folder: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: str = "cpu",
+    project: Callable[[Tensor], nn.Module] | None = None,
+) -> HrmText:
     """Load a checkpoint for inference.
 
     Args:
         folder: config.json beside one or more safetensors files.
         dtype: of the parameters; None keeps config.json's.
         device: where they go.
+        project: makes what stands in for each matrix of the stacks, as soon as it is read, so that never more than
+            one of them is held in both forms; None leaves nn.Linear.
 
     Returns:
         The network in eval mode, without gradients.
@@ -77,6 +86,9 @@ def load_model(folder: Path, *, dtype: torch.dtype | None = None, device: str = 
         # bf16 and fp32 reach 1e38, fp16 only 65,504.
         if wanted is torch.float16 and not torch.isfinite(tensors[name]).all():
             raise CheckpointError(folder, f"{name} holds values that float16 cannot")
+        path = name.removesuffix(".weight")
+        if project is not None and isinstance(model.get_submodule(path.rpartition(".")[0]), GatedAttention | SwiGlu):
+            model.set_submodule(path, project(tensors.pop(name)))
     if config.tie_word_embeddings:
         tensors[HEAD] = tensors[EMBEDDING]
     model.load_state_dict(tensors, strict=True, assign=True)

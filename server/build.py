@@ -160,11 +160,18 @@ def open_ledger(settings: Settings) -> Ledger:
     return Ledger(settings.data_dir / "ledger.db")
 
 
-def check_model(folder: Path, *, decode: bool) -> Iterator[str]:
-    """Say, line by line, whether a folder can be served, what it needs, and how fast it is about."""
+def check_model(folder: Path, *, decode: bool, weights: str, kv_dtype: str) -> Iterator[str]:
+    """Say, line by line, whether a folder can be served, what it needs, and how fast it is about.
+
+    Raises:
+        SettingsError: this machine cannot have such weights or such a cache.
+    """
     from hrm_model.check import check_model as check
 
-    return check(folder, decode=decode)
+    try:
+        yield from check(folder, decode=decode, weights=weights, kv_dtype=kv_dtype)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -258,6 +265,8 @@ def _load_engine(settings: Settings) -> "NativeEngine":
         return load_engine(
             settings.model,
             dtype=settings.dtype,
+            weights=settings.weights,
+            kv_dtype=settings.kv_dtype,
             device=settings.device,
             kv_bytes=settings.kv_cache_bytes,
             max_running=settings.max_running,

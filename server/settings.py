@@ -52,6 +52,13 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="Number format of the weights in memory; auto takes what suits the device."
     )
+    weights: Literal["auto", "int8", "int4"] = Field(
+        default="auto",
+        description="Number format of the layers' matrices, on a CPU: int8, int4, or that of dtype (auto).",
+    )
+    kv_dtype: Literal["auto", "int8"] = Field(
+        default="auto", description="Number format of the K/V cache, on a CPU: int8, or that of dtype (auto)."
+    )
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",

@@ -1,7 +1,7 @@
 """`hrm-serve check-model` and `train`: the model's own commands, handed on."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,11 +9,13 @@ import typer
 def check_model(
     folder: Annotated[Path, typer.Argument(help="A checkpoint's folder.", metavar="DIR")],
     decode: Annotated[bool, typer.Option("--decode/--no-decode", help="Load it and write a few tokens too.")] = True,
+    weights: Annotated[Literal["auto", "int8", "int4"], typer.Option(help="As of `serve`.")] = "auto",
+    kv_dtype: Annotated[Literal["auto", "int8"], typer.Option(help="As of `serve`.")] = "auto",
 ) -> None:
     """Say whether a checkpoint can be served, what it needs, and about how fast it is."""
     from server.build import check_model as check
 
-    for line in check(folder, decode=decode):
+    for line in check(folder, decode=decode, weights=weights, kv_dtype=kv_dtype):
         print(line, flush=True)
 
 

@@ -63,6 +63,15 @@ def test_the_figures_are_those_of_the_configuration(folder: Path) -> None:
     assert "cache needs      2.0 KiB a token, 128.0 KiB for a full context of 64" in report
 
 
+def test_what_rounding_saves_is_said_and_tried(folder: Path) -> None:
+    report = "\n".join(check_model(folder, weights="int8", kv_dtype="int8"))
+
+    assert "placement        cpu, float32, projections in int8, keys and values in int8" in report
+    # 8 slots of 2 heads, keys and values: 16 bytes and 2 for a scale.
+    assert f"cache needs      {2 * 8 * 2 * 18} bytes a token" in report
+    assert report.endswith("servable         yes")
+
+
 def test_without_decoding_nothing_is_loaded(folder: Path) -> None:
     for shard in folder.glob("*.safetensors"):
         shard.write_bytes(b"not weights")

@@ -257,6 +257,7 @@ class LosesASlice(Runner):
     def read(self, reading: Reading, layers: int) -> bool:
         if self._reading is not None:
             # Whoever runs in between writes over what has been read so far.
+            assert isinstance(self._cache, PagedCache)
             self._cache.key[0].neg_()
         return super().read(reading, layers)
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from hrm_model.cache import PagedCache
 from hrm_model.config import CONFIG_FILE, HrmConfig
 from hrm_model.errors import CheckpointError
-from hrm_model.loading import load_engine, place
+from hrm_model.loading import load_engine
 from hrm_model.pages import PAGE_TOKENS, pages_for
+from hrm_model.placement import place
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Sequence
 from hrm_model.types import Sampling

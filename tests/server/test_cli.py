@@ -119,6 +119,7 @@ def test_serve_has_a_flag_for_each_setting(run: Run) -> None:
         (["keys", "create", "--principal", "user:anna", "--role", "ask", "--expires", "soon"], 1, "is not a duration"),
         (["keys", "create", "--principal", "user:anna", "--role", "ask", "--expires", "0d"], 1, "is not a duration"),
         (["check-model", "nowhere"], 1, "nowhere"),
+        (["check-model", "nowhere", "--weights", "int2"], 2, "'int2' is not one of 'auto', 'int8', 'int4'"),
     ],
 )
 def test_a_mistake_is_explained_on_standard_error(run: Run, arguments: list[str], status: int, words: str) -> None:

@@ -1,0 +1,126 @@
+"""How a checkpoint is held: on which device, in which number formats, with how much cache."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from hrm_model.cache import KvCache, PagedCache
+from hrm_model.cache_int8 import SCALE, Int8Cache
+from hrm_model.config import HrmConfig
+from hrm_model.pages import PAGE_TOKENS, pages_for
+from hrm_model.projections.choose import Weights, check_weights, stack_bytes
+
+KvDtype = Literal["auto", "int8"]
+
+_SMALL_PARAMETERS = 100_000_000  # below this, fp32 on a CPU costs little memory and no time, and is exact
+_MEMORY_SHARE = 0.25  # of free memory, for the cache, unless a size is given
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How a checkpoint will be held."""
+
+    device: str
+    dtype: torch.dtype  # of activations, and of weights that are not rounded
+    weights: Weights
+    kv_dtype: KvDtype
+    pages: int
+
+    @property
+    def kv_tokens(self) -> int:
+        """Tokens that the cache holds."""
+        return self.pages * PAGE_TOKENS
+
+    def cache(self, config: HrmConfig, pages: int | None = None) -> KvCache:
+        """Make the cache, or one of so many pages."""
+        count = self.pages if pages is None else pages
+        kind = Int8Cache if self.kv_dtype == "int8" else PagedCache
+        return kind(config, count, dtype=self.dtype, device=self.device)
+
+    def kv_token_bytes(self, config: HrmConfig) -> int:
+        """Bytes of cache that a token takes."""
+        return kv_token_bytes(config, self.dtype, self.kv_dtype)
+
+    def step_bytes(self, config: HrmConfig) -> int:
+        """Bytes of weights that a decode step reads: each pass its stack once, and the head at the end."""
+        head = config.vocab_size * config.hidden_size * self.dtype.itemsize
+        return config.passes * stack_bytes(config, self.weights, self.dtype) + head
+
+    def weight_bytes(self, config: HrmConfig) -> int:
+        """Bytes of all weights; embedding, head and z_L_init are never rounded."""
+        others = config.parameters - 2 * config.stack_parameters
+        return 2 * stack_bytes(config, self.weights, self.dtype) + others * self.dtype.itemsize
+
+
+def kv_token_bytes(config: HrmConfig, dtype: torch.dtype, kv_dtype: KvDtype) -> int:
+    """Bytes of K and V that one token occupies over all slots; int8 ones have a scale for each head."""
+    if kv_dtype == "int8":
+        return config.kv_bytes_per_token(1) + 2 * config.slots * config.num_heads * SCALE.itemsize
+    return config.kv_bytes_per_token(dtype.itemsize)
+
+
+def place(
+    config: HrmConfig,
+    *,
+    dtype: str,
+    device: str,
+    kv_bytes: int | None,
+    max_running: int,
+    weights: str = "auto",
+    kv_dtype: str = "auto",
+) -> Placement:
+    """Decide device, number formats and cache size.
+
+    Args:
+        dtype: "auto", "bfloat16", "float16" or "float32". Auto is fp32 for small networks on a CPU, else the
+            checkpoint's own.
+        device: "auto", "cpu" or "cuda". Auto is CUDA where torch sees one.
+        kv_bytes: the cache's size; None takes what `max_running` full contexts need, at most a quarter of the
+            memory that is free now.
+        weights: of the stacks' projections: "int8", "int4", or "auto", which leaves them in `dtype`.
+        kv_dtype: "int8", or "auto", which keeps keys and values in `dtype`.
+
+    Raises:
+        ValueError: the device is not there or cannot have what is asked, or the cache would not hold a single page.
+    """
+    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if where.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device is {device}, but torch sees no CUDA device")
+    if dtype == "auto":
+        is_small = where == "cpu" and config.parameters < _SMALL_PARAMETERS
+        kind = torch.float32 if is_small else getattr(torch, config.dtype)
+    else:
+        kind = getattr(torch, dtype)
+    chosen, kv = check_weights(weights, where), _check_kv(kv_dtype, where)
+    page_bytes = kv_token_bytes(config, kind, kv) * PAGE_TOKENS
+    wanted = max_running * pages_for(config.max_position_embeddings)
+    pages = (
+        min(wanted, int(_free_bytes(where) * _MEMORY_SHARE) // page_bytes)
+        if kv_bytes is None
+        else (kv_bytes // page_bytes)
+    )
+    if pages < 1:
+        room = "a quarter of the free memory" if kv_bytes is None else f"a cache of {kv_bytes} bytes"
+        raise ValueError(f"{room} holds no page of cache; one takes {page_bytes} bytes")
+    return Placement(where, kind, chosen, kv, pages)
+
+
+def _check_kv(kv_dtype: str, device: str) -> KvDtype:
+    if kv_dtype == "auto":
+        return "auto"
+    if kv_dtype != "int8":
+        raise ValueError(f"kv_dtype is {kv_dtype!r}; expected one of auto, int8")
+    if not device.startswith("cpu"):
+        raise ValueError(f"kv_dtype is int8, which runs on a CPU only; device is {device}")
+    return "int8"
+
+
+def _free_bytes(device: str) -> int:
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0])
+    # Memory that only caches files counts as free: a checkpoint that was just copied here fills it.
+    with Path("/proc/meminfo").open(encoding="ascii") as lines:
+        available = next(line for line in lines if line.startswith("MemAvailable:"))
+    return int(available.split()[1]) * 1024

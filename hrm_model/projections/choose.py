@@ -1,0 +1,66 @@
+"""Which projection stands in for a weight, and what it takes. Everything but nn.Linear is for CPUs."""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from hrm_model.config import HrmConfig
+from hrm_model.projections.int4 import GROUP, Int4Linear, Unpacker, block_outputs
+from hrm_model.projections.int8 import Int8Linear, widest_weight
+from hrm_model.projections.packed import PackedLinear, can_pack
+
+Weights = Literal["auto", "int8", "int4"]
+Project = Callable[[Tensor], nn.Module]  # an (O, I) weight -> what is called with (T, I) and returns (T, O)
+
+
+def check_weights(weights: str, device: str) -> Weights:
+    """Return `weights`, which can be had on `device`.
+
+    Raises:
+        ValueError: the name is unknown, the device is no CPU, or torch lacks the products for this one.
+    """
+    for known in get_args(Weights):
+        if weights == known:
+            if known != "auto" and not device.startswith("cpu"):
+                raise ValueError(f"weights are {known}, which run on a CPU only; device is {device}")
+            if known != "auto":
+                widest_weight()
+            if known == "int4":
+                block_outputs()
+            return known  # type: ignore[no-any-return]  # get_args is untyped
+    raise ValueError(f"weights are {weights!r}; expected one of {', '.join(get_args(Weights))}")
+
+
+def projections(weights: Weights, dtype: torch.dtype, device: str) -> Project | None:
+    """Choose what makes the projections of one network; None leaves nn.Linear.
+
+    Args:
+        weights: as `check_weights` returns it.
+        dtype: of activations, and of weights that stay as they are.
+        device: where they run.
+    """
+    if weights == "int8":
+        return Int8Linear
+    if weights == "int4":
+        unpacker = Unpacker()
+        return lambda weight_OI: Int4Linear(weight_OI, dtype, unpacker)
+    return PackedLinear if device.startswith("cpu") and can_pack(dtype) else None
+
+
+def stack_bytes(config: HrmConfig, weights: Weights, dtype: torch.dtype) -> int:
+    """Bytes of one stack's projections."""
+    inner, width, feed = config.num_heads * config.head_dim, config.hidden_size, config.intermediate_size
+    shapes = ((4 * inner, width), (width, inner), (2 * feed, width), (width, feed))
+    return config.layers_per_stack * sum(_bytes(outputs, inputs, weights, dtype) for outputs, inputs in shapes)
+
+
+def _bytes(outputs: int, inputs: int, weights: Weights, dtype: torch.dtype) -> int:
+    if weights == "auto":
+        return outputs * inputs * dtype.itemsize
+    if weights == "int8":
+        return outputs * inputs + 12 * outputs
+    padded, groups = outputs + -outputs % block_outputs(), -(-inputs // GROUP)
+    kind = 2 if dtype is torch.bfloat16 else 4
+    return padded * groups * GROUP // 2 + padded * groups * 2 * kind + padded * kind

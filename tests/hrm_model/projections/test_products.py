@@ -1,0 +1,168 @@
+"""The projections that stand in for nn.Linear: near it, the same whatever the batch, and sized as was said."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hrm_model.projections.int4 import KERNEL_ROWS, Int4Linear, Unpacker, block_outputs
+from hrm_model.projections.int8 import Int8Linear, widest_weight
+from hrm_model.projections.packed import PackedLinear
+from hrm_model.projections.rounding import round_groups, round_rows
+
+Make = Callable[[Tensor, torch.dtype], nn.Module]
+SHAPES = [(128, 64), (192, 256), (50, 100), (1, 3), (33, 65), (512, 96)]
+DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+ROWS = (1, 2, 3, KERNEL_ROWS, KERNEL_ROWS + 1, 40, 100)
+
+
+def int8(weight: Tensor, dtype: torch.dtype) -> nn.Module:
+    return Int8Linear(weight)
+
+
+def int4(weight: Tensor, dtype: torch.dtype) -> nn.Module:
+    return Int4Linear(weight, dtype, Unpacker())
+
+
+def drawn(outputs: int, inputs: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(outputs)
+    return torch.randn(outputs, inputs, generator=generator), torch.randn(100, inputs, generator=generator).to(dtype)
+
+
+def relative(got: Tensor, wanted: Tensor) -> float:
+    return float((got.float() - wanted).norm() / wanted.norm())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("make", [int8, int4])
+def test_an_output_does_not_depend_on_how_many_rows_came_with_it(
+    make: Make, dtype: torch.dtype, shape: tuple[int, int]
+) -> None:
+    weight, x = drawn(*shape, dtype)
+    linear = make(weight, dtype)
+
+    together = linear(x)
+
+    assert together.dtype is dtype
+    for rows in ROWS:
+        assert torch.equal(linear(x[:rows]), together[:rows]), f"{rows} rows"
+        assert torch.equal(linear(x[-rows:]), together[-rows:]), f"the last {rows} rows"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_int8_is_the_product_of_what_was_rounded(shape: tuple[int, int]) -> None:
+    weight, x = drawn(*shape, torch.float32)
+    (whole_O, scale_O), (whole_T, scale_T) = round_rows(weight, widest_weight()), round_rows(x)
+
+    wanted = (whole_T.double() @ whole_O.double().t()) * scale_T.double() * scale_O.double().t()
+
+    torch.testing.assert_close(Int8Linear(weight)(x).double(), wanted, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("group", [32, 64, 128])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_int4_is_the_product_of_what_was_rounded(shape: tuple[int, int], group: int) -> None:
+    weight, x = drawn(*shape, torch.float32)
+    padded = nn.functional.pad(weight, (0, -shape[1] % group))
+    rounded, (whole_T, scale_T) = round_groups(padded, group, widest_weight() // 8), round_rows(x)
+    wanted = (whole_T.double() @ rounded.int8_OI[:, : shape[1]].double().t()) * scale_T.double() * rounded.scale_O
+
+    linear = Int4Linear(weight, torch.float32, Unpacker(), group)
+
+    for rows in (KERNEL_ROWS, len(x)):
+        torch.testing.assert_close(linear(x[:rows]).double(), wanted[:rows], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_are_near_those_of_the_weight(dtype: torch.dtype) -> None:
+    weight, x = drawn(192, 256, dtype)
+    wanted = x.float() @ weight.t()
+
+    # Of normal numbers rounding to int8 loses 0.7 % each side, to int4 9 %: see test_rounding.py.
+    assert relative(Int8Linear(weight)(x), wanted) < 0.015
+    assert 0.05 < relative(int4(weight, dtype)(x), wanted) < 0.1
+    assert relative(PackedLinear(weight)(x.bfloat16()), wanted) < 0.005
+
+
+def test_packed_bf16_is_bf16() -> None:
+    weight, x = drawn(192, 256, torch.bfloat16)
+
+    got = PackedLinear(weight)(x)
+
+    torch.testing.assert_close(got, nn.functional.linear(x, weight.bfloat16()), rtol=2**-7, atol=0.05)
+
+
+@pytest.mark.parametrize("make", [int8, int4])
+@pytest.mark.parametrize("rows", [2, 20])
+def test_a_nan_stays_in_its_row(make: Make, rows: int) -> None:
+    weight, x = drawn(192, 256, torch.bfloat16)
+    spoilt = x[:rows].clone()
+    spoilt[1, 3] = float("nan")
+    linear = make(weight, torch.bfloat16)
+
+    got = linear(spoilt)
+
+    assert torch.isnan(got[1]).all()
+    assert torch.equal(got[0], linear(x[:1])[0])
+
+
+def test_projections_that_share_an_unpacker_do_not_meet() -> None:
+    shared = Unpacker()
+    (small, x), (large, y) = drawn(64, 64, torch.float32), drawn(640, 192, torch.float32)
+
+    first, second = (Int4Linear(weight, torch.float32, shared) for weight in (small, large))
+
+    for linear, rows, weight in ((first, x, small), (second, y, large), (first, x, small)):
+        assert torch.equal(linear(rows), int4(weight, torch.float32)(rows))
+
+
+# Elsewhere: the same code on CPUs with other instructions, which one environment variable each stands for.
+
+_ELSEWHERE = """
+import torch
+from hrm_model.projections.int4 import Int4Linear, Unpacker, block_outputs
+from hrm_model.projections.int8 import Int8Linear, widest_weight
+torch.manual_seed(0)
+weight, x = torch.randn(96, 128), torch.randn(20, 128)
+wanted = x @ weight.t()
+errors = [float((linear(x) - wanted).norm() / wanted.norm())
+          for linear in (Int8Linear(weight), Int4Linear(weight, x.dtype, Unpacker()))]
+same = [torch.equal(linear(x)[:4], linear(x[:4]))
+        for linear in (Int8Linear(weight), Int4Linear(weight, x.dtype, Unpacker()))]
+print(widest_weight(), block_outputs(), *(f"{error:.3f}" for error in errors), *same)
+"""
+
+
+def elsewhere(**variables: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE],
+        env={"OMP_NUM_THREADS": "1", "PYTHONPATH": ":".join(sys.path), **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("variables", [{"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"ATEN_CPU_CAPABILITY": "avx2"}])
+def test_older_cpus_get_weights_whose_products_are_exact_there(variables: dict[str, str]) -> None:
+    widest, block, int8_error, int4_error, *same = elsewhere(**variables)
+
+    assert widest in ("127", "64")
+    assert widest == "64" or "ONEDNN_MAX_CPU_ISA" not in variables
+    assert block == ("32" if "ATEN_CPU_CAPABILITY" in variables else str(block_outputs()))
+    assert float(int8_error) < 0.02
+    assert float(int4_error) < 0.12
+    assert same == ["True", "True"]
+
+
+def test_a_cpu_whose_layout_is_not_known_is_refused() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        elsewhere(ATEN_CPU_CAPABILITY="default")
+
+    assert "torch packs int4 weights in a layout for this CPU that is not known here" in caught.value.stderr
