@@ -74,6 +74,10 @@ $(DATA)/.handbook: $(VENV)/.installed $(wildcard server/samples/*)
 	@touch $@
 
 VLLM_VENV ?= $(VENV)/vllm
+.PHONY: bench-peers
+bench-peers: $(VENV)/.dev $(VLLM_VENV)/.installed ## run one benchmark beside vLLM and transformers: make bench-peers B=decode A='--shape tiny'
+	@$(if $(B),PEERS_PYTHON=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m tests.bench.$(B) $(A),echo "the peers are there; name a benchmark, as in: make bench-peers B=decode")
+
 .PHONY: test-vllm
 test-vllm: $(VENV)/.dev $(VLLM_VENV)/.installed ## hold the answers against vLLM's, which gets a virtual environment of its own
 	@VLLM_PYTHON=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest -q -m vllm tests/parity
