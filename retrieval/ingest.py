@@ -90,6 +90,8 @@ class Ingester:
         if not _is_text(path.name) or not _is_text(source):
             raise DocumentRefused(path, "its name is not UTF-8; rename it")
         sha256 = hashlib.sha256(data).hexdigest()
+        if (unchanged := self._unchanged(store, source, sha256, reader)) is not None:
+            return unchanged, False
         with self._originals.staged(data) as adopt, self._database.write() as tx:
             if stores.exists(tx, store):
                 store_no = stores.number(tx, store, reader, "write")
@@ -117,6 +119,15 @@ class Ingester:
             assert document is not None, "a document is gone in the transaction that made it"
         self._forget(gone)
         return document, is_new
+
+    def _unchanged(self, store: str, source: str, sha256: str, reader: Reader) -> Document | None:
+        """The document that the source has held all along: found without writing, as most of a tree is unchanged."""
+        with self._database.read() as tx:
+            if not stores.exists(tx, store):
+                return None
+            store_no = stores.number(tx, store, reader, "write")
+            document_no = documents.unchanged(tx, store_no, source, sha256)
+            return None if document_no is None else documents.one(tx, document_no)
 
     def run_pending(self, report: Report | None = None) -> None:
         """Run the open jobs until none is left, unless another process is doing so.

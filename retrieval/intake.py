@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 # How often a waiting ingest looks whether the process that holds the lease is done.
 WATCH_S = 0.1
+# Files handed in before any is waited for: some windows of chunks, and no more than that copied ahead of a huge tree.
+SLICE = 256
 
 Outcome = Document | DocumentRefused | DocumentNotFound
 
@@ -66,17 +68,28 @@ class Intake:
                     told.add(progress.file_id)
                 report(progress)
 
-        waiting: dict[int, Document] = {}
         added: set[str] = set()
-        for number, path in enumerate(paths):
-            try:
-                document, is_new = await self._hand_in(path, store, reader)
-            except DocumentRefused as refused:
-                outcomes[number] = refused
-            else:
-                waiting[number] = document
-                if is_new:
-                    added.add(document.file_id)
+        for start in range(0, len(paths), SLICE):
+            waiting: dict[int, Document] = {}
+            for number, path in enumerate(paths[start : start + SLICE], start=start):
+                try:
+                    document, is_new = await self._hand_in(path, store, reader)
+                except DocumentRefused as refused:
+                    outcomes[number] = refused
+                    if report is not None:
+                        report(Progress("", path.name, 0, 0, "failed"))
+                else:
+                    waiting[number] = document
+                    if is_new:
+                        added.add(document.file_id)
+            await self._watch(paths, waiting, outcomes, tell)
+        completed = {outcome.file_id for outcome in outcomes.values() if isinstance(outcome, Document)}
+        return TakenIn([outcomes[number] for number in range(len(paths))], frozenset(added & completed))
+
+    async def _watch(
+        self, paths: Sequence[Path], waiting: dict[int, Document], outcomes: dict[int, Outcome], tell: Report
+    ) -> None:
+        """Wait until each file is done, whoever does it, and move it from `waiting` to `outcomes`."""
         while waiting:
             await self.run_pending(tell)
             for number, handed_in in list(waiting.items()):
@@ -92,8 +105,6 @@ class Intake:
                     tell(Progress(file_id, paths[number].name, 0, 0, "failed"))
             if waiting:
                 await anyio.sleep(WATCH_S)
-        completed = {outcome.file_id for outcome in outcomes.values() if isinstance(outcome, Document)}
-        return TakenIn([outcomes[number] for number in range(len(paths))], frozenset(added & completed))
 
     def stop(self) -> None:
         self._ingester.stop()

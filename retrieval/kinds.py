@@ -76,7 +76,7 @@ def refuse_unreadable(path: Path, data: bytes, limits: Limits) -> None:
     suffix = path.suffix.lower()
     kind = next((name for beginning, name in _BEGINNINGS if data.startswith(beginning)), None)
     if suffix not in SUPPORTED:
-        if kind:
+        if kind and suffix not in _ADVICE:
             raise DocumentRefused(
                 path, f"its content is a {kind}, its name says otherwise; {SUPPORTED_WORDS}", _UNSUPPORTED
             )

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, time
 from pathlib import Path
 from zipfile import BadZipFile
@@ -38,7 +39,8 @@ def read_sheets(path: Path, data: bytes, limits: Limits) -> Parsed:
             composer.strip(sum(len(_text(cell)) for row in sheet.iter_rows() for cell in row))
             continue
         _sheet(composer, sheet, number)
-    return composer.parsed(workbook.properties.title or "")
+    # Never the name of its first sheet, which the others are not below.
+    return replace(composer.parsed(), title=one_line(workbook.properties.title or ""))
 
 
 def _sheet(composer: Composer, sheet: Worksheet, number: int) -> None:

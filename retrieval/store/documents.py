@@ -163,6 +163,19 @@ def with_content(tx: Transaction, store_no: int, sha256: str) -> tuple[int, str]
     return None if found is None else (found[0], found[1])
 
 
+def unchanged(tx: Transaction, store_no: int, source: str, sha256: str) -> int | None:
+    """The document that a source holds, if it was read with this content and nothing else is waiting to be read."""
+    found = tx.row(
+        "SELECT document_no FROM sources JOIN documents USING (document_no) JOIN files USING (file_no)"
+        " WHERE sources.store_no = ?1 AND source = ?2 AND sha256 = ?3 AND status = 'completed' AND NOT EXISTS"
+        " (SELECT 1 FROM jobs WHERE jobs.source = ?2 AND jobs.status IN ('queued', 'running'))",
+        store_no,
+        source,
+        sha256,
+    )
+    return None if found is None else int(found[0])
+
+
 def attach(
     tx: Transaction,
     store_no: int,

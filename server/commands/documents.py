@@ -18,6 +18,7 @@ from server.auth import LOCAL
 from server.commands.progress import FileProgress
 from server.commands.sharing import grantees
 from server.commands.terminal import CommandError, DataDir, check_there, moment, print_rows, printable, settings_for
+from server.commands.tree import files_below
 from server.settings import Settings
 
 LOCAL_READER = LOCAL.reader()
@@ -39,12 +40,12 @@ def ingest(
     settings = settings_for(data_dir)
     name = _store_of(store, settings)
     readers = grantees("--read", read or [])
-    files = _files(paths)
+    files, left_out = files_below(paths)
     began = perf_counter()
     outcomes, added = asyncio.run(_ingest(settings, files, name, readers))
     seconds = perf_counter() - began
     taken = [outcome for outcome in outcomes if isinstance(outcome, Document)]
-    refused = [outcome for outcome in outcomes if not isinstance(outcome, Document)]
+    refused = [*left_out, *(outcome for outcome in outcomes if not isinstance(outcome, Document))]
     fresh = {document.file_id: document for document in taken if document.file_id in added}
     for error in refused:
         print(f"refused: {printable(str(error))}", file=sys.stderr)
@@ -52,6 +53,8 @@ def ingest(
         f"{len(fresh)} new in {name} ({sum(document.chunks for document in fresh.values())} chunks), "
         f"{len(taken) - len(fresh)} unchanged, {len(refused)} refused; {seconds:.1f} s"
     )
+    if unseen := [document.stripped for document in fresh.values() if document.stripped]:
+        print(f"left out of {len(unseen)} of them: {sum(unseen):,} characters that nobody sees who reads the file")
     if refused:
         raise typer.Exit(1)
 
@@ -164,7 +167,7 @@ async def _listing(settings: Settings, name: str | None) -> tuple[list[str], lis
                 ]
                 for store in await library.stores(LOCAL_READER)
             ]
-        return ["file", "id", "status", "chunks", "bytes", "taken in"], [
+        return ["file", "id", "status", "chunks", "bytes", "taken in", "unseen"], [
             [
                 document.filename,
                 document.file_id,
@@ -172,6 +175,7 @@ async def _listing(settings: Settings, name: str | None) -> tuple[list[str], lis
                 str(document.chunks),
                 str(document.bytes),
                 moment(document.created_at),
+                str(document.stripped),
             ]
             for document in await library.documents(name, LOCAL_READER)
         ]
@@ -192,25 +196,3 @@ def _check_readers(store: Store, names: Sequence[str]) -> None:
             f"{' '.join(sorted(has)) or 'nobody'} may, --read says {' '.join(sorted(asked))}. "
             "Leave --read out, or name another store."
         )
-
-
-def _files(paths: Sequence[Path]) -> list[Path]:
-    """The files meant: each named one, and all below a named folder but what is hidden."""
-    files: dict[Path, None] = {}
-    for path in paths:
-        if not path.exists():
-            raise CommandError(f"{printable(str(path))} does not exist.")
-        if not path.is_dir():
-            files[path] = None
-            continue
-        found = [
-            file for file in sorted(path.rglob("*")) if not file.is_dir() and not _is_hidden(file.relative_to(path))
-        ]
-        files.update(dict.fromkeys(found))
-    if not files:
-        raise CommandError("There are no files in what was named.")
-    return list(files)
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

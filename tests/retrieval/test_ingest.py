@@ -213,6 +213,17 @@ def test_a_changed_file_that_cannot_be_read_leaves_the_old_one(shop: Shop) -> No
     assert shop.states() == [("a.txt", "completed")]
 
 
+def test_an_unchanged_file_is_told_without_writing_anything(shop: Shop) -> None:
+    path = shop.write("a.txt", "apple")
+    document = shop.enqueue(path)
+    shop.ingester().run_pending()
+    with shop.database.write() as tx:  # nobody else may write meanwhile
+        assert tx.rows("SELECT 1") == [(1,)]
+        again, is_new = shop.ingester().hand_in(path, store="shop", reader=ANNA)
+
+    assert (again.file_id, again.status, is_new) == (document.file_id, "completed", False)
+
+
 def test_files_of_one_name_in_two_folders_are_two_documents(shop: Shop) -> None:
     shop.enqueue(write(shop.folder / "x", "readme.txt", "apple"))
     shop.enqueue(write(shop.folder / "y", "readme.txt", "pear"))

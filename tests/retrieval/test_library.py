@@ -143,7 +143,12 @@ async def test_many_files_are_taken_in_with_one_outcome_each(library: Library, t
     ]
     assert outcomes[0] == outcomes[3]
     ends = [(progress.filename, progress.status) for progress in told if progress.status != "in_progress"]
-    assert sorted(ends) == [("bad.txt", "failed"), (first.name, "completed"), (second.name, "completed")]
+    assert sorted(ends) == [
+        ("bad.txt", "failed"),
+        (first.name, "completed"),
+        (second.name, "completed"),
+        ("none.txt", "failed"),
+    ]
 
 
 async def test_of_two_who_take_in_the_same_files_only_one_has_added_each(library: Library, tmp_path: Path) -> None:

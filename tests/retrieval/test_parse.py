@@ -160,7 +160,8 @@ def test_characters_that_nobody_sees_are_stripped(source: str, stored: str) -> N
     [
         ("a.DOC", b"x", r"\(Word of before 2007; save it as docx\).*supported are txt, md, html, pdf"),
         ("a.xlsm", b"x", r"\(Excel with macros; save it as xlsx\)"),
-        ("a.zip", b"PK\x03\x04", "its content is a ZIP"),
+        ("a.zip", b"PK\x03\x04", r"\(ZIP archive; unpack it\)"),
+        ("a.bin", b"PK\x03\x04", "its content is a ZIP or Office file"),
         ("a.xyz", b"x", r"'\.xyz'"),
         ("README", b"x", "no extension"),
         ("renamed.txt", b"%PDF-1.7 x", "its content is a PDF"),
