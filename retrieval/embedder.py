@@ -27,7 +27,7 @@ SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 DIMS = 384
 # The model reads 256 tokens and drops the rest unsaid; two of them are its own ([CLS], [SEP]).
 WINDOW_TOKENS = 254
-BATCH = 32  # windows in one forward pass: 32 times 256 tokens fill two cores and take 30 MB
+BATCH = 16  # windows in one forward pass: what it works on stays in the cache, which 32 are too many for
 
 
 class Embedder(Protocol):
