@@ -99,7 +99,5 @@ def _reason(error: pypdfium2.PdfiumError) -> str:
 def _no_text(pages: int, hidden: int) -> str:
     if hidden:
         return f"all of its text ({hidden:,} characters) is invisible to its readers"
-    return (
-        f"there is no text on its {pages:,} page{'s' * (pages != 1)}, so they are pictures; "
-        "run text recognition on it (OCR, as ocrmypdf does), and hand in the result"
-    )
+    where = "its page, which is a picture" if pages == 1 else f"its {pages:,} pages, which are pictures"
+    return f"there is no text on {where}; run text recognition on it (OCR, as ocrmypdf does) and hand in the result"

@@ -377,6 +377,8 @@ class SearchHit(Answered):
     content: list[TextContent]
     title: str
     chunk_id: str
+    page: int | None = Field(description="Page, slide or sheet, counted from 1; null where the format has none.")
+    locator: str = Field(description='For a person who has the file open, as "page 3" or "Fees, rows 12–18".')
     start_char: int
     end_char: int
     sha256: str
@@ -392,6 +394,8 @@ class SearchHit(Answered):
             content=[TextContent(text=passage.text)],
             title=passage.title,
             chunk_id=passage.chunk_id,
+            page=passage.page,
+            locator=passage.locator,
             start_char=passage.start_char,
             end_char=passage.end_char,
             sha256=passage.sha256,

@@ -7,6 +7,7 @@ import openai
 import pytest
 
 from tests.e2e.stores import client_of, shop
+from tests.retrieval.papers import lines, pdf
 
 pytestmark = pytest.mark.anyio
 
@@ -247,3 +248,25 @@ async def test_a_query_that_cannot_stand_alone_is_joined_with_the_one_before_whe
     assert first == queries[0]
     assert second.startswith("And part-time? ")
     assert "leave" in second
+
+
+async def test_a_passage_of_a_pdf_names_its_page_and_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    two_pages = pdf(lines(LEAVE.decode()), lines(CLAIMS.decode()))
+    async with shop(tmp_path) as (url, _), client_of(url) as client:
+        store = await client.vector_stores.create(name="policies")
+        held = await client.vector_stores.files.upload_and_poll(
+            vector_store_id=store.id, file=("policy.pdf", two_pages), **FAST
+        )
+        failed = await client.vector_stores.files.upload_and_poll(
+            vector_store_id=store.id, file=("locked.pdf", pdf(lines("x"), password="s3cret")), **FAST
+        )
+        found = await client.vector_stores.search(store.id, query="damage claims desk", max_num_results=1)
+
+    assert held.status == "completed"
+    (hit,) = found.data
+    assert hit.content[0].text == CLAIMS.decode()
+    assert (hit.to_dict()["page"], hit.to_dict()["locator"]) == (2, "page 2")
+    assert (failed.status, failed.usage_bytes) == ("failed", 0)
+    assert failed.last_error is not None
+    assert failed.last_error.code == "invalid_file"
+    assert failed.last_error.message == "it is encrypted with a password; save it without one"

@@ -114,7 +114,7 @@ def test_what_ocr_wrote_under_a_scan_is_read() -> None:
 
 def test_a_scan_without_text_is_refused_with_what_to_do() -> None:
     assert refusal(pdf(picture, picture)) == (
-        "there is no text on its 2 pages, so they are pictures; run text recognition on it (OCR, as ocrmypdf does), "
+        "there is no text on its 2 pages, which are pictures; run text recognition on it (OCR, as ocrmypdf does) "
         "and hand in the result"
     )
 
