@@ -166,6 +166,7 @@ class Ingester:
         while not self._stopping.is_set():
             self._fill(pool, report)
             if not pool.readings:
+                self._parser.rest()
                 return
             for reading in pool.embed(lambda readings: self._go_on(pool, readings, report)):
                 self._end(reading.job, report, content=_content(reading))
@@ -206,6 +207,7 @@ class Ingester:
             document = documents.one(tx, job.document_no)
         if document is None or document.status == "completed":
             return None
+        refuse_too_large(path, document.bytes, self._parser.limits)
         try:
             data = self._originals.read(job.file_id)
         except FileNotFoundError as error:

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # A leak in a library does not add up over more files than these.
 FILES_PER_PROCESS = 200
+# What a process has read may still lie in its memory, also after it was deleted from the store.
+IDLE_S = 10.0
 # How often a wait tells that it goes on: lease and deadline are looked at there.
 BEAT_S = 0.25
 # Starting takes a tenth of a second; a busy machine may take its time.
@@ -44,6 +46,7 @@ class ParseProcess:
         self._worker: _Worker | None = None
         self._lock = threading.Lock()
         self._said_open = False
+        self._used_at = 0.0
 
     def parse(self, path: Path, data: bytes, beat: Beat = lambda: None) -> Parsed:
         """Do as `retrieval.parse.parse`, within the limits of memory and time as well.
@@ -56,6 +59,7 @@ class ParseProcess:
             ReaderUnavailable: no worker could be started.
         """
         with self._lock:
+            self._used_at = monotonic()
             worker = self._ready()
             try:
                 payload = worker.exchange(request(path, data), self.limits.clock_s, self._answer_bytes, beat)
@@ -93,6 +97,12 @@ class ParseProcess:
         """End the worker; the next file starts another."""
         with self._lock:
             self._drop()
+
+    def rest(self, idle_s: float = IDLE_S) -> None:
+        """End the worker if no file has come for so long."""
+        with self._lock:
+            if monotonic() >= self._used_at + idle_s:
+                self._drop()
 
     @property
     def _answer_bytes(self) -> int:

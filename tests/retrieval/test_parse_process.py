@@ -51,6 +51,15 @@ def test_one_process_reads_many_files_and_is_then_replaced() -> None:
     assert pids[0] == pids[1] != pids[2]
 
 
+def test_a_process_that_has_nothing_to_do_is_ended_after_a_while(parser: ParseProcess) -> None:
+    parser.parse(TEXT, b"words")
+
+    parser.rest(60)
+    assert parser.pid is not None
+    parser.rest(0)
+    assert parser.pid is None
+
+
 def test_a_refused_file_costs_no_process(parser: ParseProcess) -> None:
     assert "not UTF-8" in refusal(parser, TEXT, b"Gr\xfc\xdfe")
     pid = parser.pid
