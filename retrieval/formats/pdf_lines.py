@@ -19,6 +19,8 @@ _WIDEST = 4000.0  # dots; a poster is looked at more coarsely
 _SMALLEST = 1.5  # points; smaller text is no text to a reader
 _SCAN = 0.5  # share of the page that a picture covers where invisible text is what OCR read from it
 
+Box = tuple[float, float, float, float]  # left, right, bottom, top: points, y rising
+
 
 @dataclass(slots=True)
 class Line:
@@ -44,12 +46,12 @@ class _Reading:
 def read_lines(page: pypdfium2.PdfPage) -> tuple[list[Line], int]:
     """The page's lines in the order of its content, and how many characters on it cannot be seen."""
     text = page.get_textpage()
-    is_hidden = _sight(page, text)
+    is_hidden, is_beside = _sight(page, text), _frame(page)
     reading = _Reading()
     for at in range(pdfium.FPDFText_CountChars(text.raw)):
         code = pdfium.FPDFText_GetUnicode(text.raw, at)
         if code == 0x0A:
-            _end_line(reading, text)
+            _end_line(reading, text, is_beside)
         elif code == 0x0D or code == 0:
             continue
         elif is_hidden is not None and code > 0x20 and is_hidden(at):
@@ -59,12 +61,12 @@ def read_lines(page: pypdfium2.PdfPage) -> tuple[list[Line], int]:
                 reading.first = at if reading.first < 0 else reading.first
                 reading.last = at
             reading.codes.append(0x02 if code in (0xFFFE, 0xAD) else code)
-    _end_line(reading, text)
+    _end_line(reading, text, is_beside)
     text.close()
     return reading.lines, reading.hidden
 
 
-def _end_line(reading: _Reading, text: pypdfium2.PdfTextPage) -> None:
+def _end_line(reading: _Reading, text: pypdfium2.PdfTextPage, is_beside: Callable[[Box], bool]) -> None:
     codes, first, last = reading.codes, reading.first, reading.last
     reading.codes, reading.first, reading.last = [], -1, -1
     if first < 0:
@@ -74,14 +76,14 @@ def _end_line(reading: _Reading, text: pypdfium2.PdfTextPage) -> None:
     left, _, bottom, top = _box(text, first)
     _, right, _, _ = _box(text, last)
     size = _size(text, first)
-    if size < _SMALLEST:
+    if size < _SMALLEST or is_beside((left, right, bottom, top)):
         reading.hidden += sum(code > 0x20 for code in codes)
         return
     reading.lines.append(Line(said, round(size, 1), left, right, top, bottom))
 
 
 def _sight(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage) -> Callable[[int], bool] | None:
-    """What says of a character whether it is hidden; None: all of the page is plainly seen."""
+    """What says of a character whether it is painted so that nobody sees it; None: none is."""
     unseen, faint, seen = set(), set(), 0
     red, green, blue, alpha = (ctypes.c_uint() for _ in range(4))
     colours = [ctypes.byref(colour) for colour in (red, green, blue, alpha)]
@@ -96,21 +98,28 @@ def _sight(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage) -> Callable[[in
             faint.add(address)
     if unseen and not seen and _is_scan(page):
         unseen = set()
-    width, height = page.get_size()
-    corner = _to_device(page, 1.0)
+    if not unseen and not faint:
+        return None
     shot: _Shot | None = _Shot(page) if faint else None
 
     def is_hidden(at: int) -> bool:
         address = ctypes.cast(pdfium.FPDFText_GetTextObject(text.raw, at), ctypes.c_void_p).value
-        if address in unseen:
-            return True
-        left, right, bottom, top = _box(text, at)
-        (x0, y0), (x1, y1) = corner(left, top), corner(right, bottom)
-        if max(x0, x1) < 0 or max(y0, y1) < 0 or min(x0, x1) > width or min(y0, y1) > height:
-            return True
-        return address in faint and shot is not None and shot.is_blank(left, right, bottom, top)
+        return address in unseen or (address in faint and shot is not None and shot.is_blank(_box(text, at)))
 
     return is_hidden
+
+
+def _frame(page: pypdfium2.PdfPage) -> Callable[[Box], bool]:
+    """What says of a box whether all of it lies beside the page."""
+    width, height = page.get_size()
+    corner = _to_device(page, 1.0)
+
+    def is_beside(box: Box) -> bool:
+        left, right, bottom, top = box
+        (x0, y0), (x1, y1) = corner(left, top), corner(right, bottom)
+        return max(x0, x1) < 0 or max(y0, y1) < 0 or min(x0, x1) > int(width) or min(y0, y1) > int(height)
+
+    return is_beside
 
 
 def _is_scan(page: pypdfium2.PdfPage) -> bool:
@@ -134,8 +143,9 @@ class _Shot:
         self._corner = _to_device(page, scale)
         bitmap.close()
 
-    def is_blank(self, left: float, right: float, bottom: float, top: float) -> bool:
+    def is_blank(self, box: Box) -> bool:
         """Say whether nothing stands out in a box of the page."""
+        left, right, bottom, top = box
         (x0, y0), (x1, y1) = self._corner(left, top), self._corner(right, bottom)
         columns = range(max(0, int(min(x0, x1))), min(self._width, int(max(x0, x1)) + 1))
         lines = range(max(0, int(min(y0, y1))), min(self._height, int(max(y0, y1)) + 1))
@@ -159,8 +169,8 @@ def _to_device(page: pypdfium2.PdfPage, scale: float) -> Callable[[float, float]
     return corner
 
 
-def _box(text: pypdfium2.PdfTextPage, at: int) -> tuple[float, float, float, float]:
-    """(left, right, bottom, top) of the space that a character takes up."""
+def _box(text: pypdfium2.PdfTextPage, at: int) -> Box:
+    """The space that a character takes up."""
     box = pdfium.FS_RECTF()
     pdfium.FPDFText_GetLooseCharBox(text.raw, at, ctypes.byref(box))
     return box.left, box.right, box.bottom, box.top
