@@ -6,7 +6,7 @@ Importing this module loads neither torch nor sentence_transformers; `MiniLM.loa
 import hashlib
 import importlib.util
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -47,6 +47,10 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(N, dims) float32, each row of length 1."""
+        ...
+
+    def token_vectors(self, texts: Sequence[str]) -> list[Vectors]:
+        """(tokens, dims) float32 for each text, each row of length 1: what each token means where it stands."""
         ...
 
 
@@ -104,23 +108,28 @@ class MiniLM:
 
     def embed_ids(self, texts: Sequence[Sequence[int]]) -> Vectors:
         """Do as `embed`, for texts that are tokens already; each below `vocabulary`."""
-        owners, windows = [], []
-        for number, ids in enumerate(texts):
-            for start in range(0, max(1, len(ids)), WINDOW_TOKENS):
-                owners.append(number)
-                windows.append(list(ids[start : start + WINDOW_TOKENS]))
+        owners, windows = _windows(texts)
         rows = np.zeros((len(texts), DIMS), dtype=np.float32)
-        # Near lengths together, so that little of a batch is padding.
-        order = sorted(range(len(windows)), key=lambda at: len(windows[at]))
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
-            for at, vector in zip(batch, self._forward([windows[at] for at in batch]), strict=True):
+        for batch in _batches(windows):
+            vectors = self._forward([windows[at] for at in batch])["sentence_embedding"].numpy()
+            for at, vector in zip(batch, vectors, strict=True):
                 rows[owners[at]] += max(1, len(windows[at])) * vector
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows /= np.maximum(lengths, np.finfo(np.float32).tiny)
-        return rows
+        return _unit(rows)
 
-    def _forward(self, windows: Sequence[list[int]]) -> Vectors:
+    def token_vectors(self, texts: Sequence[str]) -> list[Vectors]:
+        """(tokens, 384) float32 for each text, each row of length 1; of windows where a text is above 254 tokens."""
+        owners, windows = _windows(self.encode(texts))
+        found: list[Vectors] = [np.zeros((0, DIMS), np.float32)] * len(windows)
+        for batch in _batches(windows):
+            vectors = self._forward([windows[at] for at in batch])["token_embeddings"].numpy()
+            for at, rows in zip(batch, vectors, strict=True):
+                found[at] = _unit(rows[1 : 1 + len(windows[at])])  # without the model's own markers
+        return [
+            np.concatenate([vectors for owner, vectors in zip(owners, found, strict=True) if owner == number])
+            for number in range(len(texts))
+        ]
+
+    def _forward(self, windows: Sequence[list[int]]) -> dict[str, Any]:
         # The model's modules without its `encode`, whose tokenizer keeps state that two threads fight over.
         import torch
 
@@ -133,14 +142,35 @@ class MiniLM:
             mask[row, : len(window) + 2] = 1
         with torch.inference_mode():
             features: dict[str, Any] = model({"input_ids": ids, "attention_mask": mask})
-        vectors: Vectors = features["sentence_embedding"].numpy()
-        return vectors
+        return features
 
     def _loaded(self) -> "SentenceTransformer":
         with self._lock:
             if self._model is None:
                 self._model = _load(self.folder)
             return self._model
+
+
+def _windows(texts: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
+    """The text that each window is of, and the windows' tokens; an empty text has one window too."""
+    owners, windows = [], []
+    for number, ids in enumerate(texts):
+        for start in range(0, max(1, len(ids)), WINDOW_TOKENS):
+            owners.append(number)
+            windows.append(list(ids[start : start + WINDOW_TOKENS]))
+    return owners, windows
+
+
+def _batches(windows: Sequence[list[int]]) -> Iterator[list[int]]:
+    """The windows' numbers, near lengths together, so that little of a batch is padding."""
+    order = sorted(range(len(windows)), key=lambda at: len(windows[at]))
+    for start in range(0, len(order), BATCH):
+        yield order[start : start + BATCH]
+
+
+def _unit(rows: Vectors) -> Vectors:
+    scaled: Vectors = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return scaled
 
 
 def _installed() -> Path:

@@ -4,16 +4,18 @@ A passage's score is in 0..1: the weighted mean of the cosine between query and 
 and of the share of the query's words that the passage carries (`retrieval.wording`). With the default weights and
 the bundled embedder, unrelated passages stay below about 0.1, paraphrases without a common word begin at 0.2, and
 what answers in the question's own words reaches 0.6.
-A query of stop words alone is scored by its cosine.
+A query of stop words alone is scored by its cosine. With late interaction, the comparison token by token counts for
+0.7 of the score, and the above for the rest.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import anyio.to_thread
 import numpy as np
 
 from retrieval.embedder import Embedder, Vectors
+from retrieval.index import Visible
 from retrieval.mirror import Mirror
 from retrieval.store import meta, passages, scope, stores
 from retrieval.store.database import Transaction
@@ -25,6 +27,10 @@ from retrieval.wording import Wording, terms
 # From each side, and at least four for each passage asked for: what fusion lifts stood rarely deeper than this.
 CANDIDATES = 50
 CANDIDATES_PER_PASSAGE = 4
+# Of the comparison token by token in a passage's score; tests/eval/retrieval.py is where it was chosen.
+LATE_WEIGHT = 0.7
+
+Scored = tuple[float, StoredPassage]
 
 
 class Searcher:
@@ -82,29 +88,55 @@ class Searcher:
             if meaning is None:
                 return Hits((), generation)
             found_in = scope.resolve(tx, store_nos, reader, filters)
-            scored = self._scored(tx, query, meaning, found_in, k, fusion)
-        ranked = sorted(scored, key=lambda item: (-item[0], item[1].chunk_no))
-        kept = [_passage(score, stored) for score, stored in distinct(item for item in ranked if item[0] >= threshold)]
-        return Hits(tuple(kept[:k]), generation)
+            ranked = self._ranked(tx, query, meaning, found_in, k, fusion)
+        # Outside again: reading passages anew takes longer than everything before.
+        if fusion.late_interaction:
+            ranked = self._compared(query, ranked[: max(k, fusion.late_interaction)])
+        return Hits(tuple(_passage(score, stored) for score, stored in ranked[:k] if score >= threshold), generation)
 
-    def _scored(
+    def _ranked(
         self, tx: Transaction, query: str, meaning: Vectors, scope: Scope, k: int, fusion: Fusion
-    ) -> list[tuple[float, StoredPassage]]:
-        depth = max(CANDIDATES, CANDIDATES_PER_PASSAGE * k)
+    ) -> list[Scored]:
+        """The candidates, best first, without copies of a better one; `k` or more wherever there are."""
         visible = self._mirror.visible(scope)
         wording = self._mirror.words.weigh(tx, terms(query, tx.words), visible)
+        depth = max(CANDIDATES, CANDIDATES_PER_PASSAGE * k)
+        while True:
+            numbers = self._candidates(tx, meaning, wording, visible, depth)
+            loaded = passages.load(tx, sorted(numbers))
+            assert len(loaded) == len(numbers), "the index holds a chunk that the store does not"
+            scored = [(_score(tx, stored, meaning, wording, fusion), stored) for stored in loaded]
+            kept = list(distinct(sorted(scored, key=lambda item: (-item[0], item[1].chunk_no))))
+            if len(kept) >= k or len(numbers) < depth:
+                return kept
+            depth *= 4
+
+    def _candidates(
+        self, tx: Transaction, meaning: Vectors, wording: Wording, visible: Visible, depth: int
+    ) -> set[int]:
+        """The nearest by meaning and the heaviest by wording, up to `depth` of each."""
         numbers = set(self._mirror.nearest(tx, meaning, depth, visible))
         if not wording.says_nothing:
             heaviest, next_ones = self._mirror.words.heaviest(tx, wording, depth, visible)
             numbers.update(heaviest)
             # Of chunks with the same words, those that mean what was asked.
             numbers.update(self._mirror.nearest(tx, meaning, depth - len(heaviest), next_ones))
-        loaded = passages.load(tx, sorted(numbers))
-        assert len(loaded) == len(numbers), "the index holds a chunk that the store does not"
-        return [(_score(tx, stored, meaning, wording, fusion), stored) for stored in loaded]
+        return numbers
+
+    def _compared(self, query: str, ranked: Sequence[Scored]) -> list[Scored]:
+        """The same passages, ordered mainly by how well each token of the query is met by one of theirs."""
+        asked, *read = self._embedder.token_vectors(
+            [query, *(f"{stored.title}\n{stored.text}" for _, stored in ranked)]
+        )
+        met = [min(1.0, max(0.0, float((asked @ tokens.T).max(axis=1).mean()))) for tokens in read]
+        compared = [
+            ((1 - LATE_WEIGHT) * score + LATE_WEIGHT * late, stored)
+            for (score, stored), late in zip(ranked, met, strict=True)
+        ]
+        return sorted(compared, key=lambda item: (-item[0], item[1].chunk_no))
 
 
-def distinct(ranked: Iterator[tuple[float, StoredPassage]]) -> Iterator[tuple[float, StoredPassage]]:
+def distinct(ranked: Iterable[Scored]) -> Iterator[Scored]:
     """Drop passages that repeat a better one but for case, blanks and punctuation.
 
     A single other word or digit keeps both: "20 days for staff" and "25 days for staff" are not the same passage,

@@ -241,6 +241,9 @@ class Fusion:
 
     embedding_weight: float = 0.7
     text_weight: float = 0.3
+    # The best so many passages, but at least as many as are returned, are compared with the query token by token, and
+    # that comparison counts more than the rest; 0: none. Reading them again takes milliseconds each.
+    late_interaction: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from hrm_model.config import CONFIG_FILE, read_config
-from retrieval.types import Purge
+from retrieval.types import Fusion, Purge
 from server.auth import LedgerAuthentication, check_exposure
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
@@ -118,7 +118,7 @@ def open_library(settings: Settings) -> "Library":
     """Open the knowledge store for a command; close it with `async with`. The embedder loads at its first use."""
     from retrieval.library import open_library as open_it
 
-    return open_it(settings.data_dir, limits=_limits(settings))
+    return open_it(settings.data_dir, limits=_limits(settings), fusion=_fusion(settings))
 
 
 async def purge(settings: Settings) -> Purge:
@@ -234,7 +234,7 @@ def _warm_library(settings: Settings) -> "tuple[Library, MiniLM]":
     from retrieval.library import open_library as open_it
 
     embedder = MiniLM()
-    library = open_it(settings.data_dir, embedder, limits=_limits(settings))
+    library = open_it(settings.data_dir, embedder, limits=_limits(settings), fusion=_fusion(settings))
     embedder.load()
     return library, embedder
 
@@ -249,6 +249,10 @@ def _limits(settings: Settings) -> "Limits":
         seconds=settings.parse_seconds,
         memory_bytes=settings.parse_memory,
     )
+
+
+def _fusion(settings: Settings) -> Fusion:
+    return Fusion(1 - settings.text_weight, settings.text_weight, settings.late_interaction)
 
 
 def _load_speller(settings: Settings) -> "Speller":

@@ -109,6 +109,18 @@ class Settings(BaseSettings):
     retrieval_k: int = Field(
         default=6, ge=1, le=50, description="Passages looked up for a question that does not say how many."
     )
+    text_weight: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="How much the words that question and passage share count; the rest is their likeness in meaning.",
+    )
+    late_interaction: int = Field(
+        default=0,
+        ge=0,
+        le=50,
+        description="Best passages that are compared with the question word by word, at milliseconds each; 0: none.",
+    )
     score_threshold: float = Field(
         default=0.0,
         ge=0,

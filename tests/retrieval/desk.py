@@ -34,6 +34,9 @@ class WordsEmbedder:
         rows /= np.maximum(lengths, np.finfo(np.float32).tiny)
         return rows
 
+    def token_vectors(self, texts: Sequence[str]) -> list[Vectors]:
+        return [self.embed(re.findall(r"\w+", text.casefold())) for text in texts]
+
 
 def write(folder: Path, name: str, text: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,88 @@
+"""retrieval.retriever: what is ranked, what is collapsed, and that `k` are found wherever there are `k`."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from retrieval.library import Library, open_library
+from retrieval.retriever import CANDIDATES
+from retrieval.types import Fusion, Passage
+from tests.retrieval.desk import ANNA, WordsEmbedder, texts, write
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def library(tmp_path: Path) -> AsyncIterator[Library]:
+    async with open_library(tmp_path / "data", WordsEmbedder()) as opened:
+        yield opened
+
+
+async def fill(library: Library, folder: Path, *contents: str) -> None:
+    paths = [write(folder, f"{number:03}.txt", text) for number, text in enumerate(contents)]
+    for outcome in await library.ingest_all(paths, store="shop", reader=ANNA):
+        assert not isinstance(outcome, Exception)
+
+
+async def find(library: Library, query: str, k: int, fusion: Fusion | None = None) -> list[Passage]:
+    return list((await library.search(query, stores=["shop"], k=k, reader=ANNA, fusion=fusion)).passages)
+
+
+async def test_copies_do_not_crowd_out_what_else_there_is(library: Library, tmp_path: Path) -> None:
+    copies = "\n\n".join(f"## Part {number}\n\nThe car park closes at nine." for number in range(2 * CANDIDATES))
+    rest = "## Garden\n\nThe garden opens at six.\n\n## Bicycles\n\nA bicycle may stand anywhere."
+    path = write(tmp_path, "rules.md", f"# Rules\n\n{copies}\n\n{rest}")
+    await library.ingest(path, store="shop", reader=ANNA)
+
+    found = await find(library, "when does the car park close", 3)
+
+    assert len(found) == 3
+    assert found[0].text == "The car park closes at nine."
+    assert {"The garden opens at six.", "A bicycle may stand anywhere."} == set(texts(found[1:]))
+
+
+async def test_one_other_digit_is_another_passage(library: Library, tmp_path: Path) -> None:
+    await fill(library, tmp_path, "Staff get 20 days.", "Staff get 25 days.", "staff get 20 days")
+
+    assert len(await find(library, "staff days", 9)) == 2
+
+
+async def test_weights_decide_between_meaning_and_wording(library: Library, tmp_path: Path) -> None:
+    rare = "HX-204 " + " ".join(f"word{number}" for number in range(20))
+    await fill(library, tmp_path, "fee fee fee fee", rare, "another fee for another thing")
+
+    by_meaning = await find(library, "fee HX-204", 1, Fusion(1, 0))
+    by_wording = await find(library, "fee HX-204", 1, Fusion(0, 1))
+
+    assert texts(by_meaning) == ["fee fee fee fee"]
+    assert texts(by_wording) == [rare]
+
+
+async def test_late_interaction_finds_the_passage_that_meets_every_token(library: Library, tmp_path: Path) -> None:
+    """One passage says half of what is asked very often, the other all of it once among much else."""
+    all_of_it = "harbour closes dusk " + " ".join(f"word{number}" for number in range(30))
+    await fill(library, tmp_path, "harbour harbour closes closes", all_of_it)
+
+    before = await find(library, "harbour closes dusk", 2, Fusion(1, 0))
+    after = await find(library, "harbour closes dusk", 2, Fusion(1, 0, late_interaction=2))
+
+    assert texts(before)[1] == texts(after)[0] == all_of_it
+    assert after[0].score > 0.7
+    assert all(0 <= passage.score <= 1 for passage in after)
+
+
+async def test_late_interaction_leaves_out_nothing_that_was_asked_for(library: Library, tmp_path: Path) -> None:
+    await fill(library, tmp_path, *(f"harbour number{number}" for number in range(8)))
+
+    assert len(await find(library, "harbour", 6, Fusion(late_interaction=2))) == 6
+
+
+async def test_a_threshold_is_held_against_the_score_that_is_returned(library: Library, tmp_path: Path) -> None:
+    await fill(library, tmp_path, "harbour closes", "something else entirely")
+
+    hits = await library.search(
+        "harbour", stores=["shop"], k=2, reader=ANNA, score_threshold=0.3, fusion=Fusion(late_interaction=2)
+    )
+
+    assert texts(hits.passages) == ["harbour closes"]
