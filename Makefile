@@ -11,7 +11,7 @@ T ?= tests
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: serve
 serve: $(DATA)/.handbook ## set everything up and serve the bundled model over the sample documents, on port 8000
@@ -39,6 +39,11 @@ soak: $(VENV)/.dev ## the properties at full counts; takes long
 .PHONY: bench
 bench: $(VENV)/.dev ## run one benchmark: make bench B=recall
 	@$(BIN)/python -m tests.bench.$(or $(B),$(error name a benchmark, as in: make bench B=recall))
+
+HALF ?= report
+.PHONY: eval-retrieval
+eval-retrieval: $(VENV)/.dev ## print nDCG@10, R@1 and R@5 of each way of searching (the first time embeds 17,600 passages)
+	@$(BIN)/python -m tests.eval.retrieval --half $(HALF)
 
 .PHONY: openapi
 openapi: $(VENV)/.dev ## write openapi.yaml from the code
