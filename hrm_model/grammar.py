@@ -7,15 +7,17 @@ import asyncio
 import json
 import re
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from hrm_model.endings import Allowed, JsonPlace, Mask, Vocabulary
 from hrm_model.errors import EngineClosed, EngineOverloaded, GrammarFault, InvalidGrammar
+from hrm_model.grammar_trial import COMPILE_S, LIMITS, STACK_BYTES, Trial, shared_trial
 from hrm_model.schema import check_schema, place_of
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
@@ -24,12 +26,6 @@ from hrm_model.types import FunctionCall, Grammar, JsonSchema, Lark, OneOf, Rege
 MAX_TEXT_BYTES = 16 * 1024  # of a regular expression or a Lark grammar
 MAX_OPTIONS = 1024
 MAX_OPTIONS_BYTES = 64 * 1024
-# The compiler descends into chains of references; 8 MiB of stack, which threads have, end after some 1,500 of them.
-_STACK_BYTES = 256 * 1024 * 1024
-# Per answer: 20,000 states are at most 40 MB, and a step's fuel about 15 ms (llguidance counts 14 units in 1 us).
-_LIMITS = LLParserLimits(
-    max_lexer_states=20_000, max_grammar_size=200_000, step_lexer_fuel=200_000, verbose_errors=False
-)
 # JSON as it is written in one line: a space is allowed after a colon or a comma, and nowhere else, so that
 # an answer cannot go on with white space for ever.
 _LAYOUT = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
@@ -132,6 +128,8 @@ class GrammarCompiler:
         self._compiling = 0
         self._tokens: LLTokenizer | None = None
         self._words = Vocabulary(tokenizer)
+        self._trial: Trial = shared_trial()
+        self._deadline = 0.0
 
     async def compile(self, grammar: Grammar) -> Matching:
         """Read a grammar.
@@ -143,7 +141,7 @@ class GrammarCompiler:
         """
         if self._compiling >= self._max_waiting:
             raise EngineOverloaded(self._compiling, self._max_waiting)
-        usual = threading.stack_size(_STACK_BYTES)  # for the thread that the first call starts
+        usual = threading.stack_size(STACK_BYTES)  # for the thread that the first call starts
         try:
             compiling = self._worker.submit(self.compiled, grammar)
         except RuntimeError as error:
@@ -158,6 +156,8 @@ class GrammarCompiler:
 
     def compiled(self, grammar: Grammar) -> Matching:
         """The same, at once, on the calling thread, whose stack has to be large enough."""
+        self._trial.start()
+        self._deadline = time.monotonic() + COMPILE_S
         match grammar:
             case JsonSchema(text):
                 schema = check_schema(text)
@@ -176,6 +176,8 @@ class GrammarCompiler:
                 source = LLMatcher.grammar_from_lark(text)
             case FunctionCall(functions):
                 source = self._call_of(functions)
+        if not isinstance(grammar, JsonSchema) and (problem := self._problem_of(source)):
+            raise InvalidGrammar("", problem)
         matcher = self._matcher(source)
         place = JsonPlace(has_begun=isinstance(grammar, JsonSchema))
         matching = Matching(matcher, self._words, place if isinstance(grammar, JsonSchema | FunctionCall) else None)
@@ -191,14 +193,16 @@ class GrammarCompiler:
     def _matcher(self, source: str) -> LLMatcher:
         if self._tokens is None:
             self._tokens = _tokens(self._tokenizer)
-        return LLMatcher(self._tokens, source, log_level=0, limits=_LIMITS)
+        return LLMatcher(self._tokens, source, log_level=0, limits=LIMITS)
 
     def _problem(self, schema: dict[str, Any]) -> str:
         try:
-            matcher = self._matcher(LLMatcher.grammar_from_json_schema(_laid_out(schema)))
+            return self._problem_of(LLMatcher.grammar_from_json_schema(_laid_out(schema)))
         except ValueError as error:
             return _said(str(error))
-        return _said(matcher.get_error())
+
+    def _problem_of(self, source: str) -> str:
+        return _said(self._trial.problem(source, self._deadline))
 
     def _call_of(self, functions: Sequence[tuple[str, str]]) -> str:
         rules = []

@@ -31,7 +31,7 @@ ONLY_IN: Mapping[str, Sequence[str]] = {
     "sqlite3": (),
     "sentence_transformers": ("retrieval/embedder.py",),
     "prometheus_client": ("server/metrics.py",),
-    "llguidance": ("hrm_model/grammar.py",),
+    "llguidance": ("hrm_model/grammar.py", "hrm_model/grammar_trial.py"),
     "os.environ": ("server/settings.py",),  # a setting that is read elsewhere is one that nobody can look up
 }
 # What importing a module must not load, by whatever detour.

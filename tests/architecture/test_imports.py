@@ -27,7 +27,7 @@ PLANTED = {
     "the scheduler has no tensors": ("hrm_model/scheduler.py", "import torch", "hrm_model/scheduler.py:1 imports"),
     "faiss has one door": ("retrieval/retriever.py", "import faiss", "whose place is retrieval/index.py"),
     "apsw has two doors": ("server/auth.py", "import apsw", "retrieval/store/database.py or server/ledger_file.py"),
-    "llguidance has one door": ("hrm_model/engine.py", "import llguidance", "whose place is hrm_model/grammar.py"),
+    "llguidance has two doors": ("hrm_model/engine.py", "import llguidance", "hrm_model/grammar.py or hrm_model/gra"),
     "sqlite3 has none": ("retrieval/store/database.py", "import sqlite3", "imports sqlite3, whose place is nowhere"),
     "metrics have one door": ("server/app.py", "from prometheus_client import Counter", "server/metrics.py"),
     "the embedder has one door": ("retrieval/ingest.py", "import sentence_transformers", "retrieval/embedder.py"),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llguidance import LLMatcher
 
 from hrm_model.endings import Mask
 from hrm_model.errors import EngineClosed, EngineOverloaded, InvalidGrammar
 from hrm_model.grammar import MAX_OPTIONS, MAX_TEXT_BYTES, GrammarCompiler, Matching
+from hrm_model.grammar_trial import Trial
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import FunctionCall, Grammar, JsonSchema, Lark, OneOf, Regex
@@ -222,6 +225,29 @@ def test_what_is_broken_or_too_large_is_refused_with_its_place(
 
     assert refused.value.place == place
     assert problem in refused.value.problem
+
+
+def test_a_grammar_that_takes_for_ever_is_given_up_and_the_next_one_is_read(tiny: Tiny) -> None:
+    trial = Trial()
+    patterns = [{"type": "string", "pattern": f"a.*{number}"} for number in range(60)]
+    endless = LLMatcher.grammar_from_json_schema({"allOf": patterns})
+
+    assert trial.problem(endless, time.monotonic() + 0.5) == "compiling it takes longer than 5 s"
+    trial.start()
+    assert trial.problem('start: "a"', time.monotonic() + 60) == ""
+    assert trial.problem('start: "a"', time.monotonic()) == "compiling it takes longer than 5 s"
+    trial.close()
+
+
+def test_a_process_that_was_lost_is_started_again() -> None:
+    trial = Trial()
+    trial.start()
+    assert trial._process is not None
+    trial._process.kill()
+    trial._process.wait()
+
+    assert trial.problem('start: "a"', time.monotonic() + 60) == ""
+    trial.close()
 
 
 def test_too_much_work_for_one_token_is_a_fault_and_allows_no_token(compiler: GrammarCompiler, tiny: Tiny) -> None:

@@ -122,6 +122,43 @@ async def test_drafts_and_company_leave_structured_answers_as_they_are(tiny: Tin
             assert spoken == {choice: [one.token for one in tokens] for choice, tokens in expected.logprobs.items()}
 
 
+async def check_that_company_changes_nothing(
+    tiny: Tiny, asked: list[dict[str, Any]], seed: int, temperature: float
+) -> None:
+    samplings = [
+        Sampling(temperature=temperature, seed=seed + number, max_tokens=150, grammar=JsonSchema(json.dumps(schema)))
+        for number, schema in enumerate(asked)
+    ]
+    alone = [await answered(tiny, sampling) for sampling in samplings]
+    async with running(tiny.engine(draft_tokens=8, max_running=16)) as engine:
+        company = reply_of(engine.generate(ASK, Sampling(max_tokens=60)))
+        *together, _ = await asyncio.gather(*(reply_of(engine.generate(ASK, one)) for one in samplings), company)
+
+    assert [reply.texts for reply in together] == [reply.texts for reply in alone]
+    assert [reply.finished[0].reason for reply in together] == [reply.finished[0].reason for reply in alone]
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    asked=st.lists(schemas(), min_size=1, max_size=3), seed=st.integers(0, 2**32), temperature=st.sampled_from([0, 1])
+)
+async def test_whatever_the_schemas_company_and_drafts_change_nothing(
+    tiny: Tiny, asked: list[dict[str, Any]], seed: int, temperature: float
+) -> None:
+    await check_that_company_changes_nothing(tiny, asked, seed, temperature)
+
+
+@pytest.mark.soak
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    asked=st.lists(schemas(), min_size=1, max_size=5), seed=st.integers(0, 2**32), temperature=st.sampled_from([0, 1])
+)
+async def test_the_same_for_hundreds_of_schemas(
+    tiny: Tiny, asked: list[dict[str, Any]], seed: int, temperature: float
+) -> None:
+    await check_that_company_changes_nothing(tiny, asked, seed, temperature)
+
+
 class CountingRunner(Runner):
     """Counts steps."""
 
