@@ -260,7 +260,7 @@ class Archive:
         if not is_due:
             return
         with self._database.write() as tx:
-            stores.touch(tx, active)
+            stores.touch(tx, stores.numbers(tx, active))
             gone = stores.empty_expired(tx)
             for file_no, file_id in files.expired(tx):
                 documents.remove_file(tx, file_no, EXPIRED)
@@ -270,6 +270,8 @@ class Archive:
             self._forget(gone)
 
     def _attached(self, tx: Transaction, store_no: int, attachment: Attachment, reader: Reader) -> Document:
+        stores.refuse_expired(tx, [store_no])
+        stores.touch(tx, {store_no: int(time.time())})
         file_no = files.attachable(tx, attachment.file_id, reader)
         document_no = documents.put(tx, store_no, file_no, attachment)
         document = documents.one(tx, document_no)

@@ -66,9 +66,13 @@ class Mirror:
     def visible(self, scope: Scope) -> Visible:
         """Say of each chunk number whether the scope holds that chunk; inside a `view`."""
         stores, documents = self._places[:, : self._last + 1]
-        if scope.document_nos is None:
-            return _within(stores, scope.store_nos)
-        return _within(documents, scope.document_nos)
+        seen = _within(stores, scope.store_nos)
+        if scope.matching is not None:
+            # A chunk that is gone stands at document 0, in store 0.
+            seen &= scope.matching[documents]
+        if scope.hidden is not None:
+            seen &= ~scope.hidden[documents]
+        return seen
 
     def nearest(self, tx: Transaction, query: Vectors, k: int, visible: Visible) -> list[int]:
         """The `k` visible chunks that are nearest to `query`, exactly; inside the `view` that gave `tx`."""

@@ -1,37 +1,54 @@
-"""Attributes of documents, and filters over them as SQL: sets of document numbers from an index, joined and cut."""
+"""Attributes of documents, and filters over them: each comparison a look-up in an index, joined as flags."""
 
 import json
 from collections.abc import Mapping
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
 
 from retrieval.store.database import Transaction, Value
 from retrieval.types import Attribute, Comparison, Compound, Filter
 
 _SIGNS = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-Condition = tuple[str, tuple[Value, ...]]
+Flags = NDArray[np.bool_]
 
 
-def condition(wanted: Filter) -> Condition:
-    """What a row of `documents` must meet, as SQL and the values of its placeholders, in order."""
+def matching(tx: Transaction, wanted: Filter) -> Flags:
+    """Say of each document number whether that document matches; numbers of no document say nothing."""
+    return _flags(tx, wanted, _size(tx))
+
+
+def flags_of(tx: Transaction, source: str, *values: Value) -> Flags:
+    """Say of each document number whether `source`, a query from its FROM on, has it."""
+    # One text instead of a row for each: a sixth of the time where most documents match.
+    (numbers,) = tx.rows(f"SELECT coalesce(group_concat(document_no), '') {source}", *values)[0]
+    flags = np.zeros(_size(tx), np.bool_)
+    flags[np.fromstring(numbers, np.int64, sep=",")] = True
+    return flags
+
+
+def _size(tx: Transaction) -> int:
+    return int(tx.rows("SELECT coalesce(max(document_no), 0) + 1 FROM documents")[0][0])
+
+
+def _flags(tx: Transaction, wanted: Filter, size: int) -> Flags:
     match wanted:
-        case Compound(operator, filters):
-            if not filters:
-                return ("TRUE" if operator == "and" else "FALSE"), ()
-            parts = [condition(part) for part in filters]
-            sql = f" {operator.upper()} ".join(f"({part})" for part, _ in parts)
-            return sql, tuple(value for _, values in parts for value in values)
+        case Compound("and", filters):
+            return reduce(np.logical_and, (_flags(tx, part, size) for part in filters), np.ones(size, np.bool_))
+        case Compound(_, filters):
+            return reduce(np.logical_or, (_flags(tx, part, size) for part in filters), np.zeros(size, np.bool_))
         case Comparison(key, "ne", value):
-            return _negated(condition(Comparison(key, "eq", value)))
+            return ~_flags(tx, Comparison(key, "eq", value), size)
         case Comparison(key, "nin", values):
-            return _negated(condition(Comparison(key, "in", values)))
+            return ~_flags(tx, Comparison(key, "in", values), size)
         case Comparison(key, "in", values):
             assert isinstance(values, tuple), "`in` takes several values"
-            return condition(Compound("or", tuple(Comparison(key, "eq", value) for value in values)))
+            return _flags(tx, Compound("or", tuple(Comparison(key, "eq", value) for value in values)), size)
         case Comparison(key, operator, value):
             assert not isinstance(value, tuple), "only `in` and `nin` take several values"
-            return (
-                "documents.document_no IN (SELECT document_no FROM attributes"
-                f" WHERE key = ? AND kind = ? AND value {_SIGNS[operator]} ?)"
-            ), (key, *_stored(value))
+            source = f"FROM attributes WHERE key = ? AND kind = ? AND value {_SIGNS[operator]} ?"
+            return flags_of(tx, source, key, *_stored(value))
 
 
 def put(tx: Transaction, document_no: int, attributes: Mapping[str, Attribute]) -> None:
@@ -56,11 +73,6 @@ def from_json(stored: str) -> dict[str, Attribute]:
         key: int(value) if isinstance(value, float) and value.is_integer() else value
         for key, value in json.loads(stored).items()
     }
-
-
-def _negated(part: Condition) -> Condition:
-    sql, values = part
-    return f"NOT ({sql})", values
 
 
 def _stored(value: Attribute) -> tuple[str, str | float | int]:

@@ -122,12 +122,22 @@ def refuse_expired(tx: Transaction, store_nos: Sequence[int]) -> None:
         raise StoreExpired(found[0][0])
 
 
-def touch(tx: Transaction, used: Mapping[str, int]) -> None:
-    """Write down when stores, by name or id, were last used."""
-    for name_or_id, moment in used.items():
+def numbers(tx: Transaction, used: Mapping[str, int]) -> dict[int, int]:
+    """Moments by row number instead of name or id, whoever asks; what no longer exists is left out."""
+    rows = tx.rows(
+        "SELECT store_no, max(used.value) FROM stores JOIN json_each(?) AS used"
+        " ON used.key IN (store_id, name) GROUP BY store_no",
+        json.dumps(dict(used)),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def touch(tx: Transaction, used: Mapping[int, int]) -> None:
+    """Write down when stores were last used."""
+    for store_no, moment in used.items():
         tx.run(
-            "UPDATE stores SET last_active_at = ?2 WHERE (store_id = ?1 OR name = ?1) AND last_active_at < ?2 - ?3",
-            name_or_id,
+            "UPDATE stores SET last_active_at = ?2 WHERE store_no = ?1 AND last_active_at < ?2 - ?3",
+            store_no,
             moment,
             TOUCHED_EVERY_S,
         )

@@ -81,18 +81,25 @@ async def test_a_store_that_nobody_used_expires_and_its_uploaded_files_stay(libr
     assert (await library.store(store, ANNA)).is_expired
     with pytest.raises(StoreExpired, match=store):
         await found(library, store)
+    with pytest.raises(StoreExpired):
+        await library.archive.attach(store, Attachment(file.file_id), ANNA)
     await anyio.to_thread.run_sync(library.archive.tend)
     assert (await library.store(store, ANNA)).counts.total == 0
     assert (await library.archive.file(file.file_id, ANNA)).status == "processed"
 
 
-async def test_a_search_keeps_its_store_from_expiring(library: Library, tmp_path: Path) -> None:
+@pytest.mark.parametrize("use", ["search", "attach"])
+async def test_what_is_used_does_not_expire(library: Library, tmp_path: Path, use: str) -> None:
     store = await store_of(library, expires_days=3)
+    file = await upload(library, "apple")
     with Database(tmp_path / "data" / "store.db").write() as tx:
         tx.run("UPDATE stores SET last_active_at = last_active_at - 2 * 86400")
     before = (await library.store(store, ANNA)).last_active_at
 
-    await found(library, "shop")
+    if use == "search":
+        await found(library, "shop")
+    else:
+        await library.archive.attach(store, Attachment(file.file_id), ANNA)
     await anyio.to_thread.run_sync(library.archive.tend)
 
     assert (await library.store(store, ANNA)).last_active_at >= before + 2 * 86400
