@@ -90,7 +90,7 @@ def picture(canvas: Canvas) -> None:
     canvas.drawImage(ImageReader(Image.new("L", (60, 84), 200)), 0, 0, 595, 842)
 
 
-def word(build: Callable[[WordDocument], None]) -> bytes:
+def word(build: Callable[[WordDocument], object]) -> bytes:
     """A Word document that `build` has filled."""
     document = Document()
     build(document)

@@ -1,6 +1,7 @@
 """retrieval.parsing: files are read in a process that may crash, hang or be taken over, and every file has an end."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from retrieval.limits import Limits
 from retrieval.parsed import Heading, Parsed, Place
 from retrieval.parsing.process import ParseProcess
 from retrieval.parsing.wire import Nonsense, answer, read_answer
-from tests.retrieval.papers import lines, pdf
+from tests.retrieval.papers import lines, mail, pdf, sheet, slides, word
 
 ROOT = Path(__file__).parents[2]
 MIB = 1024 * 1024
@@ -44,8 +45,8 @@ def test_a_file_is_read_with_headings_and_places(parser: ParseProcess) -> None:
 def test_one_process_reads_many_files_and_is_then_replaced() -> None:
     parser = ParseProcess(files_per_process=2)
     pids = []
-    for word in ("one", "two", "three"):
-        assert parser.parse(TEXT, word.encode()).text == word
+    for text in ("one", "two", "three"):
+        assert parser.parse(TEXT, text.encode()).text == text
         pids.append(parser.pid)
 
     assert pids[0] == pids[1] != pids[2]
@@ -150,6 +151,46 @@ def test_a_large_file_passes_whole(parser: ParseProcess) -> None:
     text = "".join(f"line {number}\n" for number in range(200_000))
 
     assert parser.parse(TEXT, text.encode()).text == text.strip()
+
+
+WHOLE = {
+    "a.pdf": pdf(lines("Leave", size=20), lines("27 days of leave, and 30 for trainees.")),
+    "a.docx": word(lambda document: document.add_heading("Leave", 1)),
+    "a.pptx": slides(("Leave", ["27 days"])),
+    "a.xlsx": sheet(("Item", "Fee"), ("Card", 20)),
+    "a.eml": mail("Leave", "27 days", attachment="a.pdf"),
+    "a.json": b'[{"item": "Card", "fee": 20}]',
+    "a.csv": b"Item,Fee\nCard,20\n",
+    "a.html": b"<h1>Leave</h1><p>27 days<table><tr><td>a<td>b</table>",
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_file_with_damaged_bytes_is_read_or_refused_with_what_to_do(parser: ParseProcess, name: str) -> None:
+    check_damaged(parser, name, range(15))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", WHOLE)
+def test_thousands_of_files_with_damaged_bytes_end_well(parser: ParseProcess, name: str) -> None:
+    check_damaged(parser, name, range(2000))
+
+
+def check_damaged(parser: ParseProcess, name: str, seeds: range) -> None:
+    """Overwrite, cut out and put in bytes at random places; no process may be lost over it."""
+    reasons: set[str] = set()
+    for seed in seeds:
+        draw = random.Random(seed)
+        data = bytearray(WHOLE[name])
+        for _ in range(draw.choice((1, 3, 20))):
+            at, count = draw.randrange(len(data)), draw.randrange(20)
+            data[at : at + draw.choice((0, count))] = draw.randbytes(draw.choice((0, count)))
+            data = data or bytearray(b"x")
+        try:
+            assert parser.parse(Path(name), bytes(data)).text
+        except DocumentRefused as refused:
+            reasons.add(refused.reason)
+    assert [reason for reason in reasons if "crashed" in reason or "killed" in reason] == []
 
 
 def alive(pid: int) -> bool:
