@@ -194,5 +194,8 @@ def _draw_of(sequence: Sequence, ahead: Items[int], allowed: Allowed | None) -> 
     """The draw in the place after `ahead`, tokens beyond the sequence's own."""
     seed = sequence.sampling.seed
     assert seed is not None, "the engine decides a seed at admission"
+    position = len(sequence.ids) - sequence.prompt_len + len(ahead)
+    if not sequence.sampling.looks_back:
+        return Draw(sequence.sampling, seed, sequence.choice, position, allowed=allowed)
     prompt, answer = sequence.ids[: sequence.prompt_len], [*sequence.ids[sequence.prompt_len :], *ahead]
-    return Draw(sequence.sampling, seed, sequence.choice, len(answer), prompt, answer, allowed)
+    return Draw(sequence.sampling, seed, sequence.choice, position, prompt, answer, allowed)

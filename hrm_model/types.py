@@ -138,6 +138,12 @@ class Sampling:
     ignore_eos: bool = False
     grammar: Grammar | None = None
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether a draw depends on which tokens prompt and answer hold."""
+        penalties = (self.presence_penalty, self.frequency_penalty, self.repetition_penalty)
+        return penalties != (0, 0, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:

@@ -293,3 +293,34 @@ def test_a_row_in_which_everything_is_forbidden_has_no_draw() -> None:
 def test_penalties_without_the_answer_are_a_mistake_and_not_a_plain_draw() -> None:
     with pytest.raises(AssertionError, match="the answer so far"):
         draw(LOGITS[None], [Draw(Sampling(presence_penalty=1), 0, 0, 2)])
+
+
+@given(
+    logits=st.lists(st.integers(-3, 3), min_size=6, max_size=6),
+    bias=st.lists(st.tuples(st.integers(0, 5), st.sampled_from([-math.inf, -2.0, -0.5, 0.0, 1.5])), max_size=4),
+    stops=st.sets(st.integers(0, 5), max_size=3),
+    position=st.integers(0, 2),
+)
+def test_greedy_takes_the_first_of_the_likeliest_whatever_is_lowered(
+    logits: list[int], bias: list[tuple[int, float]], stops: set[int], position: int
+) -> None:
+    expected = np.array(logits, dtype=np.float64)
+    for token, value in bias:
+        expected[token] += value
+    if position < 2:
+        expected[list(stops)] = -np.inf
+    sampling = Sampling(temperature=0, logit_bias=tuple(bias), stop_token_ids=tuple(stops), min_tokens=2)
+
+    (result,) = draw(torch.tensor([logits]).float(), [Draw(sampling, 0, 0, position)])
+
+    if expected.max() == -np.inf:
+        assert isinstance(result, NotFinite)
+    else:
+        assert isinstance(result, Drawn)
+        assert result.token == int(expected.argmax())
+
+
+def test_a_row_whose_sum_overflows_is_finite_all_the_same() -> None:
+    (result,) = draw(torch.tensor([[3e38, 3.1e38, 0.0]]), [Draw(Sampling(temperature=0), 0, 0, 0)])
+
+    assert result == Drawn(1)
