@@ -32,6 +32,32 @@ class SchemaTooNew(RetrievalError):
         self.known = known
 
 
+class BackupRefused(RetrievalError):
+    """A folder that cannot be backed up into, or restored from."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(f"{folder}: {reason}.")
+        self.folder = folder
+        self.reason = reason
+
+
+class RestoreRefused(RetrievalError):
+    """There is a store where a backup was to go."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(f"{data_dir} holds a store already. Back it up first, then say --replace to let it go.")
+        self.data_dir = data_dir
+
+
+class DataInUse(RetrievalError):
+    """Somebody else has the data directory, and it cannot be shared."""
+
+    def __init__(self, data_dir: Path, reason: str) -> None:
+        super().__init__(f"{data_dir}: {reason}.")
+        self.data_dir = data_dir
+        self.reason = reason
+
+
 class ReaderUnavailable(RetrievalError):
     """The process that reads documents cannot be started."""
 

@@ -13,15 +13,18 @@ import anyio
 import anyio.to_thread
 
 from retrieval.archive import Archive
+from retrieval.backup import Manifest, back_up
 from retrieval.embedder import Embedder, MiniLM
 from retrieval.errors import RetrievalError
 from retrieval.ingest import LEASE_S, Ingester, Report
 from retrieval.intake import Intake, Outcome, TakenIn
 from retrieval.limits import Limits
+from retrieval.locks import Lock
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.parsing.process import ParseProcess
 from retrieval.purge import Purger
+from retrieval.restore import hold
 from retrieval.retriever import Searcher
 from retrieval.snapshots import Snapshots
 from retrieval.store import documents, erasures, files, meta, stores
@@ -50,6 +53,7 @@ class Library:
         searcher: Searcher,
         purger: Purger,
         archive: Archive,
+        lock: Lock,
     ) -> None:
         self._database = database
         self._originals = originals
@@ -57,6 +61,7 @@ class Library:
         self._intake = intake
         self._searcher = searcher
         self._purger = purger
+        self._lock = lock
         self.archive = archive
 
     async def search(
@@ -267,6 +272,10 @@ class Library:
         """Clear away what is left of removed documents, and look for it in every file; see `Purger.purge`."""
         return await anyio.to_thread.run_sync(self._purger.purge, known)
 
+    async def back_up(self, folder: Path, besides: Mapping[str, Callable[[Path], None]]) -> Manifest:
+        """Copy the store into a folder while it is in use; see `retrieval.backup.back_up`."""
+        return await anyio.to_thread.run_sync(back_up, self._database, self._originals, folder, besides)
+
     async def revoked(self) -> int:
         """The last generation that took something away from somebody: a removal, or a change of access."""
         return await self._read(meta.revoked)
@@ -285,6 +294,7 @@ class Library:
         self._tend_once()
         self._mirror.save()
         self._database.close()
+        self._lock.release()
 
     async def aclose(self) -> None:
         """Close, in a worker thread."""
@@ -343,10 +353,20 @@ def open_library(
     Raises:
         EmbedderMismatch: the store was built with another embedder.
         SchemaTooNew: a newer version of this software has written it.
+        DataInUse: it is being restored.
         RetrievalError: it cannot be opened.
     """
-    embedder = embedder or MiniLM()
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = hold(data_dir)
+    try:
+        return _opened(data_dir, lock, embedder or MiniLM(), fusion or Fusion(), limits, lease_s)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _opened(
+    data_dir: Path, lock: Lock, embedder: Embedder, fusion: Fusion, limits: Limits | None, lease_s: float
+) -> Library:
     database = Database(data_dir / "store.db")
     originals = Originals(data_dir / "files")
     mirror = Mirror(database, Snapshots(data_dir / "index"), embedder=embedder.fingerprint, dims=embedder.dims)
@@ -364,9 +384,10 @@ def open_library(
         originals,
         mirror,
         Intake(database, ingester),
-        Searcher(mirror, embedder, fusion or Fusion()),
+        Searcher(mirror, embedder, fusion),
         Purger(database, originals, mirror, data_dir),
         Archive(database, originals, mirror),
+        lock,
     )
 
 

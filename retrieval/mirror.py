@@ -84,6 +84,12 @@ class Mirror:
             stale, self._stale = self._stale, set()
         self._snapshots.drop(stale)
 
+    def discard(self) -> None:
+        """Drop every snapshot file; the next saving writes them all."""
+        self._snapshots.clear()
+        with self._lock:
+            self._unsaved += self._index.rows
+
     def save_if_due(self) -> None:
         with self._lock:
             due = self._unsaved >= DUE_ROWS

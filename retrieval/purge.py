@@ -25,6 +25,7 @@ from retrieval.types import Purge, Scan
 log = logging.getLogger(__name__)
 
 READERS = "a long search kept the write-ahead log from being emptied"
+_SNAPSHOTS = "the index's snapshots"
 ELSEWHERE = "another process is purging"
 # Small values are read together: a call for each word would take longer than reading them.
 _JOINED_BYTES = 1 << 20
@@ -50,18 +51,22 @@ class Purger:
             if not is_ours:
                 return Purge(problem=ELSEWHERE)
             with self._database.read() as tx:
-                pending, sought = erasures.pending(tx), erasures.sought(tx)
+                pending, sought = erasures.next_purge(tx)
                 stored = files.known(tx)
             if not pending:
                 return Purge()
             self._clear(stored)
             rewrites: list[str] = []
             remedies = self._remedies()
+            discard = (_SNAPSHOTS, self._mirror.discard)
             while True:
                 if not self._database.checkpoint():
                     return Purge(tuple(pending), problem=READERS)
                 scan = self._scan(sought, known, rewrites)
-                if scan.is_clean or (remedy := next(remedies, None)) is None:
+                if scan.is_clean:
+                    break
+                is_snapshot = any(name.startswith("index/") for name in scan.traces) and _SNAPSHOTS not in rewrites
+                if (remedy := discard if is_snapshot else next(remedies, None)) is None:
                     break
                 name, rewrite = remedy
                 log.info("remains of removed documents in %s: rewriting %s", ", ".join(scan.traces), name)

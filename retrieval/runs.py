@@ -66,11 +66,12 @@ def of_texts(texts: Iterable[str], key: bytes) -> Hashes:
 
 
 def of_vectors(vectors: Iterable[bytes], key: bytes) -> Hashes:
-    """The distinct hashes of some runs of each vector."""
+    """The distinct hashes of some runs of each vector (float32), and of it in half precision, as the index has it."""
     parts = [
-        _telling(vector[start : start + RUN], key)
+        _telling(spelled[start : start + RUN], key)
         for vector in vectors
-        for start in range(0, len(vector) - RUN + 1, VECTOR_STEP)
+        for spelled in (vector, np.frombuffer(vector, "<f4").astype("<f2").tobytes())
+        for start in range(0, len(spelled) - RUN + 1, VECTOR_STEP)
     ]
     return np.unique(np.concatenate([_NONE, *parts]))
 

@@ -15,6 +15,7 @@ import anyio
 
 from hrm_model.config import CONFIG_FILE, read_config
 from retrieval.types import Fusion, Purge
+from server import upkeep
 from server.auth import LedgerAuthentication, check_exposure
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
@@ -29,9 +30,11 @@ from server.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from hrm_model.engine import NativeEngine
     from hrm_model.spelling import Speller
+    from retrieval.backup import Manifest
     from retrieval.embedder import MiniLM
     from retrieval.library import Library
     from retrieval.limits import Limits
+    from retrieval.restore import Restored
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +136,36 @@ async def purge(settings: Settings) -> Purge:
     with opened_ledger(settings) as ledger:
         async with open_library(settings) as library:
             return await Eraser(library, ledger, Signer(settings.data_dir)).run_once()
+
+
+async def backup(settings: Settings, folder: Path) -> "Manifest":
+    """Copy a data directory into a folder.
+
+    Raises:
+        BackupRefused: the folder cannot be used.
+    """
+    with opened_ledger(settings) as ledger:
+        async with open_library(settings) as library:
+            return await library.back_up(folder, upkeep.ledger_copies(ledger))
+
+
+def restore(settings: Settings, folder: Path, *, replace: bool) -> "tuple[Restored, int]":
+    """Put a backup in the place of a data directory; say what was done, and when the backup was made.
+
+    Raises:
+        BackupRefused, RestoreRefused, DataInUse, LedgerError: nothing was changed.
+    """
+    from retrieval import restore as restoring
+    from retrieval.backup import checked
+
+    manifest = checked(folder)
+    restoring.refuse_occupied(settings.data_dir, replace=replace)
+    ledger = upkeep.merged_ledger(settings.data_dir, folder, restoring.pending_erasures(settings.data_dir))
+    try:
+        restored = restoring.restore(folder, settings.data_dir, ledger.erasures.files_gone(), replace=replace)
+    finally:
+        ledger.close()
+    return restored, manifest.created_at
 
 
 async def _work(store: "Library", ledger: Ledger, settings: Settings, forget: Callable[[], Awaitable[None]]) -> None:

@@ -6,7 +6,7 @@ hashes of the text's runs (`retrieval.runs`).
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_bytes, token_hex
@@ -35,6 +35,7 @@ class Occasion:
     by: str | None = None
 
 
+Row = tuple[Any, ...]
 REPLACED = Occasion("replaced")
 EXPIRED = Occasion("expired")
 
@@ -109,11 +110,27 @@ def one(tx: Transaction, erasure_id: str) -> Erasure:
     return _erasure(*tx.rows(f"SELECT {_COLUMNS} FROM erasures WHERE erasure_id = ?", erasure_id)[0])
 
 
-def sought(tx: Transaction) -> Sought:
-    """The runs of everything that is pending."""
-    rows = tx.rows("SELECT run_key, runs FROM erasures")
-    parts: list[Hashes] = [np.frombuffer(row[1], "<u8") for row in rows]
-    return Sought(np.concatenate([np.zeros(0, np.uint64), *parts]), rows[0][0] if rows else runs.new_key())
+def next_purge(tx: Transaction) -> tuple[list[Erasure], Sought]:
+    """The pending ones that can be looked for together, oldest first, and the runs to look for.
+
+    They share a key. Only a store that was restored has several, and is purged as often.
+    """
+    first = tx.rows("SELECT run_key FROM erasures ORDER BY erasure_no LIMIT 1")
+    key = bytes(first[0][0]) if first else runs.new_key()
+    found = tx.rows(f"SELECT {_COLUMNS}, runs FROM erasures WHERE run_key = ? ORDER BY erasure_no", key)
+    parts: list[Hashes] = [np.frombuffer(row[-1], "<u8") for row in found]
+    return [_erasure(*row[:-1]) for row in found], Sought(np.concatenate([np.zeros(0, np.uint64), *parts]), key)
+
+
+def rows(tx: Transaction) -> list[Row]:
+    """The pending rows as they are, for `carry`."""
+    return tx.rows(f"SELECT {_COLUMNS}, run_key, runs FROM erasures ORDER BY erasure_no")
+
+
+def carry(tx: Transaction, waiting: Sequence[Row]) -> None:
+    """Take over another store's pending rows."""
+    places = ", ".join("?" * (_COLUMNS.count(",") + 3))
+    tx.many(f"INSERT OR IGNORE INTO erasures ({_COLUMNS}, run_key, runs) VALUES ({places})", waiting)
 
 
 def settle(tx: Transaction, erasure_id: str) -> None:

@@ -40,6 +40,12 @@ def revoked(tx: Transaction) -> int:
     return 0 if found is None else int(found[0])
 
 
+def embedder(tx: Transaction) -> str:
+    """Whose vectors the store holds; empty before the first opening."""
+    found = tx.row("SELECT value FROM meta WHERE key = 'embedder'")
+    return "" if found is None else str(found[0])
+
+
 def claim_embedder(tx: Transaction, fingerprint: str) -> None:
     """Record whose vectors the store holds, or make sure that they are of the same embedder.
 

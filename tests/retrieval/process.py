@@ -56,6 +56,9 @@ async def obey(library: Library, command: dict[str, Any]) -> Any:
             return "done"
         case {"purge": True}:
             return (await library.purge()).problem
+        case {"backup": folder}:
+            await library.back_up(Path(folder), {})
+            return "done"
     raise ValueError(command)
 
 

@@ -90,8 +90,11 @@ def test_a_file_that_is_gone_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_a_vector_is_found_by_parts_of_it() -> None:
-    vector = np.random.default_rng(1).random(384, np.float32).tobytes()
+    numbers = np.random.default_rng(1).random(384, np.float32)
+    vector, half = numbers.tobytes(), numbers.astype(np.float16).tobytes()
     kept = Sought(runs.of_vectors([vector, bytes(1536)], KEY), KEY)
 
-    assert len(kept.within(b"x" + vector)) == len(kept) == 16
+    assert len(kept.within(b"x" + vector)) == 16
+    assert len(kept.within(b"x" + half)) == 8
+    assert len(kept) == 24
     assert len(kept.within(vector[700:1000])) >= 2

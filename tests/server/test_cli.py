@@ -313,9 +313,42 @@ def test_what_is_deleted_is_purged_and_proven(run: Run, tmp_path: Path) -> None:
     assert all(b"conservatory" not in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
 
 
+def test_a_backup_is_restored_without_what_was_deleted_and_with_the_keys_of_today(run: Run, tmp_path: Path) -> None:
+    for name, text in (("tea.txt", "Tea is served at four."), ("cake.txt", "Cake is a secret of the chef.")):
+        (tmp_path / name).write_text(text)
+    run("ingest", "tea.txt", "cake.txt", "--store", "notes")
+    run("keys", "create", "--principal", "user:anna", "--role", "ask")
+    status, out, _ = run("backup", "copies/monday")
+    assert status == 0
+    assert out.startswith("4 files, ")
+    (cake,) = [line.split("\t")[1] for line in run("stores", "notes")[1].splitlines() if line.startswith("cake")]
+    run("delete", cake)
+    run("keys", "revoke", run("keys", "list")[1].split("\t")[0])
+
+    status, _, err = run("restore", "copies/monday")
+    assert (status, err.count("--replace")) == (1, 1)
+    status, out, _ = run("restore", "copies/monday", "--replace")
+
+    assert status == 0
+    assert out.startswith("1 documents as of ")
+    assert out.endswith("; 1 erased since were left out.\n")
+    assert [line.split("\t")[0] for line in run("stores", "notes")[1].splitlines()] == ["tea.txt"]
+    assert "\trevoked\t" in run("keys", "list")[1]
+    assert run("purge")[0] == 0
+    reasons = [line.split("\t")[2:4] for line in run("erasures", "list")[1].splitlines()]
+    assert reasons == [["certified", "deleted"], ["certified", "replayed"]]
+    assert all(b"the chef" not in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
+
+    assert run("restore", "copies/monday", "--data-dir", "elsewhere")[0] == 0
+    assert len(run("stores", "notes", "--data-dir", "elsewhere")[1].splitlines()) == 2
+    assert "\tvalid\t" in run("keys", "list", "--data-dir", "elsewhere")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["restore", "nowhere"], "nowhere: its manifest.json cannot be read"),
+        (["backup", "tea.txt"], "tea.txt: there is something already"),
         (["erasures", "show", "erasure_x"], "There is no erasure erasure_x"),
         (["erasures", "verify", "nowhere.json"], "nowhere.json: No such file"),
         (["erasures", "verify", "tea.txt"], "tea.txt is not a certificate"),

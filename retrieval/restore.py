@@ -1,0 +1,184 @@
+"""A backup into a data directory: all of it or nothing, and without what was erased since it was made.
+
+The backup is copied aside, brought to this version's schema, and what was erased is taken out of it. Then a marker
+says that it holds; from there on whoever opens the directory next finishes what a process that died has left.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import TypeVar
+
+from retrieval.backup import ORIGINALS, STORE, checked, copy_synced, sync_folder, write_synced
+from retrieval.errors import DataInUse, RestoreRefused, StoreFailed
+from retrieval.locks import IN_USE, Lock, take
+from retrieval.originals import Originals
+from retrieval.store import documents, erasures
+from retrieval.store.database import BACKUP, Database, Transaction
+from retrieval.store.erasures import Occasion
+from retrieval.types import Erasure
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MARKER = "restoring.json"
+_ASIDE = "restore-"
+_INDEX = "index"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did."""
+
+    files: int
+    replayed: int  # files of the backup that were erased since, and are not there again
+
+
+def hold(data_dir: Path) -> Lock:
+    """Hold a data directory open together with others, after finishing a restore that a process has left.
+
+    Raises:
+        DataInUse: it is being restored.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (data_dir / MARKER).exists():
+        alone = take(data_dir / IN_USE, alone=True)
+        if alone is None:
+            raise DataInUse(data_dir, "it is being restored")
+        try:
+            _finish(data_dir)
+        finally:
+            alone.release()
+    lock = take(data_dir / IN_USE, alone=False)
+    if lock is None:
+        raise DataInUse(data_dir, "it is being restored")
+    for left in data_dir.glob(f"{_ASIDE}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return lock
+
+
+def pending_erasures(data_dir: Path) -> list[Erasure]:
+    """The removals of a data directory that no certificate was written for; none if its store cannot be read."""
+    return _read_old(data_dir, erasures.pending)
+
+
+def restore(source: Path, data_dir: Path, gone: Mapping[str, str], *, replace: bool) -> Restored:
+    """Put a backup in the place of what a data directory holds.
+
+    Args:
+        gone: the ids of files that were erased, and who asked for each; they are erased from the backup's copy again.
+        replace: there may be a store already; it goes.
+
+    Raises:
+        BackupRefused: the backup is not whole.
+        RestoreRefused: there is a store, and it was not said that it may go.
+        DataInUse: a process has the data directory open.
+    """
+    manifest = checked(source)
+    with _alone(data_dir):
+        _refuse_stored(data_dir, replace=replace)
+        aside = data_dir / f"{_ASIDE}{token_hex(4)}"
+        aside.mkdir(mode=0o700)
+        (aside / ORIGINALS).mkdir(mode=0o700)
+        originals = [name for name in manifest.files if name.startswith(f"{ORIGINALS}/")]
+        for name in (STORE, *originals):
+            copy_synced(source / name, aside / name)
+        replayed = _replay(aside, data_dir, gone)
+        for made in (aside / ORIGINALS, aside):
+            sync_folder(made)
+        _mark(data_dir, aside)
+        _finish(data_dir)
+    return Restored(len(originals) - replayed, replayed)
+
+
+def refuse_occupied(data_dir: Path, *, replace: bool) -> None:
+    """Refuse what `restore` would refuse of a data directory, before anything is changed.
+
+    Raises:
+        RestoreRefused, DataInUse: as in `restore`.
+    """
+    if data_dir.exists():
+        with _alone(data_dir):
+            _refuse_stored(data_dir, replace=replace)
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = take(data_dir / IN_USE, alone=True)
+    if lock is None:
+        raise DataInUse(data_dir, "a process has it open; stop the server and what else uses it")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refuse_stored(data_dir: Path, *, replace: bool) -> None:
+    # After a restore that was interrupted there is nothing to let go of.
+    if (data_dir / STORE).exists() and not replace and not (data_dir / MARKER).exists():
+        raise RestoreRefused(data_dir)
+
+
+def _replay(aside: Path, data_dir: Path, gone: Mapping[str, str]) -> int:
+    database = Database(aside / STORE)
+    waiting = _read_old(data_dir, erasures.rows)
+    with database.write() as tx:
+        # What was removed from the store that goes away, and is not proven yet, is proven in the one that comes.
+        erasures.carry(tx, waiting)
+        held = {file_id: file_no for file_no, file_id in tx.rows("SELECT file_no, file_id FROM files")}
+        again = held.keys() & gone.keys()
+        for file_id in again:
+            documents.remove_file(tx, held[file_id], Occasion("replayed", gone[file_id]))
+    for file_id in again:
+        Originals(aside / ORIGINALS).remove(file_id)
+    if again:
+        database.vacuum()
+    database.checkpoint()
+    database.close()
+    return len(again)
+
+
+def _read_old(data_dir: Path, read: Callable[[Transaction], list[T]]) -> list[T]:
+    if not (data_dir / STORE).exists():
+        return []
+    try:
+        database = Database(data_dir / STORE)
+        with database.read() as tx:
+            found = read(tx)
+        database.close()
+    except StoreFailed as problem:
+        log.warning("the store that goes away cannot be read, nor removals that nobody has recorded: %s", problem)
+        return []
+    return found
+
+
+def _mark(data_dir: Path, aside: Path) -> None:
+    marker = aside / MARKER
+    write_synced(marker, json.dumps({"from": aside.name}).encode())
+    marker.replace(data_dir / MARKER)
+    sync_folder(data_dir)
+
+
+def _finish(data_dir: Path) -> None:
+    """Move what the marker names into place; can be repeated wherever it was interrupted."""
+    aside = data_dir / str(json.loads((data_dir / MARKER).read_text())["from"])
+    shutil.rmtree(data_dir / _INDEX, ignore_errors=True)
+    if (aside / STORE).exists():
+        for left in (*data_dir.glob(f"{STORE}-*"), *data_dir.glob(f"{STORE}.v*{BACKUP}*")):
+            left.unlink(missing_ok=True)
+        (aside / STORE).replace(data_dir / STORE)
+        sync_folder(data_dir)
+    if (aside / ORIGINALS).exists():
+        shutil.rmtree(data_dir / ORIGINALS, ignore_errors=True)
+        (aside / ORIGINALS).rename(data_dir / ORIGINALS)
+        sync_folder(data_dir)
+    (data_dir / MARKER).unlink()
+    sync_folder(data_dir)
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,44 @@
+"""`hrm-serve backup` and `restore`: the data directory to another place, and back."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.commands.terminal import CommandError, DataDir, moment, settings_for
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the copy.", metavar="FOLDER")],
+    data_dir: DataDir = None,
+) -> None:
+    """Copy documents, files, keys and certificates into a folder, also while a server runs."""
+    from server.build import backup as run
+
+    settings = settings_for(data_dir)
+    if not settings.data_dir.exists():
+        raise CommandError(
+            f"There is nothing in {settings.data_dir.resolve()}, a folder that does not exist; "
+            "--data-dir or HRM_DATA_DIR names another one."
+        )
+    manifest = asyncio.run(run(settings, folder))
+    size = sum(kept.bytes for kept in manifest.files.values())
+    print(f"{len(manifest.files)} files, {size} bytes in {folder}, as of generation {manifest.generation}.")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A folder that `backup` made.", metavar="FOLDER")],
+    replace: Annotated[bool, typer.Option("--replace", help="Let go of the documents that are there.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Put a backup in place, without what was erased since. No server may be running on the data directory.
+
+    The keys and erasures of the data directory stay as they are; only where there are none, the backup's are taken.
+    """
+    from server.build import restore as run
+
+    settings = settings_for(data_dir)
+    restored, created_at = run(settings, folder, replace=replace)
+    again = f"; {restored.replayed} erased since were left out" if restored.replayed else ""
+    print(f"{restored.files} documents as of {moment(created_at)} in {settings.data_dir}{again}.")

@@ -1,0 +1,47 @@
+"""What a backup and a restore do with the ledger; the store is retrieval's. server/build.py puts them together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from time import time
+
+from retrieval.types import Erasure
+from server.ledger import Ledger
+
+LEDGER = "ledger.db"
+
+
+def ledger_copies(ledger: Ledger) -> Mapping[str, Callable[[Path], None]]:
+    """What a backup holds besides the store. The signing key stays where it is: who has a backup cannot sign."""
+    return {LEDGER: ledger.copy_to}
+
+
+def merged_ledger(data_dir: Path, backup: Path, waiting: Sequence[Erasure]) -> Ledger:
+    """The ledger of a data directory that is about to be restored, knowing every erasure that can be known.
+
+    The one that is there stays, since keys revoked and documents erased after the backup must stay so; it takes over
+    erasures that only the backup's knows. Where there is none, the backup's is taken.
+
+    Args:
+        waiting: removals that no ledger may know yet.
+
+    Raises:
+        LedgerError: one of them cannot be used.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    there, brought = data_dir / LEDGER, data_dir / f"{LEDGER}.brought"
+    brought.unlink(missing_ok=True)
+    brought.touch(mode=0o600)
+    brought.write_bytes((backup / LEDGER).read_bytes())
+    if not there.exists():
+        brought.replace(there)
+        ledger = Ledger(there)
+    else:
+        other = Ledger(brought)
+        ledger = Ledger(there)
+        ledger.erasures.adopt(other.erasures.listing(None), other.erasures.public_keys(), int(time()))
+        other.close()
+        for left in data_dir.glob(f"{brought.name}*"):
+            left.unlink()
+    for erasure in waiting:
+        ledger.erasures.expect(erasure)
+    return ledger
