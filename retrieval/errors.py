@@ -90,7 +90,7 @@ class EmbedderMismatch(RetrievalError):
     def __init__(self, stored: str, loaded: str) -> None:
         super().__init__(
             f"The store holds vectors of {stored}; the loaded embedder is {loaded}. "
-            "Take the documents in again, into a new data directory: `hrm-serve ingest ... --data-dir NEW`."
+            "`hrm-serve reindex` embeds the documents again; meanwhile the old version can go on serving them."
         )
         self.stored = stored
         self.loaded = loaded

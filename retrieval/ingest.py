@@ -19,7 +19,7 @@ from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.overlap import cut_as_asked
 from retrieval.parsing.process import ParseProcess
-from retrieval.store import documents, files, jobs, stores
+from retrieval.store import documents, files, jobs, meta, stores
 from retrieval.store.access import principal
 from retrieval.store.database import Database, Transaction
 from retrieval.store.documents import Content
@@ -282,6 +282,7 @@ class Ingester:
 
     def _renew(self, tx: Transaction) -> None:
         # In the transaction that writes: who has lost the lease cannot commit what another is writing as well.
+        meta.claim_embedder(tx, self._embedder.fingerprint)
         now = self._clock()
         if not jobs.acquire(tx, self._holder, now, self._lease_s):
             raise _LeaseLost

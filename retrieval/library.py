@@ -15,7 +15,7 @@ import anyio.to_thread
 from retrieval.archive import Archive
 from retrieval.backup import Manifest, back_up
 from retrieval.embedder import Embedder, MiniLM
-from retrieval.errors import RetrievalError
+from retrieval.errors import EmbedderMismatch, RetrievalError
 from retrieval.ingest import LEASE_S, Ingester, Report
 from retrieval.intake import Intake, Outcome, TakenIn
 from retrieval.limits import Limits
@@ -54,6 +54,7 @@ class Library:
         purger: Purger,
         archive: Archive,
         lock: Lock,
+        embedder: str,
     ) -> None:
         self._database = database
         self._originals = originals
@@ -62,6 +63,7 @@ class Library:
         self._searcher = searcher
         self._purger = purger
         self._lock = lock
+        self._embedder = embedder
         self.archive = archive
 
     async def search(
@@ -288,13 +290,28 @@ class Library:
         """The store's generation: grows with every change that a search could see."""
         return (await self._read(meta.generation))[0]
 
+    def trouble(self) -> str | None:
+        """Why this process can serve nothing from the store, however often it is asked; None: it can."""
+        try:
+            with self._database.read() as tx:
+                stored = meta.embedder(tx)
+        except RetrievalError as error:
+            return str(error)
+        if stored != self._embedder:
+            return str(EmbedderMismatch(stored, self._embedder))
+        return None
+
     def close(self) -> None:
         """Stop ingesting after the running batch, save the index, and close the files. Blocks meanwhile."""
         self._intake.stop()
         self._tend_once()
-        self._mirror.save()
-        self._database.close()
-        self._lock.release()
+        try:
+            self._mirror.save()
+        except RetrievalError as problem:
+            log.warning("the index was not saved, which costs time at the next start: %s", problem)
+        finally:
+            self._database.close()
+            self._lock.release()
 
     async def aclose(self) -> None:
         """Close, in a worker thread."""
@@ -388,6 +405,7 @@ def _opened(
         Purger(database, originals, mirror, data_dir),
         Archive(database, originals, mirror),
         lock,
+        embedder.fingerprint,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.embedder import Vectors
+from retrieval.errors import EmbedderMismatch
 from retrieval.index import BLOCK, Numbers, SnapshotRefused, VectorIndex, Visible, block_of
 from retrieval.postings import LexicalIndex
 from retrieval.snapshots import Snapshots
@@ -169,6 +170,8 @@ class Mirror:
         now = meta.generation(tx)
         if now == (self._generation, self._stamp):
             return
+        if (stored := meta.embedder(tx)) not in ("", self._embedder):
+            raise EmbedderMismatch(stored, self._embedder)
         if meta.stamp_of(tx, self._generation) != self._stamp:
             log.warning("the store was replaced under the index, rebuilding")
             self._rebuild(tx)

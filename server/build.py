@@ -103,6 +103,7 @@ async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: 
             embedder.supply(vectors)
             speller.supply(words)
             engine.supply(model)
+            ready.store = store.trouble
             return store
 
         app = LocalOnly(create_app(services), is_open=ledger.is_empty)
@@ -166,6 +167,18 @@ def restore(settings: Settings, folder: Path, *, replace: bool) -> "tuple[Restor
     finally:
         ledger.close()
     return restored, manifest.created_at
+
+
+def reindex(settings: Settings, report: Callable[[int, int], None]) -> int:
+    """Compute again what is computed from the stored texts; say how many chunks were embedded.
+
+    Raises:
+        RetrievalError: the store cannot be used.
+    """
+    from retrieval.embedder import MiniLM
+    from retrieval.reindex import reindex as run
+
+    return run(settings.data_dir, MiniLM(), report)
 
 
 async def _work(store: "Library", ledger: Ledger, settings: Settings, forget: Callable[[], Awaitable[None]]) -> None:

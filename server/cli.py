@@ -24,7 +24,7 @@ from server.commands.openapi import openapi
 from server.commands.serve import serve
 from server.commands.sharing import share
 from server.commands.terminal import CommandError, TextCommand, printable
-from server.commands.upkeep import backup, restore
+from server.commands.upkeep import backup, reindex, restore
 from server.ledger_file import LedgerError
 from server.settings import SettingsError
 
@@ -59,6 +59,7 @@ for command in (ingest, search, delete, stores, share):
 app.add_typer(keys.app, name="keys")
 app.command(cls=TextCommand)(backup)
 app.command(cls=TextCommand)(restore)
+app.command(cls=TextCommand)(reindex)
 app.command(cls=TextCommand)(erasures.purge)
 app.add_typer(erasures.app, name="erasures")
 app.command(name="check-model", cls=TextCommand)(check_model)

@@ -37,6 +37,7 @@ class Readiness:
             stall_s: seconds in one step after which the engine counts as stuck.
         """
         self.reason: str | None = LOADING
+        self.store: Callable[[], str | None] = lambda: None  # set once there is one
         self._load, self._stall_s = load, stall_s
 
     def __call__(self) -> str | None:
@@ -47,7 +48,7 @@ class Readiness:
             return DEAD
         if load.step_age_s is not None and load.step_age_s > self._stall_s:
             return f"the engine has been in one step for {load.step_age_s:.0f} s"
-        return None
+        return self.store()
 
 
 def listen(host: str, port: int) -> socket.socket:

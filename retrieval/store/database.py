@@ -83,6 +83,7 @@ class Database:
         self._closed = False
         with _translated(path):
             path.touch(mode=0o600)  # documents are nobody else's; the log beside the file takes its mode
+            self._identity = _identity(path)
             self._migrate(migrations)
 
     @contextmanager
@@ -142,6 +143,9 @@ class Database:
         with self._lock:
             if self._closed:
                 raise StoreFailed(self.path, "it is closed")
+            # Connections stay with the file that they opened, and would serve and write what nobody else sees.
+            if _identity(self.path) != self._identity:
+                raise StoreFailed(self.path, "it was replaced or removed under this process; restart it")
             connection = self._idle.pop() if self._idle else None
         if connection is None:
             connection = self._connect()
@@ -184,6 +188,14 @@ class Database:
                 assert not transaction.rows("PRAGMA foreign_key_check"), "a migration left a reference to nothing"
         with self._connection() as connection:
             connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _copy(connection: apsw.Connection, path: Path) -> None:

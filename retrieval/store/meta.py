@@ -40,6 +40,12 @@ def revoked(tx: Transaction) -> int:
     return 0 if found is None else int(found[0])
 
 
+def restart(tx: Transaction) -> None:
+    """Begin another history: whatever was derived from the store so far is of no use any more."""
+    tx.run("UPDATE generations SET stamp = ? || generation", token_hex(4))
+    advance(tx)
+
+
 def embedder(tx: Transaction) -> str:
     """Whose vectors the store holds; empty before the first opening."""
     found = tx.row("SELECT value FROM meta WHERE key = 'embedder'")

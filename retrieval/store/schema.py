@@ -251,7 +251,15 @@ CREATE INDEX departed_by_time ON departed (left_at);
 CREATE INDEX files_by_expiry ON files (expires_at) WHERE expires_at IS NOT NULL;
 """
 
-MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES, _DEPARTED)
+# Vectors of another embedder until they are complete; see retrieval/store/vectors.py.
+_NEXT_VECTORS = """
+CREATE TABLE next_vectors (
+    chunk_no INTEGER PRIMARY KEY REFERENCES chunks ON DELETE CASCADE,
+    vector BLOB NOT NULL
+);
+"""
+
+MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES, _DEPARTED, _NEXT_VECTORS)
 
 
 def refuse_newer(path: Path, *, found: int, known: int) -> None:

@@ -1,12 +1,17 @@
-"""`hrm-serve backup` and `restore`: the data directory to another place, and back."""
+"""`hrm-serve backup`, `restore` and `reindex`: the data directory to another place, back, and computed anew."""
 
 import asyncio
+import sys
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated
 
 import typer
 
 from server.commands.terminal import CommandError, DataDir, moment, settings_for
+from server.settings import Settings
+
+_LINE_EVERY_S = 10
 
 
 def backup(
@@ -17,11 +22,7 @@ def backup(
     from server.build import backup as run
 
     settings = settings_for(data_dir)
-    if not settings.data_dir.exists():
-        raise CommandError(
-            f"There is nothing in {settings.data_dir.resolve()}, a folder that does not exist; "
-            "--data-dir or HRM_DATA_DIR names another one."
-        )
+    _check_there(settings)
     manifest = asyncio.run(run(settings, folder))
     size = sum(kept.bytes for kept in manifest.files.values())
     print(f"{len(manifest.files)} files, {size} bytes in {folder}, as of generation {manifest.generation}.")
@@ -42,3 +43,33 @@ def restore(
     restored, created_at = run(settings, folder, replace=replace)
     again = f"; {restored.replayed} erased since were left out" if restored.replayed else ""
     print(f"{restored.files} documents as of {moment(created_at)} in {settings.data_dir}{again}.")
+
+
+def reindex(data_dir: DataDir = None) -> None:
+    """Embed the documents with this version's embedder if another one did, and write words and snapshots anew.
+
+    The old index serves until it is done; interrupted, it goes on where it stopped. Restart servers afterwards.
+    """
+    from server.build import reindex as run
+
+    settings = settings_for(data_dir)
+    _check_there(settings)
+    said = perf_counter()
+
+    def report(done: int, total: int) -> None:
+        nonlocal said
+        if perf_counter() - said >= _LINE_EVERY_S:
+            said = perf_counter()
+            print(f"{done} of {total} chunks", file=sys.stderr, flush=True)
+
+    embedded = run(settings, report)
+    print(f"{embedded} chunks embedded, words and snapshots written anew." if embedded else "Words and snapshots anew.")
+
+
+def _check_there(settings: Settings) -> None:
+    # Looking must not make a data directory where somebody merely stood in the wrong folder.
+    if not settings.data_dir.exists():
+        raise CommandError(
+            f"There is nothing in {settings.data_dir.resolve()}, a folder that does not exist; "
+            "--data-dir or HRM_DATA_DIR names another one."
+        )

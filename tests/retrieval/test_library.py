@@ -102,7 +102,7 @@ async def test_another_embedder_is_refused_and_both_are_named(tmp_path: Path) ->
     async with open_library(tmp_path / "data", WordsEmbedder("words@1")):
         pass
 
-    with pytest.raises(EmbedderMismatch, match=r"words@1.*words@2.*new data directory"):
+    with pytest.raises(EmbedderMismatch, match=r"words@1.*words@2.*hrm-serve reindex"):
         open_library(tmp_path / "data", WordsEmbedder("words@2"))
 
     async with open_library(tmp_path / "data", WordsEmbedder("words@1")):

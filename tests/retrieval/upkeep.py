@@ -7,7 +7,9 @@ python -m tests.retrieval.upkeep reindex EMBEDDER DATA_DIR [FUNCTION EVENT NTH]
 import sys
 from pathlib import Path
 
+from retrieval.reindex import reindex
 from retrieval.restore import restore
+from tests.retrieval.desk import WordsEmbedder
 from tests.retrieval.process import arm
 
 if __name__ == "__main__":
@@ -16,3 +18,5 @@ if __name__ == "__main__":
         arm(sys.argv[4], sys.argv[5], int(sys.argv[6]))
     if what == "restore":
         restore(Path(argument), data_dir, {}, replace=True)
+    else:
+        reindex(data_dir, WordsEmbedder(argument), lambda done, total: None)

@@ -344,6 +344,15 @@ def test_a_backup_is_restored_without_what_was_deleted_and_with_the_keys_of_toda
     assert "\tvalid\t" in run("keys", "list", "--data-dir", "elsewhere")[1]
 
 
+def test_what_is_computed_can_be_computed_anew(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tea.txt").write_text("Tea is served at four.")
+    run("ingest", "tea.txt", "--store", "notes")
+
+    assert run("reindex")[:2] == (0, "Words and snapshots anew.\n")
+
+    assert "Tea is served" in run("search", "When is tea?")[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -184,6 +184,20 @@ def test_a_full_disk_undoes_the_transaction(database: Database) -> None:
     assert keys(database) == []
 
 
+@pytest.mark.parametrize("how", ["replaced", "removed"])
+def test_a_file_that_was_replaced_under_a_process_is_noticed_at_once(database: Database, how: str) -> None:
+    put(database, "a")
+    other = database.path.with_name("other.db")
+    Database(other).close()
+    if how == "replaced":
+        other.replace(database.path)
+    else:
+        database.path.unlink()
+
+    with pytest.raises(StoreFailed, match=r"store\.db: it was replaced or removed under this process; restart it"):
+        keys(database)
+
+
 def test_a_closed_database_says_so(database: Database) -> None:
     database.close()
 
