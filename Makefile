@@ -45,6 +45,11 @@ HALF ?= report
 eval-retrieval: $(VENV)/.dev ## print nDCG@10, R@1 and R@5 of each way of searching (the first time embeds 17,600 passages)
 	@$(BIN)/python -m tests.eval.retrieval --half $(HALF)
 
+.PHONY: eval-grounding
+eval-grounding: $(VENV)/.dev ## precision and recall of the citation markers on labelled answers
+	@$(BIN)/python -m tests.bench.grounding --half tune
+	@$(BIN)/python -m tests.bench.grounding --half report
+
 .PHONY: openapi
 openapi: $(VENV)/.dev ## write openapi.yaml from the code
 	@$(BIN)/hrm-serve openapi > openapi.yaml.new && mv openapi.yaml.new openapi.yaml

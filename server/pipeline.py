@@ -15,6 +15,7 @@ from server.deps import Services
 from server.errors import UnknownStore
 from server.events import AnswerEvent, Closable, Closed, EndReason, Opened, Refused, Said, Sources, Used, closing
 from server.grounding.cite import CitedText, Verdict
+from server.grounding.likeness import Likeness
 from server.grounding.structure import CitedStructure
 from server.grounding.support import Sources as CheckedSources
 from server.identity import Caller
@@ -50,6 +51,10 @@ class _Writing:
     checks: list[Check] | None  # None: there are no sources to check against
     calls: list[OpenCall]  # none: the answers are texts
 
+    def may_check(self, event: Text) -> bool:
+        """May this piece end a sentence, which takes milliseconds to check?"""
+        return self.checks is not None and self.checks[event.choice].may_check(event.text)
+
     def said(self, event: Text) -> AnswerEvent | None:
         """What a piece of the model's answer puts on the wire; None where it is held back."""
         check = self.checks[event.choice] if self.checks else None
@@ -71,6 +76,7 @@ class Pipeline:
         self._model = services.model
         self._policy = services.policy
         self._metrics = metrics
+        self._alike = Likeness(services.embedder)
 
     async def answer(self, request: ChatRequest, caller: Caller) -> Answer:
         """Start answering, and return once the engine has taken the request.
@@ -113,7 +119,7 @@ class Pipeline:
         generation = self._metrics.observed(events, n)
         first = await started(generation, shape)  # an early failure raises here and not in mid-stream
         assert isinstance(first, Started), "an engine begins with Started"
-        writing = _Writing(sources, self._checks(todo, talk, sources, n), calls)
+        writing = _Writing(sources, await run_sync(self._checks, todo, talk, sources, n), calls)
         return Answer(self._checked(first, n, generation, writing), generation)
 
     async def _look_up(self, todo: Plan, talk: Conversation, caller: Caller) -> Sources | None:
@@ -151,7 +157,7 @@ class Pipeline:
             return None
         texts = [passage.text for passage in sources.passages]
         titles = [passage.title for passage in sources.passages]
-        checked = CheckedSources(texts, talk.question, titles)
+        checked = CheckedSources(texts, talk.question, self._alike, titles)
         mode, abstention, shape = todo.grounding, self._policy.abstention, todo.shape
         if shape is None:
             return [CitedText(checked, mode=mode, abstention=abstention) for _ in range(n)]
@@ -183,12 +189,13 @@ class Pipeline:
                 if isinstance(event, Failed):
                     raise event.error
                 if isinstance(event, Text):
-                    said = writing.said(event)
+                    # A check may ask the embedder: others are not to wait for it.
+                    said = await run_sync(writing.said, event) if writing.may_check(event) else writing.said(event)
                     if said is not None:
                         yield said
                 else:
                     completion_tokens += event.counts.completion_tokens
-                    for closing_event in self._end(event, writing):
+                    for closing_event in await run_sync(self._end, event, writing):
                         yield closing_event
         yield Used(started.prompt_tokens, completion_tokens, started.cached_tokens)
 

@@ -9,13 +9,18 @@ from typing import Literal
 
 from hrm_model.template import UNANSWERABLE
 from server.grounding.sentences import OpenText, Sentence
-from server.grounding.support import Sources, Support
+from server.grounding.support import Finding, Match, Reason, Sources, Support
 
 Status = Literal["supported", "partial", "unsupported", "abstained", "no_sources"]
 Mode = Literal["off", "cite", "strict"]
 
-_MARKER = re.compile(r"\[(\d+)\]")
-_PERHAPS_MARKER = re.compile(r"\[\d*$")
+# What a reader would take for a marker or follow as a link, and what may become one when more text comes. Documents
+# are full of such brackets, and models copy them.
+_MARKER = re.compile(r"[\[［【]([\s\d,;^–-]{0,20}\d[\s\d,;^–-]{0,20})[\]］】]")
+_PERHAPS_MARKER = re.compile(r"(?:[\[［【][\s\d,;^–-]{0,41}\]?|\])$")
+_LINK = re.compile(r"\](?=[(\[:])")
+# A sentence ends in one of these, or in the white space of a new line, and only there is there something to check.
+_ENDINGS = frozenset(".!?…\n\"'”’)]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,32 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of one sentence of the model's; its place is in the text that the client got, None if withheld."""
+
+    start: int | None
+    end: int | None
+    finding: Finding
+
+    @property
+    def verdict(self) -> Literal["supported", "unsupported", "withheld"]:
+        """In a word."""
+        if self.finding.supports:
+            return "supported"
+        return "unsupported" if self.start is not None else "withheld"
+
+    @property
+    def match(self) -> Match | None:
+        """How the cited spans say the sentence."""
+        return self.finding.match
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why no span was cited."""
+        return self.finding.reason
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the check of a whole answer came to. The counts are of the model's sentences, withheld ones included."""
 
@@ -35,6 +66,7 @@ class Verdict:
     sentences: int = 0
     supported_sentences: int = 0
     marks: tuple[Mark, ...] = ()
+    checked: tuple[Checked, ...] = ()  # one for each sentence, in order
     replaced: bool = False  # the configured sentence stands where the model's answer would have
 
 
@@ -53,9 +85,13 @@ class CitedText:
         self._text = OpenText()
         self._sent = 0  # how much of the model's text has been dealt with
         self._length = 0  # of what has been given back
-        self._sentences = 0
         self._marks: list[Mark] = []
-        self._supported = 0
+        self._checked: list[Checked] = []
+
+    def may_check(self, piece: str) -> bool:
+        """May taking this piece end a sentence, so that it costs the time of a check?"""
+        tail = self._text.text[-8:] + self._perhaps_marker + (self._undecided or "") + piece
+        return not _ENDINGS.isdisjoint(tail)
 
     def grow(self, piece: str) -> str:
         """Take a piece of the model's answer; return what can be sent now."""
@@ -75,35 +111,44 @@ class CitedText:
         if self._undecided is not None and letters(self._undecided) == UNANSWERABLE:
             return self._abstention, Verdict("abstained", replaced=True)
         rest = (self._undecided or "") + self._perhaps_marker
+        rest = rest if self._mode == "off" else _defused(rest)
         out = self._settle(self._text.grow(rest)) + self._settle(self._text.end())
         if self._mode != "strict":
             out += self._give(self._text.text[self._sent :])
-        status: Status = "partial"
-        if self._supported == 0:
-            status = "unsupported"
-        elif self._supported == self._sentences:
-            status = "supported"
+        checked = tuple(self._checked)
+        supported = sum(one.verdict == "supported" for one in checked)
+        status = overall(supported, len(checked))
         if self._mode == "strict" and not self._length:
-            return self._abstention, Verdict(status, self._sentences, replaced=True)
-        return out, Verdict(status, self._sentences, self._supported, tuple(self._marks))
+            return self._abstention, Verdict(status, len(checked), checked=checked, replaced=True)
+        return out, Verdict(status, len(checked), supported, tuple(self._marks), checked)
 
     def _settle(self, closed: list[Sentence]) -> str:
         out = ""
         for sentence in closed:
-            self._sentences += 1
-            support = self._sources.support(self._text.text[sentence.start : sentence.end])
-            self._supported += support is not None
+            finding = self._sources.find(self._text.text[sentence.start : sentence.end])
             if self._mode != "strict":
                 out += self._give(self._text.text[self._sent : sentence.end])
-            elif support is not None:
+            elif finding.supports:
                 gap = self._text.text[self._sent : sentence.start] if self._length else ""
                 out += self._give(gap + self._text.text[sentence.start : sentence.end])
             if self._mode == "strict":
                 self._sent = sentence.end
-            if support is not None and self._mode != "off":
-                start = self._length - (sentence.end - sentence.start)
-                out += self._give(f" [{support.passage + 1}]", of_the_model=False)
-                self._marks.append(Mark(start, self._length, support))
+                if not finding.supports:
+                    self._checked.append(Checked(None, None, finding))
+                    continue
+            start = self._length - (sentence.end - sentence.start)
+            self._checked.append(Checked(start, self._length, finding))
+            if self._mode != "off":
+                out += self._mark(start, finding)
+        return out
+
+    def _mark(self, start: int, finding: Finding) -> str:
+        """The markers behind a sentence: one for each passage, and in the report one for each span."""
+        out = ""
+        for passage in dict.fromkeys(support.passage for support in finding.supports):
+            out += self._give(f" [{passage + 1}]", of_the_model=False)
+            spans = [support for support in finding.supports if support.passage == passage]
+            self._marks += [Mark(start, self._length, support) for support in spans]
         return out
 
     def _give(self, text: str, *, of_the_model: bool = True) -> str:
@@ -113,13 +158,27 @@ class CitedText:
         return text
 
     def _defused(self, piece: str) -> str:
-        """Turn `[3]` of the model's own making into `(3)`: a marker in brackets means that the server checked."""
         if self._mode == "off":
             return piece
         piece = self._perhaps_marker + piece
         tail = _PERHAPS_MARKER.search(piece)
         self._perhaps_marker = tail.group() if tail else ""
-        return _MARKER.sub(r"(\1)", piece[: len(piece) - len(self._perhaps_marker)])
+        return _defused(piece[: len(piece) - len(self._perhaps_marker)])
+
+
+def overall(supported: int, claims: int) -> Status:
+    """The verdict on an answer from those on its sentences."""
+    if not supported:
+        return "unsupported"
+    return "supported" if supported == claims else "partial"
+
+
+def _defused(text: str) -> str:
+    """Turn `[3]` of the model's own making into `(3)`, and keep its brackets from being read as a link.
+
+    A marker in brackets means that the server checked, whatever a document says.
+    """
+    return _LINK.sub("] ", _MARKER.sub(r"(\1)", text))
 
 
 def letters(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hrm_model.template import UNANSWERABLE
-from server.grounding.cite import Mark, Mode, Status, Verdict, letters
+from server.grounding.cite import Checked, Mark, Mode, Verdict, letters, overall
 from server.grounding.sentences import sentences
 from server.grounding.support import Sources
 
@@ -34,6 +34,10 @@ class CitedStructure:
         self._sources, self._mode, self._abstention, self._is_json = sources, mode, abstention, is_json
         self._text = ""
 
+    def may_check(self, piece: str) -> bool:
+        """Never: an answer in a form is checked at its end."""
+        return False
+
     def grow(self, piece: str) -> str:
         """Take a piece of the model's answer; return what can be sent now."""
         self._text += piece
@@ -42,18 +46,18 @@ class CitedStructure:
     def end(self) -> tuple[str, Verdict]:
         """Return what was held back, and the verdict; `replaced` says that it is a refusal and not an answer."""
         claims = list(_claims_of_json(self._text) if self._is_json else _claims_of_text(self._text))
-        supports = [(claim, self._sources.support(claim.text)) for claim in claims]
-        marks = tuple(Mark(claim.start, claim.end, found) for claim, found in supports if found is not None)
-        status: Status = "partial" if marks else "unsupported"
+        found = [(claim, self._sources.find(claim.text)) for claim in claims]
+        marks = tuple(Mark(claim.start, claim.end, one) for claim, finding in found for one in finding.supports)
+        supported = sum(bool(finding.supports) for _, finding in found)
+        status = overall(supported, len(claims))
         if not marks and any(letters(claim.text) == UNANSWERABLE for claim in claims):
             status = "abstained"
-        elif marks and len(marks) == len(claims):
-            status = "supported"
-        if self._mode == "strict":
-            if status != "supported":
-                return self._abstention, Verdict(status, len(claims), replaced=True)
-            return self._text, Verdict(status, len(claims), len(marks), marks)
-        return "", Verdict(status, len(claims), len(marks), marks if self._mode == "cite" else ())
+        if self._mode == "strict" and status != "supported":
+            withheld = tuple(Checked(None, None, finding) for _, finding in found)
+            return self._abstention, Verdict(status, len(claims), checked=withheld, replaced=True)
+        checked = tuple(Checked(claim.start, claim.end, finding) for claim, finding in found)
+        rest = self._text if self._mode == "strict" else ""
+        return rest, Verdict(status, len(claims), supported, () if self._mode == "off" else marks, checked)
 
 
 def _claims_of_text(text: str) -> Iterator[Claim]:

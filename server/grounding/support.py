@@ -1,32 +1,42 @@
-"""Does a passage say this sentence? Strict on purpose: a doubt leaves the sentence without a source.
+"""Which span of which passage says a sentence of an answer? Strict on purpose: a doubt leaves it without a source.
 
-A sentence is supported when one sentence of one passage contains it word for word, or says it in the same order with
-little in between. Reordering is not accepted: "A pays B" and "B pays A" share every word.
+In this order: word for word, in the same order with little in between, in other words (server/grounding/restated.py),
+and at last part by part, where a sentence puts two statements together.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from server.grounding.about import Question, left_out
+from server.grounding.likeness import Alike
+from server.grounding.match import Words, denied, in_order, verbatim
+from server.grounding.reading import Term, read
+from server.grounding.restated import Comparison, Context, Doubt, compare
 from server.grounding.sentences import Sentence, sentences
-from server.grounding.words import Kind, Word, content_keys, words
+from server.grounding.values import merged
+from server.grounding.words import Kind, Word, content_keys, listed, words
+
+Match = Literal["verbatim", "in_order", "restated", "parts"]
+Reason = Doubt | Literal["empty", "question", "nothing"]
 
 _ARTICLES = {"a", "an", "the"}
 _PREAMBLE = re.compile(r"\s*according to [^,]*,", re.IGNORECASE)
-_CLAUSE_END = re.compile(r"[,;:—]")
-_JOINTS = {"and", "but", "or", "while", "whereas", "although", "though"}
-# What must not be skipped between two words of a claim: it would change who, how much, or whether at all.
-_WEIGHTY = {Kind.EXACT, Kind.NAME, Kind.QUANTITY, Kind.NEGATION, Kind.MODAL}
-# Of the meaningful words between a claim's first and last word in the source, the share that the claim repeats.
-_MIN_DENSITY = 0.7
+_PRONOUNS = frozenset(listed("it its they them their he him his she her this these that those"))
 # A claim with fewer words that names a number or a name is a phrase ("28 days"); a longer one makes a statement.
 _STATEMENT_WORDS = 4
+# Of a claim's content words, the share that a sentence must hold before it is worth comparing or naming as a near miss.
+_NEAR = 0.34
+# Sentences that are compared word by word; what shares less with the claim has never been the source of one.
+_COMPARED = 8
+_STATING = frozenset(listed("is are was were be has have had may must can will shall should do does did"))
+_PARTS = re.compile(r"(?:[,;]\s+|\s+)(?:and|but|while|whereas)\s+|[;,]\s+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The sentence that supports a claim: the passage's position, and where in its text."""
+    """A span that supports a claim: the passage's position, and where in its text."""
 
     passage: int
     start: int
@@ -34,11 +44,22 @@ class Support:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found for one sentence: spans and how they match, or the reason for finding none."""
+
+    supports: tuple[Support, ...] = ()
+    match: Match | None = None
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Line:
     passage: int
     place: Sentence
-    text: str
-    words: tuple[Word, ...]
+    words: Words
+    terms: tuple[Term, ...]
+    context: Context
+    before: Sentence | None  # the sentence that a pronoun of this one points to
     shared: int  # words in common with the question
     shared_around: int  # the same for its passage and title
 
@@ -46,123 +67,166 @@ class _Line:
 class Sources:
     """The passages of one question, cut into sentences and words once and asked for every sentence of the answer."""
 
-    def __init__(self, passages: Sequence[str], question: str, titles: Sequence[str] = ()) -> None:
-        asked = content_keys(question)
+    def __init__(self, passages: Sequence[str], question: str, alike: Alike, titles: Sequence[str] = ()) -> None:
+        self._question = Question(question, alike)
         self._question_denies = any(word.kind is Kind.NEGATION for word in words(question))
-        self._lines = []
+        self._alike = alike
+        asked = content_keys(question)
+        self._lines: list[_Line] = []
         for number, passage in enumerate(passages):
             title = titles[number] if titles else ""
-            around = len(asked & content_keys(f"{title}\n{passage}"))
-            for place in sentences(passage):
-                text = passage[place.start : place.end]
-                shared = len(asked & content_keys(text))
-                self._lines.append(_Line(number, place, text, tuple(words(text)), shared, around))
+            self._lines += _lines(number, passage, title, asked)
+        used = [frozenset(term.key for term in line.terms if term.role == "content") for line in self._lines]
+        for at, line in enumerate(self._lines):
+            others = frozenset().union(*used[:at], *used[at + 1 :])
+            self._lines[at] = replace(line, context=replace(line.context, elsewhere=others))
 
-    def support(self, claim: str) -> Support | None:
-        """Find the sentence that says `claim`; of several, the one nearest to the question, then the earliest."""
+    def find(self, claim: str) -> Finding:
+        """Find what says `claim`, a sentence of the answer; of several spans, the one nearest to the question."""
         preamble = _PREAMBLE.match(claim)
         claim = claim[preamble.end() :] if preamble else claim
-        said = words(claim)
+        said = merged(claim, words(claim))
         while said and said[0].key in _ARTICLES:
             said = said[1:]
         if all(word.kind in (Kind.FUNCTION, Kind.MODAL, Kind.NEGATION) for word in said):
-            return None  # "Yes." stands in many texts and says nothing by itself
-        found = [line for line in self._lines if self._says(line, claim, said)]
+            return Finding(reason="empty")  # "Yes." stands in many texts and says nothing by itself
+        quoted, is_elsewhere = self._quoted(claim, said)
+        if quoted is not None:
+            return quoted
+        if is_elsewhere:
+            return Finding(reason="question")
+        restated, reason = self._restated(claim)
+        if restated is not None:
+            return restated
+        if parts := self._in_parts(claim):
+            return parts
+        return Finding(reason=reason)
+
+    def _quoted(self, claim: str, said: Sequence[Word]) -> tuple[Finding | None, bool]:
+        """Find the claim in its own words; and say whether it stands somewhere, but not about what was asked."""
+        found: list[tuple[_Line, Match]] = []
+        is_phrase = _is_fragment(said)
+        misplaced = False
+        for line in self._lines:
+            match = self._says(line, claim, said)
+            if match is None:
+                continue
+            if is_phrase and not self._question.is_answered_by(line.terms, line.context, said):
+                misplaced = True
+                continue
+            found.append((line, match))
+        if is_phrase and found:
+            lines = [(line.terms, line.context) for line in self._lines]
+            kept = [
+                (line, match)
+                for line, match in found
+                if not self._question.is_beaten(line.terms, line.context, lines, said)
+            ]
+            misplaced, found = misplaced or len(kept) < len(found), kept
         if not found:
-            return None
-        best = max(found, key=lambda line: (line.shared, line.shared_around, -line.passage, -line.place.start))
-        return Support(best.passage, best.place.start, best.place.end)
+            return None, misplaced
+        line, match = max(
+            found,
+            key=lambda pair: (
+                pair[0].shared,
+                pair[0].shared_around,
+                -pair[0].passage,
+                -pair[0].place.start,
+            ),
+        )
+        return Finding((Support(line.passage, line.place.start, line.place.end),), match), False
 
-    def _says(self, line: _Line, claim: str, said: Sequence[Word]) -> bool:
-        spans = [*_verbatim(line, claim, said), *_in_order(line, said)]
+    def _says(self, line: _Line, claim: str, said: Sequence[Word]) -> Match | None:
         claim_denies = any(word.kind is Kind.NEGATION for word in said)
-        if claim_denies or self._question_denies:
-            return bool(spans)
-        has_fact = any(word.kind in (Kind.EXACT, Kind.NAME, Kind.QUANTITY) for word in said)
-        is_phrase = has_fact and len(said) < _STATEMENT_WORDS
-        return any(not _denied(line, first, last, is_phrase=is_phrase) for first, last in spans)
+        is_free = claim_denies or self._question_denies
+        matches: tuple[tuple[Match, list[tuple[int, int]]], ...] = (
+            ("verbatim", verbatim(line.words, claim, said)),
+            ("in_order", in_order(line.words, said)),
+        )
+        for match, spans in matches:
+            if any(is_free or not denied(line.words, a, b, is_phrase=_is_phrase(said)) for a, b in spans):
+                return match
+        return None
+
+    def _restated(self, claim: str) -> tuple[Finding | None, Reason]:
+        terms = read(claim)
+        content = {term.key for term in terms if term.role in ("content", "value")}
+        if sum(term.role in ("content", "value") for term in terms) < 2:
+            return None, "nothing"
+        near = sorted(
+            self._lines,
+            key=lambda line: -len(content & ({term.key for term in line.terms} | line.context.titles)),
+        )[:_COMPARED]
+        compared: list[tuple[Comparison, _Line]] = [
+            (compare(terms, line.terms, line.context, self._alike), line) for line in near
+        ]
+        good = [(comparison, line) for comparison, line in compared if comparison.doubt is None]
+        if good:
+            comparison, line = max(good, key=lambda pair: (pair[0].shared, pair[1].shared, -pair[1].passage))
+            start = line.before.start if comparison.needs_before and line.before else line.place.start
+            return Finding((Support(line.passage, start, line.place.end),), "restated"), "nothing"
+        nearest = max(compared, key=lambda pair: pair[0].shared, default=None)
+        if nearest is None or nearest[0].shared < _NEAR or nearest[0].doubt is None:
+            return None, "nothing"
+        return None, nearest[0].doubt
+
+    def _in_parts(self, claim: str) -> Finding | None:
+        """Two statements in one sentence, each of which must be said somewhere."""
+        parts = [part for part in _PARTS.split(claim) if part.strip()]
+        if len(parts) < 2:
+            return None
+        supports: dict[Support, None] = {}
+        for part in self._completed(parts):
+            terms = read(part)
+            if sum(term.role in ("content", "value") for term in terms) < 2:
+                return None
+            said = merged(part, words(part))
+            quoted = None if _is_phrase(said) else self._quoted(part, said)[0]
+            found = quoted or self._restated(part)[0]
+            if found is None:
+                return None
+            supports.update(dict.fromkeys(found.supports))
+        return Finding(tuple(supports), "parts")
+
+    def _completed(self, parts: Sequence[str]) -> Iterator[str]:
+        """Later parts leave out what the first one names: "the excess is 500 euros for A and 150 euros for B"."""
+        first = read(parts[0])
+        yield parts[0]
+        for part in parts[1:]:
+            missing = left_out(first, read(part))
+            yield " ".join([*missing, part])
 
 
-def _verbatim(line: _Line, claim: str, said: Sequence[Word]) -> list[tuple[int, int]]:
-    """Where the claim's words stand side by side, with the same punctuation between them."""
-    spans = []
-    for first in range(len(line.words) - len(said) + 1):
-        there = line.words[first : first + len(said)]
-        if (
-            all(_same_spelling(a, b) for a, b in zip(said, there, strict=True))
-            and _gaps(claim, said) == _gaps(line.text, there)
-            and not _cuts_a_number(line, first, first + len(said) - 1)
-        ):
-            spans.append((first, first + len(said) - 1))
-    return spans
+def _is_phrase(said: Sequence[Word]) -> bool:
+    has_fact = any(word.kind in (Kind.EXACT, Kind.NAME, Kind.QUANTITY) for word in said)
+    return has_fact and len(said) < _STATEMENT_WORDS
 
 
-def _in_order(line: _Line, said: Sequence[Word]) -> list[tuple[int, int]]:
-    """Where the claim's meaningful words follow each other, with nothing weighty and little else in between."""
-    claim = [word for word in said if word.kind is not Kind.FUNCTION]
-    if len(claim) < 2:
-        return []
-    spans = []
-    for first, word in enumerate(line.words):
-        if not _same_meaning(claim[0], word):
-            continue
-        at, skipped, clean = first, 0, True
-        for wanted in claim[1:]:
-            gap: list[Word] = []
-            at += 1
-            while at < len(line.words) and not _same_meaning(wanted, line.words[at]):
-                gap.append(line.words[at])
-                at += 1
-            meaningful = [passed for passed in gap if passed.kind is not Kind.FUNCTION and passed.key not in _JOINTS]
-            joint = any(passed.key in _JOINTS for passed in gap)
-            clean &= not any(passed.kind in _WEIGHTY for passed in gap) and not (joint and meaningful)
-            skipped += len(meaningful)
-        is_dense = len(claim) >= _MIN_DENSITY * (len(claim) + skipped)
-        if at < len(line.words) and clean and is_dense and not _cuts_a_number(line, first, at):
-            spans.append((first, at))
-    return spans
+def _is_fragment(said: Sequence[Word]) -> bool:
+    """Is it an answer without a statement of its own: "the eighth week of life"?"""
+    opens = bool(said) and said[0].kind in (Kind.EXACT, Kind.NAME, Kind.QUANTITY)
+    return _is_phrase(said) or (
+        opens and len(said) < 2 * _STATEMENT_WORDS and not any(word.text.casefold() in _STATING for word in said)
+    )
 
 
-def _same_spelling(said: Word, there: Word) -> bool:
-    if Kind.EXACT in (said.kind, there.kind):
-        return said.text == there.text
-    return said.text.casefold() == there.text.casefold()
-
-
-def _same_meaning(said: Word, there: Word) -> bool:
-    if said.kind in (Kind.EXACT, Kind.NAME) or there.kind is Kind.EXACT:
-        return said.text == there.text
-    if said.kind is Kind.NEGATION:
-        return there.kind is Kind.NEGATION
-    return said.key == there.key
-
-
-def _gaps(text: str, of: Sequence[Word]) -> list[str]:
-    return ["".join(text[left.end : right.start].split()) for left, right in pairwise(of)]
-
-
-def _cuts_a_number(line: _Line, first: int, last: int) -> bool:
-    """Is the outermost number only a part of one: 3 of "3 million", 15 of "15%", five of "twenty five"?"""
-    inside, outside = line.words[last], line.words[last + 1 : last + 2]
-    if inside.is_number and outside:
-        touches = not line.text[inside.end : outside[0].start].strip()
-        if touches and (outside[0].is_number or outside[0].text in "%‰"):
-            return True
-    inside, outside = line.words[first], line.words[max(0, first - 1) : first]
-    if inside.is_number and outside:
-        return outside[0].is_number and not line.text[outside[0].end : inside.start].strip()
-    return False
-
-
-def _denied(line: _Line, first: int, last: int, *, is_phrase: bool) -> bool:
-    """Does the source take back what it says between two of its words?
-
-    "must not exceed 500 euros" does contain the answer 500 euros, so for a phrase only the word right before counts;
-    for a statement ("pets are allowed") every negation before it in its clause does.
-    """
-    before = line.words[max(0, first - 1) : first] if is_phrase else line.words[:first]
-    after = line.words[last + 1 : last + 3]
-    begin, end = line.words[first].start, line.words[last].end
-    return any(
-        word.kind is Kind.NEGATION and not _CLAUSE_END.search(line.text[word.end : begin]) for word in before
-    ) or any(word.kind is Kind.NEGATION and not _CLAUSE_END.search(line.text[end : word.start]) for word in after)
+def _lines(number: int, passage: str, title: str, asked: set[str]) -> Iterator[_Line]:
+    around = len(asked & content_keys(f"{title}\n{passage}"))
+    titles = frozenset(term.key for term in read(title) if term.role == "content")
+    previous: Sentence | None = None
+    previous_keys: frozenset[str] = frozenset()
+    for place in sentences(passage):
+        text = passage[place.start : place.end]
+        terms = tuple(read(text))
+        points_back = previous is not None and any(term.word.text.casefold() in _PRONOUNS for term in terms)
+        yield _Line(
+            number,
+            place,
+            Words(text, tuple(merged(text, words(text)))),
+            terms,
+            Context(titles=titles, before=previous_keys if points_back else frozenset()),
+            previous if points_back else None,
+            len(asked & content_keys(text)),
+            around,
+        )
+        previous, previous_keys = place, frozenset(term.key for term in terms if term.role == "content")

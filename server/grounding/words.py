@@ -26,6 +26,9 @@ class Word:
     kind: Kind
     start: int
     end: int
+    # Of a value (server/grounding/values.py): what it is measured in, and how many of the units as written.
+    unit: str = ""
+    count: str = ""
 
     @property
     def is_number(self) -> bool:
@@ -45,8 +48,13 @@ _WORD = re.compile(
 _LONGEST_OPENING = 8
 
 
+def listed(text: str) -> list[str]:
+    """Words of a text, for lists that are easier to read without quotes."""
+    return text.split()
+
+
 def _listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+    return frozenset(listed(text))
 
 
 _FUNCTION = _listed(

@@ -19,6 +19,7 @@ from server.erasure_records import ErasureRecord
 from server.identity import Caller, Unauthenticated
 from server.ports import Embedder, Erasures
 from tests.fakes.engine import ScriptedEngine
+from tests.fakes.meaning import WordsApart
 from tests.fakes.shelf import Shelf
 
 MODEL = "hrm-text-mini"
@@ -86,7 +87,7 @@ def services(
         retriever=store or shelf,
         library=store or shelf,
         archive=(lambda: store.archive) if store else absent,
-        embedder=(lambda: embedder) if embedder else absent,
+        embedder=lambda: embedder or WordsApart(),
         erasures=erasures or NothingErased(),
         authenticate=authenticate,
         model=ModelCard(MODEL, created=1_700_000_000, context=4096),

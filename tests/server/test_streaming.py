@@ -27,7 +27,8 @@ KEY = {"Authorization": "Bearer sk-ann"}
 async def test_frames_come_in_the_order_that_clients_rely_on(tmp_path: Path) -> None:
     engine = ScriptedEngine("28 days. ", "Marta Velin leads the claims desk.")
     given = services(engine, await stocked(tmp_path, HANDBOOK), default_store="handbook")
-    body = question("days leave claims desk", stream=True, stream_options={"include_usage": True})
+    asked = "How many days of paid leave do full-time staff receive, and who leads the claims desk?"
+    body = question(asked, stream=True, stream_options={"include_usage": True})
     async with client_of(given) as client:
         response = await client.post(CHAT, json=body)
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from server.grounding.cite import CitedText, Mode, Verdict
 from server.grounding.support import Sources
+from tests.fakes.meaning import apart
 
 NOTHING = "The documents do not contain the answer."
 PASSAGES = ["Staff get 28 days of leave.", "Marta Velin leads the claims desk. It opens at 9:00."]
 
 
 def written(*pieces: str, mode: Mode = "cite") -> tuple[str, Verdict]:
-    answer = CitedText(Sources(PASSAGES, "Who gets what?"), mode=mode, abstention=NOTHING)
+    answer = CitedText(Sources(PASSAGES, "Who gets what?", apart), mode=mode, abstention=NOTHING)
     text = "".join(answer.grow(piece) for piece in pieces)
     rest, verdict = answer.end()
     return text + rest, verdict
@@ -83,7 +84,7 @@ def test_what_only_begins_like_an_abstention_is_an_answer(answer: str) -> None:
 
 
 def test_nothing_is_sent_while_the_answer_may_still_be_an_abstention() -> None:
-    answer = CitedText(Sources(PASSAGES, "q"), mode="cite", abstention=NOTHING)
+    answer = CitedText(Sources(PASSAGES, "q", apart), mode="cite", abstention=NOTHING)
 
     assert [answer.grow(piece) for piece in ("un", "answer", "able", " is")] == ["", "", "", "unanswerable is"]
 
@@ -138,7 +139,7 @@ def test_the_same_answer_comes_out_however_it_was_cut(parts: list[str], cuts: li
         assert marked.endswith(f" [{number}]")
         assert marked == marked.strip()
         sentence = marked.removesuffix(f" [{number}]")
-        assert Sources(PASSAGES, "Who gets what?").support(sentence) == mark.support
+        assert Sources(PASSAGES, "Who gets what?", apart).find(sentence).supports == (mark.support,)
     assert len(re.findall(r" \[\d\]", text)) >= len(verdict.marks)
     if mode == "off":
         assert verdict.replaced or text == answer

@@ -8,6 +8,7 @@ import pytest
 
 from retrieval.parse import parse
 from server.grounding.support import Sources
+from tests.fakes.meaning import apart
 
 ROOT = Path(__file__).parents[3]
 QUESTIONS: list[dict[str, Any]] = [
@@ -17,21 +18,22 @@ QUESTIONS: list[dict[str, Any]] = [
 ]
 
 
-def read(name: str) -> str:
+def read(name: str) -> tuple[str, str]:
     path = ROOT / "server" / "samples" / name
-    return parse(path, path.read_bytes()).text
+    parsed = parse(path, path.read_bytes())
+    return parsed.title, parsed.text
 
 
 @pytest.mark.parametrize("entry", QUESTIONS, ids=[entry["id"] for entry in QUESTIONS])
 def test_an_answer_is_cited_at_its_sentence_in_the_whole_document(entry: dict[str, Any]) -> None:
-    text = read(entry["file"])
-    sources = Sources([text], entry["question"])
+    title, text = read(entry["file"])
+    sources = Sources([text], entry["question"], apart, [title])
 
     for answer in [*entry["answers"], entry["sentence"]]:
-        support = sources.support(answer)
+        finding = sources.find(answer)
 
-        assert support is not None, answer
-        cited = " ".join(text[support.start : support.end].split())
+        assert finding.supports, (answer, finding)
+        cited = " ".join(" ".join(text[support.start : support.end] for support in finding.supports).split())
         assert entry["sentence"].rstrip(".") in cited
 
 
@@ -47,4 +49,5 @@ NUMBERS = [
 def test_an_answer_with_other_digits_is_not_cited(entry: dict[str, Any], answer: str) -> None:
     changed = answer.translate(str.maketrans("0123456789", "9784650213"))
 
-    assert Sources([read(entry["file"])], entry["question"]).support(changed) is None
+    title, text = read(entry["file"])
+    assert not Sources([text], entry["question"], apart, [title]).find(changed).supports

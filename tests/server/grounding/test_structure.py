@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from server.grounding.cite import Mode, Verdict
 from server.grounding.structure import CitedStructure
 from server.grounding.support import Sources
+from tests.fakes.meaning import apart
 
 PASSAGES = ["Full-time staff receive 28 days of paid leave each year.", "Marta Velin leads the claims desk."]
 QUESTION = "How many days of paid leave do full-time staff receive, and who leads the claims desk?"
@@ -16,7 +17,9 @@ QUESTION = "How many days of paid leave do full-time staff receive, and who lead
 
 def checked(text: str, mode: Mode = "cite", *, is_json: bool = True, cut: int = 7) -> tuple[str, Verdict]:
     """What comes out of an answer that arrives in pieces."""
-    cited = CitedStructure(Sources(PASSAGES, QUESTION), mode=mode, abstention="Nothing is known.", is_json=is_json)
+    cited = CitedStructure(
+        Sources(PASSAGES, QUESTION, apart), mode=mode, abstention="Nothing is known.", is_json=is_json
+    )
     out = "".join(cited.grow(text[at : at + cut]) for at in range(0, len(text), cut))
     rest, verdict = cited.end()
     return out + rest, verdict

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from server.grounding.support import Sources
+from tests.fakes.meaning import apart
 
 HANDBOOK = (
     "Full-time staff receive 28 days of paid leave each year. Managers receive 30 days, trainees 26 days. "
@@ -16,8 +17,8 @@ HANDBOOK = (
 
 def cited(passage: str, answer: str, question: str = "What does it say?") -> str | None:
     """The sentence that is cited for an answer; None: it stays without a source."""
-    support = Sources([passage], question).support(answer)
-    return None if support is None else passage[support.start : support.end]
+    found = Sources([passage], question, apart).find(answer).supports
+    return passage[found[0].start : found[-1].end] if found else None
 
 
 @pytest.mark.parametrize(
@@ -111,18 +112,18 @@ def test_a_limit_worded_as_a_prohibition_still_names_its_number() -> None:
 def test_of_several_sentences_the_one_about_the_question_is_cited() -> None:
     passages = ["Paid leave is 28 days.", "Notice is 28 days. Sick pay lasts 28 days. Probation is 28 days."]
 
-    support = Sources(passages, "How long does sick pay last?").support("28 days")
+    (support,) = Sources(passages, "How long does sick pay last?", apart).find("28 days").supports
 
-    assert support is not None
     assert passages[support.passage][support.start : support.end] == "Sick pay lasts 28 days."
 
 
 def test_the_title_decides_between_sentences_that_are_alike() -> None:
     passages = ["It is 28 days.", "It is 28 days."]
 
-    support = Sources(passages, "How long is probation?", titles=["Leave", "Probation"]).support("28 days")
+    sources = Sources(passages, "How long is probation?", apart, titles=["Leave", "Probation"])
 
-    assert support is not None
+    (support,) = sources.find("28 days").supports
+
     assert support.passage == 1
 
 

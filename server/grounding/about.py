@@ -1,0 +1,175 @@
+"""Is a short answer an answer to what was asked? "250 euros" stands beside an excess, and the limit was asked for."""
+
+from collections.abc import Sequence
+
+from server.grounding.lexicon import LIGHT, ROLES
+from server.grounding.likeness import Alike
+from server.grounding.reading import Term, read, root
+from server.grounding.restated import ALIKE, Context, held
+from server.grounding.words import Kind, Word, listed
+
+_ROLES = frozenset(map(root, ROLES))
+_LIGHT = frozenset(map(root, LIGHT))
+# Every sum has a cost or a price, so that these name nothing by which it could be told from another.
+_NAMED = _ROLES - frozenset(map(root, ("cost", "price", "charge", "rate")))
+# Of the words of a question, the share that a sentence must speak of: more of it, where other sentences use the rest.
+_HALF, _MOST = 0.5, 0.7
+# How much better a rival must speak of the question before a value is taken for the wrong one.
+_BETTER = 0.25
+_ASKING = frozenset(listed("what which who whom whose when where why how"))
+
+
+class Question:
+    """What was asked, held against the sentences that a short answer was found in."""
+
+    def __init__(self, text: str, alike: Alike) -> None:
+        self._asked = [_Asked(terms, alike) for terms in _each(read(text))]
+
+    def is_answered_by(self, line: Sequence[Term], context: Context, said: Sequence[Word]) -> bool:
+        """Does the part of the sentence that holds the short answer `said` speak of what was asked?"""
+        return any(asked.is_answered_by(line, context, said) for asked in self._asked)
+
+    def is_beaten(
+        self,
+        line: Sequence[Term],
+        context: Context,
+        others: Sequence[tuple[Sequence[Term], Context]],
+        said: Sequence[Word],
+    ) -> bool:
+        """Does a sentence with another value speak so much better of the question that this one is the wrong one?"""
+        return all(
+            asked.coverage(line, context)[0] + _BETTER <= asked.rival(others, said)
+            or (any(word.kind is Kind.EXACT for word in said) and asked.is_meant_elsewhere(line, context, others))
+            for asked in self._asked
+        )  # fmt: skip
+
+
+def roles_of(line: Sequence[Term]) -> set[str]:
+    """What the values of a sentence are called in it."""
+    return {term.key for term in line if term.role == "content" and term.key in _ROLES}
+
+
+def left_out(first: Sequence[Term], part: Sequence[Term]) -> list[str]:
+    """The name of a value ("excess") that the first part of a sentence gives for a later part as well."""
+    if any(term.key in _ROLES for term in part):
+        return []
+    return [term.word.text for term in first if term.role == "content" and term.key in _ROLES]
+
+
+def _each(terms: Sequence[Term]) -> list[list[Term]]:
+    """The questions in one: "how long is A, and who leads B" asks for two things."""
+    parts: list[list[Term]] = [[]]
+    for segment in range(1 + max((term.segment for term in terms), default=0)):
+        own = [term for term in terms if term.segment == segment]
+        if any(term.word.text.casefold() in _ASKING for term in own) and any(
+            term.word.text.casefold() in _ASKING for term in parts[-1]
+        ):
+            parts.append([])
+        parts[-1] += own
+    return parts
+
+
+class _Asked:
+    """One question."""
+
+    def __init__(self, terms: Sequence[Term], alike: Alike) -> None:
+        self._alike = alike
+        self._terms = terms
+        self._asked = [
+            term
+            for number, term in enumerate(self._terms)
+            if term.role == "content"
+            and term.key not in _LIGHT
+            and not (number and self._terms[number - 1].word.text.casefold() == "how")  # "how long", "how high"
+            and term.key not in {earlier.key for earlier in self._terms[:number]}
+        ]
+        self._keys = {term.key for term in self._asked}
+        self._rates = {term.key for term in self._terms if term.key.startswith("per ")}
+        self._has_bound = any(term.role == "bound" for term in self._terms)
+
+    def is_answered_by(self, line: Sequence[Term], context: Context, said: Sequence[Word]) -> bool:
+        """Does the part of the sentence that holds the short answer `said` speak of what was asked?"""
+        if not self._asked:
+            return True
+        around = context.titles | context.before
+        named = roles_of(line)
+        roles = {key for key in self._keys if key in _NAMED and not held(key, named | around)}
+        if (roles or (self._has_bound and not any(term.role == "bound" for term in line))) and named - self._keys:
+            return False
+        if self._rates and self._rates.isdisjoint(term.key for term in line) and self._rates.isdisjoint(around):
+            return False
+        covered, missing = self.coverage(line, context)
+        is_said_of_another = not missing.isdisjoint(context.elsewhere)
+        if covered < (_MOST if is_said_of_another or roles else _HALF):
+            return False
+        return self._reaches(line, {term.segment for term in line if any(_is_there(term, word) for word in said)})
+
+    def coverage(self, line: Sequence[Term], context: Context) -> tuple[float, set[str]]:
+        """The share of what was asked that a sentence speaks of, and what it does not."""
+        if not self._asked:
+            return 0.0, set()
+        content = [term for term in line if term.role == "content"]
+        keys = {term.key for term in content} | context.titles | context.before
+        missing = [term for term in self._asked if not held(term.key, keys)]
+        left = {term.key for term in missing if not self._is_reworded(term, content, context)}
+        return 1 - len(left) / len(self._asked), left
+
+    def _is_reworded(self, asked: Term, content: Sequence[Term], context: Context) -> bool:
+        if asked.key in context.elsewhere or asked.key in _ROLES or asked.word.kind is Kind.NAME:
+            return False
+        pairs = [(asked.word.text.casefold(), term.word.text.casefold()) for term in content]
+        return bool(pairs) and max(self._alike(pairs)) >= ALIKE
+
+    def is_meant_elsewhere(
+        self, line: Sequence[Term], context: Context, others: Sequence[tuple[Sequence[Term], Context]]
+    ) -> bool:
+        """Does this sentence name its value after something that was not asked, and another one as fitting does not?
+
+        "The notice period in probation is two weeks" is not how long "the probation period" is.
+        """
+        unasked = (roles_of(line) & _NAMED) - self._keys
+        covered = self.coverage(line, context)[0]
+        if not unasked or not covered:
+            return False
+        return any(
+            other is not line
+            and any(term.role == "value" for term in other)
+            and not roles_of(other) - self._keys
+            and self.coverage(other, around)[0] >= covered
+            for other, around in others
+        )
+
+    def _reaches(self, line: Sequence[Term], segments: set[int]) -> bool:
+        """Of a sentence in parts, each with a value of its own, the part with the answer must be the asked one."""
+        if not segments or max(term.segment for term in line) == 0:
+            return True
+        for segment in segments - {0}:
+            own = {term.key for term in line if term.segment == segment and term.role == "content"}
+            if own and not any(held(key, self._keys) for key in own):
+                return False
+        near = {term.key for term in line if term.role == "content" and term.segment in segments | {0}}
+        far = {
+            term.key
+            for term in line
+            if term.role == "content" and term.segment not in segments | {0} and _has_value(line, term)
+        }
+        return not any(held(key, far) and not held(key, near) for key in self._keys)
+
+    def rival(self, lines: Sequence[tuple[Sequence[Term], Context]], said: Sequence[Word]) -> float:
+        """How much of the question the best sentence speaks of that holds only other values of the same kind."""
+        values = [word for word in said if word.kind is Kind.EXACT and not word.key.startswith("per ")]
+        units, keys = {word.unit for word in values}, {word.key for word in values}
+        best = 0.0
+        for line, context in lines:
+            there = {term.word.key for term in line if term.role == "value" and term.word.unit in units}
+            if values and there and there.isdisjoint(keys):
+                best = max(best, self.coverage(line, context)[0])
+        return best
+
+
+def _has_value(line: Sequence[Term], of: Term) -> bool:
+    return any(term.role == "value" and term.segment == of.segment for term in line)
+
+
+def _is_there(term: Term, word: Word) -> bool:
+    return word.kind is Kind.EXACT and (word.key == term.word.key or word.key == term.word.count)

@@ -1,0 +1,179 @@
+"""What English words do to a claim: limit it, allow it, forbid it, mean the same or the opposite. Data and no rules."""
+
+from server.grounding.words import listed
+
+
+def _sets(lines: str) -> tuple[frozenset[str], ...]:
+    return tuple(frozenset(line.split()) for line in lines.strip().splitlines())
+
+
+# Phrases that bound the value beside them, longest first. The key is what two wordings of one bound share.
+BOUNDS: tuple[tuple[tuple[str, ...], str], ...] = tuple(
+    sorted(
+        (
+            (tuple(phrase.split()), key)
+            for key, phrases in {
+                "<=": "at most|at the most|up to|no more than|not more than|no longer than|not longer than|not exceed"
+                "|never exceed|no later than|not later than|maximum of|a maximum of|maximum|maximal|max|limited to"
+                "|restricted to|capped at|limit|ceiling|cap|within|or less|as much as|as many as",
+                ">=": "at least|no less than|not less than|no fewer than|minimum of|a minimum of|minimum|min|smallest"
+                "|or more|lowest|starting at",
+                ">": "more than|over|above|larger than|greater than|longer than|older than|exceeding|exceeds|beyond"
+                "|in excess of|bigger than",
+                "<": "less than|under|below|younger than|fewer than|shorter than|smaller than",
+            }.items()
+            for phrase in phrases.split("|")
+        ),
+        key=lambda bound: -len(bound[0]),
+    )
+)
+# What a text says may, must or should be done; a claim keeps it.
+MODALS = {
+    word: key
+    for key, listed in {
+        "may": "may might can could allowed permitted possible able entitled eligible allow permit",
+        "must": "must shall required need needs obliged mandatory compulsory obligatory require requires",
+        "should": "should ought recommended",
+    }.items()
+    for word in listed.split()
+}
+# Each denies what it stands with; the first part says what is denied.
+DENIALS = {
+    **dict.fromkeys(listed("forbidden prohibited banned disallowed impermissible"), "may"),
+    **dict.fromkeys(listed("impossible unable ineligible"), "may"),
+    **dict.fromkeys(listed("refused rejected denied declined"), "accept"),
+    "uncovered": "cover",
+    "uninsured": "insure",
+    "free": "cost",
+}
+
+# Irregular forms, and words that mean the same in rules, contracts and instructions.
+ROOTS = {
+    word: root
+    for root, forms in {
+        "pay": "paid pays payment payments payable", "keep": "kept", "lead": "led leads leader", "hold": "held",
+        "give": "given gave", "take": "taken took", "send": "sent", "make": "made", "tell": "told", "run": "ran",
+        "write": "written wrote", "choose": "chosen chose", "leave": "left", "lose": "lost", "buy": "bought",
+        "shut": "shut", "find": "found", "become": "became", "begin": "begun began", "know": "known knew",
+        "show": "shown", "bring": "brought", "rise": "rose risen", "fall": "fell fallen", "stand": "stood",
+        "meet": "met", "sell": "sold", "build": "built", "draw": "drawn drew", "insure": "insured insurance insurer",
+        "approve": "approval approved", "acknowledge": "acknowledgement", "cancel": "cancellation cancelled",
+        "withdraw": "withdrawal withdrawn withdrew", "reimburse": "reimbursement", "apply": "application applies",
+        "deliver": "delivery", "drive": "driving driven", "treat": "treatment", "value": "valuation",
+    }.items()
+    for word in forms.split()
+}  # fmt: skip
+SYNONYMS = _sets(
+    """
+    excess deductible
+    leave vacation holiday
+    notify report inform tell
+    keep retain store archive
+    delete erase
+    cancel terminate end
+    cancellation termination
+    staff employee worker
+    manager supervisor superior
+    fee charge cost price
+    cost expense
+    purchase buy acquire
+    begin start commence
+    end finish expire
+    doctor physician
+    car vehicle automobile
+    pay reimburse refund compensate
+    customer client policyholder
+    insure cover
+    premium contribution
+    send submit go
+    annual yearly
+    lead head run chair
+    approve authorise authorize
+    surgery operation
+    stop halt
+    pause suspend interrupt
+    reply answer response
+    locate hang stand situate
+    beside next adjacent
+    shut closed close
+    thing item object
+    vacancy opening position
+    note record register
+    reject refuse decline
+    forward pass
+    welcome admit
+    enter admit
+    repeat redo
+    job position
+    phone telephone call
+    deadline period
+    rise increase
+    salary pay wage
+    worth value
+    illness sickness sick ill
+    """
+)
+OPPOSITES = _sets(
+    """
+    open close
+    begin end
+    start finish
+    arrive depart
+    arrival departure
+    approve reject
+    accept refuse
+    buy sell
+    purchase sale
+    keep delete
+    increase decrease
+    rise fall
+    minimum maximum
+    before after
+    include exclude
+    internal external
+    gross net
+    sender recipient
+    lender borrower
+    landlord tenant
+    employer employee
+    buyer seller
+    debit credit
+    high low
+    first last
+    large small
+    full-time part-time
+    public private
+    online offline
+    arrive leave
+    win lose
+    add remove
+    morning evening
+    breakfast dinner
+    single double
+    pipe hose
+    red blue green yellow black white grey orange
+    monday tuesday wednesday thursday friday saturday sunday
+    january february march april may june july august september october november december
+    north south east west
+    left right
+    dog cat horse
+    father mother brother sister
+    """
+)
+# Names of what a sum or a time is: the same value under another of these names is another statement.
+ROLES = frozenset(
+    listed(
+        """excess deductible limit maximum minimum premium fee charge fine penalty deposit notice probation
+        warranty term interest discount salary bonus allowance waiting price cost rate tax dose rent supplement
+        surcharge commission threshold balance loan overdraft leave vacation
+        holiday pension severance reminder instalment"""
+    )
+)
+# Verbs and nouns that carry a statement without being what it is about.
+LIGHT = frozenset(
+    listed(
+        """get receive have obtain give grant provide offer amount total equal come be do make become happen exist use
+        sum number figure time case way there respective respectively sure about place kind apply take carry"""
+    )
+)
+CONDITIONS = frozenset(listed("if unless except only provided excluding"))

@@ -1,0 +1,107 @@
+"""Does a sentence say a claim in its own words: word for word, or in the same order with little in between?"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from server.grounding.words import Kind, Word
+
+_CLAUSE_END = re.compile(r"[,;:—]")
+_JOINTS = {"and", "but", "or", "while", "whereas", "although", "though"}
+# What must not be skipped between two words of a claim: it would change who, how much, or whether at all.
+_WEIGHTY = {Kind.EXACT, Kind.NAME, Kind.QUANTITY, Kind.NEGATION, Kind.MODAL}
+# Of the meaningful words between a claim's first and last word in the source, the share that the claim repeats.
+_MIN_DENSITY = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A sentence cut into words, its values in one piece."""
+
+    text: str
+    words: tuple[Word, ...]
+
+
+def verbatim(line: Words, claim: str, said: Sequence[Word]) -> list[tuple[int, int]]:
+    """Where the claim's words stand side by side, with the same punctuation between them."""
+    spans = []
+    for first in range(len(line.words) - len(said) + 1):
+        there = line.words[first : first + len(said)]
+        if all(_same_spelling(a, b) for a, b in zip(said, there, strict=True)) and _gaps(claim, said) == _gaps(
+            line.text, there
+        ):
+            spans.append((first, first + len(said) - 1))
+    return spans
+
+
+def in_order(line: Words, said: Sequence[Word]) -> list[tuple[int, int]]:
+    """Where the claim's meaningful words follow each other, with nothing weighty and little else in between."""
+    claim = [word for word in said if word.kind is not Kind.FUNCTION]
+    if len(claim) < 2:
+        return []
+    spans = []
+    for first, word in enumerate(line.words):
+        if not _same_meaning(claim[0], word):
+            continue
+        at, skipped, clean = first, 0, True
+        for wanted in claim[1:]:
+            gap: list[Word] = []
+            at += 1
+            while at < len(line.words) and not _same_meaning(wanted, line.words[at]):
+                gap.append(line.words[at])
+                at += 1
+            meaningful = [passed for passed in gap if passed.kind is not Kind.FUNCTION and passed.key not in _JOINTS]
+            joint = any(passed.key in _JOINTS for passed in gap)
+            clean &= not any(passed.kind in _WEIGHTY for passed in gap) and not (joint and meaningful)
+            skipped += len(meaningful)
+        is_dense = len(claim) >= _MIN_DENSITY * (len(claim) + skipped)
+        if at < len(line.words) and clean and is_dense:
+            spans.append((first, at))
+    return spans
+
+
+def _same_spelling(said: Word, there: Word) -> bool:
+    if Kind.EXACT in (said.kind, there.kind):
+        return _same_value(said, there)
+    return said.text.casefold() == there.text.casefold()
+
+
+def _same_meaning(said: Word, there: Word) -> bool:
+    if Kind.EXACT in (said.kind, there.kind):
+        return _same_value(said, there)
+    if said.kind is Kind.NAME:
+        return said.text == there.text
+    if said.kind is Kind.NEGATION:
+        return there.kind is Kind.NEGATION
+    return said.key == there.key
+
+
+def _same_value(said: Word, there: Word) -> bool:
+    if Kind.EXACT not in (said.kind, there.kind) or said.kind is not there.kind:
+        return False
+    is_code = said.key == said.text.casefold() and not said.unit and not said.key.isdecimal()
+    if is_code:
+        return said.text == there.text
+    if said.unit == there.unit:
+        return said.key == there.key
+    # "28" for "28 days"; a bare number is no percentage.
+    return not said.unit and there.unit not in ("%", "‰") and said.key == there.count
+
+
+def _gaps(text: str, of: Sequence[Word]) -> list[str]:
+    return ["".join(text[left.end : right.start].split()) for left, right in pairwise(of)]
+
+
+def denied(line: Words, first: int, last: int, *, is_phrase: bool) -> bool:
+    """Does the source take back what it says between two of its words?
+
+    "must not exceed 500 euros" does contain the answer 500 euros, so for a phrase only the word right before counts;
+    for a statement ("pets are allowed") every negation before it in its clause does.
+    """
+    before = line.words[max(0, first - 1) : first] if is_phrase else line.words[:first]
+    after = line.words[last + 1 : last + 3]
+    begin, end = line.words[first].start, line.words[last].end
+    return any(
+        word.kind is Kind.NEGATION and not _CLAUSE_END.search(line.text[word.end : begin]) for word in before
+    ) or any(word.kind is Kind.NEGATION and not _CLAUSE_END.search(line.text[end : word.start]) for word in after)

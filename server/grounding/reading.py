@@ -1,0 +1,116 @@
+"""A sentence as the checks read it: values in one piece, bounds, modals and denials named, the rest by its root."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+
+from server.grounding.lexicon import BOUNDS, DENIALS, MODALS, ROOTS
+from server.grounding.values import merged
+from server.grounding.words import Kind, Word, words
+
+_JOINTS = frozenset({"and", "but", "or", "while", "whereas", "although", "though"})
+_CUT = re.compile(r"[,;:—|]|\s[-–]\s")
+_ADDRESS = re.compile(r"\w[@./_:]\w")
+_CONTENT = (Kind.CONTENT, Kind.NAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word with what it does: `role` is one of value, bound, modal, denial, quantity, content or function."""
+
+    word: Word
+    role: str
+    key: str  # what two terms share that mean the same
+    segment: int  # which of the parts between commas and joints
+    denied: bool  # a denial stands before it in its segment
+
+
+def read(text: str) -> list[Term]:
+    """Read one sentence."""
+    terms: list[Term] = []
+    tokens = merged(text, _names_joined(words(text)))
+    segment, denied, at, end = 0, False, 0, 0
+    while at < len(tokens):
+        token = tokens[at]
+        joint = token.text.casefold() in _JOINTS
+        if (joint or _CUT.search(text[end : token.start])) and terms and terms[-1].segment == segment:
+            segment, denied = segment + 1, False
+        end = token.end
+        folded = token.text.casefold().replace("’", "'")
+        bound = _bound(tokens, at)
+        if bound is not None:
+            key, count = bound
+            terms.append(Term(token, "bound", key, segment, denied))
+            at += count
+            end = tokens[at - 1].end
+            continue
+        if folded in DENIALS:
+            denied = True
+            terms.append(Term(token, "denial", "not", segment, denied))
+            terms.append(
+                Term(token, "modal" if DENIALS[folded] == "may" else "content", DENIALS[folded], segment, True)
+            )
+        elif token.kind is Kind.NEGATION:
+            denied = True
+            terms.append(Term(token, "denial", "not", segment, denied))
+        elif folded in MODALS:
+            terms.append(Term(token, "modal", MODALS[folded], segment, denied))
+        elif token.kind is Kind.EXACT or _ADDRESS.search(token.text):
+            key = (
+                f"{token.key} {token.unit}".strip() if token.key != token.text.casefold() or token.unit else token.text
+            )
+            terms.append(Term(token, "value", key, segment, denied))
+        elif token.kind in _CONTENT:
+            terms.append(Term(token, "content", root(token.text), segment, denied))
+        else:
+            role = "quantity" if token.kind is Kind.QUANTITY else "function"
+            terms.append(Term(token, role, folded, segment, denied))
+        at += 1
+    return terms
+
+
+@lru_cache(maxsize=8192)
+def root(word: str) -> str:
+    """An ordinary word without its ending: `receives`, `received` and `receiving` are one word."""
+    word = word.casefold().replace("’", "'").removesuffix("'s").removesuffix("'")
+    return _bare(ROOTS[word]) if word in ROOTS else _bare(word)
+
+
+def _bare(word: str) -> str:
+    if len(word) <= 3 or not word.isalpha():
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        word = word[:-3] + "y"
+    elif word.endswith(("sses", "shes", "ches", "xes", "zes")):
+        word = word[:-2]
+    elif word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    word = ROOTS.get(word, word)
+    for ending in ("ing", "ed"):
+        stem = word.removesuffix(ending)
+        if stem != word and len(stem) >= 3 and any(vowel in stem for vowel in "aeiouy"):
+            word = stem[:-1] if len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "lsz" else stem
+            break
+    return word.removesuffix("e") if len(word) > 3 else word
+
+
+def _names_joined(found: Sequence[Word]) -> list[Word]:
+    """Where a sentence begins with a name of two words, its first word is a name as well."""
+    joined = list(found)
+    for at, (word, following) in enumerate(pairwise(found)):
+        is_open = word.kind is Kind.CONTENT and word.text[0].isupper()
+        if is_open and following.kind is Kind.NAME and following.start == word.end + 1:
+            joined[at] = replace(word, kind=Kind.NAME)
+    return joined
+
+
+def _bound(tokens: Sequence[Word], at: int) -> tuple[str, int] | None:
+    for phrase, key in BOUNDS:
+        there = tokens[at : at + len(phrase)]
+        if len(there) == len(phrase) and all(
+            word.text.casefold() == part for word, part in zip(there, phrase, strict=True)
+        ):
+            return key, len(phrase)
+    return None

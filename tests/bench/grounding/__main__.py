@@ -1,0 +1,49 @@
+"""How many markers are right, and how many are missing, on labelled answers.
+
+python -m tests.bench.grounding [--half tune --notes]
+"""
+
+import argparse
+import json
+
+from retrieval.embedder import MiniLM
+from server.grounding.likeness import Likeness
+from tests.bench.grounding.pairs import Score, load, score
+
+
+def main() -> None:
+    """Print a table by kind of pair, then one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--half", choices=["tune", "report"], default="report")
+    parser.add_argument("--notes", action="store_true", help="print every wrong and missing marker")
+    arguments = parser.parse_args()
+    embedder = MiniLM()
+    total = score(load(arguments.half), Likeness(lambda: embedder))
+    if arguments.notes:
+        print("\n".join(total.notes))
+    _table(total)
+    print(
+        json.dumps(
+            {
+                "half": arguments.half,
+                "pairs": total.pairs.total(),
+                "right": total.right.total(),
+                "wrong": total.wrong.total(),
+                "missing": total.missing.total(),
+                "precision": round(total.precision, 3),
+                "recall": round(total.recall, 3),
+            }
+        )
+    )
+
+
+def _table(total: Score) -> None:
+    print(f"{'kind':12}{'pairs':>7}{'right':>7}{'wrong':>7}{'missing':>9}")
+    for kind in sorted(total.pairs):
+        print(
+            f"{kind:12}{total.pairs[kind]:7}{total.right[kind]:7}{total.wrong[kind]:7}{total.missing[kind]:9}"
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
