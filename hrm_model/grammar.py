@@ -1,4 +1,4 @@
-"""Which tokens may come next where an answer has to keep to a grammar. The only file that knows llguidance.
+"""Which tokens may come next where an answer has to keep to a grammar; llguidance says so.
 
 A mask is a function of the grammar and of the answer so far, never of a batch, a draft or a draw.
 """
@@ -163,7 +163,7 @@ class GrammarCompiler:
                 schema = check_schema(text)
                 problem = self._problem(schema)
                 if problem:
-                    raise InvalidGrammar(place_of(schema, problem, self._problem), problem)
+                    raise InvalidGrammar(place_of(schema, problem, self._problem_in_time), problem)
                 source = LLMatcher.grammar_from_json_schema(_laid_out(schema))
             case Regex(pattern):
                 _check_size("the pattern", pattern)
@@ -201,6 +201,10 @@ class GrammarCompiler:
         except ValueError as error:
             return _said(str(error))
 
+    def _problem_in_time(self, schema: dict[str, Any]) -> str:
+        """The same for a part; past the deadline all would have the same problem, that they were not tried."""
+        return "" if time.monotonic() >= self._deadline else self._problem(schema)
+
     def _problem_of(self, source: str) -> str:
         return _said(self._trial.problem(source, self._deadline))
 
@@ -211,7 +215,7 @@ class GrammarCompiler:
                 schema = check_schema(text)
                 problem = self._problem(schema)
                 if problem:
-                    raise InvalidGrammar(place_of(schema, problem, self._problem), problem)
+                    raise InvalidGrammar(place_of(schema, problem, self._problem_in_time), problem)
             except InvalidGrammar as error:
                 raise InvalidGrammar(f"[{number}].{error.place}".rstrip("."), error.problem) from error
             rules.append(f"call{number}: {json.dumps(name + chr(10))} %json {json.dumps(_laid_out(schema))}")

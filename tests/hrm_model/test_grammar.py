@@ -239,6 +239,18 @@ def test_a_grammar_that_takes_for_ever_is_given_up_and_the_next_one_is_read(tiny
     trial.close()
 
 
+def test_a_schema_that_takes_too_long_is_refused_as_a_whole(
+    compiler: GrammarCompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hrm_model.grammar.COMPILE_S", 0.3)
+    patterns = [{"type": "string", "pattern": f"a.*{number}"} for number in range(60)]
+
+    with pytest.raises(InvalidGrammar) as refused:
+        compiler.compiled(schema({"properties": {"a": {"allOf": patterns}}}))
+
+    assert (refused.value.place, refused.value.problem) == ("", "compiling it takes longer than 5 s")
+
+
 def test_a_process_that_was_lost_is_started_again() -> None:
     trial = Trial()
     trial.start()
