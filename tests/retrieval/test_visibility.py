@@ -184,7 +184,7 @@ def test_a_reader_finds_what_a_store_of_only_that_would_show(
 
 @pytest.mark.soak
 @properties
-@settings(max_examples=1200, deadline=None, suppress_health_check=slow)
+@settings(max_examples=2000, deadline=None, suppress_health_check=slow)
 def test_a_reader_finds_what_a_store_of_only_that_would_show_two_thousand_times(
     world: list[Written],
     access: dict[str, tuple[str, ...]],
