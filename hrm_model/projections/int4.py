@@ -14,7 +14,7 @@ from hrm_model.projections.int8 import widest_weight
 from hrm_model.projections.rounding import round_groups, round_rows
 
 GROUP = 64  # inputs that share a multiplier; 32 would take 5 bits a weight with torch's scales, 64 takes 4.5
-KERNEL_ROWS = 8  # past them, unpacking a block costs less than what torch's kernel takes for each further row
+KERNEL_ROWS = 16  # past them, unpacking costs less than what torch's kernel takes for each further row
 _BLOCK_BYTES = 786_432  # of int8 weights unpacked at once: what stays in a core's L2 cache beside its nibbles
 _LOW = 0x0F0F0F0F0F0F0F0F  # the lower nibbles of eight bytes
 

@@ -16,7 +16,7 @@ from hrm_model.projections.rounding import round_groups, round_rows
 Make = Callable[[Tensor, torch.dtype], nn.Module]
 SHAPES = [(128, 64), (192, 256), (50, 100), (1, 3), (33, 65), (512, 96)]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
-ROWS = (1, 2, 3, KERNEL_ROWS, KERNEL_ROWS + 1, 40, 100)
+ROWS = (1, 2, 3, KERNEL_ROWS, KERNEL_ROWS + 1, 100)
 
 
 def int8(weight: Tensor, dtype: torch.dtype) -> nn.Module:
@@ -97,7 +97,7 @@ def test_packed_bf16_is_bf16() -> None:
 
 
 @pytest.mark.parametrize("make", [int8, int4])
-@pytest.mark.parametrize("rows", [2, 20])
+@pytest.mark.parametrize("rows", [2, KERNEL_ROWS + 1])
 def test_a_nan_stays_in_its_row(make: Make, rows: int) -> None:
     weight, x = drawn(192, 256, torch.bfloat16)
     spoilt = x[:rows].clone()
