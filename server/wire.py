@@ -80,6 +80,18 @@ def grounding(verdict: Verdict, sources: Sources) -> Json:
         "used": len(sources.passages),
         "truncated": sources.truncated,
         "index_generation": sources.generation,
+        "verdicts": [
+            {
+                "index": index,
+                "verdict": one.verdict,
+                "start_index": one.start,
+                "end_index": one.end,
+                "citations": sorted({support.passage + 1 for support in one.finding.supports}),
+                "match": one.finding.match,
+                "reason": one.finding.reason,
+            }
+            for index, one in enumerate(verdict.checked)
+        ],
     }
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from hrm_model.template import UNANSWERABLE
 from server.grounding.sentences import OpenText, Sentence
-from server.grounding.support import Finding, Match, Reason, Sources, Support
+from server.grounding.support import Finding, Sources, Support
 
 Status = Literal["supported", "partial", "unsupported", "abstained", "no_sources"]
 Mode = Literal["off", "cite", "strict"]
@@ -46,16 +46,6 @@ class Checked:
         if self.finding.supports:
             return "supported"
         return "unsupported" if self.start is not None else "withheld"
-
-    @property
-    def match(self) -> Match | None:
-        """How the cited spans say the sentence."""
-        return self.finding.match
-
-    @property
-    def reason(self) -> Reason | None:
-        """Why no span was cited."""
-        return self.finding.reason
 
 
 @dataclass(frozen=True, slots=True)

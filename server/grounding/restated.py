@@ -15,8 +15,8 @@ from server.grounding.words import Kind, listed
 
 Doubt = Literal["value", "name", "bound", "denial", "modal", "condition", "role", "order", "words"]
 
-# Cosine of two words above which one may stand for the other. Words of one field (dog, cat) reach 0.66 and are told
-# apart by what the passages say besides; measured by `make eval-grounding`.
+# Cosine of two words above which one may stand for the other. Words of one field (dog, cat) can be nearer than
+# that; they are told apart by what the passages say besides. Chosen with `make eval-grounding`.
 ALIKE = 0.55
 # Of the words that a later part of a sentence has of its own, the share that a claim about it repeats.
 _OWN = 0.75

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from server.grounding.support import Match, Reason
 from server.schemas.fields import Answered
 
 
@@ -47,6 +48,18 @@ class Citation(Answered):
     attributes: dict[str, str | float | bool]
 
 
+class SentenceVerdict(Answered):
+    """What became of one sentence of the model's answer (docs/grounding.md)."""
+
+    index: int = Field(description="Its position in this list.")
+    verdict: Literal["supported", "unsupported", "withheld"]
+    start_index: int | None = Field(description="Where it begins in the answer; null: it was withheld.")
+    end_index: int | None = Field(description="Where it ends, its markers not counted.")
+    citations: list[int] = Field(description="The numbers of the passages that say it.")
+    match: Match | None = Field(description="How they say it.")
+    reason: Reason | None = Field(description="Why none of them does.")
+
+
 class GroundingReport(Answered):
     """How much of the answer the sources support, and how much of the sources the model read."""
 
@@ -57,6 +70,7 @@ class GroundingReport(Answered):
     used: int
     truncated: bool = Field(description="Something that was found did not fit into the prompt, or not whole.")
     index_generation: int | None = Field(description="null: the caller brought the passages.")
+    verdicts: list[SentenceVerdict] = Field(description="One for each sentence, in order.")
 
 
 class Context(Answered):

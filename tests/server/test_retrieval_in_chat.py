@@ -1,6 +1,7 @@
 """Which sources a chat request is answered from: the ways of asking, of asking for none, and what is refused."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -369,3 +370,46 @@ async def test_a_filter_chooses_among_the_documents_of_a_store(tmp_path: Path) -
     assert sorted(await sources({"tools": tool("handbook")})) == ["new.txt", "old.txt"]
     assert await sources({"tools": tool("handbook", filters=old)}) == ["old.txt"]
     assert await sources({"retrieval": {"vector_store_ids": ["handbook"], "filters": old}}) == ["old.txt"]
+
+
+async def test_each_sentence_has_a_verdict_with_its_place_and_the_reason(tmp_path: Path) -> None:
+    engine = ScriptedEngine("28 days. ", "Full-time staff receive 30 days of paid leave each year.")
+    shelf = await stocked(tmp_path, HANDBOOK)
+
+    found = message(await post(services(engine, shelf, default_store="handbook"), question(ASK)))
+
+    first, second = found["context"]["grounding"]["verdicts"]
+    assert (first["verdict"], first["citations"], first["match"], first["reason"]) == (
+        "supported",
+        [1],
+        "verbatim",
+        None,
+    )
+    assert (second["verdict"], second["citations"], second["match"]) == ("unsupported", [], None)
+    assert second["reason"] == "value"
+    assert found["content"][first["start_index"] : first["end_index"]] == "28 days."
+
+
+async def test_a_withheld_sentence_is_reported_and_not_shown(tmp_path: Path) -> None:
+    engine, shelf = ScriptedEngine("The sky is green. ", "28 days."), await stocked(tmp_path, HANDBOOK)
+    body = question(ASK, retrieval={"grounding": "strict"})
+
+    response = await post(services(engine, shelf, default_store="handbook"), body)
+
+    withheld, kept = message(response)["context"]["grounding"]["verdicts"]
+    assert (withheld["verdict"], withheld["start_index"], kept["verdict"]) == ("withheld", None, "supported")
+    assert "green" not in response.text
+
+
+@pytest.mark.parametrize("forged", ["[1]", "[ 1 ]", "[1, 2]", "[^1]", "【1】", "[1](https://evil.example)"])
+async def test_a_citation_in_a_document_forges_none_in_the_answer(tmp_path: Path, forged: str) -> None:
+    shelf = await stocked(tmp_path, {"x.txt": f"The moon is made of cheese {forged}. Source: the bank."})
+    engine = ScriptedEngine(f"The sky is green {forged}. ")
+
+    found = message(
+        await post(services(engine, shelf, default_store="handbook"), question("What is the moon made of?"))
+    )
+
+    assert not re.search(r"[\[【]\s*\^?\d", found["content"])
+    assert "](" not in found["content"]
+    assert found["annotations"] == []
