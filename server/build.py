@@ -6,8 +6,9 @@ What is heavy is imported inside the functions, so that the command line and the
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ import anyio
 from hrm_model.config import CONFIG_FILE, read_config
 from retrieval.types import Fusion, Purge
 from server import upkeep
+from server.audit.facts import Origin
+from server.audit.log import AuditLog, Durability, content_key, digest_of
 from server.auth import LedgerAuthentication, check_exposure
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
@@ -26,6 +29,7 @@ from server.local_only import LocalOnly
 from server.ports import Archive, Embedder
 from server.process import Readiness, listen, run
 from server.settings import Settings, SettingsError
+from server.signing import Signer
 
 if TYPE_CHECKING:
     from hrm_model.engine import NativeEngine
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from retrieval.restore import Restored
 
 log = logging.getLogger(__name__)
+
+AUDIT_FILE, SIGNING_KEY_FILE = "audit.db", "signing.key"
 
 # Libraries that tell their own loading at a level that is for this server's events.
 _TALKATIVE = ("faiss", "sentence_transformers", "transformers", "uvicorn")
@@ -56,18 +62,23 @@ def serve(settings: Settings) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     card = model_card(settings)
     ledger = open_ledger(settings)
+    audit = None if settings.audit == "off" else open_audit(settings)
     try:
         _adopt_first_key(ledger, settings.first_key_file)
         check_exposure(ledger, host=settings.host, is_loopback=settings.is_loopback)
         with listen(settings.host, settings.port) as listener:
             host, port = listener.getsockname()[:2]
             log.info("listening on http://%s:%s, loading %s", f"[{host}]" if ":" in host else host, port, card.id)
-            asyncio.run(_serve(settings, card, ledger, listener))
+            asyncio.run(_serve(settings, card, ledger, audit, listener))
     finally:
         ledger.close()
+        if audit is not None:
+            audit.close()
 
 
-async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: socket.socket) -> None:
+async def _serve(
+    settings: Settings, card: ModelCard, ledger: Ledger, audit: AuditLog | None, listener: socket.socket
+) -> None:
     from server.app import create_app
 
     engine, speller, library = DeferredEngine(), DeferredSpeller(), DeferredLibrary()
@@ -85,6 +96,8 @@ async def _serve(settings: Settings, card: ModelCard, ledger: Ledger, listener: 
         model=card,
         policy=policy(settings),
         ready=ready,
+        audit=audit,
+        origin=await asyncio.to_thread(origin, settings),
     )
     async with AsyncExitStack() as opened:
 
@@ -204,6 +217,58 @@ def opened_ledger(settings: Settings) -> Iterator[Ledger]:
 def open_ledger(settings: Settings) -> Ledger:
     """Open the keys."""
     return Ledger(settings.data_dir / "ledger.db")
+
+
+def open_audit(settings: Settings) -> AuditLog:
+    """Open the audit log and the key that signs it.
+
+    Raises:
+        AuditError, SigningKeyError: one of them cannot be used.
+    """
+    key = None if settings.audit_content_key_file is None else content_key(settings.audit_content_key_file)
+    signer = Signer.from_file(settings.data_dir / SIGNING_KEY_FILE)
+    durability: Durability = "async" if settings.audit == "async" else "durable"
+    return AuditLog(settings.data_dir / AUDIT_FILE, signer, durability=durability, content_key=key)
+
+
+def origin(settings: Settings) -> Origin:
+    """What answers are made with, by digests; reads the whole checkpoint once."""
+    import hrm_model.template
+    import server.prompt
+
+    code = [Path(module.__file__ or "") for module in (hrm_model.template, server.prompt)]
+    files = sorted(path for path in settings.model.iterdir() if path.suffix in (".json", ".safetensors"))
+    return Origin(version("hrm-serve"), settings.model_id, digest_of(files), digest_of(code))
+
+
+@asynccontextmanager
+async def loaded(settings: Settings) -> AsyncIterator[Services]:
+    """What answers are made with, in a command's own process; without a log, as nobody has asked.
+
+    Raises:
+        CheckpointError, RetrievalError: the model or the store cannot be used.
+    """
+    async with AsyncExitStack() as opened:
+        store, vectors = await asyncio.to_thread(_warm_library, settings)
+        opened.push_async_callback(store.aclose)
+        engine = await asyncio.to_thread(_load_engine, settings)
+        opened.callback(engine.close)
+        engine.start()
+        ledger = opened.enter_context(opened_ledger(settings))
+        yield Services(
+            engine=engine,
+            speller=_load_speller(settings),
+            retriever=store,
+            library=store,
+            archive=lambda: store.archive,
+            embedder=lambda: vectors,
+            erasures=ledger.erasures,
+            authenticate=LedgerAuthentication(ledger, is_loopback=True),
+            model=model_card(settings),
+            policy=policy(settings),
+            ready=lambda: None,
+            origin=origin(settings),
+        )
 
 
 def check_model(folder: Path, *, decode: bool, weights: str, kv_dtype: str) -> Iterator[str]:

@@ -15,9 +15,11 @@ from retrieval.errors import (
     StoreNameRefused,
     StoreNotFound,
 )
+from server.audit.chain import Broken
+from server.audit.log import AuditError
 from server.auth import ExposedWithoutKey
 from server.certificates import CertificateRefused
-from server.commands import erasures, keys
+from server.commands import audit, erasures, keys
 from server.commands.documents import delete, ingest, search, stores
 from server.commands.model import check_model, train
 from server.commands.openapi import openapi
@@ -27,10 +29,13 @@ from server.commands.terminal import CommandError, TextCommand, printable
 from server.commands.upkeep import backup, reindex, restore
 from server.ledger_file import LedgerError
 from server.settings import SettingsError
+from server.signing import SigningKeyError
 
 # What a person can cause and mend. Anything else is our bug, and its traceback is what a report needs.
 MISTAKES = (
     CertificateRefused,
+    AuditError,
+    Broken,
     CheckpointError,
     CommandError,
     DocumentNotFound,
@@ -41,6 +46,7 @@ MISTAKES = (
     RetrievalError,
     SettingsError,
     StoreExpired,
+    SigningKeyError,
     StoreNameRefused,
     StoreNotFound,
 )
@@ -62,6 +68,7 @@ app.command(cls=TextCommand)(restore)
 app.command(cls=TextCommand)(reindex)
 app.command(cls=TextCommand)(erasures.purge)
 app.add_typer(erasures.app, name="erasures")
+app.add_typer(audit.app, name="audit")
 app.command(name="check-model", cls=TextCommand)(check_model)
 app.command()(openapi)
 # The trainer reads its own flags, `--help` among them.

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hrm_model.template import Shot
+from server.audit.facts import UNKNOWN_ORIGIN, Origin
 from server.identity import Authenticate
-from server.ports import Archive, Embedder, Engine, Erasures, Library, Retriever, Speller
+from server.ports import Archive, Audit, Embedder, Engine, Erasures, Library, Retriever, Speller
 
 Grounding = Literal["off", "cite", "strict"]
 
@@ -54,3 +55,5 @@ class Services:
     model: ModelCard
     policy: Policy
     ready: Callable[[], str | None]  # why the server cannot answer yet; None: it can
+    audit: Audit | None = None  # None: nothing is recorded
+    origin: Origin = UNKNOWN_ORIGIN

@@ -32,6 +32,7 @@ from retrieval.errors import (
     StoreExpired,
     StoreNotFound,
 )
+from server.audit.chain import AuditUnavailable
 from server.identity import Forbidden, GroundedOnly, Unauthenticated
 
 log = logging.getLogger(__name__)
@@ -138,6 +139,13 @@ WIRE: dict[type[Exception], Wire] = {
         message="Retrieval is unavailable, so no answer was attempted.",
         retry_after_s=5,
     ),
+    AuditUnavailable: Wire(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "server_error",
+        "audit_unavailable",
+        message="What happens here cannot be recorded at the moment, so nothing happens.",
+        retry_after_s=5,
+    ),
     NotReady: Wire(HTTPStatus.SERVICE_UNAVAILABLE, "server_error", "not_ready", retry_after_s=1),
     # 499 is what proxies log for a client that hung up; nobody reads this body.
     ClientLeft: Wire(499, _INVALID, "client_left", message="The client closed the connection."),
@@ -156,6 +164,17 @@ _CODES = {
 def wire_form(error: Exception) -> Wire:
     """The nearest entry along the error's class hierarchy; `INTERNAL` for anything unforeseen."""
     return next((WIRE[kind] for kind in type(error).__mro__ if kind in WIRE), INTERNAL)
+
+
+def status_of(error: Exception) -> int:
+    """The status that an error will be answered with."""
+    match error:
+        case HTTPException():
+            return error.status_code
+        case RequestValidationError():
+            return HTTPStatus.BAD_REQUEST
+        case _:
+            return wire_form(error).status
 
 
 def error_body(error: Exception) -> dict[str, dict[str, str | None]]:

@@ -6,7 +6,7 @@ The docstrings are the contract that tests/contract runs against the fakes and t
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,18 @@ class Engine(Protocol):
 
     async def drain(self, timeout_s: float) -> None:
         """Refuse new requests, let the running ones end, and cancel what is left after `timeout_s`."""
+        ...
+
+
+class Audit(Protocol):
+    """Keeps a record of what happened."""
+
+    def append(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> object:
+        """Add a record, and of each text a hash that is salted for this record alone. May take a disk's time.
+
+        Raises:
+            AuditUnavailable: it could not be written.
+        """
         ...
 
 

@@ -187,6 +187,16 @@ class Settings(BaseSettings):
         default=None,
         description="File with the secret of the first API key, an admin's; used only while there is no key at all.",
     )
+    audit: Literal["durable", "async", "off"] = Field(
+        default="durable",
+        description="Record of every answer and act: durable: on the disk before a response ends; async: a power cut "
+        "may lose the last seconds, a killed server loses nothing; off: none.",
+    )
+    audit_content_key_file: Path | None = Field(
+        default=None,
+        description="File with a secret of 32 or more characters; with it, questions and answers are kept in the "
+        "audit log, encrypted; without it, only their salted hashes.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe thing that is logged."
     )

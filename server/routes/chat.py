@@ -32,6 +32,6 @@ async def create_chat_completion(
     record: RecordDep,
 ) -> Response:
     """Answer a conversation from documents, streamed or whole."""
-    answer = await while_connected(request, pipeline.answer(body, caller))
+    answer = await while_connected(request, pipeline.answer(body := body.seeded(), caller))
     form = ChatForm(services.policy.public_url)
-    return await send(answer, form, body, request, services, record, prefix="chatcmpl")
+    return await send(answer, form, body, request, caller, services, record, prefix="chatcmpl")

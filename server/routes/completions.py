@@ -31,6 +31,6 @@ async def create_completion(
     record: RecordDep,
 ) -> Response:
     """Answer prompts as they are, without looking anything up, streamed or whole."""
-    answer, echoes = await while_connected(request, completions.answer(body, caller))
+    answer, echoes = await while_connected(request, completions.answer(body := body.seeded(), caller))
     form = CompletionForm(echoes=echoes, n=body.n or 1, with_logprobs=body.logprobs is not None)
-    return await send(answer, form, body, request, services, record, prefix="cmpl")
+    return await send(answer, form, body, request, caller, services, record, prefix="cmpl")

@@ -9,11 +9,13 @@ from fastapi.routing import APIRoute
 
 from server.completions import Completions
 from server.deps import Services
+from server.errors import status_of
 from server.identity import Caller, Role
 from server.json_body import JsonRequest
 from server.logs import Record
 from server.metrics import Metrics
 from server.pipeline import Pipeline
+from server.routes.auditing import record_act
 
 
 def services_of(request: Request) -> Services:
@@ -78,7 +80,16 @@ class GuardedRoute(APIRoute):
             if self.roles:
                 caller.require(*self.roles)
             request.state.caller = caller
-            return await inner(JsonRequest(request.scope, request.receive))
+            services = services_of(request)
+            try:
+                response = await inner(JsonRequest(request.scope, request.receive))
+            except Exception as error:
+                await record_act(request, caller, services, status_of(error), None)
+                raise
+            # Answers leave a record of their own, which knows more.
+            if not getattr(request.state, "is_recorded", False):
+                await record_act(request, caller, services, response.status_code, response)
+            return response
 
         return guarded
 

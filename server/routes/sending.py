@@ -9,14 +9,24 @@ from fastapi.responses import JSONResponse, Response
 
 from server.deps import Services
 from server.events import AnswerEvent, Closed, Used, closing
+from server.identity import Caller
 from server.logs import Record
 from server.pipeline import Answer
+from server.routes.auditing import facts_of, recorded
 from server.schemas.fields import Streamed
 from server.streaming import EventStream, Form, sse, while_connected, whole
 
 
 async def send(
-    answer: Answer, form: Form, body: Streamed, request: Request, services: Services, record: Record, *, prefix: str
+    answer: Answer,
+    form: Form,
+    body: Streamed,
+    request: Request,
+    caller: Caller,
+    services: Services,
+    record: Record,
+    *,
+    prefix: str,
 ) -> Response:
     """Send an answer that the engine has begun.
 
@@ -24,7 +34,11 @@ async def send(
         prefix: what its id begins with.
     """
     head = {"id": f"{prefix}-{uuid4().hex}", "created": int(time()), "model": body.model}
-    answer = Answer(_noted(answer.events, record), answer.engine)
+    events = _noted(answer.events, record)
+    if (facts := facts_of(request, caller, services, body.model_dump(mode="json", exclude_none=True))) is not None:
+        events = recorded(events, facts, services)
+        request.state.is_recorded = True
+    answer = Answer(events, answer.engine)
     if not body.stream:
         async with closing(answer):
             return JSONResponse(await while_connected(request, whole(answer.events, head, form)))

@@ -1,6 +1,7 @@
 """How an answer is to be drawn: the parameters that every generating route takes, OpenAI's names and vLLM's."""
 
-from typing import Annotated
+import secrets
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, Tag
 
@@ -55,6 +56,12 @@ class Drawing(Asked):
     structured_outputs: StructuredOutputs | None = Field(
         None, description="vLLM's name for the same, which also knows patterns, choices and grammars."
     )
+
+    def seeded(self) -> Self:
+        """The same request with a seed wherever draws need one, so that the answer can be drawn again."""
+        if not self.temperature or self.seed is not None:
+            return self
+        return self.model_copy(update={"seed": secrets.randbits(63)})
 
     def drawn(self, *, max_tokens: int | None, logprobs: int | None) -> Sampling:
         """How the engine is to draw; what the request leaves out stays the engine's default."""

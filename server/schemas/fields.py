@@ -94,3 +94,7 @@ class Streamed(Protocol):
     def stream_options(self) -> StreamOptions | None:
         """What the stream carries besides."""
         ...
+
+    def model_dump(self, *, mode: str, exclude_none: bool) -> dict[str, Any]:
+        """The request as values of JSON, with `mode` "json"; of what was left out nothing with `exclude_none`."""
+        ...

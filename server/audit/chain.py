@@ -1,0 +1,84 @@
+"""The chain: each record's hash covers the record and the hash before it, and is signed. No database, no clock."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.signing import Signer, is_signed
+
+GENESIS = bytes(32)  # what stands before the first record
+
+
+class AuditUnavailable(Exception):
+    """A record cannot be written, so nothing that needs one may happen."""
+
+
+class Broken(Exception):
+    """The first record at which a chain does not hold, and what is wrong with it."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"Record {number} {reason}.")
+        self.number = number
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record as it is stored. Numbers begin at 1 and leave none out."""
+
+    number: int
+    record: str  # canonical JSON
+    hash: bytes  # 32 bytes
+    signature: bytes  # 64 bytes, of `hash`
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a chain ends: enough to notice later that it was cut or written anew."""
+
+    number: int = 0
+    hash: bytes = GENESIS
+
+
+def canonical(record: Mapping[str, Any]) -> str:
+    """The one spelling of a record: sorted keys, no spaces, no escapes that are not needed."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def link(head: Head, record: str, signer: Signer) -> Entry:
+    """The entry that continues a chain with `record`."""
+    value = _hash(head, record)
+    return Entry(head.number + 1, record, value, signer.sign(value))
+
+
+def verify(entries: Iterable[Entry], public_pem: str, *, expected: Iterable[Head] = ()) -> Head:
+    """Check a chain from its first record on.
+
+    Args:
+        expected: heads that it is known to have had; it must still pass through them.
+
+    Raises:
+        Broken: at the first record that was changed, removed, put elsewhere, or written by somebody else.
+    """
+    known = {head.number: head.hash for head in expected if head.number}
+    head = Head()
+    for entry in entries:
+        if entry.number != head.number + 1:
+            raise Broken(head.number + 1, "is missing")
+        if entry.hash != _hash(head, entry.record):
+            raise Broken(entry.number, "is not what it was, or does not follow the one before it")
+        if not is_signed(public_pem, entry.hash, entry.signature):
+            raise Broken(entry.number, "is not signed by this key")
+        if known.pop(entry.number, entry.hash) != entry.hash:
+            raise Broken(entry.number, "is not the one that an earlier head names")
+        head = Head(entry.number, entry.hash)
+    if known:
+        raise Broken(head.number + 1, "is missing, though an earlier head reaches further")
+    return head
+
+
+def _hash(head: Head, record: str) -> bytes:
+    text = hashlib.sha256(record.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(head.hash + head.number.to_bytes(8, "big") + text).digest()

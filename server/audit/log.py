@@ -1,0 +1,247 @@
+"""The audit log: a chain in a database of its own. The only file of the audit that talks to SQLite.
+
+Its own database, because it grows without end, is written for every answer, and must never hold up a look at a key.
+What a record says of a text is a hash salted for that record alone. Salts lie beside the chain, so that erasing one
+makes its hash meaningless and leaves the chain whole.
+"""
+
+import hashlib
+import hmac
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time
+from typing import Any, Literal
+
+import apsw
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from server.audit.chain import AuditUnavailable, Entry, Head, canonical, link
+from server.signing import Signer
+
+log = logging.getLogger(__name__)
+
+Durability = Literal["durable", "async"]
+NONCE_BYTES = 12
+MIN_SECRET_BYTES = 32
+
+_TABLES = """
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY,
+    record TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    signature BLOB NOT NULL
+) STRICT;
+CREATE TABLE private (
+    number INTEGER PRIMARY KEY,
+    request TEXT NOT NULL,
+    salt BLOB NOT NULL,
+    content BLOB
+) STRICT;
+CREATE INDEX private_of_request ON private (request);
+"""
+MIGRATIONS: Sequence[str] = (_TABLES,)
+
+
+class AuditError(Exception):
+    """The log cannot be read as asked; the message says why."""
+
+
+class AuditLog:
+    """Appends records, and reads them back. May be used from any thread, and beside other processes."""
+
+    def __init__(
+        self,
+        path: Path,
+        signer: Signer,
+        *,
+        durability: Durability = "durable",
+        content_key: bytes | None = None,
+        clock: Callable[[], float] = time,
+        busy_timeout_ms: int = 10_000,
+    ) -> None:
+        """Open the log, creating it or bringing it forward to this version's tables.
+
+        Args:
+            durability: "durable": a record is on the disk when `append` returns. "async": it is with the operating
+                system, which a killed server does not lose, and a power cut may.
+            content_key: 32 bytes; with it, the texts themselves are kept as well, encrypted.
+
+        Raises:
+            AuditError: it is of a newer version than this program, or SQLite cannot use it.
+        """
+        self._path, self._signer, self._clock = path, signer, clock
+        self._cipher = AESGCM(content_key) if content_key is not None else None
+        self._lock = threading.Lock()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        self._db = apsw.Connection(str(path))
+        try:
+            self._db.set_busy_timeout(busy_timeout_ms)
+            self._db.transaction_mode = "IMMEDIATE"
+            self._db.pragma("journal_mode", "wal")
+            self._db.pragma("synchronous", "full" if durability == "durable" else "normal")
+            self._db.pragma("secure_delete", True)
+            self._migrate()
+        except apsw.Error as error:
+            self._db.close()
+            raise AuditError(f"{path} cannot be used as the audit log: {error}") from error
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database; nothing may be asked afterwards."""
+        with self._lock:
+            self._db.close()
+
+    @property
+    def keeps_content(self) -> bool:
+        """Whether texts are kept, encrypted, beside their hashes."""
+        return self._cipher is not None
+
+    def append(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> Entry:
+        """Add a record; when this returns, it is in the chain.
+
+        Args:
+            record: what happened; `at` and `hashes` are added to it. Its `request` is what `find` finds it by.
+            texts: what it speaks about, each under the name that its hash shall have.
+
+        Raises:
+            AuditUnavailable: it could not be written.
+        """
+        salt = secrets.token_bytes(32)
+        moment = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        hashes = {name: salted(salt, text) for name, text in texts.items()}
+        spelled = canonical({**record, "at": moment, "hashes": hashes})
+        content = self._sealed(texts, salt)
+        try:
+            with self._lock, self._db:
+                entry = link(self._head(), spelled, self._signer)
+                row = (entry.number, entry.record, entry.hash, entry.signature)
+                self._db.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", row)
+                private = (entry.number, str(record.get("request", "")), salt, content)
+                self._db.execute("INSERT INTO private VALUES (?, ?, ?, ?)", private)
+        except apsw.Error as error:
+            raise AuditUnavailable(f"The audit log cannot be written: {error}") from error
+        return entry
+
+    def head(self) -> Head:
+        """Where the chain ends now."""
+        with self._lock:
+            return self._head()
+
+    def entries(self) -> Iterator[Entry]:
+        """All records, in the order of their places in the database, read in pieces so that writers may go on."""
+        last = -(2**63)
+        while True:
+            with self._lock:
+                query = "SELECT number, record, hash, signature FROM audit WHERE number > ? ORDER BY number LIMIT 500"
+                # The table is STRICT, so the columns have the types that it declares.
+                rows: list[Any] = self._db.execute(query, (last,)).fetchall()
+            if not rows:
+                return
+            for row in rows:
+                entry = Entry(*row)
+                last = entry.number
+                yield entry
+
+    def of_request(self, request: str) -> list[Entry]:
+        """The records of one request."""
+        with self._lock:
+            query = (
+                "SELECT number, record, hash, signature FROM audit JOIN private USING (number) WHERE request = ?"
+                " ORDER BY number"
+            )
+            return [Entry(*row) for row in self._db.execute(query, (request,))]
+
+    def salt(self, number: int) -> bytes | None:
+        """The salt of a record's hashes; None: erased."""
+        with self._lock:
+            row = self._db.execute("SELECT salt FROM private WHERE number = ?", (number,)).fetchone()
+        return None if row is None or not row[0] else row[0]
+
+    def content(self, number: int) -> str | None:
+        """The texts of a record as they were given, in canonical JSON; None: never kept, or erased.
+
+        Raises:
+            AuditError: they are kept, and this log was opened without their key or with another one.
+        """
+        with self._lock:
+            row = self._db.execute("SELECT salt, content FROM private WHERE number = ?", (number,)).fetchone()
+        if row is None or row[1] is None:
+            return None
+        if self._cipher is None:
+            raise AuditError("The texts are kept encrypted; HRM_AUDIT_CONTENT_KEY_FILE has to name their key.")
+        try:
+            return self._cipher.decrypt(row[1][:NONCE_BYTES], row[1][NONCE_BYTES:], row[0]).decode()
+        except InvalidTag as error:
+            raise AuditError(f"The texts of record {number} were encrypted with another key.") from error
+
+    def erase(self, request: str) -> int:
+        """Forget salts and texts of a request's records; the chain stays as it is.
+
+        Returns:
+            How many records it had.
+        """
+        with self._lock, self._db:
+            self._db.execute("UPDATE private SET salt = x'', content = NULL WHERE request = ?", (request,))
+            count = int(self._db.changes())
+        log.info("audit: salts and texts of %d records of %s are erased", count, request)
+        return count
+
+    def _head(self) -> Head:
+        row = self._db.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+        return Head() if row is None else Head(*row)
+
+    def _sealed(self, texts: Mapping[str, str], salt: bytes) -> bytes | None:
+        if self._cipher is None:
+            return None
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, canonical(dict(texts)).encode(), salt)
+
+    def _migrate(self) -> None:
+        known = len(MIGRATIONS)
+        with self._db:
+            version = self._db.pragma("user_version")
+            assert isinstance(version, int)
+            if version > known:
+                raise AuditError(f"{self._path} is of version {version}; this program knows up to {known}.")
+            for script in MIGRATIONS[version:]:
+                self._db.execute(script)
+            with suppress(apsw.ReadOnlyError):
+                self._db.pragma("user_version", known)
+
+
+def salted(salt: bytes, text: str) -> str:
+    """The hash of a text under a record's salt (HMAC-SHA256, in hex)."""
+    return hmac.new(salt, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def content_key(file: Path) -> bytes:
+    """The key that a file's secret stands for.
+
+    Raises:
+        AuditError: there is no such file, or its secret is too short to be one.
+    """
+    try:
+        secret = file.read_bytes().strip()
+    except FileNotFoundError as error:
+        raise AuditError(f"HRM_AUDIT_CONTENT_KEY_FILE names {file}, which does not exist.") from error
+    if len(secret) < MIN_SECRET_BYTES:
+        raise AuditError(f"The secret in {file} has {len(secret)} characters; it needs {MIN_SECRET_BYTES}.")
+    return hashlib.sha256(b"hrm-serve audit content\0" + secret).digest()
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """One sha256 over names and contents, in the order given."""
+    whole = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            whole.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()

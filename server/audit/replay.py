@@ -1,0 +1,134 @@
+"""Ask again what a record says was asked, and compare: the same, different and in what, or erased."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from retrieval.errors import DocumentNotFound
+from server.audit.facts import AnswerFacts, question_of
+from server.audit.log import AuditError, AuditLog, salted
+from server.completions import Completions
+from server.deps import Services
+from server.events import closing
+from server.identity import Caller
+from server.metrics import Metrics
+from server.pipeline import Pipeline
+from server.schemas.chat import ChatRequest
+from server.schemas.completion import CompletionRequest
+
+CHAT = "/v1/chat/completions"
+# What may differ, in the order in which it explains what comes after it.
+_CAUSES = ("software", "model_digest", "template_digest", "generation")
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How asking again went, and where it differs from the record."""
+
+    verdict: Literal["same", "differs", "erased"]
+    differences: tuple[str, ...] = ()
+
+
+async def replay(log: AuditLog, request: str, services: Services, question: Mapping[str, Any] | None) -> Replayed:
+    """Ask again.
+
+    Args:
+        question: the content of the request (`messages` or `prompt`, and what else it brought), where the log does
+            not keep it; it must be the very same.
+
+    Raises:
+        AuditError: there is no record of such an answer, or its question is not at hand or is another one.
+    """
+    answers = [entry for entry in log.of_request(request) if json.loads(entry.record).get("choices")]
+    if not answers:
+        raise AuditError(f"There is no record of an answer to a request {request}.")
+    entry = answers[-1]
+    record: dict[str, Any] = json.loads(entry.record)
+    salt = log.salt(entry.number)
+    if salt is None:
+        return Replayed("erased", ("the question and the answer are erased",))
+    content = _content(log, entry.number, record, salt, question)
+    caller = Caller(
+        record["caller"], frozenset(record["groups"]), frozenset({"admin"} if record["is_admin"] else {"ask"})
+    )
+    if missing := await _missing(record, caller, services):
+        return Replayed("erased", tuple(f"passage {rank} is of a document that is gone" for rank in missing))
+    facts = await _asked_again(record, content, caller, services)
+    return _compared(record, facts, salt)
+
+
+def _content(
+    log: AuditLog, number: int, record: Mapping[str, Any], salt: bytes, question: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    kept = None if question is not None else log.content(number)
+    if kept is not None:
+        spelled = json.loads(kept)["question"]
+    elif question is not None:
+        try:
+            asked = _form_of(record).model_validate_json(json.dumps({**question, **record["parameters"]}))
+        except ValidationError as error:
+            raise AuditError("The question that was given is no request of this kind.") from error
+        spelled = question_of(asked.model_dump(mode="json", exclude_none=True))
+    else:
+        raise AuditError("The log keeps no texts; give the question with --question FILE, as it was sent.")
+    if salted(salt, spelled) != record["hashes"]["question"]:
+        raise AuditError("This is not the question that was asked: its hash is another one.")
+    content: dict[str, Any] = json.loads(spelled)
+    return content
+
+
+async def _missing(record: Mapping[str, Any], caller: Caller, services: Services) -> list[int]:
+    """Ranks of the passages whose documents cannot be read any more."""
+    missing: list[int] = []
+    for passage in record["passages"] or ():
+        if passage["file"] is not None:
+            try:
+                await services.library.text(passage["file"], caller.reader())
+            except DocumentNotFound:
+                missing.append(passage["rank"])
+    return missing
+
+
+async def _asked_again(
+    record: Mapping[str, Any], content: Mapping[str, Any], caller: Caller, services: Services
+) -> AnswerFacts:
+    asked = {**record["parameters"], **content, "stream": False, "stream_options": None}
+    metrics = Metrics(services.model.id, services.engine.load)
+    request = _form_of(record).model_validate_json(json.dumps(asked))
+    if isinstance(request, ChatRequest):
+        answer = await Pipeline(services, metrics).answer(request, caller)
+    else:
+        answer, _ = await Completions(services, metrics).answer(request, caller)
+    facts = AnswerFacts(caller, record["request"], record["route"], asked, services.origin)
+    async with closing(answer):
+        async for event in answer.events:
+            facts.hear(event)
+    return facts
+
+
+def _form_of(record: Mapping[str, Any]) -> type[ChatRequest] | type[CompletionRequest]:
+    return ChatRequest if record["route"] == CHAT else CompletionRequest
+
+
+def _compared(record: Mapping[str, Any], facts: AnswerFacts, salt: bytes) -> Replayed:
+    now = facts.record()
+    differences = [f"{cause} was {record[cause]}, is {now[cause]}" for cause in _CAUSES if record[cause] != now[cause]]
+    before, after = _places(record["passages"]), _places(now["passages"])
+    if before != after:
+        first = next((rank for rank, pair in enumerate(zip(before, after, strict=False), 1) if pair[0] != pair[1]), 0)
+        where = f"from passage {first} on" if first else f"{len(before)} passages then, {len(after)} now"
+        differences.append(f"other passages were found: {where}")
+    is_other = False
+    for name, text in facts.texts().items():
+        if name != "question" and record["hashes"].get(name) != salted(salt, text):
+            is_other = True
+            differences.append(f"{name} is another one")
+    # A newer index or version that finds and says the same has changed nothing for whoever asked.
+    return Replayed("differs" if is_other or before != after else "same", tuple(differences))
+
+
+def _places(passages: list[dict[str, Any]] | None) -> list[tuple[Any, ...]]:
+    return [(p["file"], p["start"], p["end"], p["sha256"]) for p in passages or ()]

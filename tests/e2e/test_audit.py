@@ -1,0 +1,67 @@
+"""A day at the audit: questions to a real server that is killed and started again, then the auditor's commands."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from server.cli import main
+from tests.e2e.served import serving, write_checkpoint
+
+QUESTION = {
+    "model": "hrm-tiny",
+    "messages": [{"role": "user", "content": "Who leads the claims desk?"}],
+    "max_tokens": 6,
+}
+GROUNDED = {**QUESTION, "model": "hrm-tiny@desk", "temperature": 0.7}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "hrm-tiny")
+
+
+def test_answers_before_and_after_a_kill_are_in_one_chain_and_can_be_replayed(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main([*arguments, "--data-dir", str(data)])
+        return status, capsys.readouterr().out
+
+    def taken_in(name: str, text: str) -> None:
+        (tmp_path / name).write_text(text)
+        assert run("ingest", str(tmp_path / name), "--store", "desk")[0] == 0
+
+    taken_in("desk.txt", "Marta Velin leads the claims desk.")
+    asked = (("req_before", QUESTION), ("req_killed", GROUNDED), ("req_after", GROUNDED))
+    for which in (asked[:2], asked[2:]):
+        with serving(tmp_path, checkpoint) as served:
+            for request, body in which:
+                url, headers = f"{served.url}/v1/chat/completions", {"x-request-id": request}
+                assert httpx.post(url, json=body, headers=headers, timeout=60).status_code == 200
+            served.process.kill()
+            served.process.wait()
+
+    assert run("audit", "verify")[1].startswith("3 records")
+    _, shown = run("audit", "show", "req_killed")
+    assert json.loads(shown)["passages"][0]["rank"] == 1
+    assert "Marta" not in shown
+
+    (tmp_path / "body.json").write_text(json.dumps(GROUNDED))
+    replay = ["audit", "replay", "req_killed", "--model", str(checkpoint)]
+    with_question = [*replay, "--question", str(tmp_path / "body.json")]
+    assert run(*with_question) == (0, "same\n")
+    assert main([*replay, "--data-dir", str(data)]) == 1
+    assert "--question FILE" in capsys.readouterr().err
+
+    taken_in("more.txt", "The claims desk is led by nobody else. Ask Marta Velin who leads it.")
+    status, said = run(*with_question)
+    assert (status, said.splitlines()[0]) == (1, "differs")
+    assert "generation was" in said
+
+    run("delete", json.loads(shown)["passages"][0]["file"])
+    status, said = run(*with_question)
+    assert (status, said.splitlines()[0]) == (1, "erased")

@@ -1,0 +1,104 @@
+"""`hrm-serve audit`: what an auditor types, run as the command line runs it."""
+
+import json
+from pathlib import Path
+
+import apsw
+import pytest
+
+from server.audit.log import AuditLog
+from server.build import AUDIT_FILE, SIGNING_KEY_FILE
+from server.cli import main
+from server.signing import Signer
+
+
+def filled(folder: Path, count: int = 4) -> AuditLog:
+    log = AuditLog(folder / AUDIT_FILE, Signer.from_file(folder / SIGNING_KEY_FILE))
+    for number in range(count):
+        log.append({"kind": "answer", "request": f"req_{number}"}, {"question": "secret words"})
+    return log
+
+
+def run(folder: Path, *arguments: str) -> int:
+    return main(["audit", *arguments, "--data-dir", str(folder)])
+
+
+def test_a_whole_log_verifies_and_a_changed_one_names_its_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(tmp_path).close()
+    assert run(tmp_path, "verify") == 0
+    assert capsys.readouterr().out.startswith("4 records, all as they were written")
+
+    apsw.Connection(str(tmp_path / AUDIT_FILE)).execute("UPDATE audit SET record = record || ' ' WHERE number = 3")
+
+    assert run(tmp_path, "verify") == 1
+    assert "Record 3 is not what it was" in capsys.readouterr().err
+
+
+def test_an_export_is_checked_elsewhere_and_keeps_the_log_from_being_cut(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, away = tmp_path / "data", tmp_path / "away"
+    away.mkdir()
+    filled(data).close()
+    assert run(data, "export", str(away / "log.jsonl")) == 0
+    assert run(data, "public-key") == 0
+    (away / "key.pem").write_text(capsys.readouterr().out)
+
+    checked = ["audit", "verify-export", str(away / "log.jsonl"), "--public-key", str(away / "key.pem")]
+    assert main(checked) == 0
+    apsw.Connection(str(data / AUDIT_FILE)).execute("DELETE FROM audit WHERE number > 2")
+    assert run(data, "verify") == 0
+    assert run(data, "verify", "--head", str(away / "log.jsonl")) == 1
+    assert "Record 3 is missing" in capsys.readouterr().err
+
+    lines = (away / "log.jsonl").read_text().splitlines()
+    (away / "log.jsonl").write_text("\n".join([*lines[:1], lines[1].replace("req_1", "req_9"), *lines[2:]]))
+    assert main(checked) == 1
+    assert "Record 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rubbish", ["", "{}", "[1, 2]", '{"head": {"number": 1}}', "words"])
+def test_what_is_no_export_is_said_to_be_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], rubbish: str) -> None:
+    filled(tmp_path).close()
+    (tmp_path / "log.jsonl").write_text(rubbish)
+
+    assert run(tmp_path, "verify", "--head", str(tmp_path / "log.jsonl")) == 1
+    assert "is no export" in capsys.readouterr().err
+
+
+def test_the_records_of_a_request_are_shown_without_its_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(tmp_path).close()
+
+    assert run(tmp_path, "show", "req_2") == 0
+    shown = capsys.readouterr().out
+    assert json.loads(shown)["number"] == 3
+    assert "secret words" not in shown
+    assert run(tmp_path, "show", "req_unknown") == 1
+    assert "no record of a request req_unknown" in capsys.readouterr().err
+
+
+def test_texts_are_shown_to_whoever_has_their_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text("s" * 40)
+    monkeypatch.setenv("HRM_AUDIT_CONTENT_KEY_FILE", str(tmp_path / "secret"))
+    from server.build import open_audit
+    from server.settings import Settings
+
+    log = open_audit(Settings.load({"data_dir": str(tmp_path / "data")}))
+    log.append({"request": "req_1"}, {"question": "secret words"})
+    log.close()
+
+    assert run(tmp_path / "data", "show", "req_1") == 0
+    assert json.loads(capsys.readouterr().out)["texts"] == {"question": "secret words"}
+
+
+def test_looking_makes_neither_a_log_nor_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path / "nothing", "verify") == 1
+
+    assert "nothing has been recorded there" in capsys.readouterr().err
+    assert not (tmp_path / "nothing").exists()

@@ -1,0 +1,159 @@
+"""What a server records: one record for each answer and act, before its response ends, and no text of anybody's."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import apsw
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from hrm_model.errors import EngineError, EngineOverloaded
+from server.audit.chain import verify
+from server.audit.facts import Origin
+from server.audit.log import AuditLog, salted
+from server.deps import Services
+from server.signing import Signer
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.serving import HANDBOOK, LEAVE, client_of, frames, listening, question, services, stocked
+
+pytestmark = pytest.mark.anyio
+
+CHAT = "/v1/chat/completions"
+SIGNER = Signer(Ed25519PrivateKey.generate())
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[AuditLog]:
+    log = AuditLog(tmp_path / "audit.db", SIGNER, busy_timeout_ms=10)
+    yield log
+    log.close()
+
+
+def records(log: AuditLog) -> list[dict[str, Any]]:
+    """All of them, the chain checked on the way."""
+    verify(log.entries(), SIGNER.public_pem)
+    return [json.loads(entry.record) for entry in log.entries()]
+
+
+async def recording(log: AuditLog, path: Path, engine: ScriptedEngine | None = None) -> Services:
+    shelf = await stocked(path, HANDBOOK)
+    given = services(engine or ScriptedEngine("Full-time staff ", "receive 28 days."), shelf, default_store="handbook")
+    return replace(given, audit=log, origin=Origin("1.2", "mini", "digest", "template"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_is_recorded_with_who_what_and_how_it_ended(
+    log: AuditLog, tmp_path: Path, stream: bool
+) -> None:
+    asked = question(stream=stream, temperature=0.5, max_tokens=20)
+    async with client_of(await recording(log, tmp_path)) as client:
+        response = await client.post(CHAT, json=asked, headers={"x-request-id": "req_7"})
+
+    (record,) = records(log)
+    assert response.status_code == 200
+    assert (record["kind"], record["request"], record["outcome"]) == ("answer", "req_7", "answered")
+    assert (record["caller"], record["groups"], record["key"]) == ("user:ann", ["group:staff"], "key_1")
+    assert (record["software"], record["model_digest"], record["template_digest"]) == ("1.2", "digest", "template")
+    assert record["parameters"]["temperature"] == 0.5
+    assert isinstance(record["parameters"]["seed"], int), "the server decides one where the request has none"
+    first, second = record["passages"]
+    assert (first["rank"], LEAVE[first["start"] : first["end"]]) == (1, LEAVE)
+    assert (second["rank"], second["file"] != first["file"]) == (2, True)
+    assert record["generation"] is not None
+    assert record["choices"][0] | {"choice": 0, "ended": "stop", "verdict": "supported"} == record["choices"][0]
+    assert record["tokens"]["prompt"] > 0
+    salt = log.salt(1)
+    assert salt is not None
+    assert set(record["hashes"]) == {"question", "answer_0"}
+    assert record["hashes"]["answer_0"] == salted(salt, "Full-time staff receive 28 days. [1]")
+
+
+async def test_no_record_holds_what_was_asked_or_answered(log: AuditLog, tmp_path: Path) -> None:
+    async with client_of(await recording(log, tmp_path)) as client:
+        await client.post(CHAT, json=question())
+        await client.post("/v1/completions", json={"model": "hrm-text-mini", "prompt": "canary in the mine"})
+        await client.post(CHAT, json={**question(), "unknown canary": 1})
+
+    spelled = json.dumps(records(log))
+    assert len(records(log)) == 3
+    for text in ("canary", "28 days", question()["messages"][0]["content"]):
+        assert text not in spelled
+
+
+async def test_an_answer_is_on_record_before_its_last_word_is_sent(log: AuditLog, tmp_path: Path) -> None:
+    headers = {"Authorization": "Bearer sk-ann"}
+    async with (
+        listening(await recording(log, tmp_path)) as url,
+        httpx.AsyncClient(base_url=url, headers=headers) as client,
+        client.stream("POST", CHAT, json=question(stream=True)) as response,
+    ):
+        lines = [(line, log.head().number) async for line in response.aiter_lines() if line]
+
+    assert lines[-1] == ("data: [DONE]", 1)
+
+
+async def test_an_answer_that_fails_is_recorded_too(log: AuditLog, tmp_path: Path) -> None:
+    engine = ScriptedEngine("Full-time ", "staff", failure=EngineError("x"), fail_after=1)
+    async with client_of(await recording(log, tmp_path, engine)) as client:
+        await client.post(CHAT, json=question(stream=True))
+
+    (record,) = records(log)
+    assert (record["outcome"], record["error"]) == ("failed", "EngineError")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "outcome"), [(EngineOverloaded(1, 1), 503, "failed"), (None, 404, "refused")]
+)
+async def test_what_is_refused_is_recorded_with_its_status(
+    log: AuditLog, tmp_path: Path, refusal: Exception | None, status: int, outcome: str
+) -> None:
+    engine = ScriptedEngine("x", refusal=refusal)
+    async with client_of(await recording(log, tmp_path, engine)) as client:
+        response = await client.post(CHAT, json=question() if refusal else question(model="other"))
+
+    (record,) = records(log)
+    assert response.status_code == record["status"] == status
+    assert (record["kind"], record["outcome"]) == ("answer", outcome)
+
+
+async def test_reading_a_document_is_recorded_and_looking_around_is_not(log: AuditLog, tmp_path: Path) -> None:
+    given = await recording(log, tmp_path)
+    async with client_of(given) as client:
+        answer = (await client.post(CHAT, json=question())).json()
+        file_id = answer["choices"][0]["message"]["annotations"][0]["url_citation"]["file_id"]
+        await client.get("/v1/models")
+        await client.get(f"/v1/files/{file_id}/content")
+        await client.get("/v1/files/file_unknown/content")
+
+    _, read, missed = records(log)
+    assert (read["kind"], read["route"], read["path"]) == (
+        "file",
+        "GET /v1/files/{file_id}/content",
+        {"file_id": file_id},
+    )
+    assert (read["status"], missed["status"], missed["outcome"]) == (200, 404, "refused")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_cannot_be_recorded_does_not_end_well(log: AuditLog, tmp_path: Path, stream: bool) -> None:
+    blocker = apsw.Connection(str(tmp_path / "audit.db"))
+    blocker.execute("BEGIN IMMEDIATE")
+    async with client_of(await recording(log, tmp_path)) as client:
+        response = await client.post(CHAT, json=question(stream=stream))
+
+    if stream:
+        assert frames(response.text)[-1] != "[DONE]"
+        assert "audit_unavailable" in response.text
+    else:
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "audit_unavailable")
+        assert response.headers["retry-after"]
+
+
+async def test_a_server_without_a_log_answers_as_well(tmp_path: Path) -> None:
+    given = replace(await recording(AuditLog(tmp_path / "a.db", SIGNER), tmp_path), audit=None)
+    async with client_of(given) as client:
+        assert (await client.post(CHAT, json=question())).status_code == 200
