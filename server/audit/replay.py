@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from retrieval.errors import DocumentNotFound
 from server.audit.facts import AnswerFacts, question_of
 from server.audit.log import AuditError, AuditLog, salted
@@ -67,15 +65,11 @@ def _content(
     if kept is not None:
         spelled = json.loads(kept)["question"]
     elif question is not None:
-        try:
-            asked = _form_of(record).model_validate_json(json.dumps({**question, **record["parameters"]}))
-        except ValidationError as error:
-            raise AuditError("The question that was given is no request of this kind.") from error
-        spelled = question_of(asked.model_dump(mode="json", exclude_none=True))
+        spelled = question_of(question)
     else:
         raise AuditError("The log keeps no texts; give the question with --question FILE, as it was sent.")
     if salted(salt, spelled) != record["hashes"]["question"]:
-        raise AuditError("This is not the question that was asked: its hash is another one.")
+        raise AuditError("This is not the question that was asked, field by field: its hash is another one.")
     content: dict[str, Any] = json.loads(spelled)
     return content
 

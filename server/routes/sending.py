@@ -35,7 +35,9 @@ async def send(
     """
     head = {"id": f"{prefix}-{uuid4().hex}", "created": int(time()), "model": body.model}
     events = _noted(answer.events, record)
-    if (facts := facts_of(request, caller, services, body.model_dump(mode="json", exclude_none=True))) is not None:
+    # As it was sent, so that it can be shown to be what was sent; the seed may be the server's choice.
+    asked = {**await request.json(), "seed": body.seed}
+    if (facts := facts_of(request, caller, services, asked)) is not None:
         events = recorded(events, facts, services)
         request.state.is_recorded = True
     answer = Answer(events, answer.engine)

@@ -95,6 +95,7 @@ class Streamed(Protocol):
         """What the stream carries besides."""
         ...
 
-    def model_dump(self, *, mode: str, exclude_none: bool) -> dict[str, Any]:
-        """The request as values of JSON, with `mode` "json"; of what was left out nothing with `exclude_none`."""
+    @property
+    def seed(self) -> int | None:
+        """What the draws depend on, where there are any."""
         ...
