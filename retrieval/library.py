@@ -15,7 +15,7 @@ import anyio.to_thread
 from retrieval.archive import Archive
 from retrieval.backup import Manifest, back_up
 from retrieval.embedder import Embedder, MiniLM
-from retrieval.errors import EmbedderMismatch, RetrievalError
+from retrieval.errors import EmbedderMismatch, RetrievalError, StoreFailed
 from retrieval.ingest import LEASE_S, Ingester, Report
 from retrieval.intake import Intake, Outcome, TakenIn
 from retrieval.limits import Limits
@@ -295,8 +295,10 @@ class Library:
         try:
             with self._database.read() as tx:
                 stored = meta.embedder(tx)
-        except RetrievalError as error:
-            return str(error)
+        except StoreFailed as error:
+            return (
+                f"{error.path.name}: {error.problem}"  # probes are open to everybody, and the path is nobody's business
+            )
         if stored != self._embedder:
             return str(EmbedderMismatch(stored, self._embedder))
         return None

@@ -54,6 +54,13 @@ async def obey(library: Library, command: dict[str, Any]) -> Any:
         case {"delete": file_id}:
             await library.delete(file_id, ANNA)
             return "done"
+        case {"erase": file_ids}:
+            for file_id in file_ids:
+                await library.delete(file_id, ANNA)
+                print(json.dumps({"acknowledged": file_id}), flush=True)
+                for erasure in (await library.purge()).erasures:
+                    await library.settle(erasure)
+            return "done"
         case {"purge": True}:
             return (await library.purge()).problem
         case {"backup": folder}:

@@ -1,5 +1,6 @@
 """kill -9 at exact places of ingest, delete and snapshot: what was acknowledged is there, the rest can be redone."""
 
+import json
 from pathlib import Path
 
 import anyio
@@ -269,3 +270,41 @@ async def check_survives_a_kill(tmp_path: Path, acknowledged: int, delay_s: floa
         await library.ingest_all(paths, store="shop", reader=ANNA)
     assert problems(data) == []
     await check_all_found(data, 8)
+
+
+@pytest.mark.parametrize("acknowledged", [0, 1, 3])
+async def test_a_kill_from_outside_at_any_time_of_an_erasure_is_survived_too(tmp_path: Path, acknowledged: int) -> None:
+    await check_erases_despite_a_kill(tmp_path, acknowledged, delay_s=0)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("delay_ms", range(0, 400, 4))
+async def test_a_hundred_kills_at_all_moments_of_an_erasure_are_survived(tmp_path: Path, delay_ms: int) -> None:
+    await check_erases_despite_a_kill(tmp_path, acknowledged=delay_ms // 4 % 4, delay_s=delay_ms / 1000)
+
+
+async def check_erases_despite_a_kill(tmp_path: Path, acknowledged: int, delay_s: float) -> None:
+    """Kill a neighbour that deletes and purges one document after another; what it acknowledged must be gone."""
+    data = tmp_path / "data"
+    async with open_library(data, WordsEmbedder()) as library:
+        ids = {}
+        for seed in range(5):
+            path = write(tmp_path, f"{seed}.txt", canary(seed))
+            ids[(await library.ingest(path, store="shop", reader=ANNA)).file_id] = seed
+    with neighbour(data) as victim:
+        assert victim.hear() == "ready"
+        victim.tell(erase=list(ids))
+        assert victim._process.stdout is not None
+        for _ in range(acknowledged):
+            victim.acknowledged.append(json.loads(victim._process.stdout.readline())["acknowledged"])
+        await anyio.sleep(delay_s)
+        victim.kill()
+
+    left = {document.file_id for document in await stored(data)}
+    gone = ids.keys() - left
+    assert set(victim.acknowledged) <= gone
+    async with open_library(data, WordsEmbedder()) as library:
+        assert (await library.purge()).problem is None
+        kept = "\n".join(canary(ids[file_id]) for file_id in left)
+        assert holding(data, "\n".join(canary(ids[file_id]) for file_id in gone), kept, str(tmp_path)) == {}
+    assert problems(data) == []
