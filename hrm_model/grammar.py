@@ -116,13 +116,14 @@ class GrammarCompiler:
     """Makes matchers for one tokenizer, in a thread of its own. Nothing is kept: a cache would tell by its speed
     what another caller has asked for."""
 
-    def __init__(self, tokenizer: Tokenizer, *, max_waiting: int = 64) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, max_waiting: int = 64, compile_s: float = COMPILE_S) -> None:
         """Begin with nothing; the tokenizer is read at the first grammar.
 
         Args:
-            max_waiting: grammars in the compiler's hands; it takes most of them in a millisecond.
+            max_waiting: grammars in the compiler's hands; it takes most of them in some milliseconds.
+            compile_s: what one of them may take.
         """
-        self._max_waiting = max_waiting
+        self._max_waiting, self._compile_s = max_waiting, compile_s
         self._tokenizer = tokenizer
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="hrm-grammar")
         self._compiling = 0
@@ -157,7 +158,7 @@ class GrammarCompiler:
     def compiled(self, grammar: Grammar) -> Matching:
         """The same, at once, on the calling thread, whose stack has to be large enough."""
         self._trial.start()
-        self._deadline = time.monotonic() + COMPILE_S
+        self._deadline = time.monotonic() + self._compile_s
         match grammar:
             case JsonSchema(text):
                 schema = check_schema(text)

@@ -23,6 +23,7 @@ LIMITS = LLParserLimits(
 # The compiler descends into chains of references; 8 MiB of stack, which threads have, end after some 1,500 of them.
 STACK_BYTES = 256 * 1024 * 1024
 COMPILE_S = 5.0  # for one grammar; hundreds of properties take a tenth of a second
+TOO_LONG = "it takes too long to compile"
 _START_S = 60.0
 _MEMORY_BYTES = 4 * 1024**3
 
@@ -48,7 +49,7 @@ class Trial:
         """
         with self._lock:
             if time.monotonic() >= deadline:
-                return _too_long()
+                return TOO_LONG
             process = self._running()
             assert process.stdin is not None, "it was started with pipes"
             try:
@@ -60,7 +61,7 @@ class Trial:
             if answer:
                 return str(json.loads(answer))
             self._end()
-            return _too_long() if answer is None else "the compiler broke down over it"
+            return TOO_LONG if answer is None else "the compiler broke down over it"
 
     def close(self) -> None:
         """End the process."""
@@ -108,10 +109,6 @@ def _line(process: "subprocess.Popen[bytes]", deadline: float) -> bytes | None:
             return b""
         said += piece
     return said
-
-
-def _too_long() -> str:
-    return f"compiling it takes longer than {COMPILE_S:g} s"
 
 
 def _answer() -> None:
