@@ -5,6 +5,7 @@ Every step can be repeated, so a process that dies anywhere leaves the rest to t
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from time import time
 
 import anyio
@@ -48,20 +49,25 @@ class Eraser:
         self._said: str | None = None
 
     async def run_once(self) -> Purge:
-        """Purge and certify whatever is pending; nothing is certified where the purge found a problem."""
+        """Purge and certify whatever is pending; nothing is certified where the purge found a problem.
+
+        Returns:
+            The last purge, with the erasures of all: after a restore there may be several to make.
+        """
         await self._forget_revoked()
-        pending = await self._library.erasures()
-        for erasure in pending:
-            await run_sync(self._ledger.erasures.expect, erasure)
-        if not pending:
-            return Purge()
-        purge = await self._library.purge(self._ledger.values)
-        if purge.problem is None and purge.scan is not None:
+        done, purge = list[Erasure](), Purge()
+        while pending := await self._library.erasures():
+            for erasure in pending:
+                await run_sync(self._ledger.erasures.expect, erasure)
+            purge = await self._library.purge(self._ledger.values)
+            if purge.problem is not None or purge.scan is None:
+                return purge
             for erasure in purge.erasures:
                 await run_sync(self._certify, erasure, purge.scan)
                 await self._library.settle(erasure)
+            done += purge.erasures
             log.info("%d erasures certified, %d files looked at", len(purge.erasures), purge.scan.files)
-        return purge
+        return replace(purge, erasures=tuple(done))
 
     async def work(self, poll_s: float = 0.5) -> None:
         """Do so as removals come, from whatever process, until cancelled."""

@@ -8,6 +8,8 @@ import anyio
 import pytest
 
 from retrieval.library import Library, open_library
+from retrieval.store import erasures
+from retrieval.store.database import Database
 from retrieval.types import Access
 from server.certificates import Signer, exported, verify
 from server.eraser import Eraser
@@ -76,6 +78,27 @@ async def test_what_cannot_be_proven_yet_is_listed_as_pending(
     copy.unlink()
     assert (await eraser.run_once()).problem is None
     assert [record.certificate is None for record in ledger.erasures.listing(None)] == [False]
+
+
+async def test_removals_of_two_histories_are_certified_in_one_go(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path
+) -> None:
+    """As after a restore, which carries the old store's pending removals, and their key, into the new one."""
+    async with open_library(tmp_path / "old", WordsEmbedder()) as old:
+        await old.delete(await ingest(old, tmp_path, 1), ANNA)
+    await library.delete(await ingest(library, tmp_path, 2), ANNA)
+    there, here = Database(tmp_path / "old" / "store.db"), Database(data / "store.db")
+    with there.read() as tx:
+        waiting = erasures.rows(tx)
+    with here.write() as tx:
+        erasures.carry(tx, waiting)
+    there.close()
+    here.close()
+
+    purge = await Eraser(library, ledger, Signer(data)).run_once()
+
+    assert (len(purge.erasures), purge.problem) == (2, None)
+    assert all(record.certificate for record in ledger.erasures.listing(None))
 
 
 async def test_a_certificate_is_written_once_even_where_settling_it_was_lost(
