@@ -7,6 +7,7 @@ reads half the bytes; what it finds is compared again in full precision, until n
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +29,11 @@ BLOCK = 16_384
 # Half precision moves a component by at most 2^-11 of itself (2^-25 where it is tiny), so the product of two unit
 # vectors by 0.00049 at most; the rest is for sums in single precision.
 ROUNDING = 0.0005
+# Blocks are scanned side by side, a core for each: faiss splits work by queries, and there is one. Without the threads
+# of its own that it would start all the same.
+_SCANNERS = ThreadPoolExecutor(
+    os.cpu_count(), thread_name_prefix="scan", initializer=faiss.omp_set_num_threads, initargs=(1,)
+)
 
 
 class SnapshotRefused(Exception):
@@ -153,12 +159,13 @@ class VectorIndex:
         bits = np.packbits(visible, bitorder="little")
         # faiss replaces the constructors that its stubs describe (class_wrappers.py).
         selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg, arg-type]
-        found = [(np.zeros(0, np.float32), np.zeros(0, np.int64))]
+        scans: list[tuple[Block, faiss.IDSelector | None]] = []
         for at, block in self.blocks.items():
-            seen = visible[at * BLOCK : (at + 1) * BLOCK]
-            if count := int(np.count_nonzero(seen)):
+            if count := int(np.count_nonzero(visible[at * BLOCK : (at + 1) * BLOCK])):
                 # Without a selector the scan does not ask for each row; removed chunks are not in it anyway.
-                found.append(block.nearest(query, depth, None if count == block.rows else selector))
+                scans.append((block, None if count == block.rows else selector))
+        found = [(np.zeros(0, np.float32), np.zeros(0, np.int64))]
+        found += _SCANNERS.map(lambda scan: scan[0].nearest(query, depth, scan[1]), scans)
         scores = np.concatenate([scores for scores, _ in found])
         numbers = np.concatenate([numbers for _, numbers in found])
         best = np.argsort(-scores, kind="stable")[:depth]
