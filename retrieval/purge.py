@@ -125,6 +125,7 @@ class Purger:
                 erasures.still_stored(tx),
                 known(),
                 manifests,
+                erasures.vectors_still_stored(tx),
                 erasures.words_still_stored(tx),
                 self._stored_files(files.known(tx)),
             )

@@ -150,6 +150,12 @@ def still_stored(tx: Transaction) -> Iterator[str | bytes]:
                 yield from (value for value in row if isinstance(value, str | bytes) and len(value) >= RUN)
 
 
+def vectors_still_stored(tx: Transaction) -> Iterator[bytes]:
+    """The stored vectors in half precision, as the index's snapshots hold them."""
+    for (vector,) in tx.each("SELECT vector FROM vectors"):
+        yield np.frombuffer(vector, "<f4").astype("<f2").tobytes()
+
+
 def words_still_stored(tx: Transaction) -> Iterator[str]:
     """The words of what the store holds, as the lexical index spells them; long ones alone."""
     for (text,) in tx.each("SELECT title || ' ' || text FROM chunks"):

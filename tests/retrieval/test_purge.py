@@ -81,6 +81,24 @@ async def test_what_other_documents_hold_as_well_is_no_trace_and_is_counted(tmp_
     assert purge.scan.shared > 20
 
 
+async def test_a_snapshot_with_the_vector_of_a_like_document_is_no_trace(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with open_library(data, WordsEmbedder()) as library:
+        await library.ingest(write(tmp_path / "a", "same.txt", canary(1, words=4000)), store="shop", reader=ANNA)
+        doomed = await library.ingest(
+            write(tmp_path / "b", "same.txt", canary(1, words=4000)), store="other", reader=ANNA
+        )
+        await library.delete(doomed.file_id, ANNA)
+    assert list((data / "index").glob("*.faiss")) != []
+
+    async with open_library(data, WordsEmbedder()) as library:
+        purge = await library.purge()
+
+    assert purge.scan is not None
+    assert (purge.scan.traces, purge.scan.rewrites) == ((), ())
+    assert list((data / "index").glob("*.faiss")) != []
+
+
 @pytest.mark.parametrize("name", ["note.txt", "index/left", "deep/er/copy.gz"])
 async def test_a_copy_that_somebody_left_in_the_data_directory_is_named_and_the_erasure_stays_open(
     tmp_path: Path, name: str
