@@ -16,6 +16,7 @@ def rate(times: list[list[float]]) -> float:
     """Tokens a second in the time in which all answers were being written."""
     begin = max(mine[0] for mine in times)
     end = min(mine[-1] for mine in times)
+    assert begin < end, "an answer was complete before another began"
     return sum(begin < at <= end for mine in times for at in mine) / (end - begin)
 
 

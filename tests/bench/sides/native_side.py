@@ -12,10 +12,19 @@ import torch
 
 from hrm_model.engine import NativeEngine
 from hrm_model.loading import load_engine
+from hrm_model.tokenizer import load_tokenizer
 from hrm_model.types import Failed, Finished, Sampling, Text, Tokens
 
+Bias = tuple[tuple[int, float], ...]
 
-async def answered(engine: NativeEngine, requests: list[dict[str, Any]]) -> dict[str, list[list[float]]]:
+
+def against_silence(model: Path) -> Bias:
+    """A bias against tokens without text, which the engine keeps until some text comes: their times would be lost."""
+    tokenizer = load_tokenizer(model)
+    return tuple((token, -100.0) for token in range(tokenizer.vocab_size) if not tokenizer.token_bytes(token))
+
+
+async def answered(engine: NativeEngine, requests: list[dict[str, Any]], bias: Bias) -> dict[str, list[list[float]]]:
     """When each token of each answer was there."""
     began = time.perf_counter(), time.process_time()
     times: list[list[float]] = [[] for _ in requests]
@@ -30,7 +39,7 @@ async def answered(engine: NativeEngine, requests: list[dict[str, Any]]) -> dict
     async def one(number: int) -> None:
         request = requests[number]
         await joined[number].wait()
-        sampling = Sampling(temperature=0, max_tokens=request["max_tokens"], ignore_eos=True)
+        sampling = Sampling(temperature=0, max_tokens=request["max_tokens"], ignore_eos=True, logit_bias=bias)
         prompt = Tokens(tuple(request["ids"]), len(request["ids"]))
         answers = engine.generate(prompt, sampling, n=request["n"], partition="everyone")
         ended = 0
@@ -53,11 +62,11 @@ async def answered(engine: NativeEngine, requests: list[dict[str, Any]]) -> dict
     return {"wall": times, "cpu": cpu}
 
 
-async def serve(engine: NativeEngine) -> None:
+async def serve(engine: NativeEngine, bias: Bias) -> None:
     """Answer line by line, on one loop."""
     print(json.dumps({"ready": True}), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        print(json.dumps(await answered(engine, json.loads(line)["requests"])), flush=True)
+        print(json.dumps(await answered(engine, json.loads(line)["requests"], bias)), flush=True)
 
 
 def main() -> None:
@@ -68,7 +77,7 @@ def main() -> None:
     assert config["max_position_embeddings"] >= int(context), "the checkpoint's context is shorter"
     engine = load_engine(Path(model), dtype=dtype, draft_tokens=0)
     engine.start()
-    asyncio.run(serve(engine))
+    asyncio.run(serve(engine, against_silence(Path(model))))
 
 
 if __name__ == "__main__":
