@@ -71,6 +71,13 @@ class ErasureRecords:
         """The records that `principal` may see, oldest first; None: every one."""
         return self._select("?1 IS NULL", None, principal)
 
+    def waiting(self) -> int:
+        """How many have no certificate yet."""
+        with self._file.reading() as db:
+            count = db.execute("SELECT count(*) FROM erasures WHERE certificate IS NULL").get
+        assert isinstance(count, int)
+        return count
+
     def files_gone(self) -> dict[str, str]:
         """The files that are erased, or were asked to be: the id of each, and who asked."""
         with self._file.reading() as db:

@@ -6,7 +6,7 @@ Where vLLM has a name for something, it is vLLM's name, so that its dashboards w
 from collections.abc import AsyncGenerator, Callable, Iterator
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -27,10 +27,13 @@ _PASSAGES = (0, 1, 2, 3, 4, 6, 8, 12, 20, 50)
 class Metrics:
     """The metrics of one server; routes and streams are measured by wrapping them."""
 
-    def __init__(self, model: str, load: Callable[[], Load]) -> None:
+    def __init__(self, model: str, load: Callable[[], Load], erasures_pending: Callable[[], int] | None = None) -> None:
         self.registry = CollectorRegistry()
         self._model = model
         self.registry.register(_EngineState(model, load))
+        if erasures_pending is not None:
+            pending = Gauge("hrm_erasures_pending", "Erasures without a certificate.", registry=self.registry)
+            pending.set_function(erasures_pending)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=self.registry)

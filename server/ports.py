@@ -134,6 +134,14 @@ class Retriever(Protocol):
 class Erasures(Protocol):
     """The record of erasures. May be called from any thread; blocks."""
 
+    def expect(self, erasure: Erasure) -> None:
+        """Record that something was removed, before anything is proven; again changes nothing."""
+        ...
+
+    def waiting(self) -> int:
+        """How many have no certificate yet."""
+        ...
+
     def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
         """One record that `principal` may see: its own files' and its own requests'; None: every one."""
         ...

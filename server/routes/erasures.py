@@ -6,6 +6,7 @@ from typing import Annotated
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 
+from server.deps import Services
 from server.erasure_records import ErasureRecord
 from server.errors import InvalidRequest, UnknownErasure
 from server.identity import Caller
@@ -18,6 +19,7 @@ router = APIRouter(prefix="/v1", tags=["erasures"], route_class=GuardedRoute)
 @router.get("/erasures")
 async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep, services: ServicesDep) -> ErasureList:
     """List the erasures that the caller may see, the newest first."""
+    await _note_pending(services)
     records = await run_sync(services.erasures.listing, _seen_by(caller))
     if page.order == "desc":
         records.reverse()
@@ -39,10 +41,17 @@ async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep
 @router.get("/erasures/{erasure_id}")
 async def retrieve_erasure(erasure_id: str, caller: CallerDep, services: ServicesDep) -> ErasureObject:
     """Retrieve one erasure; one that the caller may not see does not exist."""
+    await _note_pending(services)
     record = await run_sync(services.erasures.one, erasure_id, _seen_by(caller))
     if record is None:
         raise UnknownErasure(erasure_id)
     return _object(record, await run_sync(services.erasures.public_keys))
+
+
+async def _note_pending(services: Services) -> None:
+    # The eraser does so too, moments after a removal; who has just deleted something looks sooner.
+    for erasure in await services.library.erasures():
+        await run_sync(services.erasures.expect, erasure)
 
 
 def _seen_by(caller: Caller) -> str | None:

@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from retrieval.library import Library
-from retrieval.types import Access, Reader
+from retrieval.types import Access, Erasure, Reader
 from server.app import create_app
 from server.deps import ModelCard, Policy, Services
 from server.erasure_records import ErasureRecord
@@ -107,6 +107,12 @@ async def client_of(given: Services, key: str | None = "sk-ann") -> AsyncIterato
 
 class NothingErased:
     """A record of erasures without any."""
+
+    def expect(self, erasure: Erasure) -> None:
+        """Forget it."""
+
+    def waiting(self) -> int:
+        return 0
 
     def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
         return None

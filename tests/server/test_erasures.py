@@ -11,7 +11,7 @@ from server.certificates import Signer, certificate, verify
 from server.ledger import Ledger
 from server.schemas.erasures import ErasureList, ErasureObject
 from server.schemas.objects import ErrorBody
-from tests.fakes.serving import client_of, services
+from tests.fakes.serving import HANDBOOK, OWNER, client_of, services, stocked
 from tests.server.test_certificates import ERASURE
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +43,21 @@ async def test_a_certified_erasure_comes_with_what_verifies_it(ledger: Ledger) -
     found = ErasureObject.model_validate(response.json())
     assert (found.status, found.owner) == ("certified", "user:ann")
     assert verify(response.json(), ledger.erasures.public_keys()) == found.certificate
+
+
+async def test_what_was_just_deleted_is_listed_as_pending_and_counted(ledger: Ledger, tmp_path: Path) -> None:
+    shelf = await stocked(tmp_path, HANDBOOK)
+    (document, *_) = await shelf.documents("handbook", OWNER)
+    erasure = await shelf.delete(document.file_id, OWNER)
+    async with client_of(services(shelf=shelf, erasures=ledger.erasures), "sk-admin") as client:
+        found = ErasureObject.model_validate((await client.get(f"/v1/erasures/{erasure.erasure_id}")).json())
+        listed = ErasureList.model_validate((await client.get("/v1/erasures")).json())
+    async with client_of(services(erasures=ledger.erasures), "sk-probe") as client:
+        metrics = (await client.get("/metrics")).text
+
+    assert (found.status, found.file_id) == ("pending", document.file_id)
+    assert found in listed.data
+    assert "\nhrm_erasures_pending 5.0\n" in metrics
 
 
 async def test_the_list_is_paged_newest_first(ledger: Ledger) -> None:
