@@ -65,7 +65,7 @@ PURGE = [
     ("Purger._clear", "call", 1),
     ("Originals.sweep", "call", 2),
     ("Originals.sweep", "return", 2),
-    ("Snapshots.clear", "return", 2),
+    ("Snapshots.drop", "return", 2),
     ("Database.checkpoint", "call", 2),
     ("Database.checkpoint", "return", 2),
     ("contents", "return", 2),
