@@ -1,0 +1,44 @@
+"""hrm_model.training.average: a checkpoint between two others, which the loader takes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hrm_model.errors import CheckpointError
+from hrm_model.training.average import average
+from hrm_model.weights import load_model, save_checkpoint
+from tests.engines import CONFIG, Tiny, make_checkpoint
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_model(folder, dtype=torch.float32, device="cpu").state_dict()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, tiny: Tiny) -> tuple[Path, Path]:
+    """Two checkpoints of one tokenizer; the second's weights are the first's doubled."""
+    one, other = make_checkpoint(tmp_path / "one"), make_checkpoint(tmp_path / "other")
+    save_checkpoint(other, CONFIG, {name: 2 * tensor for name, tensor in tiny.model.state_dict().items()}, {})
+    return one, other
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_weights_lie_between_those_of_both(tmp_path: Path, pair: tuple[Path, Path], share: float) -> None:
+    one, other = pair
+
+    average(one, other, tmp_path / "out", share)
+
+    mine, between = weights_of(one), weights_of(tmp_path / "out")
+    for name, tensor in mine.items():
+        torch.testing.assert_close(between[name], tensor * (1 + share))
+    assert (tmp_path / "out" / "tokenizer.json").read_bytes() == (one / "tokenizer.json").read_bytes()
+
+
+def test_another_tokenizer_is_refused(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    one, other = pair
+    (other / "tokenizer.json").write_text("{}")
+
+    with pytest.raises(CheckpointError, match="tokenizer"):
+        average(one, other, tmp_path / "out", 0.5)
+    assert not (tmp_path / "out").exists()
