@@ -1,11 +1,13 @@
 """Is a short answer an answer to what was asked? "250 euros" stands beside an excess, and the limit was asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from itertools import pairwise
 
 from server.grounding.lexicon import LIGHT, ROLES
 from server.grounding.likeness import Alike
 from server.grounding.reading import Term, read, root
-from server.grounding.restated import ALIKE, Context, held
+from server.grounding.restated import ALIKE, Context, held, is_opposed
+from server.grounding.values import is_counted_in, is_unit
 from server.grounding.words import Kind, Word, listed
 
 _ROLES = frozenset(map(root, ROLES))
@@ -49,6 +51,15 @@ def roles_of(line: Sequence[Term]) -> set[str]:
     return {term.key for term in line if term.role == "content" and term.key in _ROLES}
 
 
+def _kinds(terms: Sequence[Term]) -> dict[str, str]:
+    """Which of its kinds a value is said to be of: "paid" for "leave" in "paid annual leave"."""
+    return {
+        term.key: before.key
+        for before, term in pairwise(term for term in terms if not term.key.startswith("per "))
+        if before.role == term.role == "content" and term.key in _ROLES and before.key not in _LIGHT
+    }
+
+
 def left_out(first: Sequence[Term], part: Sequence[Term]) -> list[str]:
     """The name of a value ("excess") that the first part of a sentence gives for a later part as well."""
     if any(term.key in _ROLES for term in part):
@@ -86,9 +97,20 @@ class _Asked:
         self._keys = {term.key for term in self._asked}
         self._rates = {term.key for term in self._terms if term.key.startswith("per ")}
         self._has_bound = any(term.role == "bound" for term in self._terms)
+        # "How many weeks": the unit of the answer.
+        self._unit = next(
+            (
+                after.word
+                for before, after in pairwise(self._terms)
+                if before.word.text.casefold() == "many" and is_unit(after.word)
+            ),
+            None,
+        )
 
     def is_answered_by(self, line: Sequence[Term], context: Context, said: Sequence[Word]) -> bool:
         """Does the part of the sentence that holds the short answer `said` speak of what was asked?"""
+        if not self._is_in_unit([term.word for term in line if any(_is_there(term, word) for word in said)]):
+            return False
         if not self._asked:
             return True
         around = context.titles | context.before
@@ -99,10 +121,24 @@ class _Asked:
         if self._rates and self._rates.isdisjoint(term.key for term in line) and self._rates.isdisjoint(around):
             return False
         covered, missing = self.coverage(line, context)
+        if self._is_about_another(line, missing):
+            return False
         is_said_of_another = not missing.isdisjoint(context.elsewhere)
         if covered < (_MOST if is_said_of_another or roles else _HALF):
             return False
         return self._reaches(line, {term.segment for term in line if any(_is_there(term, word) for word in said)})
+
+    def _is_in_unit(self, values: Sequence[Word]) -> bool:
+        counts = [value for value in values if value.unit and not value.key.startswith("per ")]
+        return self._unit is None or not counts or any(is_counted_in(value, self._unit) for value in counts)
+
+    def _is_about_another(self, line: Sequence[Term], missing: Set[str]) -> bool:
+        """Has the sentence another in the place of something asked: staff for managers, paid leave for sick leave?"""
+        content = [term for term in line if term.role == "content"]
+        if any(is_opposed(term, content) for term in self._asked if term.key in missing):
+            return True
+        kinds = _kinds(line)
+        return any(key in kinds and kind in missing for key, kind in _kinds(self._terms).items())
 
     def coverage(self, line: Sequence[Term], context: Context) -> tuple[float, set[str]]:
         """The share of what was asked that a sentence speaks of, and what it does not."""
@@ -117,6 +153,8 @@ class _Asked:
     def _is_reworded(self, asked: Term, content: Sequence[Term], context: Context) -> bool:
         if asked.key in context.elsewhere or asked.key in _ROLES or asked.word.kind is Kind.NAME:
             return False
+        if is_opposed(asked, content):
+            return False  # of one field, and so near to each other
         pairs = [(asked.word.text.casefold(), term.word.text.casefold()) for term in content]
         return bool(pairs) and max(self._alike(pairs)) >= ALIKE
 

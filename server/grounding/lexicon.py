@@ -136,6 +136,7 @@ OPPOSITES = _sets(
     lender borrower
     landlord tenant
     employer employee
+    staff employee worker manager director trainee apprentice intern contractor volunteer visitor
     buyer seller
     debit credit
     high low

@@ -139,10 +139,7 @@ def _content(
         if same:
             pairing.pairs.append((term, _nearest(same, pairing)))
         elif (
-            is_headed
-            and term.word.kind is not Kind.NAME
-            and term.key in context.titles
-            and not _is_opposed(term, there)
+            is_headed and term.word.kind is not Kind.NAME and term.key in context.titles and not is_opposed(term, there)
         ):
             pass
         elif has_pronoun and term.key in context.before:
@@ -191,7 +188,8 @@ def _synonym(term: Term, free: Iterable[Term]) -> Term | None:
     return next((other for other in free if any({term.key, other.key} <= group for group in _SYNONYMS)), None)
 
 
-def _is_opposed(term: Term, others: Iterable[Term]) -> bool:
+def is_opposed(term: Term, others: Iterable[Term]) -> bool:
+    """Does one of the others say the opposite, or name another of the things that `term` is one of?"""
     return any({term.key, other.key} <= group and term.key != other.key for group in _OPPOSITES for other in others)
 
 
@@ -202,7 +200,7 @@ def _likely(term: Term, free: Sequence[Term], context: Context, alike: Alike) ->
     others = [
         other
         for other in free
-        if other.word.kind is not Kind.NAME and other.key not in _ROLES and not _is_opposed(term, [other])
+        if other.word.kind is not Kind.NAME and other.key not in _ROLES and not is_opposed(term, [other])
     ]
     if not others:
         return None

@@ -92,6 +92,25 @@ def is_value(word: Word) -> bool:
     return word.kind is Kind.EXACT
 
 
+def is_unit(word: Word) -> bool:
+    """Does a word name what values are measured in?"""
+    return word.key in _MEASURES or word.key in _CURRENCIES or word.key in _PERCENT
+
+
+def is_counted_in(value: Word, unit: Word) -> bool:
+    """Was a value written in a unit? "28 days" was not in weeks, though four of them are as long."""
+    if unit.key not in _MEASURES:
+        return value.unit == (_CURRENCIES.get(unit.key) or _PERCENT[unit.key])
+    if value.unit == f"working {unit.key}":
+        return True
+    base, size = _MEASURES[unit.key]
+    # Kept is 28 for four weeks and written 4, so that the size of the unit is between them; a half is kept alone.
+    if value.unit != base:
+        return False
+    kept, least = Decimal(value.key), Decimal(value.count) * size
+    return least <= kept <= least * Decimal("1.5")
+
+
 def _value(raw: Sequence[Word], at: int, taken: int, key: str, unit: str = "", count: str = "") -> Merged:
     first, last = raw[at], raw[at + taken - 1]
     return replace(first, key=key, unit=unit, count=count or key, kind=Kind.EXACT, end=last.end), taken

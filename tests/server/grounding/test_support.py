@@ -6,6 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from retrieval.embedder import MiniLM
+from server.grounding.likeness import Likeness
 from server.grounding.support import Sources
 from tests.fakes.meaning import apart
 
@@ -151,3 +153,44 @@ def test_a_changed_digit_is_never_supported(
     answer = " ".join([*before[start:], changed, *after])
 
     assert cited(passage, answer) is None
+
+
+LEAVE = "Full-time staff receive 28 days of paid annual leave."
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How many weeks of sick leave do managers receive?",
+        "How many days of sick leave do managers receive?",
+        "How many days of sick leave do full-time staff receive?",
+        "How many days of paid annual leave do managers receive?",
+        "How many euros of paid annual leave do full-time staff receive?",
+        "How many weeks of paid annual leave do full-time staff receive?",
+    ],
+)
+@pytest.mark.parametrize("answer", ["28 days", "28 days."])
+def test_a_value_is_no_answer_about_another_kind_another_person_or_another_unit(
+    question: str, answer: str, embedder: MiniLM
+) -> None:
+    finding = Sources([LEAVE], question, Likeness(lambda: embedder)).find(answer)
+
+    assert (finding.supports, finding.reason) == ((), "question")
+
+
+def test_a_statement_about_staff_is_none_about_managers(embedder: MiniLM) -> None:
+    sources = Sources([LEAVE], "Who gets leave?", Likeness(lambda: embedder))
+
+    assert sources.find("Managers receive 28 days of paid annual leave.").supports == ()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How many days of paid annual leave do full-time staff receive?",
+        "How many days of paid leave do full-time employees get?",
+        "How much paid annual leave is there?",
+    ],
+)
+def test_a_value_answers_the_question_that_its_sentence_speaks_of(question: str, embedder: MiniLM) -> None:
+    assert Sources([LEAVE], question, Likeness(lambda: embedder)).find("28 days").supports
