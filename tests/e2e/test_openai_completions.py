@@ -54,7 +54,11 @@ async def test_every_kind_of_prompt_is_answered_whole_and_streamed_alike(prompt:
         assert choice.logprobs is not None
         offsets = [at for new in mine if new.logprobs for at in new.logprobs.text_offset or []]
         assert offsets == choice.logprobs.text_offset
-    assert chunks[-1].usage == whole.usage
+    # What is found again of a prompt depends on who asked before; what it costs does not.
+    assert chunks[-1].usage is not None
+    assert whole.usage is not None
+    assert chunks[-1].usage.total_tokens == whole.usage.total_tokens
+    assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens > 0
     assert len(whole.choices) == 2 * (2 if isinstance(prompt[0], list) or prompt == PROMPTS[1] else 1)
 
 
