@@ -5,6 +5,8 @@ scheduler reserves is tokens, and a page number is valid in every slot alike.
 """
 
 from collections.abc import Sequence as Items
+from math import prod
+from mmap import mmap
 from typing import Protocol
 
 import torch
@@ -39,14 +41,22 @@ class KvCache(Protocol):
     def clear(self, rows: list[int]) -> None: ...
 
 
+def zeros(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> Tensor:
+    """Zeros, which on a CPU take memory only where they are written to: a cache is seldom full.
+
+    Not an empty tensor: a masked key still enters a product, and 0 * NaN would be NaN.
+    """
+    if device != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.frombuffer(mmap(-1, prod(shape) * dtype.itemsize), dtype=dtype).view(shape)
+
+
 class PagedCache:
     """Storage for `pages` pages. It knows nothing of sequences: whoever holds a page number owns the page."""
 
     def __init__(self, config: HrmConfig, pages: int, *, dtype: torch.dtype, device: str) -> None:
         shape = (config.slots, pages * PAGE_TOKENS, config.num_heads, config.head_dim)
-        # zeros, not empty: a masked key still enters a product, and 0 * NaN would be NaN.
-        self.key = torch.zeros(shape, dtype=dtype, device=device)
-        self.value = torch.zeros(shape, dtype=dtype, device=device)
+        self.key, self.value = zeros(shape, dtype, device), zeros(shape, dtype, device)
         self.pages = pages
         self._keys, self._values = self.key.unbind(0), self.value.unbind(0)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence as Items
 import torch
 from torch import Tensor
 
-from hrm_model.cache import PerSlot
+from hrm_model.cache import PerSlot, zeros
 from hrm_model.config import HrmConfig
 from hrm_model.pages import PAGE_TOKENS
 from hrm_model.projections.rounding import round_rows
@@ -58,8 +58,8 @@ class _Stored:
     def __init__(self, config: HrmConfig, pages: int, dtype: torch.dtype, device: str) -> None:
         shape = (config.slots, pages * PAGE_TOKENS, config.num_heads)
         self._dtype = dtype
-        self._whole = torch.zeros(*shape, config.head_dim, dtype=torch.int8, device=device)
-        self._scale = torch.zeros(*shape, 1, dtype=SCALE, device=device)
+        self._whole = zeros((*shape, config.head_dim), torch.int8, device)
+        self._scale = zeros((*shape, 1), SCALE, device)
         self.parts = (self._whole, self._scale)
 
     @property

@@ -34,10 +34,6 @@ class FreePages:
     def __len__(self) -> int:
         return self._count
 
-    def all(self) -> list[int]:
-        """Which they are."""
-        return [page for run in self._runs for page in run]
-
     def take(self, count: int) -> list[int]:
         """Take `count` pages: the smallest run that has them, or else what the largest runs have.
 
@@ -80,19 +76,23 @@ class PagePool:
         self._free = FreePages(pages)
         self._holders = [0] * pages
         self._is_kept = [False] * pages
+        self._soiled: set[int] = set()  # free pages that somebody has had since they were last swept
 
     @property
     def free(self) -> int:
         """Pages that nobody wants."""
         return len(self._free)
 
-    def free_pages(self) -> list[int]:
-        """Which they are."""
-        return self._free.all()
+    def sweep(self) -> list[int]:
+        """The free pages that somebody has had since the last sweep; the others have nothing to be overwritten."""
+        swept = sorted(self._soiled)
+        self._soiled.clear()
+        return swept
 
     def take(self, count: int) -> list[int]:
         """Hold `count` free pages; there must be as many."""
         taken = self._free.take(count)
+        self._soiled.difference_update(taken)
         for page in taken:
             self._holders[page] = 1
         return taken
@@ -138,3 +138,4 @@ class PagePool:
         self.idle += self._is_idle(page)
         if not self._holders[page] and not self._is_kept[page]:
             self._free.give([page])
+            self._soiled.add(page)

@@ -190,9 +190,9 @@ class Scheduler:
             self._kept.keep(key, sequence.pages[: pages_for(sequence.prompt_len)], first)
 
     def purge(self, partition: str | None) -> list[int]:
-        """Forget kept prompts, of one partition or all, and return the pages that nobody holds."""
+        """Forget kept prompts, of one partition or all, and return the pages that were let go since the last purge."""
         self._kept.purge(partition)
-        return self._pool.free_pages()
+        return self._pool.sweep()
 
     def end(self, sequence: Sequence) -> None:
         """Take a running sequence out of the batch and free its pages."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from hrm_model.cache import KvCache, PagedCache
 from hrm_model.errors import EngineClosed, EngineError, EngineOverloaded, InvalidPrompt
 from hrm_model.loading import load_engine
 from hrm_model.model import HrmText
@@ -425,6 +426,29 @@ async def test_200_short_requests_leave_nothing_behind(tiny: Tiny) -> None:
 
         assert [reply.finished[0].counts.completion_tokens for reply in replies] == [1 + i % 3 for i in range(200)]
         await until(lambda: engine.load() == IDLE)
+
+
+async def test_a_purge_overwrites_what_answers_have_left_and_touches_nothing_else(tiny: Tiny) -> None:
+    caches: list[PagedCache] = []
+
+    def build(model: HrmText, cache: KvCache, device: str) -> Runner:
+        assert isinstance(cache, PagedCache)
+        caches.append(cache)
+        return Runner(model, cache, device)
+
+    async with running(tiny.engine(runner=build, kept_pages=100)) as engine:
+        for partition in ("a", "b", None):
+            await reply_of(engine.generate(ASK, Sampling(max_tokens=40), n=2, partition=partition))
+        (cache,) = caches
+        left = int(cache.key.count_nonzero())
+        # As if it had never been written to, and so took no memory.
+        cache.key[:, -PAGE_TOKENS:] = 7.0
+
+        await engine.purge()
+
+    assert left > 0
+    assert cache.key[:, :-PAGE_TOKENS].count_nonzero() == cache.value.count_nonzero() == 0
+    assert bool((cache.key[:, -PAGE_TOKENS:] == 7.0).all())
 
 
 async def test_seconds_add_up_to_the_time_that_the_caller_waited(tiny: Tiny) -> None:

@@ -6,7 +6,9 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 
+from hrm_model.cache import zeros
 from hrm_model.engine import NativeEngine
 from hrm_model.types import Question, Sampling
 from tests.engines import Tiny, reply_of, running
@@ -66,3 +68,16 @@ async def test_memory_that_is_kept_is_seen(tiny: Tiny) -> None:
     kept.append(list(range(1_000_000)))
 
     assert resident() - before > GROWTH
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+def test_a_cache_takes_memory_only_where_it_is_written_to(dtype: torch.dtype) -> None:
+    before = resident()
+
+    cache = zeros((4, 64 * 2**20 // dtype.itemsize), dtype, "cpu")
+    assert resident() - before < GROWTH
+
+    cache[1].fill_(1)
+    assert resident() - before > 60 * 2**20
+    assert cache[0, :9].tolist() == [0] * 9
+    assert cache[1, -9:].tolist() == [1] * 9

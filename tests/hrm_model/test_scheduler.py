@@ -361,17 +361,25 @@ def test_a_prompt_in_use_is_not_given_away() -> None:
     assert queue.pages_used == 3 + 9
 
 
-def test_a_purge_forgets_a_partition_and_names_the_pages_that_nobody_holds() -> None:
+def test_a_purge_forgets_a_partition_and_names_the_pages_that_were_let_go_since_the_last_one() -> None:
     queue = scheduler(piece=90, kept=12)
-    answer_of(queue, private(1, "a"))
+    (first,) = private(1, "a")
+    queue.add([first])
+    queue.next_step()
+    pages = list(first.pages)
+    queue.keep(first, "logits")
+    queue.end(first)
     answer_of(queue, private(2, "b"))
     queue.add(private(3, "b"))
     (reader,) = queue.next_step().sequences
 
-    assert len(queue.purge("a")) == PAGES - 3
+    assert queue.purge("a") == sorted(pages)
+    assert queue.purge("a") == [], "what never held anything, and what was named before, needs no overwriting"
     assert queue.pages_kept == 2
     assert set(queue.purge(None)).isdisjoint(reader.pages)
     assert queue.pages_kept == 0
+    queue.end(reader)
+    assert len(queue.purge(None)) == 2
 
 
 def test_the_same_prompt_is_read_once_by_those_who_ask_at_the_same_time() -> None:
