@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from server.grounding.lexicon import LIGHT, ROLES
 from server.grounding.likeness import Alike
-from server.grounding.reading import Term, read, root
+from server.grounding.reading import Term, numbered, read, root
 from server.grounding.restated import ALIKE, Context, held, is_opposed
 from server.grounding.values import is_counted_in, is_unit
 from server.grounding.words import Kind, Word, listed
@@ -121,7 +121,7 @@ class _Asked:
         if self._rates and self._rates.isdisjoint(term.key for term in line) and self._rates.isdisjoint(around):
             return False
         covered, missing = self.coverage(line, context)
-        if self._is_about_another(line, missing):
+        if self._is_about_another(line, missing) or self._is_of_another_number(line, context):
             return False
         is_said_of_another = not missing.isdisjoint(context.elsewhere)
         if covered < (_MOST if is_said_of_another or roles else _HALF):
@@ -139,6 +139,11 @@ class _Asked:
             return True
         kinds = _kinds(line)
         return any(key in kinds and kind in missing for key, kind in _kinds(self._terms).items())
+
+    def _is_of_another_number(self, line: Sequence[Term], context: Context) -> bool:
+        """Speaks the sentence, or its heading, of policy 11 where policy 12 was asked for?"""
+        there = numbered(line) or context.numbered
+        return any(thing not in there and any(name == thing[0] for name, _ in there) for thing in numbered(self._terms))
 
     def coverage(self, line: Sequence[Term], context: Context) -> tuple[float, set[str]]:
         """The share of what was asked that a sentence speaks of, and what it does not."""

@@ -13,6 +13,7 @@ from server.grounding.words import Kind, Word, words
 _JOINTS = frozenset({"and", "but", "or", "while", "whereas", "although", "though"})
 _CUT = re.compile(r"[,;:—|]|\s[-–]\s")
 _ADDRESS = re.compile(r"\w[@./_:]\w")
+_NUMBER = frozenset({"number", "no", "nr", "#"})
 _CONTENT = (Kind.CONTENT, Kind.NAME)
 
 
@@ -114,3 +115,13 @@ def _bound(tokens: Sequence[Word], at: int) -> tuple[str, int] | None:
         ):
             return key, len(phrase)
     return None
+
+
+def numbered(terms: Sequence[Term]) -> frozenset[tuple[str, str]]:
+    """The things that are told apart by a number or a code behind them: ("policy", "11") in "policy no. 11"."""
+    plain = [term for term in terms if term.word.text.casefold() not in _NUMBER]
+    return frozenset(
+        (before.key, after.key)
+        for before, after in pairwise(plain)
+        if before.role == "content" and after.role == "value" and not after.word.unit
+    )

@@ -42,6 +42,7 @@ class Context:
     titles: frozenset[str] = frozenset()  # roots
     before: frozenset[str] = frozenset()  # roots of the sentence that a pronoun in this one points to
     elsewhere: frozenset[str] = frozenset()  # roots that the other sentences use in their own right
+    numbered: frozenset[tuple[str, str]] = frozenset()  # in headings, as `reading.numbered` has them
 
 
 @dataclass(frozen=True, slots=True)

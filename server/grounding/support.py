@@ -12,7 +12,7 @@ from typing import Literal
 from server.grounding.about import Question, left_out
 from server.grounding.likeness import Alike
 from server.grounding.match import Words, denied, in_order, verbatim
-from server.grounding.reading import Term, read
+from server.grounding.reading import Term, numbered, read
 from server.grounding.restated import Comparison, Context, Doubt, compare
 from server.grounding.sentences import Sentence, sentences
 from server.grounding.values import merged
@@ -212,7 +212,9 @@ def _is_fragment(said: Sequence[Word]) -> bool:
 
 def _lines(number: int, passage: str, title: str, asked: set[str]) -> Iterator[_Line]:
     around = len(asked & content_keys(f"{title}\n{passage}"))
-    titles = frozenset(term.key for term in read(title) if term.role == "content")
+    heading = read(title)
+    titles = frozenset(term.key for term in heading if term.role == "content")
+    things = numbered(heading)
     previous: Sentence | None = None
     previous_keys: frozenset[str] = frozenset()
     for place in sentences(passage):
@@ -224,7 +226,7 @@ def _lines(number: int, passage: str, title: str, asked: set[str]) -> Iterator[_
             place,
             Words(text, tuple(merged(text, words(text)))),
             terms,
-            Context(titles=titles, before=previous_keys if points_back else frozenset()),
+            Context(titles=titles, before=previous_keys if points_back else frozenset(), numbered=things),
             previous if points_back else None,
             len(asked & content_keys(text)),
             around,

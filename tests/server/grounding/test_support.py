@@ -178,6 +178,30 @@ def test_a_value_is_no_answer_about_another_kind_another_person_or_another_unit(
     assert (finding.supports, finding.reason) == ((), "question")
 
 
+POLICY = "Policy number 11. The excess of policy 11 is 77 euros and it ends on 12 May."
+
+
+@pytest.mark.parametrize(
+    ("passage", "title", "question", "is_answer"),
+    [
+        (POLICY, "", "What is the excess of policy 11?", True),
+        (POLICY, "", "What is the excess of policy 12?", False),
+        (POLICY, "", "What is the excess of policy no. 12?", False),
+        (POLICY, "", "What is the excess?", True),
+        ("The excess is 77 euros.", "Policy 11", "What is the excess of policy 11?", True),
+        ("The excess is 77 euros.", "Policy 11", "What is the excess of policy 12?", False),
+        ("Plan AX-17 has an excess of 77 euros.", "", "What excess has plan AX-18?", False),
+        ("Plan AX-17 has an excess of 77 euros.", "", "What excess has plan AX-17?", True),
+    ],
+)
+def test_a_value_of_one_numbered_thing_is_no_answer_about_another(
+    passage: str, title: str, question: str, is_answer: bool, embedder: MiniLM
+) -> None:
+    sources = Sources([passage], question, Likeness(lambda: embedder), [title])
+
+    assert bool(sources.find("77 euros").supports) == is_answer
+
+
 def test_a_statement_about_staff_is_none_about_managers(embedder: MiniLM) -> None:
     sources = Sources([LEAVE], "Who gets leave?", Likeness(lambda: embedder))
 
