@@ -23,8 +23,7 @@ from server.auth import LedgerAuthentication, check_exposure
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
 from server.examples import EXAMPLES
-from server.ledger import Ledger
-from server.ledger_file import LedgerError
+from server.ledger import Ledger, LedgerError
 from server.local_only import LocalOnly
 from server.ports import Archive, Embedder
 from server.process import Readiness, listen, run

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retrieval.types import Erasure
-from server.ledger_file import Connection, LedgerFile
+from server.database import Connection, Database
 
 _COLUMNS = "id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature, key_id"
 
@@ -32,7 +32,7 @@ class ErasureRecord:
 class ErasureRecords:
     """The ledger's erasures. May be used from any thread."""
 
-    def __init__(self, file: LedgerFile) -> None:
+    def __init__(self, file: Database) -> None:
         self._file = file
 
     def expect(self, erasure: Erasure) -> None:

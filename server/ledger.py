@@ -14,16 +14,53 @@ from pathlib import Path
 from time import time
 from typing import Any, get_args
 
+from server.database import BUSY, Connection, Database
 from server.erasure_records import ErasureRecords
 from server.identity import Role
-from server.ledger_file import BUSY, MIGRATIONS, Connection, LedgerError, LedgerFile
 
 SECRET_PREFIX = "hrm_"
 MIN_SECRET_CHARS = 32  # a secret brought along by a file; ours have 43 random characters
 ROLES: tuple[Role, ...] = get_args(Role)
 
+# One entry per schema version; a ledger of version n is brought forward by the entries from n on.
+MIGRATIONS = (
+    """
+    CREATE TABLE keys (
+        id TEXT PRIMARY KEY,
+        secret_sha256 BLOB NOT NULL UNIQUE,
+        principal TEXT NOT NULL,
+        groups TEXT NOT NULL,
+        roles TEXT NOT NULL,
+        grounded_only INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        revoked_at INTEGER,
+        last_used_at INTEGER
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE erasures (
+        id TEXT PRIMARY KEY,
+        file_id TEXT NOT NULL,
+        is_whole INTEGER NOT NULL,
+        owner TEXT NOT NULL,
+        requested_by TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        requested_at INTEGER NOT NULL,
+        certificate TEXT,
+        signature TEXT,
+        key_id TEXT
+    ) STRICT;
+    CREATE INDEX erasures_of_file ON erasures (file_id);
+    CREATE TABLE signing_keys (id TEXT PRIMARY KEY, public_key TEXT NOT NULL, created_at INTEGER NOT NULL) STRICT;
+    """,
+)
 _LAST_USED_EVERY_S = 60  # a write with its fsync for every request would cost more than the request's retrieval
 _COLUMNS = "id, principal, groups, roles, grounded_only, created_at, expires_at, revoked_at, last_used_at"
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used as asked; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +99,14 @@ class Ledger:
             LedgerError: it is of a newer version than this program, or SQLite cannot use it; the message says why.
         """
         self._clock = clock
-        self._file = LedgerFile(path, busy_timeout_ms=busy_timeout_ms, migrations=migrations)
+        # Durable: a key that was revoked stays revoked through a power cut.
+        self._file = Database(
+            path,
+            purpose="the ledger of keys",
+            refusal=LedgerError,
+            busy_timeout_ms=busy_timeout_ms,
+            migrations=migrations,
+        )
         self.erasures = ErasureRecords(self._file)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The audit log: a chain in a database of its own. The only file of the audit that talks to SQLite.
+"""The audit log: a chain in a database of its own.
 
 Its own database, because it grows without end, is written for every answer, and must never hold up a look at a key.
 What a record says of a text is a hash salted for that record alone. Salts lie beside the chain, so that erasing one
@@ -9,19 +9,17 @@ import hashlib
 import hmac
 import logging
 import secrets
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 from typing import Any, Literal
 
-import apsw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from server.audit.chain import AuditUnavailable, Entry, Head, canonical, link
+from server.database import FAILED, Connection, Database
 from server.signing import Signer
 
 log = logging.getLogger(__name__)
@@ -75,30 +73,24 @@ class AuditLog:
         Raises:
             AuditError: it is of a newer version than this program, or SQLite cannot use it.
         """
-        self._path, self._signer, self._clock = path, signer, clock
+        self._signer, self._clock = signer, clock
         self._cipher = AESGCM(content_key) if content_key is not None else None
-        self._lock = threading.Lock()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        self._db = apsw.Connection(str(path))
-        try:
-            self._db.set_busy_timeout(busy_timeout_ms)
-            self._db.transaction_mode = "IMMEDIATE"
-            self._db.pragma("journal_mode", "wal")
-            self._db.pragma("synchronous", "full" if durability == "durable" else "normal")
-            self._db.pragma("secure_delete", True)
-            self._migrate()
-        except apsw.Error as error:
-            self._db.close()
-            raise AuditError(f"{path} cannot be used as the audit log: {error}") from error
-        except BaseException:
-            self._db.close()
-            raise
+        self._file = Database(
+            path,
+            purpose="the audit log",
+            refusal=AuditError,
+            busy_timeout_ms=busy_timeout_ms,
+            migrations=MIGRATIONS,
+            survives_power_cuts=durability == "durable",
+        )
 
     def close(self) -> None:
         """Close the database; nothing may be asked afterwards."""
-        with self._lock:
-            self._db.close()
+        self._file.close()
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of this moment to a new file, synced."""
+        self._file.copy_to(path)
 
     @property
     def keeps_content(self) -> bool:
@@ -121,29 +113,29 @@ class AuditLog:
         spelled = canonical({**record, "at": moment, "hashes": hashes})
         content = self._sealed(texts, salt)
         try:
-            with self._lock, self._db:
-                entry = link(self._head(), spelled, self._signer)
+            with self._file.writing() as db:
+                entry = link(_head(db), spelled, self._signer)
                 row = (entry.number, entry.record, entry.hash, entry.signature)
-                self._db.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", row)
+                db.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", row)
                 private = (entry.number, str(record.get("request", "")), salt, content)
-                self._db.execute("INSERT INTO private VALUES (?, ?, ?, ?)", private)
-        except apsw.Error as error:
+                db.execute("INSERT INTO private VALUES (?, ?, ?, ?)", private)
+        except FAILED as error:
             raise AuditUnavailable(f"The audit log cannot be written: {error}") from error
         return entry
 
     def head(self) -> Head:
         """Where the chain ends now."""
-        with self._lock:
-            return self._head()
+        with self._file.reading() as db:
+            return _head(db)
 
     def entries(self) -> Iterator[Entry]:
         """All records, in the order of their places in the database, read in pieces so that writers may go on."""
         last = -(2**63)
         while True:
-            with self._lock:
+            with self._file.reading() as db:
                 query = "SELECT number, record, hash, signature FROM audit WHERE number > ? ORDER BY number LIMIT 500"
                 # The table is STRICT, so the columns have the types that it declares.
-                rows: list[Any] = self._db.execute(query, (last,)).fetchall()
+                rows: list[Any] = db.execute(query, (last,)).fetchall()
             if not rows:
                 return
             for row in rows:
@@ -153,17 +145,17 @@ class AuditLog:
 
     def of_request(self, request: str) -> list[Entry]:
         """The records of one request."""
-        with self._lock:
+        with self._file.reading() as db:
             query = (
                 "SELECT number, record, hash, signature FROM audit JOIN private USING (number) WHERE request = ?"
                 " ORDER BY number"
             )
-            return [Entry(*row) for row in self._db.execute(query, (request,))]
+            return [Entry(*row) for row in db.execute(query, (request,))]
 
     def salt(self, number: int) -> bytes | None:
         """The salt of a record's hashes; None: erased."""
-        with self._lock:
-            row = self._db.execute("SELECT salt FROM private WHERE number = ?", (number,)).fetchone()
+        with self._file.reading() as db:
+            row = db.execute("SELECT salt FROM private WHERE number = ?", (number,)).fetchone()
         return None if row is None or not row[0] else row[0]
 
     def content(self, number: int) -> str | None:
@@ -172,8 +164,8 @@ class AuditLog:
         Raises:
             AuditError: they are kept, and this log was opened without their key or with another one.
         """
-        with self._lock:
-            row = self._db.execute("SELECT salt, content FROM private WHERE number = ?", (number,)).fetchone()
+        with self._file.reading() as db:
+            row = db.execute("SELECT salt, content FROM private WHERE number = ?", (number,)).fetchone()
         if row is None or row[1] is None:
             return None
         if self._cipher is None:
@@ -189,15 +181,11 @@ class AuditLog:
         Returns:
             How many records it had.
         """
-        with self._lock, self._db:
-            self._db.execute("UPDATE private SET salt = x'', content = NULL WHERE request = ?", (request,))
-            count = int(self._db.changes())
+        with self._file.writing() as db:
+            db.execute("UPDATE private SET salt = x'', content = NULL WHERE request = ?", (request,))
+            count = int(db.changes())
         log.info("audit: salts and texts of %d records of %s are erased", count, request)
         return count
-
-    def _head(self) -> Head:
-        row = self._db.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
-        return Head() if row is None else Head(*row)
 
     def _sealed(self, texts: Mapping[str, str], salt: bytes) -> bytes | None:
         if self._cipher is None:
@@ -205,17 +193,10 @@ class AuditLog:
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, canonical(dict(texts)).encode(), salt)
 
-    def _migrate(self) -> None:
-        known = len(MIGRATIONS)
-        with self._db:
-            version = self._db.pragma("user_version")
-            assert isinstance(version, int)
-            if version > known:
-                raise AuditError(f"{self._path} is of version {version}; this program knows up to {known}.")
-            for script in MIGRATIONS[version:]:
-                self._db.execute(script)
-            with suppress(apsw.ReadOnlyError):
-                self._db.pragma("user_version", known)
+
+def _head(db: Connection) -> Head:
+    row: Any = db.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+    return Head() if row is None else Head(*row)
 
 
 def salted(salt: bytes, text: str) -> str:

@@ -10,8 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from server.ledger import Ledger
-from server.ledger_file import MIGRATIONS, LedgerError
+from server.ledger import MIGRATIONS, Ledger, LedgerError
 
 
 class Clock:

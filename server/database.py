@@ -1,4 +1,4 @@
-"""The ledger's database: opened, brought forward, copied. The only file of the server that talks to SQLite."""
+"""A database of the server's own: opened, brought forward, copied. Its only file that talks to SQLite."""
 
 import os
 import secrets
@@ -10,57 +10,36 @@ from typing import Any
 
 import apsw
 
-# One entry per schema version; a ledger of version n is brought forward by the entries from n on.
-MIGRATIONS = (
-    """
-    CREATE TABLE keys (
-        id TEXT PRIMARY KEY,
-        secret_sha256 BLOB NOT NULL UNIQUE,
-        principal TEXT NOT NULL,
-        groups TEXT NOT NULL,
-        roles TEXT NOT NULL,
-        grounded_only INTEGER NOT NULL,
-        created_at INTEGER NOT NULL,
-        expires_at INTEGER,
-        revoked_at INTEGER,
-        last_used_at INTEGER
-    ) STRICT;
-    """,
-    """
-    CREATE TABLE erasures (
-        id TEXT PRIMARY KEY,
-        file_id TEXT NOT NULL,
-        is_whole INTEGER NOT NULL,
-        owner TEXT NOT NULL,
-        requested_by TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        requested_at INTEGER NOT NULL,
-        certificate TEXT,
-        signature TEXT,
-        key_id TEXT
-    ) STRICT;
-    CREATE INDEX erasures_of_file ON erasures (file_id);
-    CREATE TABLE signing_keys (id TEXT PRIMARY KEY, public_key TEXT NOT NULL, created_at INTEGER NOT NULL) STRICT;
-    """,
-)
 Connection = apsw.Connection
 BUSY = apsw.BusyError  # another process writes for longer than one waits
+FAILED = apsw.Error  # whatever else keeps a statement from being carried out
 
 
-class LedgerError(Exception):
-    """The ledger cannot be used as asked; the message says what to do."""
-
-
-class LedgerFile:
+class Database:
     """One connection, for one thread at a time."""
 
-    def __init__(self, path: Path, *, busy_timeout_ms: int, migrations: Sequence[str]) -> None:
-        """Open the ledger, creating it or bringing it forward to this version's schema.
+    def __init__(
+        self,
+        path: Path,
+        *,
+        purpose: str,
+        refusal: type[Exception],
+        busy_timeout_ms: int,
+        migrations: Sequence[str],
+        survives_power_cuts: bool = True,
+    ) -> None:
+        """Open the file, creating it or bringing it forward to the last of `migrations`, one per schema version.
+
+        Args:
+            purpose: what it is, as a person is told who cannot use it: "the audit log".
+            refusal: what is raised where it cannot be used.
+            survives_power_cuts: a commit is on the disk when it returns; without it, with the operating system, which
+                a killed process does not lose.
 
         Raises:
-            LedgerError: it is of a newer version than this program, or SQLite cannot use it; the message says why.
+            `refusal`: it is of a newer version than this program, or SQLite cannot use it; the message says why.
         """
-        self._path = path
+        self._path, self._refusal = path, refusal
         self._migrations = migrations
         self._lock = threading.Lock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,12 +49,12 @@ class LedgerFile:
             self._db.set_busy_timeout(busy_timeout_ms)
             self._db.transaction_mode = "IMMEDIATE"  # what a transaction read still holds when it writes
             self._db.pragma("journal_mode", "wal")
-            self._db.pragma("synchronous", "full")  # a key that was revoked stays revoked through a power cut
+            self._db.pragma("synchronous", "full" if survives_power_cuts else "normal")
             self._db.pragma("secure_delete", True)
             self._migrate()
         except apsw.Error as error:
             self._db.close()
-            raise LedgerError(f"{path} cannot be used as the ledger of keys: {error}") from error
+            raise refusal(f"{path} cannot be used as {purpose}: {error}") from error
         except BaseException:
             self._db.close()
             raise
@@ -93,7 +72,7 @@ class LedgerFile:
             yield self._db
 
     def values(self) -> Iterator[str | bytes]:
-        """Every text and blob that the ledger holds, with its schema."""
+        """Every text and blob that it holds, with its schema."""
         with self._lock:
             tables: list[Any] = self._db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
             names = [name for name, sql in tables if sql.startswith("CREATE TABLE")]
@@ -119,7 +98,7 @@ class LedgerFile:
         if version == len(self._migrations):
             return
         if version > len(self._migrations):
-            raise LedgerError(
+            raise self._refusal(
                 f"{self._path} is of version {version}; this program knows up to {len(self._migrations)}."
             )
         if version > 0:
