@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING
 
 import anyio
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AUDIT_FILE, SIGNING_KEY_FILE = "audit.db", "signing.key"
+AUDIT_FILE = "audit.db"
 
 # Libraries that tell their own loading at a level that is for this server's events.
 _TALKATIVE = ("faiss", "sentence_transformers", "transformers", "uvicorn")
@@ -61,7 +62,7 @@ def serve(settings: Settings) -> None:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     card = model_card(settings)
     ledger = open_ledger(settings)
-    audit = None if settings.audit == "off" else open_audit(settings)
+    audit = None if settings.audit == "off" else open_audit(settings, ledger)
     try:
         _adopt_first_key(ledger, settings.first_key_file)
         check_exposure(ledger, host=settings.host, is_loopback=settings.is_loopback)
@@ -81,7 +82,7 @@ async def _serve(
     from server.app import create_app
 
     engine, speller, library = DeferredEngine(), DeferredSpeller(), DeferredLibrary()
-    archive, embedder = Deferred[Archive](), Deferred[Embedder]()
+    archive, embedder, made_by = Deferred[Archive](), Deferred[Embedder](), Deferred[Origin]()
     ready = Readiness(engine.load, stall_s=settings.stall_seconds)
     services = Services(
         engine=engine,
@@ -96,16 +97,17 @@ async def _serve(
         policy=policy(settings),
         ready=ready,
         audit=audit,
-        origin=await asyncio.to_thread(origin, settings),
+        origin=made_by,
     )
     async with AsyncExitStack() as opened:
 
         async def load() -> "Library":
             # The first two take seconds, most of them outside the interpreter's lock.
-            (store, vectors), model, words = await asyncio.gather(
+            (store, vectors), model, words, digests = await asyncio.gather(
                 asyncio.to_thread(_warm_library, settings),
                 asyncio.to_thread(_load_engine, settings),
                 asyncio.to_thread(_load_speller, settings),
+                asyncio.to_thread(origin, settings),
             )
             opened.push_async_callback(store.aclose)
             opened.callback(model.close)
@@ -114,6 +116,7 @@ async def _serve(
             archive.supply(store.archive)
             embedder.supply(vectors)
             speller.supply(words)
+            made_by.supply(digests)
             engine.supply(model)
             ready.store = store.trouble
             return store
@@ -141,14 +144,13 @@ async def purge(settings: Settings) -> Purge:
     """Purge and certify what was removed; wait while another process does.
 
     Raises:
-        CertificateRefused: the signing key cannot be used.
+        SigningKeyError: the signing key cannot be used.
     """
-    from server.certificates import Signer
     from server.eraser import Eraser
 
     with opened_ledger(settings) as ledger:
         async with open_library(settings) as library:
-            return await Eraser(library, ledger, Signer(settings.data_dir)).run_once()
+            return await Eraser(library, ledger, Signer.of(settings.data_dir)).run_once()
 
 
 async def backup(settings: Settings, folder: Path) -> "Manifest":
@@ -194,10 +196,9 @@ def reindex(settings: Settings, report: Callable[[int, int], None]) -> int:
 
 
 async def _work(store: "Library", ledger: Ledger, settings: Settings, forget: Callable[[], Awaitable[None]]) -> None:
-    from server.certificates import Signer
     from server.eraser import Eraser
 
-    eraser = Eraser(store, ledger, Signer(settings.data_dir), forget=forget)
+    eraser = Eraser(store, ledger, Signer.of(settings.data_dir), forget=forget)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(store.work)
         tasks.start_soon(eraser.work)
@@ -218,14 +219,15 @@ def open_ledger(settings: Settings) -> Ledger:
     return Ledger(settings.data_dir / "ledger.db")
 
 
-def open_audit(settings: Settings) -> AuditLog:
-    """Open the audit log and the key that signs it.
+def open_audit(settings: Settings, ledger: Ledger) -> AuditLog:
+    """Open the audit log and the key that signs it; the ledger remembers who has signed.
 
     Raises:
         AuditError, SigningKeyError: one of them cannot be used.
     """
     key = None if settings.audit_content_key_file is None else content_key(settings.audit_content_key_file)
-    signer = Signer.from_file(settings.data_dir / SIGNING_KEY_FILE)
+    signer = Signer.of(settings.data_dir)
+    ledger.erasures.remember_key(signer.key_id, signer.public_key, int(time()))
     durability: Durability = "async" if settings.audit == "async" else "durable"
     return AuditLog(settings.data_dir / AUDIT_FILE, signer, durability=durability, content_key=key)
 
@@ -254,6 +256,7 @@ async def loaded(settings: Settings) -> AsyncIterator[Services]:
         opened.callback(engine.close)
         engine.start()
         ledger = opened.enter_context(opened_ledger(settings))
+        made_by = origin(settings)
         yield Services(
             engine=engine,
             speller=_load_speller(settings),
@@ -266,7 +269,7 @@ async def loaded(settings: Settings) -> AsyncIterator[Services]:
             model=model_card(settings),
             policy=policy(settings),
             ready=lambda: None,
-            origin=origin(settings),
+            origin=lambda: made_by,
         )
 
 

@@ -1,60 +1,18 @@
-"""Certificates of erasure: canonical JSON, signed with a key that stays in the data directory (Ed25519)."""
+"""Certificates of erasure: canonical JSON, signed with the key of the installation."""
 
 import base64
 import json
-import os
 from collections.abc import Mapping
-from hashlib import sha256
-from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
-
 from retrieval.types import Erasure, Scan
+from server.signing import canonical, is_signed
 
-KEY_FILE = "erasure-key.pem"
 VERSION = 1
 
 
 class CertificateRefused(Exception):
     """A certificate that proves nothing; the message says why."""
-
-
-class Signer:
-    """The data directory's key; made at the first use."""
-
-    def __init__(self, data_dir: Path) -> None:
-        """Load the key, or make one that its owner alone can read.
-
-        Raises:
-            CertificateRefused: the file is not an Ed25519 key.
-        """
-        path = data_dir / KEY_FILE
-        if not path.exists():
-            _make_key(path)
-        try:
-            key = load_pem_private_key(path.read_bytes(), password=None)
-        except ValueError as error:
-            raise CertificateRefused(f"{path} is not a private key: {error}") from error
-        if not isinstance(key, Ed25519PrivateKey):
-            raise CertificateRefused(f"{path} is not an Ed25519 key.")
-        self._key = key
-        self.public_key = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        self.key_id = key_id_of(self.public_key)
-
-    def sign(self, text: str) -> str:
-        """The signature of a text, in base64."""
-        return base64.b64encode(self._key.sign(text.encode())).decode()
 
 
 def certificate(erasure: Erasure, scan: Scan, *, issued_at: int, key_id: str) -> str:
@@ -93,11 +51,6 @@ def certificate(erasure: Erasure, scan: Scan, *, issued_at: int, key_id: str) ->
     )
 
 
-def canonical(value: object) -> str:
-    """JSON that is spelled in one way: sorted names, no blanks, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
 def exported(certificate: str, signature: str, public_key: str) -> dict[str, Any]:
     """A certificate as a file or a response holds it."""
     return {"certificate": json.loads(certificate), "signature": signature, "public_key": public_key}
@@ -122,40 +75,10 @@ def verify(document: object, trusted: Mapping[str, str]) -> dict[str, Any]:
             )
     if key_id not in trusted:
         raise CertificateRefused(f"It was signed with the key {key_id}, which is not one of those trusted.")
-    key = load_pem_public_key(trusted[key_id].encode())
-    if not isinstance(key, Ed25519PublicKey):
-        raise CertificateRefused(f"The key {key_id} is not an Ed25519 key.")
     try:
-        key.verify(base64.b64decode(signature, validate=True), canonical(said).encode())
-    except (InvalidSignature, ValueError) as error:
-        raise CertificateRefused("The signature does not match: the certificate was changed.") from error
-    return dict(said)
-
-
-def key_id_of(public_key: str) -> str:
-    """The id of a public key (PEM): part of its digest.
-
-    Raises:
-        CertificateRefused: it is not one.
-    """
-    try:
-        key = load_pem_public_key(public_key.encode())
+        given = base64.b64decode(signature, validate=True)
     except ValueError as error:
-        raise CertificateRefused(f"It is not a public key in PEM: {error}") from error
-    return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()[:16]
-
-
-def _make_key(path: Path) -> None:
-    text = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    aside = path.with_name(f"{path.name}.{token_hex(4)}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(aside, path)  # fails where another process was first, whose key then holds
-    except FileExistsError:
-        pass
-    finally:
-        aside.unlink()
+        raise CertificateRefused("The signature is not one: the certificate was changed.") from error
+    if not is_signed([trusted[key_id]], canonical(said).encode(), given):
+        raise CertificateRefused("The signature does not match: the certificate was changed.")
+    return dict(said)

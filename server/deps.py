@@ -56,4 +56,4 @@ class Services:
     policy: Policy
     ready: Callable[[], str | None]  # why the server cannot answer yet; None: it can
     audit: Audit | None = None  # None: nothing is recorded
-    origin: Origin = UNKNOWN_ORIGIN
+    origin: Callable[[], Origin] = lambda: UNKNOWN_ORIGIN  # raises NotReady while the checkpoint is being read

@@ -13,9 +13,10 @@ from anyio.to_thread import run_sync
 
 from retrieval.errors import RetrievalError
 from retrieval.types import Erasure, Purge, Scan
-from server.certificates import Signer, certificate
+from server.certificates import certificate
 from server.ledger import Ledger
 from server.ports import Library
+from server.signing import Signer
 
 log = logging.getLogger(__name__)
 
@@ -95,5 +96,5 @@ class Eraser:
         self._ledger.erasures.remember_key(self._signer.key_id, self._signer.public_key, now)
         text = certificate(erasure, scan, issued_at=now, key_id=self._signer.key_id)
         self._ledger.erasures.certify(
-            erasure.erasure_id, certificate=text, signature=self._signer.sign(text), key_id=self._signer.key_id
+            erasure.erasure_id, certificate=text, signature=self._signer.sign_text(text), key_id=self._signer.key_id
         )

@@ -1,7 +1,12 @@
-"""Signatures of this installation: one Ed25519 key in a file that only the server's user can read."""
+"""Signatures of this installation: one Ed25519 key, in a file that only the server's user can read."""
 
+import base64
+import json
 import os
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -14,9 +19,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+KEY_FILE = "signing-key.pem"
+
 
 class SigningKeyError(Exception):
-    """A key file that cannot be used; the message says which and why."""
+    """A key that cannot be used; the message says which and why."""
 
 
 class Signer:
@@ -24,50 +31,63 @@ class Signer:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
+        self.public_key = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        self.key_id = key_id_of(self.public_key)
 
     @classmethod
-    def from_file(cls, path: Path) -> "Signer":
-        """Read the key, or make one where there is none.
+    def of(cls, data_dir: Path) -> "Signer":
+        """The key of a data directory, made at the first use.
 
         Raises:
-            SigningKeyError: the file holds something else, or others than its owner may read it.
+            SigningKeyError: its file holds something else, or others than its owner may read it.
         """
-        try:
-            secret = path.read_bytes()
-        except FileNotFoundError:
-            return cls(_made(path))
+        path = data_dir / KEY_FILE
+        if not path.exists():
+            _make_key(path)
         if path.stat().st_mode & 0o077:
             raise SigningKeyError(f"{path} may be read by others than its owner; `chmod 600` it.")
         try:
-            key = load_pem_private_key(secret, password=None)
+            key = load_pem_private_key(path.read_bytes(), password=None)
         except ValueError as error:
-            raise SigningKeyError(f"{path} holds no private key in PEM.") from error
+            raise SigningKeyError(f"{path} is not a private key: {error}") from error
         if not isinstance(key, Ed25519PrivateKey):
-            raise SigningKeyError(f"{path} holds a key of another kind than Ed25519.")
+            raise SigningKeyError(f"{path} is not an Ed25519 key.")
         return cls(key)
 
     def sign(self, message: bytes) -> bytes:
         """64 bytes that `is_signed` accepts for this message and the public key."""
         return self._key.sign(message)
 
-    @property
-    def public_pem(self) -> str:
-        """The public key, for whoever is to check signatures."""
-        return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    def sign_text(self, text: str) -> str:
+        """The signature of a text, in base64."""
+        return base64.b64encode(self.sign(text.encode())).decode()
 
 
-def is_signed(public_pem: str, message: bytes, signature: bytes) -> bool:
-    """Say whether the holder of the key has signed this.
+def is_signed(public_keys: Iterable[str], message: bytes, signature: bytes) -> bool:
+    """Say whether the holder of one of the keys (PEM) has signed this.
 
     Raises:
-        SigningKeyError: `public_pem` is no Ed25519 public key.
+        SigningKeyError: one of them is no Ed25519 public key.
     """
-    try:
-        key = load_pem_public_key(public_pem.encode())
-    except ValueError as error:
-        raise SigningKeyError("The public key is not in PEM.") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise SigningKeyError("The public key is of another kind than Ed25519.")
+    return any(_is_signed(_public(public_key), message, signature) for public_key in public_keys)
+
+
+def key_id_of(public_key: str) -> str:
+    """The id of a public key (PEM): part of its digest.
+
+    Raises:
+        SigningKeyError: it is not one.
+    """
+    der = _public(public_key).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return sha256(der).hexdigest()[:16]
+
+
+def canonical(value: object) -> str:
+    """JSON that is spelled in one way, as what is signed has to be: sorted names, no blanks, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _is_signed(key: Ed25519PublicKey, message: bytes, signature: bytes) -> bool:
     try:
         key.verify(signature, message)
     except InvalidSignature:
@@ -75,19 +95,28 @@ def is_signed(public_pem: str, message: bytes, signature: bytes) -> bool:
     return True
 
 
-def _made(path: Path) -> Ed25519PrivateKey:
-    """Make a key and its file, whole or not at all; of two who try at once, both use the first one's."""
-    key = Ed25519PrivateKey.generate()
+def _public(public_key: str) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(public_key.encode())
+    except ValueError as error:
+        raise SigningKeyError(f"It is not a public key in PEM: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise SigningKeyError("It is not an Ed25519 key.")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    text = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    aside = path.with_name(f"{path.name}.{token_hex(4)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     try:
-        os.link(partial, path)
+        os.link(aside, path)  # fails where another process was first, whose key then holds
     except FileExistsError:
-        return Signer.from_file(path)._key
+        pass
     finally:
-        partial.unlink()
-    return key
+        aside.unlink()

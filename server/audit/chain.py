@@ -1,10 +1,8 @@
 """The chain: each record's hash covers the record and the hash before it, and is signed. No database, no clock."""
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from server.signing import Signer, is_signed
 
@@ -42,21 +40,17 @@ class Head:
     hash: bytes = GENESIS
 
 
-def canonical(record: Mapping[str, Any]) -> str:
-    """The one spelling of a record: sorted keys, no spaces, no escapes that are not needed."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
 def link(head: Head, record: str, signer: Signer) -> Entry:
     """The entry that continues a chain with `record`."""
     value = _hash(head, record)
     return Entry(head.number + 1, record, value, signer.sign(value))
 
 
-def verify(entries: Iterable[Entry], public_pem: str, *, expected: Iterable[Head] = ()) -> Head:
+def verify(entries: Iterable[Entry], public_keys: Sequence[str], *, expected: Iterable[Head] = ()) -> Head:
     """Check a chain from its first record on.
 
     Args:
+        public_keys: PEM, of those who may have signed: one, or several where the key was replaced.
         expected: heads that it is known to have had; it must still pass through them.
 
     Raises:
@@ -69,8 +63,8 @@ def verify(entries: Iterable[Entry], public_pem: str, *, expected: Iterable[Head
             raise Broken(head.number + 1, "is missing")
         if entry.hash != _hash(head, entry.record):
             raise Broken(entry.number, "is not what it was, or does not follow the one before it")
-        if not is_signed(public_pem, entry.hash, entry.signature):
-            raise Broken(entry.number, "is not signed by this key")
+        if not is_signed(public_keys, entry.hash, entry.signature):
+            raise Broken(entry.number, "is not signed by a key that is known")
         if known.pop(entry.number, entry.hash) != entry.hash:
             raise Broken(entry.number, "is not the one that an earlier head names")
         head = Head(entry.number, entry.hash)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retrieval.types import Passage
-from server.audit.chain import canonical
 from server.events import AnswerEvent, Closed, Opened, Refused, Said, Used
 from server.identity import Caller
+from server.signing import canonical
 
 # What of a request is content: it is hashed, never written down.
 CONTENT = ("messages", "prompt", "documents", "tools", "response_format", "structured_outputs", "user", "metadata")

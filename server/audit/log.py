@@ -18,9 +18,9 @@ from typing import Any, Literal
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from server.audit.chain import AuditUnavailable, Entry, Head, canonical, link
+from server.audit.chain import AuditUnavailable, Entry, Head, link
 from server.database import FAILED, Connection, Database
-from server.signing import Signer
+from server.signing import Signer, canonical
 
 log = logging.getLogger(__name__)
 

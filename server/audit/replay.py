@@ -96,7 +96,7 @@ async def _asked_again(
         answer = await Pipeline(services, metrics).answer(request, caller)
     else:
         answer, _ = await Completions(services, metrics).answer(request, caller)
-    facts = AnswerFacts(caller, record["request"], record["route"], asked, services.origin)
+    facts = AnswerFacts(caller, record["request"], record["route"], asked, services.origin())
     async with closing(answer):
         async for event in answer.events:
             facts.hear(event)

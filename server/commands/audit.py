@@ -2,18 +2,19 @@
 
 import base64
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from server.audit.chain import Entry, Head, canonical, verify
+from server.audit.chain import Entry, Head, verify
 from server.audit.log import AuditLog
 from server.commands.terminal import CommandError, DataDir, TextCommand, settings_for
-from server.signing import Signer, is_signed
+from server.signing import Signer, canonical, is_signed
 
 app = typer.Typer(help="Check the audit log, hand it out, and look at its records.", no_args_is_help=True)
 
@@ -27,9 +28,9 @@ def verify_log(
     data_dir: DataDir = None,
 ) -> None:
     """Check every record, its place, its hash and its signature; name the first that does not hold."""
-    with _log(data_dir) as (log, signer):
-        heads = [read_export(file, signer.public_pem)[0] for file in head or ()]
-        end = verify(log.entries(), signer.public_pem, expected=heads)
+    with _log(data_dir) as (log, _, keys):
+        heads = [read_export(file, keys)[0] for file in head or ()]
+        end = verify(log.entries(), keys, expected=heads)
     print(f"{end.number} records, all as they were written; the last one's hash is {end.hash.hex()}.")
     if not heads:
         print(
@@ -44,7 +45,7 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write all records as JSON lines, and at the end a signed head."""
-    with _log(data_dir) as (log, signer):
+    with _log(data_dir) as (log, signer, _):
         end = Head()
         lines = []
         for entry in log.entries():
@@ -62,18 +63,18 @@ def export(
 @app.command(name="verify-export", cls=TextCommand)
 def verify_export(
     file: Annotated[Path, typer.Argument(help="An export.", metavar="FILE")],
-    public_key: Annotated[Path, typer.Option(help="The public key in PEM, from `audit public-key`.", metavar="FILE")],
+    public_key: Annotated[Path, typer.Option(help="What `audit public-key` prints.", metavar="FILE")],
 ) -> None:
     """Check an export without the data directory it came from."""
-    end, entries = read_export(file, public_key.read_text(encoding="ascii"))
+    end, entries = read_export(file, _PEM.findall(public_key.read_text(encoding="utf-8", errors="replace")))
     print(f"{end.number} records, all as they were written; {len(entries)} lines of {file} were read.")
 
 
 @app.command(name="public-key", cls=TextCommand)
 def public_key(data_dir: DataDir = None) -> None:
-    """Print the public key that checks the log's signatures."""
-    with _log(data_dir) as (_, signer):
-        sys.stdout.write(signer.public_pem)
+    """Print what checks the log's signatures: its public key, and those it had before."""
+    with _log(data_dir) as (_, _, keys):
+        sys.stdout.write("".join(keys))
 
 
 @app.command(cls=TextCommand)
@@ -82,7 +83,7 @@ def show(
     data_dir: DataDir = None,
 ) -> None:
     """Print the records of one request, with its texts where they are kept."""
-    with _log(data_dir) as (log, _):
+    with _log(data_dir) as (log, _, _):
         entries = log.of_request(request)
         if not entries:
             raise CommandError(f"There is no record of a request {request}.")
@@ -91,6 +92,19 @@ def show(
             if log.keeps_content and (content := log.content(entry.number)) is not None:
                 shown["texts"] = json.loads(content)
             print(json.dumps(shown, indent=2, ensure_ascii=False))
+
+
+@app.command(cls=TextCommand)
+def erase(
+    request: Annotated[str, typer.Argument(help="The x-request-id of a response.", metavar="REQUEST")],
+    data_dir: DataDir = None,
+) -> None:
+    """Forget the salts of a request's hashes, and its texts where they are kept; the chain stays whole, and says so."""
+    with _log(data_dir) as (log, _, _):
+        if not (count := log.erase(request)):
+            raise CommandError(f"There is no record of a request {request}.")
+        log.append({"kind": "admin", "request": request, "caller": "user:local", "route": "audit erase"}, {})
+    print(f"Salts and texts of {count} records of {request} are erased; the records stay.")
 
 
 @app.command(name="replay", cls=TextCommand)
@@ -112,7 +126,7 @@ def replay_request(
     asked = None if question is None else _json_of(question)
 
     async def run() -> Replayed:
-        with _log(data_dir) as (log, _):
+        with _log(data_dir) as (log, _, _):
             settings = settings_for(data_dir)
             if model is not None:
                 settings = settings.model_copy(update={"model": model})
@@ -137,11 +151,11 @@ def _json_of(file: Path) -> dict[str, Any]:
     return given
 
 
-def read_export(file: Path, public_pem: str) -> tuple[Head, list[Entry]]:
+def read_export(file: Path, public_keys: Sequence[str]) -> tuple[Head, list[Entry]]:
     """Read an export, check it, and return its head and its records.
 
     Raises:
-        CommandError: it is no export, or its head is not signed by this key.
+        CommandError: it is no export, or its head is not signed by one of these keys.
         Broken: its records do not hold.
     """
     try:
@@ -151,9 +165,9 @@ def read_export(file: Path, public_pem: str) -> tuple[Head, list[Entry]]:
         signature = base64.b64decode(last["signature"], validate=True)
     except (ValueError, KeyError, TypeError) as error:
         raise CommandError(f"{file} is no export of an audit log, or not a whole one.") from error
-    if not is_signed(public_pem, canonical(last["head"]).encode(), signature):
-        raise CommandError(f"The head of {file} is not signed by this key.")
-    verify(entries, public_pem, expected=[head])
+    if not is_signed(public_keys, canonical(last["head"]).encode(), signature):
+        raise CommandError(f"The head of {file} is not signed by a key that is known.")
+    verify(entries, public_keys, expected=[head])
     return head, entries
 
 
@@ -175,21 +189,25 @@ def _entry(line: dict[str, Any]) -> Entry:
 
 def _last_line(end: Head, signer: Signer) -> str:
     head = {"number": end.number, "hash": end.hash.hex()}
-    signature = signer.sign(canonical(head).encode())
-    return canonical({"head": head, "signature": base64.b64encode(signature).decode()})
+    return canonical({"head": head, "signature": signer.sign_text(canonical(head))})
 
 
 @contextmanager
-def _log(data_dir: Path | None) -> Iterator[tuple[AuditLog, Signer]]:
-    from server.build import AUDIT_FILE, SIGNING_KEY_FILE, open_audit
+def _log(data_dir: Path | None) -> Iterator[tuple[AuditLog, Signer, list[str]]]:
+    """The log, who signs it, and the public keys of all who did."""
+    from server.build import AUDIT_FILE, open_audit, opened_ledger
 
     settings = settings_for(data_dir)
-    # Looking makes neither a log nor a key.
-    for name in (AUDIT_FILE, SIGNING_KEY_FILE):
-        if not (settings.data_dir / name).exists():
-            raise CommandError(f"There is no {name} in {settings.data_dir.resolve()}: nothing has been recorded there.")
-    log = open_audit(settings)
-    try:
-        yield log, Signer.from_file(settings.data_dir / SIGNING_KEY_FILE)
-    finally:
-        log.close()
+    if not (settings.data_dir / AUDIT_FILE).exists():  # looking makes neither a log nor a key
+        raise CommandError(
+            f"There is no {AUDIT_FILE} in {settings.data_dir.resolve()}: nothing has been recorded there."
+        )
+    with opened_ledger(settings) as ledger:
+        log = open_audit(settings, ledger)
+        try:
+            yield log, Signer.of(settings.data_dir), list(ledger.erasures.public_keys().values())
+        finally:
+            log.close()
+
+
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----\n?", re.DOTALL)

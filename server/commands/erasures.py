@@ -73,11 +73,11 @@ def show(erasure_id: Annotated[str, typer.Argument(metavar="ERASURE")], data_dir
 @app.command(cls=TextCommand)
 def key(data_dir: DataDir = None) -> None:
     """Print the public key that certificates are signed with; give it to whoever will verify them."""
-    from server.certificates import Signer
+    from server.signing import Signer
 
     settings = settings_for(data_dir)
     _check_there(settings)
-    print(Signer(settings.data_dir).public_key, end="")
+    print(Signer.of(settings.data_dir).public_key, end="")
 
 
 @app.command(cls=TextCommand)
@@ -90,6 +90,7 @@ def verify(
 ) -> None:
     """Say whether a certificate was signed by a trusted key and was not changed since."""
     from server import certificates
+    from server.signing import key_id_of
 
     try:
         document: Any = json.loads(file.read_text(encoding="utf-8"))
@@ -100,7 +101,7 @@ def verify(
             keys = ledger.erasures.public_keys()
     else:
         pem = trusted.read_text(encoding="utf-8", errors="replace")
-        keys = {certificates.key_id_of(pem): pem}
+        keys = {key_id_of(pem): pem}
     said = certificates.verify(document, keys)
     print(
         f"Valid: {said['file_id']} was erased, as {said['requested_by']} asked on {moment(said['requested_at'])}; "

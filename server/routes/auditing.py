@@ -1,7 +1,6 @@
 """Every answer and every act leaves a record before its response ends; what cannot be recorded does not happen."""
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator
 
 from anyio import CancelScope
 from anyio.to_thread import run_sync
@@ -12,53 +11,64 @@ from server.audit.facts import AnswerFacts, act_of
 from server.deps import Services
 from server.events import AnswerEvent, Used, closing
 from server.identity import Caller
+from server.pipeline import Answer
+from server.ports import Audit
 
 # Looking at what there is changes nothing; reading a document does matter.
 _READING = "GET"
 _READ_AND_RECORDED = "/content"
 
 
-def facts_of(request: Request, caller: Caller, services: Services, asked: Mapping[str, Any]) -> AnswerFacts | None:
-    """What will be recorded of an answer; None where nothing is recorded.
+class Recording:
+    """An answer on its way, which leaves one record: before its last event, or when it is closed before that."""
+
+    def __init__(self, answer: Answer, facts: AnswerFacts, audit: Audit) -> None:
+        self._answer, self._facts, self._audit = answer, facts, audit
+        self._is_recorded = False
+
+    async def events(self) -> AsyncGenerator[AnswerEvent, None]:
+        """The answer's events.
+
+        Raises:
+            AuditUnavailable: the record cannot be written, so the answer does not end well either.
+        """
+        try:
+            async for event in self._answer.events:
+                self._facts.hear(event)
+                if isinstance(event, Used):
+                    await self._record()
+                yield event
+        except Exception as error:
+            self._facts.outcome, self._facts.error = "failed", type(error).__name__
+            raise
+
+    async def aclose(self) -> None:
+        """Stop, and record what has not been."""
+        async with closing(self._answer):
+            pass
+        await self._record()
+
+    async def _record(self) -> None:
+        if not self._is_recorded:
+            self._is_recorded = True  # once, also when it fails
+            with CancelScope(shield=True):
+                await run_sync(self._audit.append, self._facts.record(), self._facts.texts())
+
+
+async def recorded(answer: Answer, request: Request, caller: Caller, services: Services, seed: int | None) -> Answer:
+    """The same answer, recorded where records are kept.
 
     Args:
-        asked: the request's body as JSON has it, its seed decided.
+        seed: what the draws depend on, which may be the server's choice.
     """
     if services.audit is None:
-        return None
-    return AnswerFacts(caller, request.state.request_id, _route(request), asked, services.origin)
-
-
-async def recorded(
-    events: AsyncGenerator[AnswerEvent, None], facts: AnswerFacts, services: Services
-) -> AsyncGenerator[AnswerEvent, None]:
-    """Pass an answer through, and record it before its last event; also when it fails, or nobody reads it to the end.
-
-    Raises:
-        AuditUnavailable: the record cannot be written, so the answer does not end well either.
-    """
-    is_recorded = False
-
-    async def record() -> None:
-        nonlocal is_recorded
-        is_recorded = True  # once, also when it fails
-        assert services.audit is not None
-        with CancelScope(shield=True):
-            await run_sync(services.audit.append, facts.record(), facts.texts())
-
-    try:
-        async with closing(events):
-            async for event in events:
-                facts.hear(event)
-                if isinstance(event, Used):
-                    await record()
-                yield event
-    except Exception as error:
-        facts.outcome, facts.error = "failed", type(error).__name__
-        raise
-    finally:
-        if not is_recorded:
-            await record()
+        return answer
+    request.state.is_recorded = True
+    # As it was sent, so that it can be shown to be what was sent.
+    asked = {**await request.json(), "seed": seed}
+    facts = AnswerFacts(caller, request.state.request_id, _route(request), asked, services.origin())
+    recording = Recording(answer, facts, services.audit)
+    return Answer(recording.events(), recording)
 
 
 async def record_act(

@@ -12,7 +12,7 @@ from server.events import AnswerEvent, Closed, Used, closing
 from server.identity import Caller
 from server.logs import Record
 from server.pipeline import Answer
-from server.routes.auditing import facts_of, recorded
+from server.routes.auditing import recorded
 from server.schemas.fields import Streamed
 from server.streaming import EventStream, Form, sse, while_connected, whole
 
@@ -34,13 +34,7 @@ async def send(
         prefix: what its id begins with.
     """
     head = {"id": f"{prefix}-{uuid4().hex}", "created": int(time()), "model": body.model}
-    events = _noted(answer.events, record)
-    # As it was sent, so that it can be shown to be what was sent; the seed may be the server's choice.
-    asked = {**await request.json(), "seed": body.seed}
-    if (facts := facts_of(request, caller, services, asked)) is not None:
-        events = recorded(events, facts, services)
-        request.state.is_recorded = True
-    answer = Answer(events, answer.engine)
+    answer = await recorded(Answer(_noted(answer.events, record), answer.engine), request, caller, services, body.seed)
     if not body.stream:
         async with closing(answer):
             return JSONResponse(await while_connected(request, whole(answer.events, head, form)))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from retrieval.types import Erasure, Scan
-from server.certificates import KEY_FILE, CertificateRefused, Signer, certificate, exported, key_id_of, verify
+from server.certificates import CertificateRefused, certificate, exported, verify
+from server.signing import Signer
 
 ERASURE = Erasure(
     erasure_id="erasure_1",
@@ -31,12 +32,14 @@ SCAN = Scan(files=3, bytes=400, runs=50, shared=7, rewrites=("the lexical index"
 
 def signed(signer: Signer) -> dict[str, Any]:
     text = certificate(ERASURE, SCAN, issued_at=1_700_000_009, key_id=signer.key_id)
-    document: dict[str, Any] = json.loads(json.dumps(exported(text, signer.sign(text), signer.public_key), indent=4))
+    document: dict[str, Any] = json.loads(
+        json.dumps(exported(text, signer.sign_text(text), signer.public_key), indent=4)
+    )
     return document
 
 
 def test_a_certificate_says_what_when_by_whom_and_what_was_found(tmp_path: Path) -> None:
-    signer = Signer(tmp_path)
+    signer = Signer.of(tmp_path)
 
     said = verify(signed(signer), {signer.key_id: signer.public_key})
 
@@ -61,7 +64,7 @@ def test_a_certificate_says_what_when_by_whom_and_what_was_found(tmp_path: Path)
     ("field", "value"), [("file_id", "file-2"), ("issued_at", 1), ("scan", {}), ("chunks", "2"), ("added", None)]
 )
 def test_a_changed_certificate_is_refused(tmp_path: Path, field: str, value: object) -> None:
-    signer = Signer(tmp_path)
+    signer = Signer.of(tmp_path)
     document = signed(signer)
     document["certificate"][field] = value
 
@@ -71,7 +74,7 @@ def test_a_changed_certificate_is_refused(tmp_path: Path, field: str, value: obj
 
 @pytest.mark.parametrize("signature", ["", "AAAA", "no base64!", "é"])
 def test_another_signature_is_refused(tmp_path: Path, signature: str) -> None:
-    signer = Signer(tmp_path)
+    signer = Signer.of(tmp_path)
 
     with pytest.raises(CertificateRefused):
         verify(signed(signer) | {"signature": signature}, {signer.key_id: signer.public_key})
@@ -80,7 +83,7 @@ def test_another_signature_is_refused(tmp_path: Path, signature: str) -> None:
 def test_the_key_that_comes_with_a_certificate_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    ours, theirs = Signer(tmp_path / "a"), Signer(tmp_path / "b")
+    ours, theirs = Signer.of(tmp_path / "a"), Signer.of(tmp_path / "b")
 
     with pytest.raises(CertificateRefused, match="not one of those trusted"):
         verify(signed(theirs), {ours.key_id: ours.public_key})
@@ -92,20 +95,3 @@ def test_the_key_that_comes_with_a_certificate_is_not_believed(tmp_path: Path) -
 def test_what_is_no_certificate_is_refused(document: object) -> None:
     with pytest.raises(CertificateRefused, match="not a certificate"):
         verify(document, {})
-
-
-def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
-    first, second = Signer(tmp_path), Signer(tmp_path)
-
-    assert first.public_key == second.public_key
-    assert key_id_of(first.public_key) == first.key_id
-    assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [(KEY_FILE, 0o600)]
-
-
-def test_a_key_file_that_is_none_is_named(tmp_path: Path) -> None:
-    (tmp_path / KEY_FILE).write_text("nothing")
-
-    with pytest.raises(CertificateRefused, match=r"erasure-key\.pem is not a private key"):
-        Signer(tmp_path)
-    with pytest.raises(CertificateRefused, match="not a public key"):
-        key_id_of("nothing")

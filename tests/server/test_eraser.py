@@ -11,9 +11,10 @@ from retrieval.library import Library, open_library
 from retrieval.store import erasures
 from retrieval.store.database import Database
 from retrieval.types import Access
-from server.certificates import Signer, exported, verify
+from server.certificates import exported, verify
 from server.eraser import Eraser
 from server.ledger import Ledger
+from server.signing import Signer
 from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import ANNA, WordsEmbedder, write
 
@@ -49,7 +50,7 @@ async def test_a_removal_is_certified_and_nothing_else_remembers_it(
     kept, doomed = [await ingest(library, tmp_path, seed) for seed in (1, 2)]
     erasure = await library.delete(doomed, ANNA)
 
-    purge = await Eraser(library, ledger, Signer(data)).run_once()
+    purge = await Eraser(library, ledger, Signer.of(data)).run_once()
 
     assert purge.problem is None
     assert await library.erasures() == []
@@ -70,7 +71,7 @@ async def test_what_cannot_be_proven_yet_is_listed_as_pending(
 ) -> None:
     await library.delete(await ingest(library, tmp_path, 1), ANNA)
     copy = write(data, "copy", canary(1))
-    eraser = Eraser(library, ledger, Signer(data))
+    eraser = Eraser(library, ledger, Signer.of(data))
 
     assert (await eraser.run_once()).problem == "remains in copy"
     assert [record.certificate for record in ledger.erasures.listing(None)] == [None]
@@ -95,7 +96,7 @@ async def test_removals_of_two_histories_are_certified_in_one_go(
     there.close()
     here.close()
 
-    purge = await Eraser(library, ledger, Signer(data)).run_once()
+    purge = await Eraser(library, ledger, Signer.of(data)).run_once()
 
     assert (len(purge.erasures), purge.problem) == (2, None)
     assert all(record.certificate for record in ledger.erasures.listing(None))
@@ -107,9 +108,9 @@ async def test_a_certificate_is_written_once_even_where_settling_it_was_lost(
     erasure = await library.delete(await ingest(library, tmp_path, 1), ANNA)
     purge = await library.purge(ledger.values)
     assert purge.scan is not None
-    Eraser(library, ledger, Signer(data), clock=lambda: 1.0)._certify(erasure, purge.scan)
+    Eraser(library, ledger, Signer.of(data), clock=lambda: 1.0)._certify(erasure, purge.scan)
 
-    await Eraser(library, ledger, Signer(data), clock=lambda: 2.0).run_once()
+    await Eraser(library, ledger, Signer.of(data), clock=lambda: 2.0).run_once()
 
     (record,) = ledger.erasures.listing(None)
     assert json.loads(record.certificate or "")["issued_at"] == 1
@@ -124,7 +125,7 @@ async def test_removals_are_certified_as_they_come_and_prompts_forgotten(
     async def forget() -> None:
         forgotten.append(1)
 
-    eraser = Eraser(library, ledger, Signer(data), forget=forget)
+    eraser = Eraser(library, ledger, Signer.of(data), forget=forget)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(eraser.work, 0.01)
         file_id = await ingest(library, tmp_path, 1)
@@ -145,7 +146,7 @@ async def test_a_store_in_trouble_makes_erasures_wait_and_says_so_once(
     library.close()
 
     with anyio.move_on_after(0.1):
-        await Eraser(library, ledger, Signer(data)).work(0.01)
+        await Eraser(library, ledger, Signer.of(data)).work(0.01)
 
     assert caplog.text.count("erasures wait") == 1
 
@@ -167,7 +168,7 @@ async def test_another_ledger_s_records_are_taken_over_without_overwriting(
     library: Library, ledger: Ledger, data: Path, tmp_path: Path
 ) -> None:
     await library.delete(await ingest(library, tmp_path, 1), ANNA)
-    await Eraser(library, ledger, Signer(data)).run_once()
+    await Eraser(library, ledger, Signer.of(data)).run_once()
     other = Ledger(tmp_path / "other.db")
     other.erasures.adopt(ledger.erasures.listing(None), ledger.erasures.public_keys(), 5)
     other.erasures.adopt(ledger.erasures.listing(None), ledger.erasures.public_keys(), 6)

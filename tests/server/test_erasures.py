@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from retrieval.types import Scan
-from server.certificates import Signer, certificate, verify
+from server.certificates import certificate, verify
 from server.ledger import Ledger
 from server.schemas.erasures import ErasureList, ErasureObject
 from server.schemas.objects import ErrorBody
+from server.signing import Signer
 from tests.fakes.serving import HANDBOOK, OWNER, client_of, services, stocked
 from tests.server.test_certificates import ERASURE
 
@@ -23,7 +24,7 @@ SCAN = Scan(files=1, bytes=2, runs=3, shared=0, rewrites=(), traces=())
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """Five erasures, of which the third is certified; the last one's file was the admin's."""
     ledger = Ledger(tmp_path / "ledger.db")
-    signer = Signer(tmp_path)
+    signer = Signer.of(tmp_path)
     for number in range(5):
         owner = "user:root" if number == 4 else "user:ann"
         ledger.erasures.expect(
@@ -31,7 +32,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         )
     text = certificate(replace(ERASURE, erasure_id="erasure_2"), SCAN, issued_at=9, key_id=signer.key_id)
     ledger.erasures.remember_key(signer.key_id, signer.public_key, 9)
-    ledger.erasures.certify("erasure_2", certificate=text, signature=signer.sign(text), key_id=signer.key_id)
+    ledger.erasures.certify("erasure_2", certificate=text, signature=signer.sign_text(text), key_id=signer.key_id)
     yield ledger
     ledger.close()
 

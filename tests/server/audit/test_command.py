@@ -7,13 +7,13 @@ import apsw
 import pytest
 
 from server.audit.log import AuditLog
-from server.build import AUDIT_FILE, SIGNING_KEY_FILE
+from server.build import AUDIT_FILE
 from server.cli import main
 from server.signing import Signer
 
 
 def filled(folder: Path, count: int = 4) -> AuditLog:
-    log = AuditLog(folder / AUDIT_FILE, Signer.from_file(folder / SIGNING_KEY_FILE))
+    log = AuditLog(folder / AUDIT_FILE, Signer.of(folder))
     for number in range(count):
         log.append({"kind": "answer", "request": f"req_{number}"}, {"question": "secret words"})
     return log
@@ -86,15 +86,42 @@ def test_texts_are_shown_to_whoever_has_their_key(
 ) -> None:
     (tmp_path / "secret").write_text("s" * 40)
     monkeypatch.setenv("HRM_AUDIT_CONTENT_KEY_FILE", str(tmp_path / "secret"))
-    from server.build import open_audit
+    from server.build import open_audit, opened_ledger
     from server.settings import Settings
 
-    log = open_audit(Settings.load({"data_dir": str(tmp_path / "data")}))
-    log.append({"request": "req_1"}, {"question": "secret words"})
-    log.close()
+    settings = Settings.load({"data_dir": str(tmp_path / "data")})
+    with opened_ledger(settings) as ledger:
+        log = open_audit(settings, ledger)
+        log.append({"request": "req_1"}, {"question": "secret words"})
+        log.close()
 
     assert run(tmp_path / "data", "show", "req_1") == 0
     assert json.loads(capsys.readouterr().out)["texts"] == {"question": "secret words"}
+
+
+def test_an_erasure_leaves_the_chain_whole_and_stands_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(tmp_path).close()
+
+    assert run(tmp_path, "erase", "req_2") == 0
+    assert run(tmp_path, "verify") == 0
+    assert "5 records, all as they were written" in capsys.readouterr().out
+    assert run(tmp_path, "show", "req_2") == 0
+    assert '"audit erase"' in capsys.readouterr().out
+    assert run(tmp_path, "erase", "req_unknown") == 1
+
+
+def test_a_lost_key_is_replaced_and_what_it_signed_still_verifies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(tmp_path).close()
+    assert run(tmp_path, "verify") == 0
+    (tmp_path / "signing-key.pem").unlink()
+
+    assert run(tmp_path, "erase", "req_2") == 0
+    assert run(tmp_path, "verify") == 0
+    capsys.readouterr()
+    assert run(tmp_path, "public-key") == 0
+    assert capsys.readouterr().out.count("BEGIN PUBLIC KEY") == 2
 
 
 def test_looking_makes_neither_a_log_nor_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

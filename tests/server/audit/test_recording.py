@@ -4,21 +4,28 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import apsw
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from starlette.types import Message, Receive
 
 from hrm_model.errors import EngineError, EngineOverloaded
 from server.audit.chain import verify
 from server.audit.facts import Origin
 from server.audit.log import AuditLog, salted
 from server.deps import Services
+from server.json_body import JsonRequest
+from server.metrics import Metrics
+from server.pipeline import Pipeline
+from server.routes.auditing import recorded
+from server.schemas.chat import ChatRequest
 from server.signing import Signer
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.serving import HANDBOOK, LEAVE, client_of, frames, listening, question, services, stocked
+from tests.fakes.serving import CALLERS, HANDBOOK, LEAVE, client_of, frames, listening, question, services, stocked
 
 pytestmark = pytest.mark.anyio
 
@@ -35,14 +42,14 @@ def log(tmp_path: Path) -> Iterator[AuditLog]:
 
 def records(log: AuditLog) -> list[dict[str, Any]]:
     """All of them, the chain checked on the way."""
-    verify(log.entries(), SIGNER.public_pem)
+    verify(log.entries(), [SIGNER.public_key])
     return [json.loads(entry.record) for entry in log.entries()]
 
 
 async def recording(log: AuditLog, path: Path, engine: ScriptedEngine | None = None) -> Services:
     shelf = await stocked(path, HANDBOOK)
     given = services(engine or ScriptedEngine("Full-time staff ", "receive 28 days."), shelf, default_store="handbook")
-    return replace(given, audit=log, origin=Origin("1.2", "mini", "digest", "template"))
+    return replace(given, audit=log, origin=lambda: Origin("1.2", "mini", "digest", "template"))
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -94,6 +101,36 @@ async def test_an_answer_is_on_record_before_its_last_word_is_sent(log: AuditLog
         lines = [(line, log.head().number) async for line in response.aiter_lines() if line]
 
     assert lines[-1] == ("data: [DONE]", 1)
+
+
+@pytest.mark.parametrize("reads", [0, 1, 3])
+async def test_an_answer_that_nobody_reads_to_its_end_is_recorded_as_far_as_it_came(
+    log: AuditLog, tmp_path: Path, reads: int
+) -> None:
+    given = await recording(log, tmp_path, ScriptedEngine(*["word "] * 400))
+    scope = {"type": "http", "headers": [], "route": SimpleNamespace(path=CHAT)}
+    request = JsonRequest(scope, receive=body_of(question(stream=True)))
+    request.state.request_id = "req_1"
+    answer = await Pipeline(given, Metrics("m", given.engine.load)).answer(
+        ChatRequest.model_validate(question(stream=True)), CALLERS["sk-ann"]
+    )
+    answer = await recorded(answer, request, CALLERS["sk-ann"], given, seed=None)
+
+    for _ in range(reads):
+        await anext(answer.events)
+    await answer.aclose()
+    await answer.aclose()
+
+    (record,) = records(log)
+    assert (record["outcome"], record["request"]) == ("left", "req_1")
+    assert given.engine.load().running == 0
+
+
+def body_of(asked: dict[str, Any]) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": json.dumps(asked).encode(), "more_body": False}
+
+    return receive
 
 
 async def test_an_answer_that_fails_is_recorded_too(log: AuditLog, tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""server.signing: one key for its owner alone, and signatures that anybody can check."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from server.signing import KEY_FILE, Signer, SigningKeyError, canonical, is_signed, key_id_of
+
+
+def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    first, second = Signer.of(folder), Signer.of(folder)
+
+    assert first.public_key == second.public_key
+    assert key_id_of(first.public_key) == first.key_id
+    assert [(path.name, path.stat().st_mode & 0o777) for path in folder.iterdir()] == [(KEY_FILE, 0o600)]
+
+
+def test_a_signature_is_of_one_message_and_one_key(tmp_path: Path) -> None:
+    ours, theirs = Signer.of(tmp_path / "ours"), Signer.of(tmp_path / "theirs")
+    signature = ours.sign(b"message")
+
+    assert is_signed([theirs.public_key, ours.public_key], b"message", signature)
+    assert not is_signed([theirs.public_key], b"message", signature)
+    assert not is_signed([ours.public_key], b"massage", signature)
+    assert not is_signed([ours.public_key], b"message", signature[:-1])
+    assert not is_signed([], b"message", signature)
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    Signer.of(tmp_path)
+    (tmp_path / KEY_FILE).chmod(0o640)
+
+    with pytest.raises(SigningKeyError, match="chmod 600"):
+        Signer.of(tmp_path)
+
+
+def test_what_is_no_key_of_this_kind_is_named(tmp_path: Path) -> None:
+    path = tmp_path / KEY_FILE
+    path.touch(mode=0o600)
+    path.write_text("nothing")
+    with pytest.raises(SigningKeyError, match=r"signing-key\.pem is not a private key"):
+        Signer.of(tmp_path)
+
+    other = generate_private_key(SECP256R1())
+    path.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(SigningKeyError, match="not an Ed25519 key"):
+        Signer.of(tmp_path)
+    with pytest.raises(SigningKeyError, match="not a public key"):
+        key_id_of("nothing")
+
+
+def test_what_is_signed_has_one_spelling() -> None:
+    assert canonical({"b": 1, "a": "ü"}) == canonical({"a": "ü", "b": 1}) == '{"a":"\\u00fc","b":1}'
