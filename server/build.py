@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AUDIT_FILE = "audit.db"
-
 # Libraries that tell their own loading at a level that is for this server's events.
 _TALKATIVE = ("faiss", "sentence_transformers", "transformers", "uvicorn")
 
@@ -161,7 +159,12 @@ async def backup(settings: Settings, folder: Path) -> "Manifest":
     """
     with opened_ledger(settings) as ledger:
         async with open_library(settings) as library:
-            return await library.back_up(folder, upkeep.ledger_copies(ledger))
+            audit = open_audit(settings, ledger) if (settings.data_dir / upkeep.AUDIT).exists() else None
+            try:
+                return await library.back_up(folder, upkeep.copies(ledger, audit))
+            finally:
+                if audit is not None:
+                    audit.close()
 
 
 def restore(settings: Settings, folder: Path, *, replace: bool) -> "tuple[Restored, int]":
@@ -177,6 +180,7 @@ def restore(settings: Settings, folder: Path, *, replace: bool) -> "tuple[Restor
     restoring.refuse_occupied(settings.data_dir, replace=replace)
     ledger = upkeep.merged_ledger(settings.data_dir, folder, restoring.pending_erasures(settings.data_dir))
     try:
+        upkeep.bring_audit(settings.data_dir, folder)
         restored = restoring.restore(folder, settings.data_dir, ledger.erasures.files_gone(), replace=replace)
     finally:
         ledger.close()
@@ -216,7 +220,7 @@ def opened_ledger(settings: Settings) -> Iterator[Ledger]:
 
 def open_ledger(settings: Settings) -> Ledger:
     """Open the keys."""
-    return Ledger(settings.data_dir / "ledger.db")
+    return Ledger(settings.data_dir / upkeep.LEDGER)
 
 
 def open_audit(settings: Settings, ledger: Ledger) -> AuditLog:
@@ -229,7 +233,7 @@ def open_audit(settings: Settings, ledger: Ledger) -> AuditLog:
     signer = Signer.of(settings.data_dir)
     ledger.erasures.remember_key(signer.key_id, signer.public_key, int(time()))
     durability: Durability = "async" if settings.audit == "async" else "durable"
-    return AuditLog(settings.data_dir / AUDIT_FILE, signer, durability=durability, content_key=key)
+    return AuditLog(settings.data_dir / upkeep.AUDIT, signer, durability=durability, content_key=key)
 
 
 def origin(settings: Settings) -> Origin:

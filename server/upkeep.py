@@ -1,18 +1,31 @@
-"""What a backup and a restore do with the ledger; the store is retrieval's. server/build.py puts them together."""
+"""What a backup and a restore do with the server's own databases; the store is retrieval's.
+
+server/build.py puts them together.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import time
 
 from retrieval.types import Erasure
+from server.audit.log import AuditLog
 from server.ledger import Ledger
 
-LEDGER = "ledger.db"
+LEDGER, AUDIT = "ledger.db", "audit.db"
 
 
-def ledger_copies(ledger: Ledger) -> Mapping[str, Callable[[Path], None]]:
+def copies(ledger: Ledger, audit: AuditLog | None) -> Mapping[str, Callable[[Path], None]]:
     """What a backup holds besides the store. The signing key stays where it is: who has a backup cannot sign."""
-    return {LEDGER: ledger.copy_to}
+    return {LEDGER: ledger.copy_to} | ({} if audit is None else {AUDIT: audit.copy_to})
+
+
+def bring_audit(data_dir: Path, backup: Path) -> None:
+    """Put the backup's audit log into a data directory that has none; one that is there knows more, and stays."""
+    if (backup / AUDIT).exists() and not (data_dir / AUDIT).exists():
+        brought = data_dir / f"{AUDIT}.brought"
+        brought.touch(mode=0o600)
+        brought.write_bytes((backup / AUDIT).read_bytes())
+        brought.replace(data_dir / AUDIT)
 
 
 def merged_ledger(data_dir: Path, backup: Path, waiting: Sequence[Erasure]) -> Ledger:

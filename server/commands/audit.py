@@ -15,6 +15,7 @@ from server.audit.chain import Entry, Head, verify
 from server.audit.log import AuditLog
 from server.commands.terminal import CommandError, DataDir, TextCommand, settings_for
 from server.signing import Signer, canonical, is_signed
+from server.upkeep import AUDIT
 
 app = typer.Typer(help="Check the audit log, hand it out, and look at its records.", no_args_is_help=True)
 
@@ -195,13 +196,11 @@ def _last_line(end: Head, signer: Signer) -> str:
 @contextmanager
 def _log(data_dir: Path | None) -> Iterator[tuple[AuditLog, Signer, list[str]]]:
     """The log, who signs it, and the public keys of all who did."""
-    from server.build import AUDIT_FILE, open_audit, opened_ledger
+    from server.build import open_audit, opened_ledger
 
     settings = settings_for(data_dir)
-    if not (settings.data_dir / AUDIT_FILE).exists():  # looking makes neither a log nor a key
-        raise CommandError(
-            f"There is no {AUDIT_FILE} in {settings.data_dir.resolve()}: nothing has been recorded there."
-        )
+    if not (settings.data_dir / AUDIT).exists():  # looking makes neither a log nor a key
+        raise CommandError(f"There is no {AUDIT} in {settings.data_dir.resolve()}: nothing has been recorded there.")
     with opened_ledger(settings) as ledger:
         log = open_audit(settings, ledger)
         try:

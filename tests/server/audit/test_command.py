@@ -7,13 +7,13 @@ import apsw
 import pytest
 
 from server.audit.log import AuditLog
-from server.build import AUDIT_FILE
 from server.cli import main
 from server.signing import Signer
+from server.upkeep import AUDIT
 
 
 def filled(folder: Path, count: int = 4) -> AuditLog:
-    log = AuditLog(folder / AUDIT_FILE, Signer.of(folder))
+    log = AuditLog(folder / AUDIT, Signer.of(folder))
     for number in range(count):
         log.append({"kind": "answer", "request": f"req_{number}"}, {"question": "secret words"})
     return log
@@ -30,7 +30,7 @@ def test_a_whole_log_verifies_and_a_changed_one_names_its_record(
     assert run(tmp_path, "verify") == 0
     assert capsys.readouterr().out.startswith("4 records, all as they were written")
 
-    apsw.Connection(str(tmp_path / AUDIT_FILE)).execute("UPDATE audit SET record = record || ' ' WHERE number = 3")
+    apsw.Connection(str(tmp_path / AUDIT)).execute("UPDATE audit SET record = record || ' ' WHERE number = 3")
 
     assert run(tmp_path, "verify") == 1
     assert "Record 3 is not what it was" in capsys.readouterr().err
@@ -48,7 +48,7 @@ def test_an_export_is_checked_elsewhere_and_keeps_the_log_from_being_cut(
 
     checked = ["audit", "verify-export", str(away / "log.jsonl"), "--public-key", str(away / "key.pem")]
     assert main(checked) == 0
-    apsw.Connection(str(data / AUDIT_FILE)).execute("DELETE FROM audit WHERE number > 2")
+    apsw.Connection(str(data / AUDIT)).execute("DELETE FROM audit WHERE number > 2")
     assert run(data, "verify") == 0
     assert run(data, "verify", "--head", str(away / "log.jsonl")) == 1
     assert "Record 3 is missing" in capsys.readouterr().err
@@ -122,6 +122,25 @@ def test_a_lost_key_is_replaced_and_what_it_signed_still_verifies(
     capsys.readouterr()
     assert run(tmp_path, "public-key") == 0
     assert capsys.readouterr().out.count("BEGIN PUBLIC KEY") == 2
+
+
+def test_a_backup_takes_the_log_along_and_a_restore_brings_it_where_there_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, backup, new = tmp_path / "data", tmp_path / "backup", tmp_path / "new"
+    filled(data).close()
+    assert main(["backup", str(backup), "--data-dir", str(data)]) == 0
+
+    assert main(["restore", str(backup), "--data-dir", str(new)]) == 0
+    capsys.readouterr()
+    assert run(new, "verify") == 0, "the ledger that came along knows who has signed"
+    assert capsys.readouterr().out.startswith("4 records")
+
+    assert run(new, "erase", "req_0") == 0
+    assert main(["restore", str(backup), "--replace", "--data-dir", str(new)]) == 0
+    capsys.readouterr()
+    assert run(new, "verify") == 0
+    assert capsys.readouterr().out.startswith("5 records"), "a log that is there is not set back"
 
 
 def test_looking_makes_neither_a_log_nor_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
