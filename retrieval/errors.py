@@ -9,10 +9,6 @@ class RetrievalError(Exception):
     """The store or the index failed through no fault of the request."""
 
 
-class IndexUnavailable(RetrievalError):
-    """The index cannot answer now (still loading, or being rebuilt)."""
-
-
 class StoreFailed(RetrievalError):
     """The database could not do its work: disk full, damaged, busy for too long, closed."""
 

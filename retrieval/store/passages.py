@@ -76,11 +76,6 @@ def removed(tx: Transaction, since: int) -> list[int]:
     return [row[0] for row in tx.rows("SELECT chunk_no FROM removals WHERE generation > ?", since)]
 
 
-def last_removal(tx: Transaction) -> int:
-    """The newest generation that removed a chunk; 0 before the first."""
-    return int(tx.rows("SELECT coalesce(max(generation), 0) FROM removals")[0][0])
-
-
 def load(tx: Transaction, chunk_nos: Sequence[int]) -> list[StoredPassage]:
     rows = tx.rows(
         "SELECT chunk_no, file_id, store_id, filename, chunks.title, chunks.text, start_char, end_char,"

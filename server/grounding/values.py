@@ -87,11 +87,6 @@ def merged(text: str, raw: Sequence[Word]) -> list[Word]:
     return found
 
 
-def is_value(word: Word) -> bool:
-    """Was the word read as a value, or is it another thing with digits in it?"""
-    return word.kind is Kind.EXACT
-
-
 def is_unit(word: Word) -> bool:
     """Does a word name what values are measured in?"""
     return word.key in _MEASURES or word.key in _CURRENCIES or word.key in _PERCENT

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hrm_model.errors import EngineError, EngineOverloaded
 from hrm_model.types import Event, Load, Started, Text
-from retrieval.errors import IndexUnavailable
+from retrieval.errors import StoreFailed
 from server.metrics import Metrics
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import HANDBOOK, MODEL, client_of, question, services, stocked
@@ -58,7 +58,7 @@ async def test_an_answer_is_counted_under_vllms_names_and_ours(tmp_path: Path) -
 
 async def test_failures_are_counted(tmp_path: Path) -> None:
     engine = ScriptedEngine("a", failure=EngineError("x"))
-    async with client_of(services(engine, Shelf(IndexUnavailable("x"))), "sk-admin") as client:
+    async with client_of(services(engine, Shelf(StoreFailed(Path("x"), "y"))), "sk-admin") as client:
         await client.post(CHAT, json=question())
         await client.post(CHAT, json=question(model=f"{MODEL}@handbook"))
         await client.get("/no/such/path")

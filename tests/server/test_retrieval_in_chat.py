@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from retrieval.errors import EmbedderMismatch, IndexUnavailable
+from retrieval.errors import EmbedderMismatch, StoreFailed
 from retrieval.types import Reader
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import (
@@ -195,7 +195,7 @@ async def test_a_group_may_read_what_its_members_may_not_alone(tmp_path: Path) -
     assert (await post(services(shelf=shelf), body, "sk-bound")).status_code == 404
 
 
-@pytest.mark.parametrize("failure", [IndexUnavailable("loading /data/index"), EmbedderMismatch("a", "b")])
+@pytest.mark.parametrize("failure", [StoreFailed(Path("/data/index"), "disk I/O error"), EmbedderMismatch("a", "b")])
 async def test_a_failed_search_is_a_503_and_never_an_ungrounded_answer(failure: Exception) -> None:
     engine = ScriptedEngine("I guess so.")
     response = await post(services(engine, Shelf(failure), default_store="handbook"), question(ASK))
