@@ -1,5 +1,6 @@
 """From a checkpoint folder to a running native engine."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hrm_model.config import HrmConfig, read_config
@@ -60,7 +61,10 @@ def load_engine(
         weights=weights,
         kv_dtype=kv_dtype,
     )
-    model = load_placed(folder, placement)
+    # In a thread that ends. OpenMP counts the workers of every thread that ever computed, and once they are more than
+    # there are cores, all of them sleep between two operations; a small network's steps then take three times as long.
+    with ThreadPoolExecutor(1) as apart:
+        model = apart.submit(load_placed, folder, placement).result()
     return build_engine(
         model,
         tokenizer,

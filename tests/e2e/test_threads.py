@@ -1,0 +1,56 @@
+"""Who computes beside the engine leaves no OpenMP worker behind: with more of them than cores, each step is slower."""
+
+import json
+import os
+import subprocess
+import sys
+
+_COUNTED = """
+import json, os, threading, time
+import torch
+from hrm_model.loading import load_engine
+from retrieval.embedder import MiniLM
+from server.settings import BUNDLED_MODEL
+
+def tasks():
+    return len(os.listdir("/proc/self/task"))
+
+counts = [tasks()]
+engine = load_engine(BUNDLED_MODEL, device="cpu", kv_bytes=2**24)
+counts.append(tasks())
+embedder = MiniLM()
+def ask():
+    embedder.embed(["Who leads the claims desk? " * 20] * 8)
+ask()  # loads libraries with threads of their own
+counts.append(tasks())
+lasting, asked = threading.Event(), threading.Semaphore(0)
+def stay():
+    ask()
+    asked.release()
+    lasting.wait()
+for _ in range(4):
+    threading.Thread(target=stay).start()
+for _ in range(4):
+    asked.acquire()
+deadline = time.monotonic() + 60  # a worker ends a moment after the thread that it worked for
+while tasks() - 4 > counts[-1] and time.monotonic() < deadline:
+    time.sleep(0.02)
+counts.append(tasks() - 4)
+lasting.set()
+torch.randn(512, 512) @ torch.randn(512, 512)
+counts.append(tasks())
+print(json.dumps(counts))
+"""
+
+
+def test_loading_and_embedding_leave_no_worker_behind() -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", _COUNTED], env=environment, capture_output=True, text=True, check=False, timeout=200
+    )
+
+    assert done.returncode == 0, done.stderr
+    start, loaded, once, often, computed = json.loads(done.stdout)
+    assert loaded == start
+    assert often == once
+    assert computed >= once + 2, "a thread that lasts would have kept its workers"
