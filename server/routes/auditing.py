@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from anyio import CancelScope
 from anyio.to_thread import run_sync
 from fastapi import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from server.audit.facts import AnswerFacts, act_of
 from server.deps import Services
@@ -81,7 +81,7 @@ async def record_act(
     """
     if services.audit is None or (request.method == _READING and not _route(request).endswith(_READ_AND_RECORDED)):
         return
-    body = bytes(getattr(response, "body", b"")) if response is not None else b""
+    body = bytes(response.body) if isinstance(response, JSONResponse) else b""
     act = act_of(caller, request.state.request_id, request.method, _route(request), request.path_params, status, body)
     with CancelScope(shield=True):
         await run_sync(services.audit.append, act, {})
