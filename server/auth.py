@@ -29,7 +29,7 @@ def check_exposure(ledger: Ledger, *, host: str, is_loopback: bool) -> None:
     Raises:
         ExposedWithoutKey: it is neither.
     """
-    if not is_loopback and ledger.is_empty():
+    if not is_loopback and ledger.keys.is_empty():
         raise ExposedWithoutKey(host)
 
 
@@ -50,10 +50,10 @@ class LedgerAuthentication:
         return await run_sync(self._caller, authorization_header)
 
     def _caller(self, header: str | None) -> Caller:
-        if self._is_loopback and self._ledger.is_empty():
+        if self._is_loopback and self._ledger.keys.is_empty():
             return LOCAL
         scheme, _, secret = (header or "").partition(" ")
-        key = self._ledger.find(secret.strip()) if scheme.lower() == _SCHEME else None
+        key = self._ledger.keys.find(secret.strip()) if scheme.lower() == _SCHEME else None
         if key is None:
             raise Unauthenticated
         return Caller(
@@ -62,4 +62,5 @@ class LedgerAuthentication:
             roles=key.roles,
             key_id=key.key_id,
             grounded_only=key.grounded_only,
+            limits=key.limits,
         )

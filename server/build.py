@@ -24,7 +24,8 @@ from server.auth import LedgerAuthentication, check_exposure
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
 from server.examples import EXAMPLES
-from server.ledger import Ledger, LedgerError
+from server.keyring import LedgerError
+from server.ledger import Ledger
 from server.local_only import LocalOnly
 from server.ports import Archive, Embedder
 from server.process import Readiness, listen, run
@@ -119,7 +120,7 @@ async def _serve(
             ready.store = store.trouble
             return store
 
-        app = LocalOnly(create_app(services), is_open=ledger.is_empty)
+        app = LocalOnly(create_app(services), is_open=ledger.keys.is_empty)
         await run(
             app,
             listener,
@@ -329,7 +330,7 @@ def policy(settings: Settings) -> Policy:
 
 
 def _adopt_first_key(ledger: Ledger, file: Path | None) -> None:
-    if file is None or not ledger.is_empty():
+    if file is None or not ledger.keys.is_empty():
         return
     # Missing is not the same as not configured: whoever named a key does not want a server without one.
     try:
@@ -342,7 +343,7 @@ def _adopt_first_key(ledger: Ledger, file: Path | None) -> None:
         ) from error
     except UnicodeDecodeError as error:
         raise LedgerError(f"{file} does not hold a secret in plain text.") from error
-    if key := ledger.adopt_first(secret):
+    if key := ledger.keys.adopt_first(secret):
         log.info("the first key is %s, an admin's, from %s", key.key_id, file)
 
 

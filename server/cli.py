@@ -27,7 +27,7 @@ from server.commands.serve import serve
 from server.commands.sharing import share
 from server.commands.terminal import CommandError, TextCommand, printable
 from server.commands.upkeep import backup, reindex, restore
-from server.ledger import LedgerError
+from server.keyring import LedgerError
 from server.settings import SettingsError
 from server.signing import SigningKeyError
 

@@ -9,6 +9,23 @@ from retrieval.types import EVERYONE, Reader
 Role = Literal["admin", "ingest", "ask", "metrics"]
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one key may use up; None: no such limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None  # of prompts and answers together
+    concurrent_requests: int | None = None
+    max_tokens: int | None = None  # of one answer
+
+    def given(self) -> list[tuple[str, int]]:
+        """The limits there are, by name."""
+        return [(name, value) for name in self.__slots__ if (value := getattr(self, name)) is not None]
+
+
+UNLIMITED = Limits()
+
+
 class Unauthenticated(Exception):
     """No credential was given, or one that is unknown, expired or revoked: the caller learns no more than that."""
 
@@ -34,6 +51,7 @@ class Caller:
     roles: frozenset[Role] = frozenset()
     key_id: str | None = None  # None: no key is configured, so everyone on this machine is `user:local`
     grounded_only: bool = False
+    limits: Limits = UNLIMITED
 
     def reader(self) -> Reader:
         """The caller as searches and access lists know them."""

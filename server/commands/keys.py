@@ -1,4 +1,4 @@
-"""`hrm-serve keys`: make, list and revoke API keys. A running server follows from its next request on."""
+"""`hrm-serve keys`: make, list, rotate and revoke API keys. A running server follows from its next request on."""
 
 import sys
 from collections.abc import Iterator
@@ -10,9 +10,13 @@ from typing import Annotated
 import typer
 
 from server.commands.terminal import DataDir, TextCommand, duration_s, moment, print_rows, settings_for
-from server.ledger import ROLES, Key, Ledger
+from server.identity import Limits
+from server.keyring import ROLES, Key, Keyring
+from server.ledger import Ledger
 
-app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
+
+KeyId = Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.", metavar="KEY")]
 
 
 @app.command(cls=TextCommand)
@@ -26,14 +30,27 @@ def create(
         str | None, typer.Option(help="How long it is valid: 30d, 12h, 2w. Without it: until revoked.")
     ] = None,
     grounded_only: Annotated[bool, typer.Option("--grounded-only", help="Answers from documents only.")] = False,
+    requests_per_minute: Annotated[int | None, typer.Option(help="Requests a minute.", metavar="N")] = None,
+    tokens_per_minute: Annotated[
+        int | None, typer.Option(help="Tokens a minute, of prompts and answers together.", metavar="N")
+    ] = None,
+    concurrent_requests: Annotated[int | None, typer.Option(help="Requests at the same time.", metavar="N")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens of one answer.", metavar="N")] = None,
+    note: Annotated[str, typer.Option(help="What the list is to say about it.", metavar="TEXT")] = "",
     data_dir: DataDir = None,
 ) -> None:
     """Make a key and print its secret, once."""
     seconds = None if expires is None else duration_s(expires)
-    with _ledger(data_dir) as ledger:
-        is_first = ledger.is_empty()
-        key, secret = ledger.create(
-            principal=principal, roles=role, groups=group or (), expires_in_s=seconds, grounded_only=grounded_only
+    with _keys(data_dir) as keys:
+        is_first = keys.is_empty()
+        key, secret = keys.create(
+            principal=principal,
+            roles=role,
+            groups=group or (),
+            expires_in_s=seconds,
+            grounded_only=grounded_only,
+            note=note,
+            limits=Limits(requests_per_minute, tokens_per_minute, concurrent_requests, max_tokens),
         )
     end = "until it is revoked" if key.expires_at is None else f"until {moment(key.expires_at)}"
     print(f"{key.key_id} for {key.principal} ({', '.join(sorted(key.roles))}), valid {end}.", file=sys.stderr)
@@ -47,18 +64,18 @@ def create(
 def list_keys(data_dir: DataDir = None) -> None:
     """List every key ever made, without secrets."""
     folder = settings_for(data_dir).data_dir
-    keys: list[Key] = []
+    found: list[Key] = []
     if folder.exists():  # looking makes no data directory
-        with _ledger(data_dir) as ledger:
-            keys = ledger.all_keys()
-    if not keys:
+        with _keys(data_dir) as keys:
+            found = keys.all()
+    if not found:
         print(
             f"There is no key in {folder.resolve()}: a server answers everyone on this machine, and nobody else.",
             file=sys.stderr,
         )
         return
     print_rows(
-        ["key", "principal", "groups", "roles", "state", "created", "expires", "last used"],
+        ["key", "principal", "groups", "roles", "state", "created", "expires", "last used", "limits", "note"],
         [
             [
                 key.key_id,
@@ -69,28 +86,45 @@ def list_keys(data_dir: DataDir = None) -> None:
                 moment(key.created_at),
                 moment(key.expires_at),
                 moment(key.last_used_at),
+                _bounds(key) or "–",
+                key.note or "–",
             ]
-            for key in keys
+            for key in found
         ],
     )
 
 
 @app.command(cls=TextCommand)
-def revoke(
-    key_id: Annotated[str, typer.Argument(help="The key's id, as `keys list` shows it.", metavar="KEY")],
+def rotate(
+    key_id: KeyId,
+    overlap: Annotated[
+        str, typer.Option(help="How long the old secret goes on: 24h, 2d; 0 ends it at once.", metavar="DURATION")
+    ] = "24h",
     data_dir: DataDir = None,
 ) -> None:
-    """Close a key for good, at once."""
-    with _ledger(data_dir) as ledger:
-        key = ledger.revoke(key_id)
+    """Give a key a new secret and print it, once; its id, rights and expiry stay."""
+    seconds = 0 if overlap == "0" else duration_s(overlap)
+    with _keys(data_dir) as keys:
+        key, secret = keys.rotate(key_id, overlap_s=seconds)
+    end = "ended at once" if key.overlap_until is None else f"opens it too until {moment(key.overlap_until)}"
+    print(f"{key.key_id} of {key.principal} has a new secret; the old one {end}.", file=sys.stderr)
+    print("The secret is shown this once:", file=sys.stderr)
+    print(secret)
+
+
+@app.command(cls=TextCommand)
+def revoke(key_id: KeyId, data_dir: DataDir = None) -> None:
+    """Close a key for good, at once, with all its secrets."""
+    with _keys(data_dir) as keys:
+        key = keys.revoke(key_id)
     print(f"{key.key_id} of {key.principal} is revoked.")
 
 
 @contextmanager
-def _ledger(data_dir: Path | None) -> Iterator[Ledger]:
+def _keys(data_dir: Path | None) -> Iterator[Keyring]:
     ledger = Ledger(settings_for(data_dir).data_dir / "ledger.db")
     try:
-        yield ledger
+        yield ledger.keys
     finally:
         ledger.close()
 
@@ -98,4 +132,10 @@ def _ledger(data_dir: Path | None) -> Iterator[Ledger]:
 def _state(key: Key) -> str:
     if key.revoked_at is not None:
         return "revoked"
-    return "valid" if key.is_valid(time()) else "expired"
+    if not key.is_valid(time()):
+        return "expired"
+    return "valid" if key.overlap_until is None else f"valid (old secret until {moment(key.overlap_until)})"
+
+
+def _bounds(key: Key) -> str:
+    return " ".join(f"{name}={value}" for name, value in key.limits.given())

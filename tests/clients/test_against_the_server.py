@@ -234,7 +234,7 @@ def test_an_unknown_store_is_not_found(serve: Serve) -> None:
 
 def test_a_server_with_keys_wants_one(serve: Serve, ledger: Ledger) -> None:
     with serve(ScriptedEngine("27 working days")) as url:
-        _, secret = ledger.create(principal="user:ann", roles={"ask"})
+        _, secret = ledger.keys.create(principal="user:ann", roles={"ask"})
         with HrmClient(url) as stranger, pytest.raises(openai.AuthenticationError) as raised:
             stranger.ask(QUESTION)
         with HrmClient(url, secret) as known:

@@ -45,7 +45,7 @@ async def test_without_any_key_nobody_is_let_in_from_elsewhere(ledger: Ledger) -
 async def test_the_first_key_closes_the_open_door_at_once(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
     assert await authenticate(None) == LOCAL
 
-    key, secret = ledger.create(principal="user:anna", roles=["ask"], groups=["group:hr"], grounded_only=True)
+    key, secret = ledger.keys.create(principal="user:anna", roles=["ask"], groups=["group:hr"], grounded_only=True)
 
     with pytest.raises(Unauthenticated):
         await authenticate(None)
@@ -56,15 +56,15 @@ async def test_the_first_key_closes_the_open_door_at_once(ledger: Ledger, authen
 
 
 async def test_the_scheme_is_read_as_http_reads_it(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
-    _, secret = ledger.create(principal="user:anna", roles=["ask"])
+    _, secret = ledger.keys.create(principal="user:anna", roles=["ask"])
 
     assert (await authenticate(f"bearer  {secret} ")).principal == "user:anna"
 
 
 async def test_every_way_of_being_wrong_looks_the_same(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
-    revoked, closed = ledger.create(principal="user:anna", roles=["ask"])
-    _, secret = ledger.create(principal="user:ben", roles=["ask"])
-    ledger.revoke(revoked.key_id)
+    revoked, closed = ledger.keys.create(principal="user:anna", roles=["ask"])
+    _, secret = ledger.keys.create(principal="user:ben", roles=["ask"])
+    ledger.keys.revoke(revoked.key_id)
     words = set()
 
     for header in (None, "", "Bearer", "Bearer hrm_unknown", f"Bearer {closed}", f"Basic {secret}", secret):
@@ -76,8 +76,8 @@ async def test_every_way_of_being_wrong_looks_the_same(ledger: Ledger, authentic
 
 
 async def test_revoking_the_last_key_leaves_the_door_shut(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
-    key, _ = ledger.create(principal="user:anna", roles=["admin"])
-    ledger.revoke(key.key_id)
+    key, _ = ledger.keys.create(principal="user:anna", roles=["admin"])
+    ledger.keys.revoke(key.key_id)
 
     with pytest.raises(Unauthenticated):
         await authenticate(None)
@@ -89,6 +89,6 @@ async def test_another_host_needs_a_key_before_the_start(ledger: Ledger) -> None
         check_exposure(ledger, host="0.0.0.0", is_loopback=False)
     assert "HRM_FIRST_KEY_FILE" in str(refusal.value)
 
-    ledger.create(principal="user:anna", roles=["admin"])
+    ledger.keys.create(principal="user:anna", roles=["admin"])
 
     check_exposure(ledger, host="0.0.0.0", is_loopback=False)

@@ -231,7 +231,7 @@ def test_a_key_prints_its_secret_alone_on_standard_output(run: Run) -> None:
     assert len(out.split()) == 1
     assert "It is the first key" in err
     ledger = Ledger(Path("data/ledger.db"))
-    key = ledger.find(out.strip())
+    key = ledger.keys.find(out.strip())
     ledger.close()
     assert key is not None
     assert key.principal == "user:anna"
@@ -251,6 +251,22 @@ def test_keys_are_listed_and_revoked_without_their_secrets(run: Run) -> None:
 
     assert (status, out) == (0, f"{key_id} of user:anna is revoked.\n")
     assert "\trevoked\t" in run("keys", "list")[1]
+
+
+def test_the_list_shows_limits_notes_and_how_long_an_old_secret_lives(run: Run) -> None:
+    limits = ["--requests-per-minute", "60", "--max-tokens", "256"]
+    run("keys", "create", "--principal", "user:anna", "--role", "ask", *limits, "--note", "the intranet")
+    key_id, *_ = run("keys", "list")[1].split("\t")
+
+    status, secret, said = run("keys", "rotate", key_id, "--overlap", "2d")
+    _, listed, _ = run("keys", "list")
+
+    assert status == 0
+    assert secret.startswith("hrm_")
+    assert f"{key_id} of user:anna has a new secret; the old one opens it too until" in said
+    assert "\tvalid (old secret until " in listed
+    assert listed.rstrip("\n").split("\t")[-2:] == ["requests_per_minute=60 max_tokens=256", "the intranet"]
+    assert "the old one ended at once" in run("keys", "rotate", key_id, "--overlap", "0")[2]
 
 
 def test_an_empty_list_of_keys_says_what_that_means(run: Run) -> None:

@@ -1,0 +1,285 @@
+"""The API keys: made, rotated, revoked, found by their secrets.
+
+Only hashes of secrets are stored. Every look-up reads the database, so that a key made or revoked by another
+process (the command line beside a running server) counts from the next request on.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from server.database import BUSY, Connection, Database
+from server.identity import UNLIMITED, Limits, Role
+
+SECRET_PREFIX = "hrm_"
+MIN_SECRET_CHARS = 32  # a secret brought along by a file; ours have 43 random characters
+ROLES: tuple[Role, ...] = get_args(Role)
+_LAST_USED_EVERY_S = 60  # a write with its fsync for every request would cost more than the request's retrieval
+_LARGEST = 2**53 - 1  # what every reader of JSON can hold
+_STORE = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@-]*")
+_COLUMNS = (
+    "id, principal, groups, roles, grounded_only, note, created_at, expires_at, revoked_at, last_used_at, "
+    "requests_per_minute, tokens_per_minute, concurrent_requests, max_tokens, allowed_models, allowed_stores"
+)
+# Beside those: until when an older secret opens the key too.
+_OVERLAP = "(SELECT max(ends_at) FROM secrets WHERE key_id = keys.id AND ends_at > ?1)"
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used as asked; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key as the ledger knows it: everything but the secrets. Times are Unix seconds."""
+
+    key_id: str
+    principal: str
+    groups: frozenset[str]
+    roles: frozenset[Role]
+    grounded_only: bool
+    note: str  # what a person needs to recognise it
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+    last_used_at: int | None
+    limits: Limits = UNLIMITED
+    allowed_models: frozenset[str] | None = None  # None: all
+    allowed_stores: frozenset[str] | None = None  # by id or name; None: all
+    overlap_until: int | None = None  # it was rotated, and an older secret lives until then
+
+    def is_valid(self, now: float) -> bool:
+        """Say whether the key opens anything at that time."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class Keyring:
+    """The ledger's keys. May be used from any thread."""
+
+    def __init__(self, file: Database, clock: Callable[[], float]) -> None:
+        self._file = file
+        self._clock = clock
+
+    def is_empty(self) -> bool:
+        """Say whether no key was ever made. A revoked one counts: revoking the last key must not open the door."""
+        with self._file.reading() as db:
+            return not db.execute("SELECT EXISTS (SELECT 1 FROM keys)").get
+
+    def create(
+        self,
+        *,
+        principal: str,
+        roles: Iterable[str],
+        groups: Iterable[str] = (),
+        expires_in_s: float | None = None,
+        grounded_only: bool = False,
+        note: str = "",
+        limits: Limits = UNLIMITED,
+        allowed_models: Iterable[str] = (),
+        allowed_stores: Iterable[str] = (),
+    ) -> tuple[Key, str]:
+        """Make a key; return it with its secret, which is shown here and never again.
+
+        Args:
+            allowed_models, allowed_stores: the only ones that the key opens; none given: all.
+
+        Raises:
+            LedgerError: a name that access lists could not know, no role, a limit below 1, or an expiry that is not
+                ahead.
+        """
+        now = int(self._clock())
+        asked = set(roles)
+        if not asked or not asked <= set(ROLES):
+            raise LedgerError(f"A key needs one or more of the roles {', '.join(ROLES)}.")
+        key = Key(
+            key_id=f"key_{secrets.token_hex(6)}",
+            principal=_named(principal, "user:"),
+            groups=frozenset(_named(group, "group:") for group in groups),
+            roles=frozenset(role for role in ROLES if role in asked),
+            grounded_only=grounded_only,
+            note=note,
+            created_at=now,
+            expires_at=None if expires_in_s is None else now + int(expires_in_s),
+            revoked_at=None,
+            last_used_at=None,
+            limits=_sound(limits),
+            allowed_models=_allowed("model", allowed_models, _MODEL),
+            allowed_stores=_allowed("store", allowed_stores, _STORE),
+        )
+        if not key.is_valid(now):
+            raise LedgerError("A key's expiry must lie ahead.")
+        secret = _new_secret()
+        with self._file.writing() as db:
+            _insert(db, key, secret)
+        return key, secret
+
+    def adopt_first(self, secret: str) -> Key | None:
+        """Make `secret` an admin's key if the ledger is empty; otherwise change nothing and return None.
+
+        Raises:
+            LedgerError: the secret is too short to be safe as a hash.
+        """
+        if len(secret) < MIN_SECRET_CHARS:
+            raise LedgerError(f"The first key's secret has {len(secret)} characters; it needs {MIN_SECRET_CHARS}.")
+        now = int(self._clock())
+        admin = frozenset[Role]({"admin"})
+        first = Key(f"key_{secrets.token_hex(6)}", "user:admin", frozenset(), admin, False, "", now, None, None, None)
+        with self._file.writing() as db:
+            if db.execute("SELECT EXISTS (SELECT 1 FROM keys)").get:
+                return None
+            _insert(db, first, secret)
+        return first
+
+    def find(self, secret: str) -> Key | None:
+        """Return the key that this secret opens now, or None: unknown, expired, ended and revoked look alike."""
+        digest = _digest(secret)
+        now = self._clock()
+        with self._file.reading() as db:
+            row = db.execute(
+                "SELECT sha256, key_id FROM secrets WHERE sha256 = ?2 AND (ends_at IS NULL OR ends_at > ?1)",
+                (now, digest),
+            ).fetchone()
+            # The index finds by hash, which callers cannot steer byte by byte; what decides takes constant time.
+            if row is None or not hmac.compare_digest(row[0], digest):
+                return None
+            key = self._one(db, row[1])
+            if not key.is_valid(now):
+                return None
+            if key.last_used_at is None or now - key.last_used_at >= _LAST_USED_EVERY_S:
+                # Busy: another process writes. The note of use can wait for the next request, this one cannot.
+                with suppress(BUSY):
+                    db.execute("UPDATE keys SET last_used_at = ? WHERE id = ?", (int(now), key.key_id))
+            return key
+
+    def all(self) -> list[Key]:
+        """Every key ever made, oldest first."""
+        with self._file.reading() as db:
+            rows = db.execute(
+                f"SELECT {_COLUMNS}, {_OVERLAP} FROM keys ORDER BY created_at, rowid", (self._clock(),)
+            ).fetchall()
+        return [_key(row) for row in rows]
+
+    def rotate(self, key_id: str, *, overlap_s: float) -> tuple[Key, str]:
+        """Give a key a new secret, which is shown here and never again; those it has end after the overlap.
+
+        The key keeps its id, its rights and its expiry.
+
+        Raises:
+            LedgerError: there is no such key, or it opens nothing any more.
+        """
+        secret = _new_secret()
+        with self._file.writing() as db:
+            now = self._clock()
+            if not self._one(db, key_id).is_valid(now):
+                raise LedgerError(
+                    f"The key {key_id} opens nothing any more; make another with `hrm-serve keys create`."
+                )
+            db.execute("DELETE FROM secrets WHERE key_id = ?1 AND ends_at <= ?2", (key_id, now))
+            # A second rotation must not lengthen the life of what the first one ended.
+            ends_at = int(now + overlap_s)
+            db.execute(
+                "UPDATE secrets SET ends_at = min(coalesce(ends_at, ?2), ?2) WHERE key_id = ?1", (key_id, ends_at)
+            )
+            _add_secret(db, key_id, secret, int(now))
+            return self._one(db, key_id), secret
+
+    def revoke(self, key_id: str) -> Key:
+        """Close a key for good with all its secrets, from the next request of any process on; again changes nothing.
+
+        Raises:
+            LedgerError: there is no such key.
+        """
+        with self._file.writing() as db:
+            update = "UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?"
+            db.execute(update, (int(self._clock()), key_id))
+            return self._one(db, key_id)
+
+    def _one(self, db: Connection, key_id: str) -> Key:
+        row = db.execute(f"SELECT {_COLUMNS}, {_OVERLAP} FROM keys WHERE id = ?2", (self._clock(), key_id)).fetchone()
+        if row is None:
+            raise LedgerError(f"There is no key {key_id}; `hrm-serve keys list` shows those there are.")
+        return _key(row)
+
+
+def _new_secret() -> str:
+    return SECRET_PREFIX + secrets.token_urlsafe(32)
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _insert(db: Connection, key: Key, secret: str) -> None:
+    values = (
+        key.key_id,
+        key.principal,
+        " ".join(sorted(key.groups)),
+        " ".join(sorted(key.roles)),
+        int(key.grounded_only),
+        key.note,
+        key.created_at,
+        key.expires_at,
+        key.revoked_at,
+        key.last_used_at,
+        key.limits.requests_per_minute,
+        key.limits.tokens_per_minute,
+        key.limits.concurrent_requests,
+        key.limits.max_tokens,
+        None if key.allowed_models is None else " ".join(sorted(key.allowed_models)),
+        None if key.allowed_stores is None else " ".join(sorted(key.allowed_stores)),
+    )
+    db.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
+    _add_secret(db, key.key_id, secret, key.created_at)
+
+
+def _add_secret(db: Connection, key_id: str, secret: str, now: int) -> None:
+    db.execute("INSERT INTO secrets (sha256, key_id, created_at) VALUES (?, ?, ?)", (_digest(secret), key_id, now))
+
+
+def _named(name: str, prefix: str) -> str:
+    if not name.startswith(prefix) or name == prefix or any(character.isspace() for character in name):
+        raise LedgerError(f"{name!r} is not a name like {prefix}anna: the prefix, then no spaces.")
+    return name
+
+
+def _allowed(kind: str, names: Iterable[str], spelling: re.Pattern[str]) -> frozenset[str] | None:
+    given = frozenset(names)
+    for name in sorted(given):
+        if not spelling.fullmatch(name):
+            raise LedgerError(f"{name!r} cannot be the name of a {kind}.")
+    return given or None
+
+
+def _sound(limits: Limits) -> Limits:
+    for name, value in limits.given():
+        if not 1 <= value <= _LARGEST:
+            raise LedgerError(f"A key's {name} must be at least 1; it is {value}. Without it, there is no such limit.")
+    return limits
+
+
+def _key(row: tuple[Any, ...]) -> Key:
+    # The table is STRICT, so the columns have the types that it declares.
+    key_id, principal, groups, roles, grounded_only, note, created_at, expires_at, revoked_at, last_used_at = row[:10]
+    models, stores, overlap_until = row[14:]
+    return Key(
+        key_id=key_id,
+        principal=principal,
+        groups=frozenset(groups.split()),
+        roles=frozenset(role for role in ROLES if role in roles.split()),
+        grounded_only=bool(grounded_only),
+        note=note,
+        created_at=created_at,
+        expires_at=expires_at,
+        revoked_at=revoked_at,
+        last_used_at=last_used_at,
+        limits=Limits(*row[10:14]),
+        allowed_models=None if models is None else frozenset(models.split()),
+        allowed_stores=None if stores is None else frozenset(stores.split()),
+        overlap_until=overlap_until,
+    )
