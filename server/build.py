@@ -31,6 +31,7 @@ from server.ports import Archive, Embedder
 from server.process import Readiness, listen, run
 from server.settings import Settings, SettingsError
 from server.signing import Signer
+from server.tls import Tls, TlsFiles
 
 if TYPE_CHECKING:
     from hrm_model.engine import NativeEngine
@@ -51,7 +52,7 @@ def serve(settings: Settings) -> None:
     """Serve until a signal says stop.
 
     Raises:
-        CheckpointError, RetrievalError, ExposedWithoutKey, LedgerError, OSError: the server cannot be what it
+        CheckpointError, RetrievalError, ExposedWithoutKey, LedgerError, TlsError, OSError: the server cannot be what it
             was asked to be; said as early as it is known.
     """
     from server import logs
@@ -60,6 +61,8 @@ def serve(settings: Settings) -> None:
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     card = model_card(settings)
+    files = tls_files(settings)
+    tls = None if files is None else Tls(files)
     ledger = open_ledger(settings)
     audit = None if settings.audit == "off" else open_audit(settings, ledger)
     try:
@@ -67,8 +70,9 @@ def serve(settings: Settings) -> None:
         check_exposure(ledger, host=settings.host, is_loopback=settings.is_loopback)
         with listen(settings.host, settings.port) as listener:
             host, port = listener.getsockname()[:2]
-            log.info("listening on http://%s:%s, loading %s", f"[{host}]" if ":" in host else host, port, card.id)
-            asyncio.run(_serve(settings, card, ledger, audit, listener))
+            shown = f"[{host}]" if ":" in host else host
+            log.info("listening on http%s://%s:%s, loading %s", "s" if tls else "", shown, port, card.id)
+            asyncio.run(_serve(settings, card, ledger, audit, listener, tls))
     finally:
         ledger.close()
         if audit is not None:
@@ -76,7 +80,12 @@ def serve(settings: Settings) -> None:
 
 
 async def _serve(
-    settings: Settings, card: ModelCard, ledger: Ledger, audit: AuditLog | None, listener: socket.socket
+    settings: Settings,
+    card: ModelCard,
+    ledger: Ledger,
+    audit: AuditLog | None,
+    listener: socket.socket,
+    tls: Tls | None,
 ) -> None:
     from server.app import create_app
 
@@ -95,6 +104,7 @@ async def _serve(
         model=card,
         policy=policy(settings),
         ready=ready,
+        warnings=tls.warnings if tls else list,
         audit=audit,
         origin=made_by,
     )
@@ -129,7 +139,15 @@ async def _serve(
             work=lambda store: _work(store, ledger, settings, engine.purge),
             drain=engine.drain,
             drain_s=settings.drain_seconds,
+            tls=tls.context if tls else None,
         )
+
+
+def tls_files(settings: Settings) -> TlsFiles | None:
+    """Where the TLS files are; None: the server speaks plain HTTP."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return TlsFiles(settings.tls_certificate, settings.tls_key, settings.tls_client_ca, settings.tls_minimum)
 
 
 def open_library(settings: Settings) -> "Library":

@@ -30,6 +30,7 @@ from server.commands.upkeep import backup, reindex, restore
 from server.keyring import LedgerError
 from server.settings import SettingsError
 from server.signing import SigningKeyError
+from server.tls import TlsError
 
 # What a person can cause and mend. Anything else is our bug, and its traceback is what a report needs.
 MISTAKES = (
@@ -49,6 +50,7 @@ MISTAKES = (
     SigningKeyError,
     StoreNameRefused,
     StoreNotFound,
+    TlsError,
 )
 
 app = typer.Typer(

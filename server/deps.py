@@ -55,5 +55,6 @@ class Services:
     model: ModelCard
     policy: Policy
     ready: Callable[[], str | None]  # why the server cannot answer yet; None: it can
+    warnings: Callable[[], list[str]] = list  # what somebody has to see to, although it can
     audit: Audit | None = None  # None: nothing is recorded
     origin: Callable[[], Origin] = lambda: UNKNOWN_ORIGIN  # raises NotReady while the checkpoint is being read

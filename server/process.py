@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -78,6 +79,7 @@ async def run(
     work: Callable[[T], Awaitable[None]],
     drain: Callable[[float], Awaitable[None]],
     drain_s: float,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end for `drain_s`; a second signal ends them.
 
@@ -92,6 +94,7 @@ async def run(
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_LAST_BYTES_S,
+            ssl_context_factory=None if tls is None else lambda config, default: tls,
         )
     )
     stop, hurry = asyncio.Event(), asyncio.Event()

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ByteSize, Field, ValidationError
+from pydantic import ByteSize, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -100,6 +100,19 @@ class Settings(BaseSettings):
         description="Address to listen on. Any other than loopback needs an API key first.",
     )
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the server's certificate and those above it; with it, only TLS is spoken.",
+    )
+    tls_key: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate's private key; as the other TLS files, read again when it changes.",
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="PEM file of certificate authorities; with it, clients need a certificate of one of them.",
+    )
+    tls_minimum: Literal["1.2", "1.3"] = Field(default="1.2", description="The oldest version of TLS that is spoken.")
     data_dir: Path = Field(
         default=Path("data"), description="Folder of the databases, the index and the original files."
     )
@@ -201,6 +214,14 @@ class Settings(BaseSettings):
         default="info", description="The least severe thing that is logged."
     )
 
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together; name both or neither")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -297,6 +318,9 @@ def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> N
 def _in_words(error: ValidationError, origins: Mapping[str, str]) -> str:
     lines = []
     for problem in error.errors():
+        if not problem["loc"]:  # about several settings, which it names itself
+            lines.append(f"{problem['msg']}.")
+            continue
         name = str(problem["loc"][0])
         reason = problem["msg"]
         lines.append(f"{origins.get(name, name)}: {reason} (it is {problem['input']!s}).")

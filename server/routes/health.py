@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from server.errors import NotReady
 from server.routes.guard import ServicesDep
-from server.schemas.objects import State
+from server.schemas.objects import Ready, State
 
 router = APIRouter(tags=["health"])
 
@@ -16,9 +16,9 @@ async def livez() -> State:
 
 
 @router.get("/readyz")
-async def readyz(services: ServicesDep) -> State:
+async def readyz(services: ServicesDep) -> Ready:
     """Send requests here only while this is 200."""
     reason = services.ready()
     if reason is not None:
         raise NotReady(reason)
-    return State(status="ok")
+    return Ready(status="ok", warnings=services.warnings())

@@ -28,6 +28,12 @@ class State(Answered):
     status: Literal["ok"]
 
 
+class Ready(State):
+    """The server can answer. `warnings` says what somebody has to see to before it cannot any more."""
+
+    warnings: list[str]
+
+
 class ErrorDetail(Answered):
     """What went wrong, and where in the request."""
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,7 @@ class Served:
     process: "subprocess.Popen[bytes]"
     beyond: Path
     log: Path
+    verify: ssl.SSLContext | bool = True  # what a client trusts, where the server speaks TLS
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run another `hrm-serve` command over the same data."""
@@ -76,7 +78,7 @@ class Served:
 
     def ready(self) -> str | None:
         """Why it is not ready, None if it is."""
-        response = httpx.get(f"{self.url}/readyz", timeout=10)
+        response = httpx.get(f"{self.url}/readyz", timeout=10, verify=self.verify)
         return None if response.status_code == 200 else str(response.json()["error"]["message"])
 
 
@@ -100,7 +102,14 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, checkpoint: Path, flags: Sequence[str] = (), *, wait: bool = True) -> Iterator[Served]:
+def serving(
+    folder: Path,
+    checkpoint: Path,
+    flags: Sequence[str] = (),
+    *,
+    wait: bool = True,
+    verify: ssl.SSLContext | bool = True,
+) -> Iterator[Served]:
     """Start a server on a free port, by default wait until it is ready, and end it."""
     log, beyond = folder / "serve.log", folder / "beyond.txt"
     arguments = ["serve", "--model", str(checkpoint), "--data-dir", str(folder / "data"), "--port", "0", *flags]
@@ -113,7 +122,7 @@ def serving(folder: Path, checkpoint: Path, flags: Sequence[str] = (), *, wait: 
             stderr=sink,
         )
     try:
-        served = Served(_url(process, log), folder / "data", process, beyond, log)
+        served = Served(_url(process, log), folder / "data", process, beyond, log, verify)
         while wait and served.ready() is not None:
             sleep(0.1)
         yield served

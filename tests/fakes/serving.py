@@ -3,7 +3,8 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ def services(
     not_ready: str | None = None,
     store: Library | None = None,
     embedder: Embedder | None = None,
+    warnings: Callable[[], list[str]] = list,
     **policy: Any,
 ) -> Services:
     """Services of fakes; what is not given is empty. With `store`, a real one instead of the shelf."""
@@ -93,6 +95,7 @@ def services(
         model=ModelCard(MODEL, created=1_700_000_000, context=4096),
         policy=Policy(**policy),
         ready=lambda: not_ready,
+        warnings=warnings,
     )
 
 
@@ -135,15 +138,22 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def listening(given: Services) -> AsyncIterator[str]:
+async def listening(given: Services, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """The application under uvicorn on a loopback port; gives its base URL."""
-    config = uvicorn.Config(create_app(given), host="127.0.0.1", port=0, log_config=None, lifespan="off")
+    config = uvicorn.Config(
+        create_app(given),
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        lifespan="off",
+        ssl_context_factory=(lambda config, default: tls) if tls else None,
+    )
     server = _Server(config)
     task = asyncio.create_task(server.serve())
     try:
         await server.up.wait()
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         await task

@@ -174,11 +174,25 @@ def test_keyword_arguments_alone_never_read_the_environment(monkeypatch: pytest.
 
 
 def test_every_setting_is_described_and_bounded() -> None:
-    unbounded = {"host", "data_dir", "first_key_file", "audit_content_key_file", "model"}  # names of places
+    unbounded = {"host"}  # the names of places have no bounds
 
     for name, field in Settings.model_fields.items():
         assert field.description, name
         closed = any(
             kind in str(field.annotation) for kind in ("Literal", "Field", "pattern", "annotated_types", "Ge(")
         )
-        assert name in unbounded or field.metadata or closed, name
+        assert name in unbounded or "Path" in str(field.annotation) or field.metadata or closed, name
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tls_certificate": "a.pem"}, "tls_certificate and tls_key belong together"),
+        ({"tls_key": "a.key"}, "tls_certificate and tls_key belong together"),
+        ({"tls_client_ca": "ca.pem"}, "tls_client_ca needs tls_certificate and tls_key"),
+        ({"tls_certificate": "a.pem", "tls_key": "a.key", "tls_minimum": "1.1"}, "--tls-minimum"),
+    ],
+)
+def test_half_of_tls_is_none(given: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        Settings.load(given)
