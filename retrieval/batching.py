@@ -3,11 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
 
 from retrieval.chunking import Chunk
 from retrieval.embedder import Embedder
+from retrieval.facts import Observe, Worked
 from retrieval.parsed import Parsed
 from retrieval.store.documents import StoredChunk
 from retrieval.store.jobs import Job
@@ -36,8 +38,9 @@ class Reading:
 class Pool:
     """Files between reading and commit, oldest first."""
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, observe: Observe) -> None:
         self._embedder = embedder
+        self._observe = observe
         self._readings: deque[Reading] = deque()
 
     def add(self, reading: Reading) -> None:
@@ -82,9 +85,11 @@ class Pool:
             return
         chunks = [(reading, at, reading.chunks[at]) for reading, at in batch]
         texts = [reading.parsed.text[chunk.start : chunk.end] for reading, _, chunk in chunks]
+        began = perf_counter()
         vectors = self._embedder.embed(
             [f"{chunk.title}\n{text}" for (_, _, chunk), text in zip(chunks, texts, strict=True)]
         ).astype(np.dtype("<f4"))
+        self._observe(Worked("embed", perf_counter() - began))
         for (reading, at, chunk), text, vector in zip(chunks, texts, vectors, strict=True):
             reading.stored[at] = StoredChunk(
                 chunk.start, chunk.end, chunk.title, text, vector.tobytes(), chunk.page, chunk.locator

@@ -13,6 +13,7 @@ from retrieval.batching import Pool, Reading
 from retrieval.chunking import cut
 from retrieval.embedder import Embedder
 from retrieval.errors import DocumentRefused, ReaderUnavailable
+from retrieval.facts import Ended, Observe, Worked
 from retrieval.kinds import refuse_too_large, refuse_unreadable
 from retrieval.limits import Limits
 from retrieval.mirror import Mirror
@@ -56,6 +57,7 @@ class Ingester:
         *,
         lease_s: float = LEASE_S,
         clock: Clock = time.time,
+        observe: Observe | None = None,
     ) -> None:
         self._database = database
         self._originals = originals
@@ -64,6 +66,7 @@ class Ingester:
         self._parser = parser
         self._lease_s = lease_s
         self._clock = clock
+        self._observe = observe or _unobserved
         self._holder = token_hex(8)
         self._renewed_at = 0.0
         self._paused: type[Exception] | None = None  # why the last attempt ended early
@@ -162,7 +165,7 @@ class Ingester:
             self._parser.close()
 
     def _run(self, report: Report) -> None:
-        pool = Pool(self._embedder)
+        pool = Pool(self._embedder, self._observe)
         while not self._stopping.is_set():
             self._fill(pool, report)
             if not pool.readings:
@@ -212,7 +215,11 @@ class Ingester:
             data = self._originals.read(job.file_id)
         except FileNotFoundError as error:
             raise DocumentRefused(path, "the file handed in is gone from the data directory", "server_error") from error
-        parsed = self._parser.parse(path, data, lambda: self._beat(job))
+        began = time.perf_counter()
+        try:
+            parsed = self._parser.parse(path, data, lambda: self._beat(job))
+        finally:
+            self._observe(Worked("parse", time.perf_counter() - began))
         count = self._embedder.count
         return Reading(job, parsed, cut_as_asked(parsed, count, job.chunking) if job.chunking else cut(parsed, count))
 
@@ -255,6 +262,7 @@ class Ingester:
             document = documents.one(tx, job.document_no)
             assert document is not None, "an open job belongs to a document"
         self._forget(gone)
+        self._observe(Ended(None if refused is None else refused.fault))
         report(Progress(job.file_id, job.filename, document.chunks, document.chunks, document.status))
 
     def _beat(self, job: Job) -> None:
@@ -322,6 +330,10 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _unobserved(fact: Worked | Ended) -> None:
+    """What nobody measures."""
 
 
 def _unreported(progress: Progress) -> None:

@@ -4,6 +4,7 @@ Everything here runs SQLite, FAISS and the embedder in worker threads. Access is
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from retrieval.archive import Archive
 from retrieval.backup import Manifest, back_up
 from retrieval.embedder import Embedder, MiniLM
 from retrieval.errors import EmbedderMismatch, RetrievalError, StoreFailed
+from retrieval.facts import Observe, StoreFacts
 from retrieval.ingest import LEASE_S, Ingester, Report
 from retrieval.intake import Intake, Outcome, TakenIn
 from retrieval.limits import Limits
@@ -27,7 +29,7 @@ from retrieval.purge import Purger
 from retrieval.restore import hold
 from retrieval.retriever import Searcher
 from retrieval.snapshots import Snapshots
-from retrieval.store import documents, erasures, files, meta, stores
+from retrieval.store import census, documents, erasures, files, meta, stores
 from retrieval.store.access import principal
 from retrieval.store.database import Database, Transaction
 from retrieval.store.erasures import Occasion
@@ -290,6 +292,12 @@ class Library:
         """The store's generation: grows with every change that a search could see."""
         return (await self._read(meta.generation))[0]
 
+    def facts(self) -> StoreFacts:
+        """What can be counted of the store and of this process's index. Blocks for a moment, never for a search."""
+        held = self._mirror.held
+        with self._database.read() as tx:
+            return census.take(tx, time.time(), held)
+
     def trouble(self) -> str | None:
         """Why this process can serve nothing from the store, however often it is asked; None: it can."""
         try:
@@ -361,6 +369,7 @@ def open_library(
     fusion: Fusion | None = None,
     limits: Limits | None = None,
     lease_s: float = LEASE_S,
+    observe: Observe | None = None,
 ) -> Library:
     """Open the knowledge store of a data directory, and create it if there is none. Blocks: reads the index.
 
@@ -368,6 +377,7 @@ def open_library(
         embedder: None: the bundled one, whose weights load at the first use.
         limits: what one file may ask for; None: the default ones.
         lease_s: after how long without a sign another process takes over this one's ingest.
+        observe: told how long the steps of this process's ingest take and how its files end; from a worker thread.
 
     Raises:
         EmbedderMismatch: the store was built with another embedder.
@@ -377,14 +387,20 @@ def open_library(
     """
     lock = hold(data_dir)
     try:
-        return _opened(data_dir, lock, embedder or MiniLM(), fusion or Fusion(), limits, lease_s)
+        return _opened(data_dir, lock, embedder or MiniLM(), fusion or Fusion(), limits, lease_s, observe)
     except BaseException:
         lock.release()
         raise
 
 
 def _opened(
-    data_dir: Path, lock: Lock, embedder: Embedder, fusion: Fusion, limits: Limits | None, lease_s: float
+    data_dir: Path,
+    lock: Lock,
+    embedder: Embedder,
+    fusion: Fusion,
+    limits: Limits | None,
+    lease_s: float,
+    observe: Observe | None,
 ) -> Library:
     database = Database(data_dir / "store.db")
     originals = Originals(data_dir / "files")
@@ -397,7 +413,8 @@ def _opened(
     except RetrievalError:
         database.close()
         raise
-    ingester = Ingester(database, originals, mirror, embedder, ParseProcess(limits), lease_s=lease_s)
+    parser = ParseProcess(limits)
+    ingester = Ingester(database, originals, mirror, embedder, parser, lease_s=lease_s, observe=observe)
     return Library(
         database,
         originals,

@@ -38,6 +38,7 @@ class Mirror:
         self.words = LexicalIndex()  # for use inside a `view`
         self._index = VectorIndex(dims)
         self._generation, self._stamp = meta.BEFORE_ANYTHING
+        self.held = (0, 0)  # rows and generation, readable without waiting for a search to end
         # The store and the document of each chunk by the chunk's number; 0: there is no such chunk. Grows by doubling.
         self._places: NDArray[np.int32] = np.zeros((2, 1024), np.int32)
         self._last = 0
@@ -53,6 +54,7 @@ class Mirror:
                 log.warning("index snapshot refused, rebuilding from the store: %s", problem)
                 self._snapshots.clear()
                 self._rebuild(tx)
+            self._say_held()
 
     @contextmanager
     def view(self) -> Iterator[Transaction]:
@@ -62,6 +64,7 @@ class Mirror:
         """
         with self._lock, self._database.read() as tx:
             self._catch_up(tx)
+            self._say_held()
             yield tx
 
     def visible(self, scope: Scope) -> Visible:
@@ -122,6 +125,9 @@ class Mirror:
             with self._lock:
                 self._unsaved += unsaved
             self._snapshots.drop({block_of(number) for number in gone})
+
+    def _say_held(self) -> None:
+        self.held = (self._index.rows, self._generation)
 
     def _resume(self, tx: Transaction) -> None:
         loaded = self._snapshots.load(self._embedder, self._dims)

@@ -10,6 +10,7 @@ A query of stop words alone is scored by its cosine. With late interaction, the 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from time import perf_counter
 
 import anyio.to_thread
 import numpy as np
@@ -80,7 +81,9 @@ class Searcher:
         fusion: Fusion,
     ) -> Hits:
         # Outside the view: embedding takes longer than the search, and needs nothing of the store.
+        began = perf_counter()
         meaning = self._embedder.embed([query])[0] if query.strip() and names and k > 0 else None
+        embedded = perf_counter()
         with self._mirror.view() as tx:
             generation, _ = meta.generation(tx)
             store_nos = sorted({stores.number(tx, name, reader) for name in names})
@@ -92,7 +95,8 @@ class Searcher:
         # Outside again: reading passages anew takes longer than everything before.
         if fusion.late_interaction:
             ranked = self._compared(query, ranked[: max(k, fusion.late_interaction)])
-        return Hits(tuple(_passage(score, stored) for score, stored in ranked[:k] if score >= threshold), generation)
+        found = tuple(_passage(score, stored) for score, stored in ranked[:k] if score >= threshold)
+        return Hits(found, generation, embed_s=embedded - began, search_s=perf_counter() - embedded)
 
     def _ranked(
         self, tx: Transaction, query: str, meaning: Vectors, scope: Scope, k: int, fusion: Fusion

@@ -81,6 +81,8 @@ class Hits:
 
     passages: tuple[Passage, ...]
     generation: int
+    embed_s: float = field(default=0.0, compare=False)  # to embed the query
+    search_s: float = field(default=0.0, compare=False)  # from there to the passages, waiting for a turn included
 
 
 @dataclass(frozen=True, slots=True)

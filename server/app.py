@@ -30,7 +30,7 @@ from server.routes import (
 def create_app(services: Services) -> FastAPI:
     """Build the application. Starts nothing: whoever built the services also ends them."""
     app = bare_app()
-    measured = Metrics(services.model.id, services.engine.load, services.erasures.waiting)
+    measured = Metrics(services.model.id, services.engine.load, services.erasures.waiting, services.library.facts)
     app.state.services = services
     app.state.metrics = measured
     app.state.pipeline = Pipeline(services, measured)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hrm_model.spelling import Speller
     from retrieval.backup import Manifest
     from retrieval.embedder import MiniLM
+    from retrieval.facts import Observe
     from retrieval.library import Library
     from retrieval.limits import Limits
     from retrieval.restore import Restored
@@ -88,6 +89,7 @@ async def _serve(
     tls: Tls | None,
 ) -> None:
     from server.app import create_app
+    from server.metrics import Metrics
 
     engine, speller, library = DeferredEngine(), DeferredSpeller(), DeferredLibrary()
     archive, embedder, made_by = Deferred[Archive](), Deferred[Embedder](), Deferred[Origin]()
@@ -108,12 +110,14 @@ async def _serve(
         audit=audit,
         origin=made_by,
     )
+    served = create_app(services)
+    measured: Metrics = served.state.metrics
     async with AsyncExitStack() as opened:
 
         async def load() -> "Library":
             # The first two take seconds, most of them outside the interpreter's lock.
             (store, vectors), model, words, digests = await asyncio.gather(
-                asyncio.to_thread(_warm_library, settings),
+                asyncio.to_thread(_warm_library, settings, measured.ingested),
                 asyncio.to_thread(_load_engine, settings),
                 asyncio.to_thread(_load_speller, settings),
                 asyncio.to_thread(origin, settings),
@@ -130,7 +134,7 @@ async def _serve(
             ready.store = store.trouble
             return store
 
-        app = LocalOnly(create_app(services), is_open=ledger.keys.is_empty)
+        app = LocalOnly(served, is_open=ledger.keys.is_empty)
         await run(
             app,
             listener,
@@ -365,12 +369,12 @@ def _adopt_first_key(ledger: Ledger, file: Path | None) -> None:
         log.info("the first key is %s, an admin's, from %s", key.key_id, file)
 
 
-def _warm_library(settings: Settings) -> "tuple[Library, MiniLM]":
+def _warm_library(settings: Settings, observe: "Observe | None" = None) -> "tuple[Library, MiniLM]":
     from retrieval.embedder import MiniLM
     from retrieval.library import open_library as open_it
 
     embedder = MiniLM()
-    library = open_it(settings.data_dir, embedder, limits=_limits(settings), fusion=_fusion(settings))
+    library = open_it(settings.data_dir, embedder, limits=_limits(settings), fusion=_fusion(settings), observe=observe)
     embedder.load()
     return library, embedder
 

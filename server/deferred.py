@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
+from retrieval.facts import StoreFacts
 from retrieval.types import Document, Erasure, Filter, Hits, Purge, Reader, Store
 from server.errors import NotReady
 from server.ports import Engine, Library, Retriever, Speller
@@ -118,6 +119,9 @@ class DeferredLibrary:
 
     async def generation(self) -> int:
         return await _there(self._library).generation()
+
+    def facts(self) -> StoreFacts:
+        return _there(self._library).facts()
 
 
 class Deferred(Generic[T]):

@@ -11,8 +11,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from hrm_model.types import Event, Failed, Finished, Load, Started, Text
+from retrieval.facts import Ended, StoreFacts, Worked
+from retrieval.types import Hits
 from server.events import closing
 from server.grounding.cite import Status
+from server.store_metrics import StoreState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -21,19 +24,29 @@ _ANSWER_S = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 5, 10, 20, 40, 80)
 _TOKEN_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5)
 # A search is to cost a small part of that second.
 _SEARCH_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+# Parsing ends at HRM_PARSE_SECONDS, by default 60.
+_FILE_S = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _PASSAGES = (0, 1, 2, 3, 4, 6, 8, 12, 20, 50)
 
 
 class Metrics:
     """The metrics of one server; routes and streams are measured by wrapping them."""
 
-    def __init__(self, model: str, load: Callable[[], Load], erasures_pending: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        load: Callable[[], Load],
+        erasures_pending: Callable[[], int] | None = None,
+        stored: Callable[[], StoreFacts] | None = None,
+    ) -> None:
         self.registry = CollectorRegistry()
         self._model = model
         self.registry.register(_EngineState(model, load))
         if erasures_pending is not None:
             pending = Gauge("hrm_erasures_pending", "Erasures without a certificate.", registry=self.registry)
             pending.set_function(erasures_pending)
+        if stored is not None:
+            self.registry.register(StoreState(stored))
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=self.registry)
@@ -69,33 +82,59 @@ class Metrics:
         self._prefill = histogram("vllm:request_prefill_time_seconds", "Reading the prompt.", _ANSWER_S, by_model)
         self._decode = histogram("vllm:request_decode_time_seconds", "Writing the answer.", _ANSWER_S, by_model)
 
-        self._search = histogram("hrm_retrieval_seconds", "From query to passages.", _SEARCH_S)
+        self._retrieval = histogram("hrm_retrieval_seconds", "From query to passages.", _SEARCH_S)
+        self._embed = histogram("hrm_query_embed_seconds", "Of that, embedding the query.", _SEARCH_S)
+        self._search = histogram("hrm_search_seconds", "Of that, searching, waiting for a turn included.", _SEARCH_S)
         self._found = histogram("hrm_retrieval_passages_found", "Passages that a search returned.", _PASSAGES)
         self._used = histogram("hrm_retrieval_passages_used", "Passages that fitted into the prompt.", _PASSAGES)
+        self._pack = histogram("hrm_pack_seconds", "From passages to a prompt.", _SEARCH_S)
+        self._ground = histogram("hrm_ground_seconds", "Checking one answer against its passages, in all.", _SEARCH_S)
+        self._parse = histogram("hrm_ingest_parse_seconds", "Reading one file, refused or not.", _FILE_S)
+        self._embed_batch = histogram("hrm_ingest_embed_seconds", "Embedding one batch of chunks.", _FILE_S)
+        self._ended = counter(
+            "hrm_ingest_files",
+            "Files that this process has read: completed, or what kept them out.",
+            "outcome",
+        )
         self._failures = counter("hrm_retrieval_failures", "Searches that failed through no fault of the request.")
         self._grounding = counter("hrm_grounding", "Answers checked against sources, by outcome.", "status")
         self._requests = counter("hrm_http_requests", "Responses sent, by route and status.", "route", "status")
 
     def text(self) -> bytes:
-        """Everything, as Prometheus reads it."""
+        """Everything, as Prometheus reads it. Asks the store, which blocks for a moment."""
         return generate_latest(self.registry)
 
-    def searched(self, seconds: float, found: int) -> None:
+    def searched(self, seconds: float, hits: Hits) -> None:
         """A search returned."""
-        self._search.observe(seconds)
-        self._found.observe(found)
+        self._retrieval.observe(seconds)
+        self._embed.observe(hits.embed_s)
+        self._search.observe(hits.search_s)
+        self._found.observe(len(hits.passages))
 
     def search_failed(self) -> None:
         """A search raised."""
         self._failures.inc()
 
-    def packed(self, used: int) -> None:
+    def packed(self, seconds: float, used: int) -> None:
         """A prompt was composed from passages."""
+        self._pack.observe(seconds)
         self._used.observe(used)
 
-    def grounded(self, status: Status) -> None:
-        """An answer, one of n, was checked or had nothing to be checked against."""
+    def grounded(self, status: Status, seconds: float | None = None) -> None:
+        """An answer, one of n, was checked; without seconds, it had nothing to be checked against."""
         self._grounding.labels(status).inc()
+        if seconds is not None:
+            self._ground.observe(seconds)
+
+    def ingested(self, fact: Worked | Ended) -> None:
+        """A step of this process's ingestion is done. May be called from any thread."""
+        match fact:
+            case Worked("parse"):
+                self._parse.observe(fact.seconds)
+            case Worked("embed"):
+                self._embed_batch.observe(fact.seconds)
+            case Ended():
+                self._ended.labels(fact.fault or "completed").inc()
 
     def responded(self, route: str, status: int) -> None:
         """A response ended."""

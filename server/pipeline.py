@@ -50,6 +50,7 @@ class _Writing:
     sources: Sources | None
     checks: list[Check] | None  # None: there are no sources to check against
     calls: list[OpenCall]  # none: the answers are texts
+    check_s: list[float]  # that checking has taken so far, by choice
 
     def may_check(self, event: Text) -> bool:
         """May this piece end a sentence, which takes milliseconds to check?"""
@@ -57,6 +58,12 @@ class _Writing:
 
     def said(self, event: Text) -> AnswerEvent | None:
         """What a piece of the model's answer puts on the wire; None where it is held back."""
+        began = perf_counter()
+        said = self._said(event)
+        self.check_s[event.choice] += perf_counter() - began
+        return said
+
+    def _said(self, event: Text) -> AnswerEvent | None:
         check = self.checks[event.choice] if self.checks else None
         if self.calls:
             called = self.calls[event.choice].grow(event.text, event.logprobs)
@@ -111,15 +118,18 @@ class Pipeline:
             max_context_tokens=todo.max_context_tokens,
             shots=self._policy.shots,
         )
+        began = perf_counter()
         packed = await run_sync(packing)  # counting a long conversation takes long enough to be felt by others
         if sources is not None:
             sources = replace(sources, passages=packed.passages, truncated=packed.truncated)
-            self._metrics.packed(len(packed.passages))
+            self._metrics.packed(perf_counter() - began, len(packed.passages))
         events = self._engine.generate(packed.prompt, sampling, n=n, partition=caller.partition())
         generation = self._metrics.observed(events, n)
         first = await started(generation, shape)  # an early failure raises here and not in mid-stream
         assert isinstance(first, Started), "an engine begins with Started"
-        writing = _Writing(sources, await run_sync(self._checks, todo, talk, sources, n), calls)
+        began = perf_counter()
+        checks = await run_sync(self._checks, todo, talk, sources, n)
+        writing = _Writing(sources, checks, calls, [(perf_counter() - began) / n] * n)
         return Answer(self._checked(first, n, generation, writing), generation)
 
     async def _look_up(self, todo: Plan, talk: Conversation, caller: Caller) -> Sources | None:
@@ -149,7 +159,7 @@ class Pipeline:
         except RetrievalError:
             self._metrics.search_failed()
             raise
-        self._metrics.searched(perf_counter() - began, len(hits.passages))
+        self._metrics.searched(perf_counter() - began, hits)
         return hits
 
     def _checks(self, todo: Plan, talk: Conversation, sources: Sources | None, n: int) -> list[Check] | None:
@@ -206,8 +216,10 @@ class Pipeline:
             reason = "tool_calls"
         if sources is None:
             return [Closed(choice, reason, None, None)]
+        began = perf_counter()
         tail, verdict = checks[choice].end() if checks else ("", Verdict("no_sources"))
-        self._metrics.grounded(verdict.status)
+        seconds = writing.check_s[choice] + perf_counter() - began
+        self._metrics.grounded(verdict.status, seconds if checks else None)
         said: list[AnswerEvent] = [Said(choice, tail)] if tail else []
         if verdict.replaced and checks and isinstance(checks[choice], CitedStructure):
             said = [Refused(choice, tail)]

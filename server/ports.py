@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
+from retrieval.facts import StoreFacts
 from retrieval.types import (
     Access,
     Attachment,
@@ -223,6 +224,14 @@ class Library(Protocol):
 
     async def generation(self) -> int:
         """The store's generation: grows with every change that a search could see."""
+        ...
+
+    def facts(self) -> StoreFacts:
+        """What can be counted of the store and of this process's index. Blocks for a moment, never for a search.
+
+        Raises:
+            RetrievalError: the store cannot be read.
+        """
         ...
 
 

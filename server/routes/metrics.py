@@ -1,5 +1,6 @@
 """GET /metrics, for Prometheus."""
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
@@ -12,4 +13,4 @@ router = APIRouter(tags=["metrics"], route_class=MetricsRoute)
 @router.get("/metrics", response_class=PlainTextResponse)
 async def read_metrics(metrics: MetricsDep) -> PlainTextResponse:
     """Everything that is measured, in Prometheus' text format."""
-    return PlainTextResponse(metrics.text(), media_type=CONTENT_TYPE)
+    return PlainTextResponse(await run_sync(metrics.text), media_type=CONTENT_TYPE)

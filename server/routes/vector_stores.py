@@ -97,7 +97,7 @@ async def _searched(
     except RetrievalError:
         metrics.search_failed()
         raise
-    metrics.searched(perf_counter() - began, len(hits.passages))
+    metrics.searched(perf_counter() - began, hits)
     return hits
 
 

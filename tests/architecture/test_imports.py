@@ -136,7 +136,15 @@ def test_the_http_layer_and_the_command_line_load_nothing_heavy(module: str) -> 
 
 
 @pytest.mark.parametrize(
-    "module", ["hrm_model.types", "hrm_model.errors", "hrm_model.template", "retrieval.types", "retrieval.errors"]
+    "module",
+    [
+        "hrm_model.types",
+        "hrm_model.errors",
+        "hrm_model.template",
+        "retrieval.types",
+        "retrieval.errors",
+        "retrieval.facts",
+    ],
 )
 def test_the_vocabularies_load_the_standard_library_alone(module: str) -> None:
     foreign = {name.split(".")[0] for name in loaded_by(module)} - sys.stdlib_module_names - loaded_by("sys")

@@ -217,6 +217,19 @@ async def test_the_generation_grows_with_every_change_that_a_search_could_see(de
     assert hits.generation == seen[-1]
 
 
+async def test_the_facts_are_those_of_the_store_and_of_the_index_as_the_last_search_left_it(desk: Desk) -> None:
+    await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+    await desk.library.search("annual leave", stores=["handbook"], k=1, reader=ANNA)
+
+    facts = desk.library.facts()
+
+    assert facts.documents == {"completed": 1}
+    assert (facts.failed, facts.waiting, facts.waiting_s) == ({}, 0, 0.0)
+    assert facts.generation == facts.index_generation == await desk.library.generation()
+    (document,) = await desk.library.documents("handbook", ANNA)
+    assert facts.index_rows == document.chunks
+
+
 async def test_a_new_store_is_for_its_owner_alone(desk: Desk) -> None:
     document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
 

@@ -11,9 +11,11 @@ import openai
 import pytest
 
 from tests.e2e.served import CUT_OFF, Served, hrm_serve, serving, write_checkpoint
+from tests.server.test_metrics import Samples, samples
 
 QUESTION = "Who leads the claims desk?"
 LEAVE = "Leave.\n\nFull-time staff receive 28 days of paid leave each year.\n"
+OUTCOMES = tuple((("outcome", code),) for code in ("completed", "invalid_file", "unsupported_file"))
 CLAIMS = "Claims.\n\nMarta Velin leads the claims desk.\n"
 
 
@@ -34,6 +36,10 @@ def served(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Iterat
 
 def client_of(served: Served, key: str = "none") -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{served.url}/v1", api_key=key, max_retries=0, timeout=60)
+
+
+def scraped(served: Served) -> Samples:
+    return samples(httpx.get(f"{served.url}/metrics", timeout=30).text)
 
 
 def sources(served: Served) -> list[str]:
@@ -128,6 +134,38 @@ def test_a_document_taken_in_beside_the_server_is_read_with_the_next_question_an
     assert served.command("delete", file_id).returncode == 0
 
     assert "claims.txt" not in sources(served)
+
+
+def test_work_shows_in_the_metrics_of_each_stage_and_the_store_is_counted_whoever_filled_it(served: Served) -> None:
+    before = scraped(served)
+    rules = "\n\n".join(f"Rule {number}. " + "Reports reach the desk in time. " * 40 for number in range(400))
+    with client_of(served) as client:
+        store = client.vector_stores.create(name="metered")
+        for name, content in (("leave.txt", LEAVE.encode()), ("empty.txt", b" \n"), ("leave.exe", b"MZ")):
+            client.vector_stores.files.upload_and_poll(
+                vector_store_id=store.id, file=(name, content), poll_interval_ms=50
+            )
+        assert sources(served)
+        worked = scraped(served)
+        waiting = client.files.create(file=("rules.txt", rules.encode()), purpose="assistants")
+        client.vector_stores.files.create(store.id, file_id=waiting.id)
+        queued = scraped(served)
+        client.files.delete(waiting.id)
+        client.vector_stores.delete(store.id)
+    done = {name: worked[name] - before[name] for name in before}
+
+    for stage in ("ingest_parse", "ingest_embed", "query_embed", "search", "pack", "ground"):
+        assert done[(f"hrm_{stage}_seconds_count", ())] >= 1, stage
+        assert done[(f"hrm_{stage}_seconds_sum", ())] > 0, stage
+    outcomes = {labels: worked[("hrm_ingest_files_total", labels)] for labels in OUTCOMES}
+    assert outcomes[OUTCOMES[0]] >= outcomes[OUTCOMES[1]] == outcomes[OUTCOMES[2]] == 1
+    assert before[("hrm_documents", (("status", "completed"),))] == 1  # a command has filled the store
+    assert done[("hrm_documents", (("status", "completed"),))] == 1
+    assert done[("hrm_documents_failed", (("code", "unsupported_file"),))] == 1
+    assert (worked[("hrm_store_up", ())], worked[("hrm_index_rows", ())]) == (1, 2)
+    assert worked[("hrm_index_generation", ())] == worked[("hrm_store_generation", ())] > 0
+    assert queued[("hrm_ingest_queue_files", ())] == 1
+    assert 0 < queued[("hrm_ingest_queue_age_seconds", ())] < 60
 
 
 def test_a_foreign_web_page_cannot_use_a_server_without_keys(served: Served) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from retrieval.chunking import cut
 from retrieval.errors import DocumentNotFound, DocumentRefused, StoreNameRefused, StoreNotFound
+from retrieval.facts import StoreFacts
 from retrieval.parse import parse
 from retrieval.types import (
     EVERYONE,
@@ -19,6 +20,7 @@ from retrieval.types import (
     Compound,
     Counts,
     Document,
+    DocumentStatus,
     Erasure,
     Filter,
     Hits,
@@ -213,6 +215,11 @@ class Shelf:
 
     async def generation(self) -> int:
         return self._generation
+
+    def facts(self) -> StoreFacts:
+        documents: dict[DocumentStatus, int] = {"completed": len(self._held)} if self._held else {}
+        rows = sum(len(held.passages) for held in self._held.values())
+        return StoreFacts(documents, {}, 0, 0.0, self._generation, self._generation, rows)
 
     def _store(self, name_or_id: str, reader: Reader, mode: str) -> Store:
         for store in self._stores.values():

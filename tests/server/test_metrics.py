@@ -9,6 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from hrm_model.errors import EngineError, EngineOverloaded
 from hrm_model.types import Event, Load, Started, Text
 from retrieval.errors import StoreFailed
+from retrieval.facts import StoreFacts
+from server.deferred import DeferredLibrary
 from server.metrics import Metrics
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import HANDBOOK, MODEL, client_of, question, services, stocked
@@ -50,6 +52,8 @@ async def test_an_answer_is_counted_under_vllms_names_and_ours(tmp_path: Path) -
     assert found[of_model("vllm:e2e_request_latency_seconds_count")] == 2
     assert found[of_model("vllm:num_requests_running")] == 0
     assert found[("hrm_retrieval_seconds_count", ())] == 3
+    assert found[("hrm_query_embed_seconds_count", ())] == found[("hrm_search_seconds_count", ())] == 3
+    assert found[("hrm_pack_seconds_count", ())] == found[("hrm_ground_seconds_count", ())] == 2
     assert found[("hrm_retrieval_passages_found_sum", ())] == found[("hrm_retrieval_passages_used_sum", ())] > 0
     assert found[("hrm_grounding_total", (("status", "supported"),))] == 2
     assert found[("hrm_grounding_total", (("status", "no_sources"),))] == 1
@@ -124,6 +128,17 @@ async def test_a_client_that_leaves_is_an_abort() -> None:
     await stream.aclose()
 
     assert samples(metrics.text().decode())[of_model("vllm:request_success_total", finished_reason="abort")] == 2
+
+
+async def test_a_store_that_cannot_be_read_is_down_and_one_that_loads_says_nothing() -> None:
+    def broken() -> StoreFacts:
+        raise StoreFailed(Path("x"), "y")
+
+    down = samples(Metrics(MODEL, Load, stored=broken).text().decode())
+    loading = samples(Metrics(MODEL, Load, stored=DeferredLibrary().facts).text().decode())
+
+    assert down[("hrm_store_up", ())] == 0
+    assert not [name for name, _ in loading if name.startswith(("hrm_store", "hrm_index", "hrm_ingest_queue"))]
 
 
 @pytest.mark.parametrize(("key", "status"), [("sk-probe", 200), ("sk-admin", 200), ("sk-ann", 403), (None, 401)])
