@@ -8,7 +8,7 @@ from hrm_model.engine import NativeEngine
 from hrm_model.errors import CheckpointError
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS
-from hrm_model.placement import Placement, place
+from hrm_model.placement import Placement, default_slice_tokens, place
 from hrm_model.projections.choose import projections
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Scheduler
@@ -19,7 +19,6 @@ from hrm_model.weights import load_model
 DEFAULT_MAX_TOKENS = 512
 DRAFT_TOKENS = 8  # guessed ahead for one sequence in one step
 PREFILL_TOKENS = 4096  # of prompts that are read together while nobody writes
-SLICE_TOKENS = 64  # of prompts whose reading may hold up one step of those who write
 KEPT_SHARE = 0.5  # of the cache, for prompts that may be asked again, unless a size is given
 
 
@@ -32,7 +31,7 @@ def load_engine(
     max_running: int = 64,
     max_waiting: int = 256,
     draft_tokens: int = DRAFT_TOKENS,
-    slice_tokens: int = SLICE_TOKENS,
+    slice_tokens: int | None = None,
     kept_bytes: int | None = None,
     weights: str = "auto",
     kv_dtype: str = "auto",
@@ -40,7 +39,8 @@ def load_engine(
     """Load a checkpoint and build its engine; `start()` begins serving.
 
     Args:
-        slice_tokens: prompt tokens whose reading may hold up one step of those who write.
+        slice_tokens: prompt tokens whose reading may hold up one step of those who write; None takes what suits the
+            network's size.
         kept_bytes: of the cache, for prompts that may be asked again; they make way for whoever needs pages. None
             takes half of it, 0 keeps nothing.
         weights, kv_dtype: see `place`, as of `dtype`, `device`, `kv_bytes` and `max_running`.
@@ -72,7 +72,7 @@ def load_engine(
         max_running=max_running,
         max_waiting=max_waiting,
         draft_tokens=draft_tokens,
-        slice_tokens=slice_tokens,
+        slice_tokens=slice_tokens or default_slice_tokens(config),
         kept_pages=_kept_pages(config, placement, kept_bytes),
     )
 

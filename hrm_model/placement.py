@@ -15,6 +15,7 @@ from hrm_model.projections.choose import Weights, check_weights, stack_bytes
 KvDtype = Literal["auto", "int8"]
 
 _SMALL_PARAMETERS = 100_000_000  # below this, fp32 on a CPU costs little memory and no time, and is exact
+_SLICE_TOKENS, _SLICE_TOKENS_SMALL = 64, 256  # see `default_slice_tokens`
 _MEMORY_SHARE = 0.25  # of free memory, for the cache, unless a size is given
 
 
@@ -59,6 +60,15 @@ def kv_token_bytes(config: HrmConfig, dtype: torch.dtype, kv_dtype: KvDtype) -> 
     if kv_dtype == "int8":
         return config.kv_bytes_per_token(1) + 2 * config.slots * config.num_heads * SCALE.itemsize
     return config.kv_bytes_per_token(dtype.itemsize)
+
+
+def default_slice_tokens(config: HrmConfig) -> int:
+    """Prompt tokens whose reading may hold up one step of those who write.
+
+    A small network reads 256 tokens in the time of a few of its steps, and a usual prompt then joins the others' step
+    whole. A large one is busy with 64 for as long as with a step.
+    """
+    return _SLICE_TOKENS_SMALL if config.parameters < _SMALL_PARAMETERS else _SLICE_TOKENS
 
 
 def place(

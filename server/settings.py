@@ -78,11 +78,10 @@ class Settings(BaseSettings):
         le=64,
         description="Tokens of an answer that are guessed from the prompt and checked in one step; 0: none.",
     )
-    prefill_slice_tokens: int = Field(
-        default=64,
-        ge=1,
-        le=4096,
-        description="Tokens of a new prompt whose reading may hold up one step of the answers that are being written.",
+    prefill_slice_tokens: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        default=None,
+        description="Tokens of a new prompt whose reading may hold up one step of the answers that are being written; "
+        "without it, what suits the model's size: 256 below 100 million parameters, else 64.",
     )
     prompt_cache_bytes: Annotated[ByteSize, Field(ge=0)] | None = Field(
         default=None,

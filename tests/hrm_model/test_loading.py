@@ -15,7 +15,7 @@ from hrm_model.config import CONFIG_FILE, HrmConfig
 from hrm_model.errors import CheckpointError
 from hrm_model.loading import load_engine
 from hrm_model.pages import PAGE_TOKENS, pages_for
-from hrm_model.placement import place
+from hrm_model.placement import default_slice_tokens, place
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Sequence
 from hrm_model.types import Sampling
@@ -230,3 +230,8 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ValueError, match="device is cuda, but torch sees no CUDA device"):
         placed(device="cuda")
     assert placed(device="auto").device == "cpu"
+
+
+def test_a_small_network_reads_more_of_a_prompt_beside_others_than_a_large_one() -> None:
+    assert default_slice_tokens(CONFIG) == 256
+    assert default_slice_tokens(LARGE) == 64
