@@ -3,11 +3,15 @@
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from retrieval.embedder import MiniLM
 
 if TYPE_CHECKING:
     from tests.engines import Tiny
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault of an example
+settings.load_profile("untimed")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A whole network in int8 and int4: what stays as it is, how near its logits are, and that batches change no answer."""
 
+from math import hypot
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from hrm_model.pages import pages_for
 from hrm_model.placement import Placement, place
 from hrm_model.projections.choose import Weights
 from hrm_model.projections.int4 import Int4Linear
-from hrm_model.projections.int8 import Int8Linear
+from hrm_model.projections.int8 import Int8Linear, widest_weight
 from hrm_model.projections.packed import PackedLinear
+from hrm_model.projections.rounding import WIDEST
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Sequence
 from hrm_model.types import Question, Sampling
@@ -72,7 +74,8 @@ def test_logits_are_near_those_of_fp32(folder: Path, weights: Weights, kv_dtype:
     got = torch.cat(decoding(load_placed(folder, placement), placement, numbers))
 
     # Eight matrices deep in this network, each adding what tests/hrm_model/projections/test_rounding.py allows it.
-    allowed = {"auto": 0.05, "int8": 0.06, "int4": 0.45}[weights]
+    # On CPUs whose int8 products are exact for 64 steps only, int8 is coarser.
+    allowed = {"auto": 0.05, "int8": 0.06 * hypot(1, WIDEST / widest_weight()) / hypot(1, 1), "int4": 0.45}[weights]
     assert (got - wanted).norm() / wanted.norm() < allowed
     assert (got.argmax(-1) == wanted.argmax(-1)).float().mean() > 1 - 1.6 * allowed
     assert len(set(wanted.argmax(-1).tolist())) >= 30, "logits that do not vary cannot fail"

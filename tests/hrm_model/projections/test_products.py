@@ -3,15 +3,17 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from math import hypot
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from hrm_model.projections.choose import projections
 from hrm_model.projections.int4 import KERNEL_ROWS, Int4Linear, Unpacker, block_outputs
 from hrm_model.projections.int8 import Int8Linear, widest_weight
-from hrm_model.projections.packed import PackedLinear
-from hrm_model.projections.rounding import round_groups, round_rows
+from hrm_model.projections.packed import PackedLinear, can_pack
+from hrm_model.projections.rounding import WIDEST, round_groups, round_rows
 
 Make = Callable[[Tensor, torch.dtype], nn.Module]
 SHAPES = [(128, 64), (192, 256), (50, 100), (1, 3), (33, 65), (512, 96)]
@@ -82,14 +84,18 @@ def test_products_are_near_those_of_the_weight(dtype: torch.dtype) -> None:
     weight, x = drawn(192, 256, dtype)
     wanted = x.float() @ weight.t()
 
-    # Of normal numbers rounding to int8 loses 0.7 % each side, to int4 9 %: see test_rounding.py.
-    assert relative(Int8Linear(weight)(x), wanted) < 0.015
+    # Of normal numbers rounding to 127 steps loses 0.7 % each side, to int4 9 %: see test_rounding.py.
+    assert relative(Int8Linear(weight)(x), wanted) < 1.3 * hypot(0.007, 0.007 * WIDEST / widest_weight())
     assert 0.05 < relative(int4(weight, dtype)(x), wanted) < 0.1
-    assert relative(PackedLinear(weight)(x.bfloat16()), wanted) < 0.005
 
 
-def test_packed_bf16_is_bf16() -> None:
+def test_packed_bf16_is_bf16_on_every_cpu_that_is_said_to_have_it() -> None:
     weight, x = drawn(192, 256, torch.bfloat16)
+    if not can_pack(torch.bfloat16):
+        with pytest.raises(RuntimeError, match="cpu support"):
+            PackedLinear(weight)
+        assert projections("auto", torch.bfloat16, "cpu") is None
+        return
 
     got = PackedLinear(weight)(x)
 

@@ -1,6 +1,6 @@
 """Where sentences end, in complete texts and in growing ones."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -54,7 +54,7 @@ def test_a_growing_text_closes_the_same_sentences_however_it_grows(text: str, cu
 
 @pytest.mark.parametrize("text", ["a " * 100_000, ". " * 100_000, "a\n" * 100_000, "." * 200_000, " " * 200_000 + "a"])
 def test_cutting_costs_no_more_than_in_proportion(text: str) -> None:
-    began = perf_counter()
+    began = process_time()
     sentences(text)
 
-    assert perf_counter() - began < 5  # quadratic work takes minutes
+    assert process_time() - began < 20  # quadratic work takes minutes

@@ -1,6 +1,6 @@
 """Words and what they carry: what must be copied to the letter, and what may be worded differently."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -56,7 +56,7 @@ def test_places_lead_back_into_the_text() -> None:
 
 @pytest.mark.parametrize("text", ["a " * 50_000, "1," * 50_000, "-" * 100_000, "a-" * 50_000, "\n" * 100_000 + "a"])
 def test_reading_costs_no_more_than_in_proportion(text: str) -> None:
-    began = perf_counter()
+    began = process_time()
     words(text)
 
-    assert perf_counter() - began < 5  # quadratic work takes minutes
+    assert process_time() - began < 20  # quadratic work takes minutes
