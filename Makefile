@@ -50,6 +50,11 @@ eval-grounding: $(VENV)/.dev ## precision and recall of the citation markers on 
 	@$(BIN)/python -m tests.bench.grounding --half tune
 	@$(BIN)/python -m tests.bench.grounding --half report
 
+.PHONY: eval-personal-data
+eval-personal-data: $(VENV)/.dev ## precision and recall of finding personal data, per kind, on labelled lines
+	@$(BIN)/python -m tests.bench.personal_data --half tune
+	@$(BIN)/python -m tests.bench.personal_data --half report
+
 .PHONY: openapi
 openapi: $(VENV)/.dev ## write openapi.yaml from the code
 	@$(BIN)/hrm-serve openapi > openapi.yaml.new && mv openapi.yaml.new openapi.yaml

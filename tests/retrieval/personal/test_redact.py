@@ -1,0 +1,87 @@
+"""Redaction: what was found is gone, everything else is where it was, and offsets can be followed."""
+
+import re
+from time import process_time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.personal.find import find
+from retrieval.personal.redact import PLACEHOLDERS, redact
+from tests.eval.personal_data import load
+
+_VALUES = [line.text[slice(*place)] for line in load("tune") for place in line.marks]
+_WORDS = ["and", "Tel.", "IBAN", "BSN", "order", "call", "12", "0", "4111", "30", "[PHONE]", "DE89", "€", "ü", "\u00a0"]
+_GLUE = ["", " ", "\n", "\n\n", ", ", "-", "/", "+", "@", ".", "00"]
+# Values among words and other values, glued together in ways that documents have and in ways that they have not.
+texts = st.lists(st.sampled_from(_VALUES + _WORDS) | st.text(max_size=3), max_size=8).flatmap(
+    lambda parts: st.lists(st.sampled_from(_GLUE), min_size=len(parts), max_size=len(parts)).map(
+        lambda glue: "".join(piece for pair in zip(parts, glue, strict=True) for piece in pair)
+    )
+)
+
+
+def test_each_kind_has_its_name_put_in_its_place() -> None:
+    redacted = redact("Jane (jane@mail.example, Tel. 030 23125 123) pays from DE89 3704 0044 0532 0130 00.")
+
+    assert redacted.text == "Jane ([E-MAIL], Tel. [PHONE]) pays from [IBAN]."
+    assert redacted.counts == {"email": 1, "phone": 1, "iban": 1}
+
+
+@given(texts)
+def test_nothing_that_would_be_found_is_left_and_doing_it_again_changes_nothing(text: str) -> None:
+    redacted = redact(text)
+
+    assert find(redacted.text) == []
+    assert redact(redacted.text).text == redacted.text
+
+
+@given(texts)
+def test_nothing_else_changes(text: str) -> None:
+    redacted = redact(text)
+
+    # Whatever stands between two placeholders is a piece of the text, in the text's order.
+    pieces = re.split("|".join(map(re.escape, PLACEHOLDERS.values())), redacted.text)
+    at = 0
+    for piece in pieces:
+        at = text.find(piece, at)
+        assert at >= 0
+        at += len(piece)
+    if not find(text):
+        assert redacted.text == text
+
+
+@given(texts)
+def test_each_character_that_stays_is_found_at_the_place_that_it_moved_to(text: str) -> None:
+    redacted = redact(text)
+
+    moved = [redacted.moved(at) for at in range(len(text) + 1)]
+
+    assert moved == sorted(moved)
+    assert moved[0] == 0
+    assert moved[-1] == len(redacted.text)
+    # Itself, or the beginning of what stands in its place.
+    assert all(redacted.text[moved[at]] in (text[at], "[") for at in range(len(text)))
+
+
+@given(texts, texts)
+def test_a_paragraph_is_read_by_itself(first: str, second: str) -> None:
+    both = f"{first}\n\n{second}"
+
+    behind = [(finding.start, finding.end) for finding in find(both) if finding.start >= len(first) + 2]
+
+    assert behind == [(f.start + len(first) + 2, f.end + len(first) + 2) for f in find(second)]
+
+
+@pytest.mark.parametrize("unit", ["1", "1 ", "@", "a@", "a.b@", "DE89", "+1 ", "0 1-", "a.", "tel ", "(", "12; 13.5; "])
+def test_time_grows_with_the_length_alone(unit: str) -> None:
+    def seconds(length: int) -> float:
+        began = process_time()
+        redact((unit * length)[:length])
+        return process_time() - began
+
+    short, long = min(seconds(4_000) for _ in range(3)), seconds(64_000)
+
+    # 16 times the text; a quadratic reading would take 256 times as long.
+    assert long < 80 * short + 0.05
