@@ -6,9 +6,9 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from server import errors, openapi
-from server.body_limit import BodyLimit
 from server.completions import Completions
 from server.deps import Services
+from server.intake import Body, Intake
 from server.logs import RequestLog
 from server.metrics import Metrics
 from server.pipeline import Pipeline
@@ -39,9 +39,11 @@ def create_app(services: Services) -> FastAPI:
     errors.install(app, retry_after_s=services.policy.retry_after_s)
     policy = services.policy
     app.add_middleware(
-        BodyLimit,
-        max_bytes=policy.max_body_bytes,
-        larger={files.UPLOADS: policy.max_upload_bytes + files.FORM_BYTES},
+        Intake,
+        body=Body(policy.max_body_bytes, policy.body_s),
+        max_header_bytes=policy.max_header_bytes,
+        refused=measured.refused,
+        others={files.UPLOADS: Body(policy.max_upload_bytes + files.FORM_BYTES, policy.upload_s)},
     )
     app.add_middleware(RequestLog, metrics=measured)
     return app

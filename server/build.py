@@ -21,6 +21,7 @@ from server import upkeep
 from server.audit.facts import Origin
 from server.audit.log import AuditLog, Durability, content_key, digest_of
 from server.auth import LedgerAuthentication, check_exposure
+from server.connection import Bounds
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
 from server.examples import EXAMPLES
@@ -28,7 +29,7 @@ from server.keyring import LedgerError
 from server.ledger import Ledger
 from server.local_only import LocalOnly
 from server.ports import Archive, Embedder
-from server.process import Readiness, listen, run
+from server.process import Readiness, configured, listen, run
 from server.settings import Settings, SettingsError
 from server.signing import Signer
 from server.tls import Tls, TlsFiles
@@ -135,15 +136,15 @@ async def _serve(
             return store
 
         app = LocalOnly(served, is_open=ledger.keys.is_empty)
+        refused = served.state.metrics.refused
         await run(
-            app,
+            configured(app, bounds(settings), refused, tls.context if tls else None),
             listener,
             ready,
             load=load,
             work=lambda store: _work(store, ledger, settings, engine.purge),
             drain=engine.drain,
             drain_s=settings.drain_seconds,
-            tls=tls.context if tls else None,
         )
 
 
@@ -344,10 +345,26 @@ def policy(settings: Settings) -> Policy:
         shots=EXAMPLES[: settings.prompt_examples],
         max_body_bytes=settings.max_body_bytes,
         max_upload_bytes=settings.max_upload_bytes,
+        max_header_bytes=settings.max_header_bytes,
+        max_json_depth=settings.max_json_depth,
+        body_s=settings.body_seconds,
+        upload_s=settings.upload_seconds,
         max_choices=settings.max_choices,
         heartbeat_s=settings.heartbeat_seconds,
         retry_after_s=settings.retry_after_seconds,
         public_url=settings.public_url.rstrip("/"),
+    )
+
+
+def bounds(settings: Settings) -> Bounds:
+    """What connections may take."""
+    return Bounds(
+        connections=settings.max_connections,
+        header_bytes=settings.max_header_bytes,
+        header_s=settings.header_seconds,
+        keep_alive_s=settings.keep_alive_seconds,
+        unread_s=settings.unread_seconds,
+        retry_after_s=settings.retry_after_seconds,
     )
 
 

@@ -34,6 +34,10 @@ class Policy:
     shots: tuple[Shot, ...] = field(default=())
     max_body_bytes: int = 4 * 1024 * 1024
     max_upload_bytes: int = 64 * 1024 * 1024
+    max_header_bytes: int = 32 * 1024
+    max_json_depth: int = 64  # lists and objects in each other
+    body_s: float = 30.0  # that a body may take to arrive
+    upload_s: float = 600.0  # that a file may
     max_choices: int = 8  # n of one request
     heartbeat_s: float = 10.0  # a comment after this much silence keeps proxies from closing a stream
     retry_after_s: int = 1  # what a full engine tells its clients

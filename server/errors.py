@@ -158,6 +158,7 @@ _CODES = {
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request_too_large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_encoding",
+    HTTPStatus.REQUEST_TIMEOUT: "request_timeout",
 }
 
 
@@ -194,6 +195,11 @@ def error_body(error: Exception) -> dict[str, dict[str, str | None]]:
 def body_of(message: str, kind: str, param: str | None, code: str) -> dict[str, dict[str, str | None]]:
     """The one error body. What a client sent in broken Unicode comes back readable instead of breaking the answer."""
     return {"error": {"message": _sound(message), "type": kind, "param": param and _sound(param), "code": code}}
+
+
+def refusal(status: int, message: str, code: str, *, kind: str = _INVALID) -> JSONResponse:
+    """A response for those who refuse requests before any handler could."""
+    return JSONResponse(body_of(message, kind, None, code), status_code=status)
 
 
 def install(app: FastAPI, *, retry_after_s: int) -> None:

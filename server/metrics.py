@@ -98,6 +98,7 @@ class Metrics:
         )
         self._failures = counter("hrm_retrieval_failures", "Searches that failed through no fault of the request.")
         self._grounding = counter("hrm_grounding", "Answers checked against sources, by outcome.", "status")
+        self._refused = counter("hrm_refused_requests", "Requests and connections beyond a limit, by which.", "reason")
         self._requests = counter("hrm_http_requests", "Responses sent, by route and status.", "route", "status")
 
     def text(self) -> bytes:
@@ -139,6 +140,10 @@ class Metrics:
     def responded(self, route: str, status: int) -> None:
         """A response ended."""
         self._requests.labels(route, str(status)).inc()
+
+    def refused(self, reason: str) -> None:
+        """A limit held. `reason` is a word of the code's, never a client's."""
+        self._refused.labels(reason).inc()
 
     async def observed(self, events: AsyncGenerator[Event, None], n: int) -> AsyncGenerator[Event, None]:
         """Pass an engine's events through unchanged, and record what they say."""

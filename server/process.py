@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hrm_model.types import Load
+from server.connection import Bounds, Connection
 
 T = TypeVar("T")
 
@@ -25,7 +27,6 @@ DEAD = "the engine has stopped after an error; the log says which"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # After the engine has drained, what is left of a response is bytes on their way.
 _LAST_BYTES_S = 2
-_KEEP_ALIVE_S = 75  # longer than the 60 s of usual proxies, so that it is never this side that hangs up in a reuse
 
 
 class Readiness:
@@ -70,8 +71,31 @@ def listen(host: str, port: int) -> socket.socket:
         raise OSError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
 
 
+def configured(
+    app: ASGIApp, bounds: Bounds, refused: Callable[[str], None], tls: ssl.SSLContext | None = None
+) -> uvicorn.Config:
+    """How an application is served.
+
+    Args:
+        refused: is told the reason of each refusal that the application does not see.
+    """
+    return uvicorn.Config(
+        app,
+        http=partial(Connection, bounds=bounds, refused=refused),  # type: ignore[arg-type]  # is only ever called
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=bounds.header_bytes,
+        timeout_keep_alive=bounds.keep_alive_s,  # type: ignore[arg-type]  # given to call_later
+        timeout_graceful_shutdown=_LAST_BYTES_S,
+        ssl_context_factory=None if tls is None else lambda config, default: tls,
+    )
+
+
 async def run(
-    app: ASGIApp,
+    config: uvicorn.Config,
     listener: socket.socket,
     ready: Readiness,
     *,
@@ -79,24 +103,13 @@ async def run(
     work: Callable[[T], Awaitable[None]],
     drain: Callable[[float], Awaitable[None]],
     drain_s: float,
-    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end for `drain_s`; a second signal ends them.
 
     `load` runs beside the listening server, and `work`, with what it loaded, from then on. What either raises ends the
     process: a server that will never be ready, or that does half of its work unsaid, helps nobody.
     """
-    server = _Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=_LAST_BYTES_S,
-            ssl_context_factory=None if tls is None else lambda config, default: tls,
-        )
-    )
+    server = _Server(config)
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:

@@ -16,11 +16,11 @@ from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
-    SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
-PREFIX = "HRM_"
+from server.settings_limits import PREFIX, LimitSettings
+
 CONFIG = "HRM_CONFIG"  # names the TOML file, so it cannot stand in it
 OF_CLIENTS = frozenset({"HRM_API_KEY"})  # set for hrm-ask by people who run both
 DEFAULT_CONFIG = Path("hrm-serve.toml")
@@ -36,10 +36,8 @@ class SettingsError(ValueError):
     """The settings cannot be used; one line for each thing that is wrong with them."""
 
 
-class Settings(BaseSettings):
+class Settings(LimitSettings):
     """Immutable. Tests build one with keyword arguments; only `load` reads the environment and the file."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", protected_namespaces=())
 
     model: Path = Field(
         default=BUNDLED_MODEL,
@@ -173,13 +171,6 @@ class Settings(BaseSettings):
         ge=0,
         le=4,
         description="Worked examples put before each grounded question; the bundled model needs none.",
-    )
-    max_choices: int = Field(default=8, ge=1, le=128, description="The largest `n` of one request.")
-    max_body_bytes: ByteSize = Field(
-        default=ByteSize(4 * 1024 * 1024), ge=1024, description="The largest request body that is read; 413 beyond it."
-    )
-    max_upload_bytes: ByteSize = Field(
-        default=ByteSize(64 * 1024 * 1024), ge=1024, description="The largest file that is taken in; 413 beyond it."
     )
     public_url: str = Field(
         default="",

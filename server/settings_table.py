@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ByteSize
 
-from server.settings import BUNDLED_MODEL, BUNDLED_NAME, PREFIX, Settings, dashed
+from server.settings import BUNDLED_MODEL, BUNDLED_NAME, Settings, dashed
+from server.settings_limits import PREFIX
 
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
 _BLOCK = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)

@@ -233,7 +233,7 @@ def _write(script: Sequence[str], stop: Sequence[str], max_tokens: int) -> _Writ
     pieces: list[str] = []
     text = ""
     for piece in script[:max_tokens]:
-        text += piece
+        text += piece if stop else ""
         if found := [at for string in stop if (at := text.find(string)) >= 0]:
             # What of the stop string has been said already is taken back, as a real engine would have held it.
             return _Written(tuple(_cut([*pieces, piece], min(found))), "stop")

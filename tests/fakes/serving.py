@@ -15,10 +15,12 @@ import uvicorn
 from retrieval.library import Library
 from retrieval.types import Access, Erasure, Reader
 from server.app import create_app
+from server.connection import Bounds
 from server.deps import ModelCard, Policy, Services
 from server.erasure_records import ErasureRecord
 from server.identity import Caller, Unauthenticated
 from server.ports import Embedder, Erasures
+from server.process import configured, listen
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.meaning import WordsApart
 from tests.fakes.shelf import Shelf
@@ -138,18 +140,13 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def listening(given: Services, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """The application under uvicorn on a loopback port; gives its base URL."""
-    config = uvicorn.Config(
-        create_app(given),
-        host="127.0.0.1",
-        port=0,
-        log_config=None,
-        lifespan="off",
-        ssl_context_factory=(lambda config, default: tls) if tls else None,
-    )
-    server = _Server(config)
-    task = asyncio.create_task(server.serve())
+async def listening(
+    given: Services, tls: ssl.SSLContext | None = None, *, bounds: Bounds | None = None
+) -> AsyncIterator[str]:
+    """The application under uvicorn on a loopback port, as it is really served; gives its base URL."""
+    app = create_app(given)
+    server = _Server(configured(app, bounds or Bounds(), app.state.metrics.refused, tls))
+    task = asyncio.create_task(server.serve([listen("127.0.0.1", 0)]))
     try:
         await server.up.wait()
         port = server.servers[0].sockets[0].getsockname()[1]

@@ -2,7 +2,8 @@
 
 from dataclasses import fields
 
-from server.build import policy
+from server.build import bounds, policy
+from server.connection import Bounds
 from server.deps import Policy
 from server.examples import EXAMPLES
 from server.settings import Settings
@@ -18,6 +19,10 @@ def test_every_decision_of_the_operator_reaches_the_routes() -> None:
         prompt_examples=2,
         max_body_bytes=2048,
         max_upload_bytes=4096,
+        max_header_bytes=8192,
+        max_json_depth=17,
+        body_seconds=7,
+        upload_seconds=70,
         max_choices=2,
         heartbeat_seconds=3,
         retry_after_seconds=9,
@@ -35,6 +40,10 @@ def test_every_decision_of_the_operator_reaches_the_routes() -> None:
         shots=EXAMPLES[:2],
         max_body_bytes=2048,
         max_upload_bytes=4096,
+        max_header_bytes=8192,
+        max_json_depth=17,
+        body_s=7,
+        upload_s=70,
         max_choices=2,
         heartbeat_s=3,
         retry_after_s=9,
@@ -46,6 +55,20 @@ def test_every_decision_of_the_operator_reaches_the_routes() -> None:
 
 def test_the_defaults_of_settings_and_policy_agree() -> None:
     assert policy(Settings()) == Policy()
+
+
+def test_every_bound_of_a_connection_can_be_set() -> None:
+    settings = Settings(
+        max_connections=3,
+        max_header_bytes=8192,
+        header_seconds=1,
+        keep_alive_seconds=2,
+        unread_seconds=3,
+        retry_after_seconds=4,
+    )
+
+    assert bounds(settings) == Bounds(3, 8192, header_s=1, keep_alive_s=2, unread_s=3, retry_after_s=4)
+    assert bounds(Settings()) == Bounds()
 
 
 def test_there_are_as_many_examples_as_the_setting_allows() -> None:

@@ -3,10 +3,13 @@
 import gzip
 import inspect
 import logging
+from json import JSONDecodeError
+from time import perf_counter
 from types import ModuleType
 from typing import Any
 
 import pytest
+from starlette.exceptions import HTTPException
 
 import hrm_model.errors
 import retrieval.errors
@@ -14,6 +17,7 @@ from hrm_model.errors import EngineClosed, EngineError, InvalidPrompt, NeverFits
 from server.app import bare_app
 from server.errors import INTERNAL, WIRE, wire_form
 from server.identity import Unauthenticated
+from server.json_body import read
 from server.schemas.objects import ErrorBody
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import client_of, question, services
@@ -120,7 +124,12 @@ async def test_a_body_that_is_no_request_is_a_400(content: bytes, param: str | N
     ("content", "encoding", "status", "message"),
     [
         ('{"model": "é"}'.encode("latin-1"), None, 400, "The body is not UTF-8: byte 0xE9 at position 11."),
-        (b"[" * 100_000, None, 400, "The body is nested too deeply."),
+        (
+            b"[" * 100_000,
+            None,
+            400,
+            "The body is nested too deeply: at most 64 lists and objects may stand in each other.",
+        ),
         (b'{"seed": ' + b"1" * 5000 + b"}", None, 400, "A number in the body is too long."),
         (gzip.compress(b"{}"), "gzip", 415, "Compressed bodies are not accepted; send the JSON as it is."),
         (gzip.compress(b"{}"), None, 415, "Compressed bodies are not accepted; send the JSON as it is."),
@@ -139,6 +148,38 @@ async def test_an_unreadable_body_says_why(content: bytes, encoding: str | None,
 
     ErrorBody.model_validate(response.json())
     assert (response.status_code, response.json()["error"]["message"]) == (status, message)
+
+
+@pytest.mark.parametrize(
+    ("content", "depth"),
+    [
+        ("[" * 64 + "]" * 64, 64),
+        ("[" * 65 + "]" * 65, 65),
+        ('{"a":' * 65 + "1" + "}" * 65, 65),
+        ("[" + "[]," * 500 + "[]]", 2),
+        ('["' + "[" * 500 + '"]', 1),
+        ('["\\"' + "[" * 500 + '"]', 1),
+        ('["\\\\",' + "[" * 64 + "]" * 64 + "]", 65),
+        ("]" * 500 + "[" * 65, 0),
+    ],
+)
+async def test_nesting_is_counted_as_a_parser_meets_it(content: str, depth: int) -> None:
+    async with client_of(services()) as client:
+        response = await client.post(CHAT, content=content, headers={"content-type": "application/json"})
+
+    assert response.status_code == 400
+    assert ("nested too deeply" in response.json()["error"]["message"]) == (depth > 64)
+
+
+@pytest.mark.parametrize(
+    "content", [b'"' + b'\\"' * 2_000_000, b"[" * 4_000_000, b"[]" * 2_000_000, b'[""]' * 1_000_000]
+)
+async def test_counting_costs_no_more_than_reading(content: bytes) -> None:
+    began = perf_counter()
+    with pytest.raises((HTTPException, JSONDecodeError)):
+        read(content, "", max_depth=64)
+
+    assert perf_counter() - began < 5  # each of its 4 MB costs nanoseconds; by the square it would be hours
 
 
 async def test_json_under_another_content_type_is_a_400() -> None:

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
 from hrm_model.types import Load
-from server.process import DEAD, LOADING, STOPPING, Readiness, listen, run
+from server.connection import Bounds
+from server.process import DEAD, LOADING, STOPPING, Readiness, configured, listen, run
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +76,7 @@ async def started(
     port = listener.getsockname()[1]
     task = asyncio.ensure_future(
         run(
-            application(ready),
+            configured(application(ready), Bounds(), lambda reason: None),
             listener,
             ready,
             load=load,

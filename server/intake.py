@@ -1,0 +1,104 @@
+"""What a request may bring, and how long it may take to bring it; connection.py bounds what is no request yet."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.errors import refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """How large a body may be, and how long it may take to arrive."""
+
+    max_bytes: int
+    seconds: float
+
+
+class Intake:
+    """ASGI middleware: refuses large heads, and bodies that are too large or too slow, before they are in memory.
+
+    A declared length that is too large is believed; bytes are counted in any case.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        body: Body,
+        *,
+        max_header_bytes: int,
+        refused: Callable[[str], None],
+        others: Mapping[str, Body] | None = None,
+    ) -> None:
+        """Wrap an application.
+
+        Args:
+            refused: is told the reason of each refusal.
+            others: the bodies that certain paths take.
+        """
+        self._app = app
+        self._body = body
+        self._others = others or {}
+        self._max_header_bytes = max_header_bytes
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif _head_bytes(scope) > self._max_header_bytes:
+            self._refused("headers")
+            await headers_too_large()(scope, receive, send)
+        else:
+            body = self._others.get(scope["path"], self._body)
+            await self._app(scope, self._within(body, scope, receive), send)
+
+    def _within(self, body: Body, scope: Scope, receive: Receive) -> Receive:
+        declared = Headers(scope=scope).get("content-length", "")
+        is_too_large = declared.isdecimal() and (len(declared) > 19 or int(declared) > body.max_bytes)
+        deadline = asyncio.get_running_loop().time() + body.seconds
+        received, is_whole = 0, False
+
+        async def counted() -> Message:
+            nonlocal received, is_whole
+            if is_too_large:
+                raise self._too_large(body)
+            if is_whole:  # what comes now is that the client leaves, whenever that may be
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                raise self._too_slow(body) from error
+            received += len(message.get("body", b""))
+            is_whole = not message.get("more_body", False)
+            if received > body.max_bytes:
+                raise self._too_large(body)
+            return message
+
+        return counted
+
+    def _too_large(self, body: Body) -> HTTPException:
+        self._refused("body_bytes")
+        detail = f"The body is larger than {body.max_bytes} bytes."
+        return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail=detail)
+
+    def _too_slow(self, body: Body) -> HTTPException:
+        self._refused("body_seconds")
+        detail = f"The body did not arrive within {body.seconds:g} s."
+        return HTTPException(HTTPStatus.REQUEST_TIMEOUT, detail=detail, headers={"Connection": "close"})
+
+
+def headers_too_large() -> JSONResponse:
+    """What is answered to a head beyond the limit, here and where it does not even end."""
+    return refusal(431, "The request's line and headers are too large.", "headers_too_large")
+
+
+def _head_bytes(scope: Scope) -> int:
+    lines = sum(len(name) + len(value) + 4 for name, value in scope["headers"])  # 4: colon, space and line break
+    return lines + len(scope.get("raw_path") or b"") + len(scope["query_string"])

@@ -1,0 +1,283 @@
+"""What a connection may take: over real sockets, since no client library behaves badly enough."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from server.connection import Bounds
+from server.schemas.objects import ErrorBody
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.serving import listening, question, services
+
+pytestmark = pytest.mark.anyio
+
+LIVE = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
+HEAD = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
+    b"authorization: Bearer sk-ann\r\ncontent-type: application/json\r\n"
+)
+
+
+class Line:
+    """A raw connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def ask(self, *pieces: bytes) -> tuple[int, dict[str, str], dict[str, Any]]:
+        """Send something, and read one response."""
+        for piece in pieces:
+            self.writer.write(piece)
+        return await self.response()
+
+    async def response(self) -> tuple[int, dict[str, str], dict[str, Any]]:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+        body = await self.reader.readexactly(int(headers["content-length"]))
+        return int(head[0].split()[1]), headers, json.loads(body)
+
+    async def ends(self) -> bytes:
+        """Wait until the server has hung up; what it said before that."""
+        async with asyncio.timeout(5):
+            try:
+                return await self.reader.read()
+            except ConnectionResetError:
+                return b""
+
+
+@asynccontextmanager
+async def line_to(url: str, *, receive_bytes: int | None = None) -> AsyncIterator[Line]:
+    place = urlsplit(url)
+    raw = socket.socket()
+    raw.setblocking(False)
+    if receive_bytes is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    await asyncio.get_running_loop().sock_connect(raw, (place.hostname, place.port))
+    reader, writer = await asyncio.open_connection(sock=raw, limit=2**16)
+    try:
+        yield Line(reader, writer)
+    finally:
+        writer.close()
+
+
+def is_refusal(answer: tuple[int, dict[str, str], dict[str, Any]], status: int, code: str) -> bool:
+    ErrorBody.model_validate(answer[2])
+    return (answer[0], answer[2]["error"]["code"], answer[1].get("connection")) == (status, code, "close")
+
+
+async def test_headers_that_do_not_arrive_are_a_408() -> None:
+    async with listening(services(), bounds=Bounds(header_s=0.1)) as url, line_to(url) as line:
+        answer = await line.ask(b"GET /livez HTTP/1.1\r\nhost:")
+
+        assert is_refusal(answer, 408, "request_timeout")
+        assert await line.ends() == b""
+
+
+async def test_headers_that_trickle_get_no_more_time_for_it() -> None:
+    async with listening(services(), bounds=Bounds(header_s=0.2)) as url, line_to(url) as line:
+
+        async def trickle() -> None:
+            for byte in LIVE[:-1] * 20:
+                line.writer.write(bytes([byte]))
+                await asyncio.sleep(0.02)
+
+        trickling = asyncio.ensure_future(trickle())
+        try:
+            async with asyncio.timeout(3):
+                assert is_refusal(await line.response(), 408, "request_timeout")
+        finally:
+            trickling.cancel()
+
+
+async def test_a_connection_that_asks_nothing_is_closed() -> None:
+    async with listening(services(), bounds=Bounds(header_s=0.1)) as url, line_to(url) as line:
+        assert await line.ends() == b""
+
+
+async def test_a_connection_may_rest_between_two_requests_and_not_for_ever() -> None:
+    async with listening(services(), bounds=Bounds(header_s=0.1, keep_alive_s=0.4)) as url, line_to(url) as line:
+        assert (await line.ask(LIVE))[0] == 200
+        await asyncio.sleep(0.2)
+        assert (await line.ask(LIVE))[0] == 200
+
+        assert await line.ends() == b""
+
+
+@pytest.mark.parametrize("piece", [b"x-filler: " + b"a" * 5000 + b"\r\n", b"x-filler: a\r\n" * 400])
+@pytest.mark.parametrize("end", [b"", b"\r\n"])
+async def test_headers_beyond_the_limit_are_a_431(piece: bytes, end: bytes) -> None:
+    given = services(max_header_bytes=4096)
+    async with listening(given, bounds=Bounds(header_bytes=4096)) as url, line_to(url) as line:
+        status, _, body = await line.ask(b"GET /livez HTTP/1.1\r\nhost: x\r\n", piece, end)
+
+    ErrorBody.model_validate(body)
+    assert (status, body["error"]["code"]) == (431, "headers_too_large")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET / HTTP/1.1 and more\r\nhost: x\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nhost: x\r\nbad name: 1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\n folded: 1\r\nhost: x\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n",
+        HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+        HEAD + b"content-length: 5\r\ncontent-length: 6\r\n\r\n{}",
+    ],
+)
+async def test_what_is_not_http_has_the_one_error_body(sent: bytes) -> None:
+    async with listening(services()) as url, line_to(url) as line:
+        status, headers, body = await line.ask(sent)
+        await line.ends()
+
+    ErrorBody.model_validate(body)
+    assert 400 <= status <= 501
+    assert (body["error"]["code"], headers["connection"]) == ("invalid_http", "close")
+
+
+async def test_a_body_that_does_not_arrive_is_a_408_and_the_connection_ends() -> None:
+    async with listening(services(body_s=0.1)) as url, line_to(url) as line:
+        answer = await line.ask(HEAD, b"content-length: 100\r\n\r\n{")
+
+        assert is_refusal(answer, 408, "request_timeout")
+        assert await line.ends() == b""
+
+
+async def test_a_body_that_trickles_gets_no_more_time_for_it() -> None:
+    async with listening(services(body_s=0.2)) as url, line_to(url) as line:
+        line.writer.write(HEAD + b"content-length: 1000\r\n\r\n")
+
+        async def trickle() -> None:
+            while True:
+                line.writer.write(b" ")
+                await asyncio.sleep(0.02)
+
+        trickling = asyncio.ensure_future(trickle())
+        try:
+            async with asyncio.timeout(3):
+                assert is_refusal(await line.response(), 408, "request_timeout")
+        finally:
+            trickling.cancel()
+
+
+async def test_a_long_answer_is_not_a_slow_body() -> None:
+    engine = ScriptedEngine("a", "b")
+    engine.gate.clear()
+    async with listening(services(engine, body_s=0.1)) as url, httpx.AsyncClient(base_url=url) as client:
+        headers = {"authorization": "Bearer sk-ann"}
+        asking = asyncio.ensure_future(client.post("/v1/chat/completions", json=question(), headers=headers))
+        await engine.busy.wait()
+        await asyncio.sleep(0.3)
+        engine.gate.set()
+
+        assert (await asking).json()["choices"][0]["message"]["content"] == "ab"
+
+
+async def test_what_comes_after_a_refusal_is_not_read_for_ever() -> None:
+    async with listening(services(max_body_bytes=1024), bounds=Bounds(header_s=0.2)) as url, line_to(url) as line:
+        status, _, _ = await line.ask(HEAD, b"content-length: 1000000000\r\n\r\n")
+
+        async def flood() -> None:
+            while True:
+                line.writer.write(b"x" * 1000)
+                await asyncio.sleep(0.02)
+
+        flooding = asyncio.ensure_future(flood())
+        try:
+            assert await line.ends() == b""
+        finally:
+            flooding.cancel()
+        assert status == 413
+
+
+async def test_one_connection_too_many_is_told_to_come_back() -> None:
+    async with (
+        listening(services(), bounds=Bounds(connections=2, retry_after_s=7)) as url,
+        line_to(url) as first,
+        line_to(url) as second,
+        line_to(url) as third,
+    ):
+        assert (await first.ask(LIVE))[0] == (await second.ask(LIVE))[0] == 200
+        probe = await third.ask(LIVE)
+        answer = await third.ask(LIVE.replace(b"livez", b"readyz"))
+
+        assert probe[0] == 200, "a crowd is no reason to restart a server"
+        assert is_refusal(answer, 503, "too_many_connections")
+        assert answer[1]["retry-after"] == "7"
+        assert await third.ends() == b""
+        async with line_to(url) as next_one:
+            assert (await next_one.ask(LIVE))[0] == 200
+
+
+async def test_a_flood_of_connections_is_closed_at_once() -> None:
+    async with (
+        listening(services(), bounds=Bounds(connections=1)) as url,
+        line_to(url) as first,
+        line_to(url),
+        line_to(url) as third,
+    ):
+        assert (await first.ask(LIVE))[0] == 200
+        assert await third.ends() == b""
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_that_nobody_reads_is_cancelled(stream: bool) -> None:
+    engine = ScriptedEngine(*["x" * 50_000] * 160)
+    body = json.dumps(question(stream=stream, max_tokens=2000)).encode()
+    async with (
+        listening(services(engine), bounds=Bounds(unread_s=0.3)) as url,
+        line_to(url, receive_bytes=2**16) as line,
+        httpx.AsyncClient(base_url=url, headers={"authorization": "Bearer sk-probe"}) as probe,
+    ):
+        line.writer.write(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+        await engine.busy.wait()
+
+        async with asyncio.timeout(10):
+            while 'reason="unread"' not in (await probe.get("/metrics")).text:  # noqa: ASYNC110  # can only be asked
+                await asyncio.sleep(0.05)
+            await engine.idle.wait()
+        await line.ends()
+
+
+async def test_a_slow_reader_gets_the_whole_answer() -> None:
+    engine = ScriptedEngine(*["x" * 50_000] * 100)
+    body = json.dumps(question(stream=True)).encode()
+    got = b""
+    async with (
+        listening(services(engine), bounds=Bounds(unread_s=0.3)) as url,
+        line_to(url, receive_bytes=2**16) as line,
+    ):
+        line.writer.write(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+
+        async with asyncio.timeout(20):
+            while b"[DONE]" not in got[-200:]:
+                got += await line.reader.read(2**17)
+                await asyncio.sleep(0.002)
+
+    assert got.count(b"x" * 40_000) == 100
+
+
+async def test_refusals_are_counted_by_their_reason() -> None:
+    async with listening(services(body_s=0.1), bounds=Bounds(header_s=0.1)) as url:
+        async with line_to(url) as line:
+            await line.ask(b"nonsense\r\n\r\n")
+        async with line_to(url) as line:
+            await line.ask(b"GET /livez")
+        async with line_to(url) as line:
+            await line.ask(HEAD, b"content-length: 9\r\n\r\n")
+        async with httpx.AsyncClient(base_url=url, headers={"authorization": "Bearer sk-probe"}) as client:
+            metrics = (await client.get("/metrics")).text
+
+    for reason in ("not_http", "header_seconds", "body_seconds"):
+        assert f'hrm_refused_requests_total{{reason="{reason}"}} 1.0' in metrics
