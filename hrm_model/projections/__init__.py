@@ -1,1 +1,1 @@
-"""What may stand in for the stacks' matrices when a network is served: prepacked bf16, int8, int4."""
+"""What may stand in for the stacks' matrices when a network is served: prepacked or widened 16 bits, int8, int4."""

@@ -10,6 +10,7 @@ from hrm_model.config import HrmConfig
 from hrm_model.projections.int4 import GROUP, Int4Linear, Unpacker, block_outputs
 from hrm_model.projections.int8 import Int8Linear, widest_weight
 from hrm_model.projections.packed import PackedLinear, can_pack
+from hrm_model.projections.widened import Scratch, WidenedLinear, can_multiply
 
 Weights = Literal["auto", "int8", "int4"]
 Project = Callable[[Tensor], nn.Module]  # an (O, I) weight -> what is called with (T, I) and returns (T, O)
@@ -46,7 +47,12 @@ def projections(weights: Weights, dtype: torch.dtype, device: str) -> Project | 
     if weights == "int4":
         unpacker = Unpacker()
         return lambda weight_OI: Int4Linear(weight_OI, dtype, unpacker)
-    return PackedLinear if device.startswith("cpu") and can_pack(dtype) else None
+    if not device.startswith("cpu"):
+        return None
+    if not can_multiply(dtype):
+        scratch = Scratch()
+        return lambda weight_OI: WidenedLinear(weight_OI, dtype, scratch)
+    return PackedLinear if can_pack(dtype) else None
 
 
 def stack_bytes(config: HrmConfig, weights: Weights, dtype: torch.dtype) -> int:

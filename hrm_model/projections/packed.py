@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from hrm_model.projections.widened import can_multiply
+
 
 def can_pack(dtype: torch.dtype) -> bool:
     """Say whether weights of `dtype` gain by it: fp32 products on CPUs do not, and fp16 ones have no such path."""
-    return dtype is torch.bfloat16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype is torch.bfloat16 and can_multiply(dtype)
 
 
 class PackedLinear(nn.Module):

@@ -16,6 +16,7 @@ from hrm_model.projections.int4 import Int4Linear
 from hrm_model.projections.int8 import Int8Linear, widest_weight
 from hrm_model.projections.packed import PackedLinear
 from hrm_model.projections.rounding import WIDEST
+from hrm_model.projections.widened import WidenedLinear
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Sequence
 from hrm_model.types import Question, Sampling
@@ -132,7 +133,8 @@ def test_the_bytes_that_are_foretold_are_those_that_are_held(folder: Path, weigh
     placement = placed(weights, dtype=dtype)
     model = load_placed(folder, placement)
 
-    held = sum(module.bytes for module in model.modules() if isinstance(module, Int8Linear | Int4Linear | PackedLinear))
+    kinds = (Int8Linear, Int4Linear, PackedLinear, WidenedLinear)
+    held = sum(module.bytes for module in model.modules() if isinstance(module, kinds))
     held += sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
 
     assert held == placement.weight_bytes(CONFIG)

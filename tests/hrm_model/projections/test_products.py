@@ -14,6 +14,7 @@ from hrm_model.projections.int4 import KERNEL_ROWS, Int4Linear, Unpacker, block_
 from hrm_model.projections.int8 import Int8Linear, widest_weight
 from hrm_model.projections.packed import PackedLinear, can_pack
 from hrm_model.projections.rounding import WIDEST, round_groups, round_rows
+from hrm_model.projections.widened import FEW_ROWS, Scratch, WidenedLinear, can_multiply
 
 Make = Callable[[Tensor, torch.dtype], nn.Module]
 SHAPES = [(128, 64), (192, 256), (50, 100), (1, 3), (33, 65), (512, 96)]
@@ -94,12 +95,49 @@ def test_packed_bf16_is_bf16_on_every_cpu_that_is_said_to_have_it() -> None:
     if not can_pack(torch.bfloat16):
         with pytest.raises(RuntimeError, match="cpu support"):
             PackedLinear(weight)
-        assert projections("auto", torch.bfloat16, "cpu") is None
         return
 
     got = PackedLinear(weight)(x)
 
     torch.testing.assert_close(got, nn.functional.linear(x, weight.bfloat16()), rtol=2**-7, atol=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("rows", [1, FEW_ROWS, FEW_ROWS + 1, 100])
+def test_a_widened_product_is_that_of_the_same_weight_in_fp32(
+    dtype: torch.dtype, shape: tuple[int, int], rows: int
+) -> None:
+    weight, x = drawn(*shape, dtype)
+    linear = WidenedLinear(weight, dtype, Scratch())
+
+    got = linear(x[:rows])
+
+    wanted = x[:rows].float() @ weight.to(dtype).float().t()
+    assert got.dtype is dtype
+    torch.testing.assert_close(got.float(), wanted, rtol=2**-8, atol=0.01)
+
+
+def test_projections_share_the_memory_that_they_widen_in() -> None:
+    narrow, x = drawn(64, 32, torch.bfloat16)
+    broad, _ = drawn(192, 32, torch.bfloat16)
+    scratch = Scratch()
+    first, second = (WidenedLinear(weight, torch.bfloat16, scratch) for weight in (narrow, broad))
+    alone = WidenedLinear(narrow, torch.bfloat16, Scratch())(x)
+
+    assert torch.equal(first(x), alone)
+    second(x)
+    assert torch.equal(first(x), alone)
+
+
+def test_sixteen_bits_are_multiplied_as_this_cpu_does_it_best() -> None:
+    weight, _ = drawn(64, 32, torch.bfloat16)
+    project = projections("auto", torch.bfloat16, "cpu")
+
+    assert project is not None
+    assert type(project(weight)) is (PackedLinear if can_multiply(torch.bfloat16) else WidenedLinear)
+    assert projections("auto", torch.float32, "cpu") is None
+    assert projections("auto", torch.bfloat16, "cuda") is None
 
 
 @pytest.mark.parametrize("make", [int8, int4])
