@@ -63,6 +63,15 @@ openapi: $(VENV)/.dev ## write openapi.yaml from the code
 readme: $(VENV)/.dev ## write the settings into README.md from the code
 	@$(BIN)/python -m server.settings_table README.md
 
+BUNDLE := dist/bundle
+.PHONY: bundle
+bundle: $(VENV)/.dev ## write all that a site without a network needs into dist/bundle: wheels, models, SBOM, checksums
+	@$(BIN)/python -m release.bundle $(BUNDLE)
+
+.PHONY: test-airgap
+test-airgap: bundle ## install from the bundle, ask and restart in a network namespace, and watch every call (needs strace)
+	@$(BIN)/python -m pytest -q -m airgap tests/airgap
+
 .PHONY: image
 image: ## build the container image with buildah (BUILD_ARGS for what your registries need)
 	buildah build --format docker $(BUILD_ARGS) --tag $(IMAGE) .
@@ -85,7 +94,7 @@ $(VENV)/.dev: pyproject.toml clients/python/pyproject.toml | $(VENV)/bin/python
 # Once: a sample that was deleted stays deleted, until the samples change.
 $(DATA)/.handbook: $(VENV)/.installed $(wildcard server/samples/*)
 	@echo "taking in the sample documents, once"
-	@$(BIN)/hrm-serve ingest server/samples --store handbook --read '*' --data-dir $(DATA)
+	@$(BIN)/hrm-serve ingest "$$($(BIN)/hrm-serve samples)" --store handbook --read '*' --data-dir $(DATA)
 	@touch $@
 
 VLLM_VENV ?= $(VENV)/vllm

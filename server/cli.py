@@ -23,6 +23,7 @@ from server.commands import audit, erasures, keys
 from server.commands.documents import delete, ingest, search, stores
 from server.commands.model import check_model, train
 from server.commands.openapi import openapi
+from server.commands.samples import samples
 from server.commands.serve import serve
 from server.commands.sharing import share
 from server.commands.terminal import CommandError, TextCommand, printable
@@ -73,6 +74,7 @@ app.add_typer(erasures.app, name="erasures")
 app.add_typer(audit.app, name="audit")
 app.command(name="check-model", cls=TextCommand)(check_model)
 app.command()(openapi)
+app.command()(samples)
 # The trainer reads its own flags, `--help` among them.
 app.command(
     add_help_option=False,

@@ -23,6 +23,7 @@ PLANTED = {
     "not even from a package": ("server/a.py", "import retrieval", "server/a.py:1 imports retrieval, which only"),
     "nor in the composition root": ("server/build.py", "import faiss", "server/build.py:1 imports faiss"),
     "clients know nothing of ours": ("clients/python/a.py", "import hrm_model.types", "imports hrm_model.types"),
+    "what runs knows no release": ("server/a.py", "from release import wheels", "imports release.wheels"),
     "tests are not imported": ("server/a.py", "from tests.fakes import Shelf", "imports tests.fakes.Shelf"),
     "the scheduler has no tensors": ("hrm_model/scheduler.py", "import torch", "hrm_model/scheduler.py:1 imports"),
     "faiss has one door": ("retrieval/retriever.py", "import faiss", "whose place is retrieval/index.py"),

@@ -72,8 +72,16 @@ def test_help_lists_the_commands(run: Run) -> None:
         "check-model",
         "train",
         "openapi",
+        "samples",
     ):
         assert f"\n  {command} " in out
+
+
+def test_the_samples_are_found_from_any_folder(run: Run) -> None:
+    status, out, _ = run("samples")
+
+    assert status == 0
+    assert (Path(out.strip()) / "annual-leave.md").read_text().startswith("# ")
 
 
 def test_serve_has_a_flag_for_each_setting(run: Run) -> None:

@@ -1,0 +1,40 @@
+"""The parts of a bundle that are not wheels: checksums, pinned requirements, instructions."""
+
+import subprocess
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from release.bundle import checksums, instructions, requirements
+from release.wheels import read_wheels
+from tests.release.made import make_wheel
+
+
+def test_the_checksums_are_those_that_sha256sum_checks(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("a")
+    (tmp_path / "b.whl").write_bytes(b"b")
+    (tmp_path / "SHA256SUMS").write_text(checksums(tmp_path))
+
+    def check() -> int:
+        command = ["sha256sum", "--quiet", "--check", "SHA256SUMS"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode
+
+    assert check() == 0
+    (tmp_path / "docs" / "a.md").write_text("A")
+    assert check() == 1
+
+
+def test_requirements_pin_the_version_and_the_digest_of_what_belongs_to_them(tmp_path: Path) -> None:
+    make_wheel(tmp_path, "one")
+    make_wheel(tmp_path, "two")
+    [one, _] = wheels = read_wheels(tmp_path)
+
+    assert requirements(wheels, [canonicalize_name("one")]) == f"one==1.0 --hash=sha256:{one.sha256}\n"
+
+
+def test_the_instructions_name_the_python_they_are_for() -> None:
+    text = instructions()
+
+    assert "Made for CPython 3." in text
+    assert "{" not in text
