@@ -9,6 +9,7 @@ from server import errors, openapi
 from server.completions import Completions
 from server.deps import Services
 from server.intake import Body, Intake
+from server.headers import Origins, SafeHeaders
 from server.logs import RequestLog
 from server.metrics import Metrics
 from server.pipeline import Pipeline
@@ -25,6 +26,7 @@ from server.routes import (
     store_files,
     vector_stores,
 )
+from server.unforeseen import Unforeseen
 
 
 def create_app(services: Services) -> FastAPI:
@@ -38,6 +40,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.embedding_turn = CapacityLimiter(1)
     errors.install(app, retry_after_s=services.policy.retry_after_s)
     policy = services.policy
+    # The last one added is the outermost.
     app.add_middleware(
         Intake,
         body=Body(policy.max_body_bytes, policy.body_s),
@@ -45,6 +48,10 @@ def create_app(services: Services) -> FastAPI:
         refused=measured.refused,
         others={files.UPLOADS: Body(policy.max_upload_bytes + files.FORM_BYTES, policy.upload_s)},
     )
+    app.add_middleware(Unforeseen)
+    if policy.origins:
+        app.add_middleware(Origins, origins=policy.origins)
+    app.add_middleware(SafeHeaders)
     app.add_middleware(RequestLog, metrics=measured)
     return app
 

@@ -59,7 +59,7 @@ def serve(settings: Settings) -> None:
     """
     from server import logs
 
-    logs.configure(settings.log_level.upper())
+    logs.configure(settings.log_level.upper(), settings.log_format)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     card = model_card(settings)
@@ -352,6 +352,7 @@ def policy(settings: Settings) -> Policy:
         max_choices=settings.max_choices,
         heartbeat_s=settings.heartbeat_seconds,
         retry_after_s=settings.retry_after_seconds,
+        origins=tuple(filter(None, settings.cors_origins.split(","))),
         public_url=settings.public_url.rstrip("/"),
     )
 

@@ -41,6 +41,7 @@ class Policy:
     max_choices: int = 8  # n of one request
     heartbeat_s: float = 10.0  # a comment after this much silence keeps proxies from closing a stream
     retry_after_s: int = 1  # what a full engine tells its clients
+    origins: tuple[str, ...] = ()  # of web pages that may call
     public_url: str = ""  # put before the paths of citations; empty leaves them relative to this server
 
 

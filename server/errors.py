@@ -1,11 +1,10 @@
-"""One table from domain errors to OpenAI's error body, and the four handlers. Routes never build an error response."""
+"""One table from domain errors to OpenAI's error body, and the three handlers. Routes never build an error response."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from json import JSONDecodeError
-from traceback import format_tb
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -33,6 +32,7 @@ from retrieval.errors import (
     StoreNotFound,
 )
 from server.audit.chain import AuditUnavailable
+from server.faults import kind_and_place
 from server.identity import Forbidden, GroundedOnly, Unauthenticated
 
 log = logging.getLogger(__name__)
@@ -185,8 +185,7 @@ def error_body(error: Exception) -> dict[str, dict[str, str | None]]:
     """
     wire = wire_form(error)
     if wire.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        trace = "".join(format_tb(error.__traceback__))
-        log.error("request failed: %s\n%s", type(error).__name__, trace)
+        log.error("request failed: %s", kind_and_place(error))
     message = str(error) if wire.message is None else wire.message
     param = getattr(error, "param", None) or wire.param
     return body_of(message, wire.type, param, getattr(error, "code", None) or wire.code)
@@ -203,7 +202,7 @@ def refusal(status: int, message: str, code: str, *, kind: str = _INVALID) -> JS
 
 
 def install(app: FastAPI, *, retry_after_s: int) -> None:
-    """Give an app its four handlers.
+    """Give an app its handlers; what they do not know is for `server.unforeseen`.
 
     Args:
         retry_after_s: what a full engine tells its clients.
@@ -218,14 +217,10 @@ def install(app: FastAPI, *, retry_after_s: int) -> None:
             headers["Retry-After"] = str(retry_after_s)
         elif wire.retry_after_s is not None:
             headers["Retry-After"] = str(wire.retry_after_s)
-        # An unforeseen error is answered outside the middleware that adds the id to every other response.
-        if request_id := getattr(request.state, "request_id", None):
-            headers["x-request-id"] = request_id
         return JSONResponse(error_body(error), status_code=wire.status, headers=headers)
 
     for kind in WIRE:
         app.add_exception_handler(kind, respond)
-    app.add_exception_handler(Exception, respond)
     app.add_exception_handler(RequestValidationError, _refuse)
     app.add_exception_handler(HTTPException, _pass_on)
 

@@ -1,19 +1,31 @@
-"""One line for each request at its end: who, what, how it went. Never what was asked or answered, never a key."""
+"""One line for each request at its end, and how lines are written. Never what was asked or answered, never a key."""
 
+import json
 import logging
 import re
+import sys
+import threading
+from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.faults import kind_and_place
 from server.metrics import Metrics
+
+if TYPE_CHECKING:
+    from logging import _SysExcInfoType
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID = "x-request-id"
+_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 # A client's own id is kept when it can do no harm in a log.
 _SOUND_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -44,6 +56,8 @@ class RequestLog:
         given = Headers(scope=scope).get(REQUEST_ID, "")
         request_id = given if _SOUND_ID.fullmatch(given) else f"req_{uuid4().hex}"
         scope.setdefault("state", {}).update(request_id=request_id, record=record)
+        # Tasks and threads that the request begins inherit it, so that their lines have it too.
+        token = _request_id.set(request_id)
 
         async def tagged(message: Message) -> None:
             nonlocal status
@@ -58,22 +72,78 @@ class RequestLog:
             # The route's template, since a path may name files and has no end of values.
             route = getattr(scope.get("route"), "path", "unmatched")
             self._metrics.responded(route, status)
-            log.info(
-                "request id=%s caller=%s key=%s method=%s route=%s status=%s prompt_tokens=%s completion_tokens=%s "
-                "seconds=%.3f outcome=%s",
-                request_id,
-                record.caller,
-                record.key_id,
-                scope["method"],
-                route,
-                status,
-                record.prompt_tokens,
-                record.completion_tokens,
-                perf_counter() - began,
-                record.outcome or ("ok" if status < 400 else "refused" if status < 500 else "failed"),
+            facts = {
+                "id": request_id,
+                "caller": record.caller,
+                "key": record.key_id,
+                "method": scope["method"],
+                "route": route,
+                "status": status,
+                "prompt_tokens": record.prompt_tokens,
+                "completion_tokens": record.completion_tokens,
+                "seconds": round(perf_counter() - began, 3),
+                "outcome": record.outcome or ("ok" if status < 400 else "refused" if status < 500 else "failed"),
+            }
+            said = " ".join(
+                f"{name}={value:.3f}" if isinstance(value, float) else f"{name}={value}"
+                for name, value in facts.items()
             )
+            log.info("request %s", said, extra={"facts": facts})
+            _request_id.reset(token)
 
 
-def configure(level: str) -> None:
-    """Send this project's log to standard error; called by the command, never by an import."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+class Lines(logging.Formatter):
+    """For people: time, level, place, id of the request, message. Of an error its kind and place, not its words."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(about)s%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and a traceback below it."""
+        request_id = None if hasattr(record, "facts") else _request_id.get()
+        record.about = f"[{request_id}] " if request_id else ""
+        return super().format(record)
+
+    def formatException(self, ei: "_SysExcInfoType") -> str:
+        """Kind and place."""
+        return _placed(ei)
+
+
+class JsonLines(logging.Formatter):
+    """For machines: one object a line, with the facts of a request as fields of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        facts: dict[str, Any] = getattr(record, "facts", {})
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": "request" if facts else record.getMessage(),
+        }
+        if request_id := _request_id.get():
+            line["request_id"] = request_id
+        if record.exc_info:
+            line["error"] = _placed(record.exc_info)
+        return json.dumps(line | {name: value for name, value in facts.items() if name != "id"})
+
+
+def configure(level: str, form: Literal["text", "json"] = "text") -> None:
+    """Send the log to standard error; called by the command that serves, never by an import.
+
+    Side effects: what Python itself would print of errors that nobody catches is logged instead, without their words.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if form == "json" else Lines())
+    logging.basicConfig(level=level, handlers=[handler])
+    sys.excepthook = _uncaught
+    threading.excepthook = lambda end: end.exc_value and _uncaught(end.exc_type, end.exc_value, end.exc_traceback)
+    sys.unraisablehook = lambda end: end.exc_value and _uncaught(end.exc_type, end.exc_value, end.exc_traceback)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    log.critical("an error that nothing handles: %s", kind_and_place(error))
+
+
+def _placed(info: "_SysExcInfoType") -> str:
+    return "" if info[1] is None else kind_and_place(info[1])

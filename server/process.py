@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from hrm_model.types import Load
 from server.connection import Bounds, Connection
+from server.faults import kind_and_place
 
 T = TypeVar("T")
 
@@ -112,6 +113,7 @@ async def run(
     server = _Server(config)
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_report)
     for number in _SIGNALS:
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
 
@@ -140,6 +142,12 @@ async def run(
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
     log.info("stopped")
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # asyncio's own words show values: results of tasks, arguments of callbacks.
+    error = context.get("exception")
+    log.error("something failed outside of any answer: %s", "unknown" if error is None else kind_and_place(error))
 
 
 async def _first(others: set[asyncio.Future[Any]], task: asyncio.Future[Any]) -> bool:

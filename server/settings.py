@@ -29,6 +29,7 @@ BUNDLED_NAME = "hrm-text-mini"
 
 # A model id must survive `model@store`; a store is named by its slug or its id.
 _MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
+_ORIGIN = r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?"
 _STORE = r"^[a-z0-9][a-z0-9_-]*$"
 
 
@@ -177,6 +178,11 @@ class Settings(LimitSettings):
         pattern=r"^(https?://[^\s?#]+)?$",
         description="Put before the paths of citations, as https://ask.example.org; empty leaves them relative.",
     )
+    cors_origins: str = Field(
+        default="",
+        pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$",
+        description="Origins of web pages that may call, exactly as browsers send them, with commas; empty: none.",
+    )
     heartbeat_seconds: float = Field(
         default=10, gt=0, le=600, description="Silence on a stream after which a comment keeps proxies from closing it."
     )
@@ -202,6 +208,9 @@ class Settings(LimitSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe thing that is logged."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="text: lines for people; json: one object a line, for what collects logs."
     )
 
     @model_validator(mode="after")

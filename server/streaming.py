@@ -99,9 +99,7 @@ class EventStream(StreamingResponse):
 
     def __init__(self, answer: Answer, frames: AsyncGenerator[bytes, None]) -> None:
         # Proxies buffer responses unless told not to (nginx reads X-Accel-Buffering).
-        super().__init__(
-            frames, media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        )
+        super().__init__(frames, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
         self._answer = answer
         self._frames = frames
 

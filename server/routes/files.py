@@ -15,8 +15,6 @@ from server.schemas.files import Deleted, FileChange, FileList, FileListing, Fil
 UPLOADS = "/v1/files"
 # Of a form, besides the file: its fields, and what lies between them.
 FORM_BYTES = 2 * MAX_FIELD_BYTES
-# A document may look like a web page, and nobody's browser is to run it as one.
-_INERT = {"X-Content-Type-Options": "nosniff"}
 
 _PLACE: dict[str, Any] = {"prefix": "/v1", "tags": ["files"]}
 _looking = APIRouter(route_class=StoreRoute, **_PLACE)
@@ -126,11 +124,11 @@ async def read_content(
     if not text and (part.form == "text" or is_part):
         raise InvalidRequest("The file has no text yet: no store has read it.", param="file_id", code="file_not_read")
     if not text:
-        return FileResponse(await services.archive().original(file_id, reader), headers=_INERT)
+        return FileResponse(await services.archive().original(file_id, reader))
     end, start = len(text) if part.end is None else part.end, part.start or 0
     for name, place in (("end", end), ("start", start)):
         if place > len(text):
             raise InvalidRequest(f"'{name}' is {place}, and the text has {len(text)} characters.", param=name)
     if start > end:
         raise InvalidRequest(f"'start' is {start}, behind 'end', which is {end}.", param="start")
-    return PlainTextResponse(text[start:end], headers=_INERT)
+    return PlainTextResponse(text[start:end])

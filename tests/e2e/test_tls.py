@@ -35,6 +35,7 @@ def test_a_server_with_mutual_tls_takes_new_files_without_a_restart(tmp_path: Pa
         authority.issue("server")
         mended = httpx.get(f"{served.url}/readyz", verify=context).json()
 
+        assert "server" not in httpx.get(f"{served.url}/livez", verify=context).headers
         assert (broken["warnings"], mended["warnings"]) == ([NOT_TAKEN], [])
         said = served.log.read_text()
         assert "server.key holds no private key in PEM" in said

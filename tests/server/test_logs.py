@@ -1,12 +1,19 @@
 """The log: one line for each request, and nothing of what was asked, answered or used to sign in."""
 
+import json
 import logging
 import re
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from hrm_model.errors import EngineError
+from server.logs import configure
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import client_of, question, services, stocked
 
@@ -80,3 +87,101 @@ async def test_every_response_has_an_id_of_its_own() -> None:
         ]
 
     assert len({response.headers["x-request-id"] for response in responses}) == len(responses)
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[StringIO]:
+    """What a serving command would write to standard error."""
+    stream = StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    for owner, hook in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(owner, hook, getattr(owner, hook))
+    root = logging.getLogger()
+    before, level, root.handlers = root.handlers, root.level, []
+    configure("INFO", request.param)
+    yield stream
+    root.handlers = before
+    root.setLevel(level)
+
+
+TEXT = pytest.mark.parametrize("written", ["text"], indirect=True)
+JSON = pytest.mark.parametrize("written", ["json"], indirect=True)
+EITHER = pytest.mark.parametrize("written", ["text", "json"], indirect=True)
+
+
+BROUGHT = [{"title": "Leave", "text": "Leave is 28 days."}]
+
+
+class Telling(ScriptedEngine):
+    """An engine that logs, once, in a thread of the request."""
+
+    has_told = False
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        if not self.has_told:
+            logging.getLogger("hrm_model.telling").warning("counting")
+        self.has_told = True
+        return super().count(texts)
+
+
+@JSON
+async def test_json_lines_have_a_requests_facts_as_fields_and_its_id_on_each_line(written: StringIO) -> None:
+    async with client_of(services(Telling("ok"))) as client:
+        await client.post(CHAT, json=question(documents=BROUGHT), headers={"x-request-id": "trace-1"})
+    logging.getLogger("server.a").info("two\nlines")
+
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    within, ended, outside = [line for line in lines if line["logger"] != "httpx"]
+    assert within["request_id"] == ended["request_id"] == "trace-1"
+    assert (within["logger"], within["level"], within["message"]) == ("hrm_model.telling", "warning", "counting")
+    assert (ended["message"], ended["route"], ended["status"], ended["caller"]) == ("request", CHAT, 200, "user:ann")
+    assert isinstance(ended["seconds"], float)
+    assert datetime.fromisoformat(ended["time"]).tzinfo is not None
+    assert (outside["message"], "request_id" in outside) == ("two\nlines", False)
+
+
+@TEXT
+async def test_text_lines_have_the_id_of_their_request(written: StringIO) -> None:
+    async with client_of(services(Telling("ok"))) as client:
+        await client.post(CHAT, json=question(documents=BROUGHT), headers={"x-request-id": "trace-1"})
+
+    within, ended, *_ = written.getvalue().splitlines()
+    assert within.endswith(" WARNING hrm_model.telling [trace-1] counting")
+    assert " INFO server.logs request id=trace-1 caller=user:ann " in ended
+
+
+@EITHER
+def test_an_exception_is_logged_by_kind_and_place_with_all_that_is_behind_it(written: StringIO) -> None:
+    try:
+        try:
+            raise ValueError("canary-cause")
+        except ValueError as error:
+            raise ExceptionGroup("canary-group", [KeyError("canary-part")]) from error
+    except ExceptionGroup:
+        logging.getLogger("anybody").exception("it failed")
+
+    said = written.getvalue()
+    for kind in ("ExceptionGroup", "with KeyError", "from ValueError", "test_logs.py"):
+        assert kind in said
+    # Lines of code are shown, and in this test the code holds the canaries; values would come without the quotes.
+    assert "canary-cause" not in said.replace('("canary-cause")', "").replace('(\\"canary-cause\\")', "")
+    assert "canary-part" not in said.replace('("canary-part")', "").replace('(\\"canary-part\\")', "")
+
+
+@EITHER
+def test_errors_that_nobody_catches_are_logged_without_their_words(written: StringIO) -> None:
+    secret = "-".join(("canary", "thread"))
+
+    def fail() -> None:
+        raise ValueError(secret)
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    try:
+        fail()
+    except ValueError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+
+    assert written.getvalue().count("an error that nothing handles: ValueError") == 2
+    assert secret not in written.getvalue()

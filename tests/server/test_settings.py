@@ -196,3 +196,15 @@ def test_every_setting_is_described_and_bounded() -> None:
 def test_half_of_tls_is_none(given: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         Settings.load(given)
+
+
+@pytest.mark.parametrize("given", ["*", "https://a.example/", "a.example", "https://a.example,*", "https://*.example"])
+def test_origins_of_web_pages_are_exact(given: str) -> None:
+    with pytest.raises(SettingsError, match="cors-origins"):
+        Settings.load({"cors_origins": given})
+
+
+def test_origins_of_web_pages_are_named_with_commas() -> None:
+    given = "https://a.example,http://[::1]:3000"
+
+    assert Settings.load({"cors_origins": given}).cors_origins == given
