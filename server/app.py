@@ -8,8 +8,9 @@ from fastapi import FastAPI
 from server import errors, openapi
 from server.completions import Completions
 from server.deps import Services
-from server.intake import Body, Intake
+from server.door import Doorway
 from server.headers import Origins, SafeHeaders
+from server.intake import Body, Intake
 from server.logs import RequestLog
 from server.metrics import Metrics
 from server.pipeline import Pipeline
@@ -49,6 +50,7 @@ def create_app(services: Services) -> FastAPI:
         others={files.UPLOADS: Body(policy.max_upload_bytes + files.FORM_BYTES, policy.upload_s)},
     )
     app.add_middleware(Unforeseen)
+    app.add_middleware(Doorway, door=services.door)
     if policy.origins:
         app.add_middleware(Origins, origins=policy.origins)
     app.add_middleware(SafeHeaders)

@@ -17,13 +17,14 @@ import anyio
 
 from hrm_model.config import CONFIG_FILE, read_config
 from retrieval.types import Fusion, Purge
-from server import upkeep
+from server import storage, upkeep
 from server.audit.facts import Origin
 from server.audit.log import AuditLog, Durability, content_key, digest_of
 from server.auth import LedgerAuthentication, check_exposure
 from server.connection import Bounds
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
+from server.door import Door
 from server.examples import EXAMPLES
 from server.keyring import LedgerError
 from server.ledger import Ledger
@@ -94,7 +95,8 @@ async def _serve(
 
     engine, speller, library = DeferredEngine(), DeferredSpeller(), DeferredLibrary()
     archive, embedder, made_by = Deferred[Archive](), Deferred[Embedder](), Deferred[Origin]()
-    ready = Readiness(engine.load, stall_s=settings.stall_seconds)
+    door = Door()
+    ready = Readiness(engine.load, stall_s=settings.stall_seconds, door=door)
     services = Services(
         engine=engine,
         speller=speller,
@@ -107,6 +109,7 @@ async def _serve(
         model=card,
         policy=policy(settings),
         ready=ready,
+        door=door,
         warnings=tls.warnings if tls else list,
         audit=audit,
         origin=made_by,
@@ -132,18 +135,24 @@ async def _serve(
             speller.supply(words)
             made_by.supply(digests)
             engine.supply(model)
-            ready.store = store.trouble
+            ready.store = lambda: store.trouble() or storage.trouble(settings.data_dir, settings.min_free_bytes)
             return store
 
         app = LocalOnly(served, is_open=ledger.keys.is_empty)
         refused = served.state.metrics.refused
+        async def drain(timeout_s: float) -> None:
+            # Whoever is being answered may still be searching, and is to reach the engine.
+            if not await door.emptied(timeout_s):
+                log.warning("%d answers are cut off after %g s", door.inside, timeout_s)
+            await engine.drain(0)
+
         await run(
             configured(app, bounds(settings), refused, tls.context if tls else None),
             listener,
             ready,
             load=load,
             work=lambda store: _work(store, ledger, settings, engine.purge),
-            drain=engine.drain,
+            drain=drain,
             drain_s=settings.drain_seconds,
         )
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from hrm_model.template import Shot
 from server.audit.facts import UNKNOWN_ORIGIN, Origin
+from server.door import Door
 from server.identity import Authenticate
 from server.ports import Archive, Audit, Embedder, Engine, Erasures, Library, Retriever, Speller
 
@@ -61,5 +62,6 @@ class Services:
     policy: Policy
     ready: Callable[[], str | None]  # why the server cannot answer yet; None: it can
     warnings: Callable[[], list[str]] = list  # what somebody has to see to, although it can
+    door: Door = field(default_factory=Door)  # closes when the server stops
     audit: Audit | None = None  # None: nothing is recorded
     origin: Callable[[], Origin] = lambda: UNKNOWN_ORIGIN  # raises NotReady while the checkpoint is being read

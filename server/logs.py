@@ -137,12 +137,12 @@ def configure(level: str, form: Literal["text", "json"] = "text") -> None:
     handler.setFormatter(JsonLines() if form == "json" else Lines())
     logging.basicConfig(level=level, handlers=[handler])
     sys.excepthook = _uncaught
-    threading.excepthook = lambda end: end.exc_value and _uncaught(end.exc_type, end.exc_value, end.exc_traceback)
-    sys.unraisablehook = lambda end: end.exc_value and _uncaught(end.exc_type, end.exc_value, end.exc_traceback)
+    threading.excepthook = lambda end: _uncaught(end.exc_type, end.exc_value, end.exc_traceback)
+    sys.unraisablehook = lambda end: _uncaught(end.exc_type, end.exc_value, end.exc_traceback)
 
 
-def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    log.critical("an error that nothing handles: %s", kind_and_place(error))
+def _uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    log.critical("an error that nothing handles: %s", kind.__name__ if error is None else kind_and_place(error))
 
 
 def _placed(info: "_SysExcInfoType") -> str:

@@ -6,7 +6,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from hrm_model.types import Load
 from server.connection import Bounds, Connection
+from server.door import Door
 from server.faults import kind_and_place
 
 T = TypeVar("T")
@@ -33,15 +34,22 @@ _LAST_BYTES_S = 2
 class Readiness:
     """Why the server cannot answer yet, or no more; calling it gives the reason, None when it can."""
 
-    def __init__(self, load: Callable[[], Load], *, stall_s: float) -> None:
+    def __init__(self, load: Callable[[], Load], *, stall_s: float, door: Door) -> None:
         """Watch an engine by its load.
 
         Args:
             stall_s: seconds in one step after which the engine counts as stuck.
+            door: closes together with the readiness.
         """
+        self._door = door
         self.reason: str | None = LOADING
         self.store: Callable[[], str | None] = lambda: None  # set once there is one
         self._load, self._stall_s = load, stall_s
+
+    def stop(self) -> None:
+        """Be ready no more, and let nobody else in."""
+        self.reason = STOPPING
+        self._door.close(STOPPING)
 
     def __call__(self) -> str | None:
         if self.reason is not None:
@@ -105,7 +113,7 @@ async def run(
     drain: Callable[[float], Awaitable[None]],
     drain_s: float,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let running answers end for `drain_s`; a second signal ends them.
+    """Serve until SIGTERM or SIGINT, then let running answers end for `drain_s`; a second signal ends them now.
 
     `load` runs beside the listening server, and `work`, with what it loaded, from then on. What either raises ends the
     process: a server that will never be ready, or that does half of its work unsaid, helps nobody.
@@ -114,8 +122,13 @@ async def run(
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_report)
+
+    def told() -> None:
+        (hurry if stop.is_set() else stop).set()
+        ready.stop()  # at once, whatever has to be ended first
+
     for number in _SIGNALS:
-        loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
+        loop.add_signal_handler(number, told)
 
     began = perf_counter()
     serving: asyncio.Future[Any] = asyncio.ensure_future(server.serve(sockets=[listener]))
@@ -123,19 +136,20 @@ async def run(
     hurried: asyncio.Future[Any] = asyncio.ensure_future(hurry.wait())
     try:
         loading = asyncio.ensure_future(load())
-        if await _first({serving, stopped}, loading):
+        if await _first({serving, stopped}, loading) and not stop.is_set():
             ready.reason = None
             log.info("ready after %.1f s", perf_counter() - began)
             await _first({serving, stopped}, asyncio.ensure_future(work(loading.result())))
         if not stop.is_set():
             raise RuntimeError("the server ended by itself")
-        ready.reason = STOPPING
         log.info("stopping: running answers may take %g s to end", drain_s)
-        await _first({hurried}, asyncio.ensure_future(drain(drain_s)))
+        if not await _first({hurried}, asyncio.ensure_future(drain(drain_s))):
+            log.info("told again to stop: running answers end now")
+            with suppress(TimeoutError):  # an engine that is stuck cannot end them
+                await asyncio.wait_for(drain(0), _LAST_BYTES_S)
     finally:
-        ready.reason = STOPPING
+        ready.stop()
         server.should_exit = True
-        server.force_exit = hurry.is_set()
         stopped.cancel()
         hurried.cancel()
         await serving

@@ -114,6 +114,11 @@ class Settings(LimitSettings):
     data_dir: Path = Field(
         default=Path("data"), description="Folder of the databases, the index and the original files."
     )
+    min_free_bytes: ByteSize = Field(
+        default=ByteSize(64 * 1024 * 1024),
+        ge=0,
+        description="Free space of the data directory's disk below which the server is no longer ready.",
+    )
     default_store: Annotated[str, Field(pattern=_STORE, max_length=64)] | None = Field(
         default=None, description="Store that the plain model id retrieves from; without it, only on request."
     )
@@ -190,7 +195,10 @@ class Settings(LimitSettings):
         default=1, ge=1, le=3600, description="What a full server tells clients to wait before they come back."
     )
     drain_seconds: float = Field(
-        default=30, ge=0, le=3600, description="How long running answers may take to end after SIGTERM."
+        default=30,
+        ge=0,
+        le=3600,
+        description="How long running answers may take to end after SIGTERM; then they end in an error.",
     )
     first_key_file: Path | None = Field(
         default=None,

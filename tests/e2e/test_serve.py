@@ -1,5 +1,6 @@
 """The real process: `hrm-serve serve`, driven over its socket and by signals, beside the other commands."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -215,27 +216,37 @@ def test_a_server_that_is_told_to_stop_ends_its_answers_first(tmp_path: Path, ch
             lines = stream.iter_lines()
             first = next(lines)
             served.terminate()
-            late = httpx.post(f"{served.url}/v1/chat/completions", json=body(max_tokens=1))
             while (reason := served.ready()) is None:
                 pass
+            late = httpx.post(f"{served.url}/v1/chat/completions", json=body(max_tokens=1))
+            upload = httpx.post(f"{served.url}/v1/files", files={"file": b"text"}, data={"purpose": "assistants"})
             frames = [line for line in (first, *lines) if line.startswith("data: ")]
 
         assert reason == "the server is shutting down"
-        assert (late.status_code, late.headers.get("Retry-After") is not None) == (503, True)
+        for refused in (late, upload):
+            assert (refused.status_code, refused.headers.get("Retry-After")) == (503, "1")
         assert frames[-1] == "data: [DONE]"
         assert served.process.wait(20) == 0
 
 
-def test_an_answer_that_outlasts_the_patience_is_cut_and_the_process_ends(tmp_path: Path, checkpoint: Path) -> None:
-    with serving(tmp_path, checkpoint, ["--drain-seconds", "0.2"]) as served:
+@pytest.mark.parametrize(("drain_s", "signals"), [("0.2", 1), ("300", 2)])
+def test_an_answer_that_outlasts_the_patience_ends_in_an_error_and_the_process_with_it(
+    tmp_path: Path, checkpoint: Path, drain_s: str, signals: int
+) -> None:
+    with serving(tmp_path, checkpoint, ["--drain-seconds", drain_s]) as served:
         request = body(max_tokens=1900, n=8, stream=True)
         with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=request, timeout=60) as stream:
             lines = stream.iter_lines()
             next(lines)
             served.terminate()
+            while served.ready() is None:
+                pass
+            if signals == 2:
+                served.terminate()
             frames = [line for line in lines if line.startswith("data: ")]
 
         assert "data: [DONE]" not in frames
+        assert json.loads(frames[-1].removeprefix("data: "))["error"]["code"] == "engine_unavailable"
         assert served.process.wait(20) == 0
 
 

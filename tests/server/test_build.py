@@ -26,6 +26,7 @@ def test_every_decision_of_the_operator_reaches_the_routes() -> None:
         max_choices=2,
         heartbeat_seconds=3,
         retry_after_seconds=9,
+        cors_origins="https://a.example,https://b.example",
         public_url="https://ask.example.org/",
     )
 
@@ -47,6 +48,7 @@ def test_every_decision_of_the_operator_reaches_the_routes() -> None:
         max_choices=2,
         heartbeat_s=3,
         retry_after_s=9,
+        origins=("https://a.example", "https://b.example"),
         public_url="https://ask.example.org",
     )
     untouched = [field.name for field in fields(Policy) if getattr(made, field.name) == getattr(Policy(), field.name)]

@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from anyio import CancelScope
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
 from hrm_model.types import Load
 from server.connection import Bounds
+from server.door import Door
 from server.process import DEAD, LOADING, STOPPING, Readiness, configured, listen, run
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +27,7 @@ class Part:
     def __init__(self, *, done: bool = False, error: Exception | None = None) -> None:
         self.begun, self.done = asyncio.Event(), asyncio.Event()
         self.error = error
-        self.given_s: float | None = None
+        self.given_s: list[float] = []
         if done:
             self.done.set()
 
@@ -39,7 +41,7 @@ class Part:
         await self.load()
 
     async def drain(self, timeout_s: float) -> None:
-        self.given_s = timeout_s
+        self.given_s.append(timeout_s)
         await self.load()
 
 
@@ -71,7 +73,7 @@ async def started(
     drain: Callable[[float], Awaitable[None]],
     work: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Started]:
-    ready = Readiness(Load, stall_s=60)
+    ready = Readiness(Load, stall_s=60, door=Door())
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     task = asyncio.ensure_future(
@@ -121,14 +123,14 @@ async def test_a_signal_drains_before_the_listener_goes() -> None:
         await draining.begun.wait()
 
         assert (await client.get("/ready")).json() == STOPPING
-        assert draining.given_s == 7
+        assert draining.given_s == [7]
         draining.done.set()
         await asyncio.wait_for(task, 5)
         with pytest.raises(httpx.ConnectError):
             await client.get("/ready")
 
 
-async def test_a_second_signal_does_not_wait_for_the_drain() -> None:
+async def test_a_second_signal_drains_without_patience_and_not_for_ever() -> None:
     draining = Part()
     async with started(Part(done=True).load, draining.drain) as (client, task):
         await until(client, None)
@@ -137,6 +139,27 @@ async def test_a_second_signal_does_not_wait_for_the_drain() -> None:
 
         terminate()
 
+        await asyncio.wait_for(task, 5)
+        assert draining.given_s == [7, 0]
+
+
+async def test_a_signal_is_seen_before_anything_has_ended() -> None:
+    working = Part()
+
+    async def stubborn() -> None:
+        try:
+            await working.load()
+        finally:
+            with CancelScope(shield=True):
+                await working.done.wait()
+
+    async with started(Part(done=True).load, Part(done=True).drain, stubborn) as (client, task):
+        await until(client, None)
+
+        terminate()
+
+        await until(client, STOPPING)
+        working.done.set()
         await asyncio.wait_for(task, 5)
 
 
@@ -202,7 +225,7 @@ def test_an_ipv6_address_can_be_listened_on() -> None:
     ],
 )
 def test_a_server_is_ready_only_while_its_engine_steps(load: Load, reason: str | None) -> None:
-    ready = Readiness(lambda: load, stall_s=60)
+    ready = Readiness(lambda: load, stall_s=60, door=Door())
     assert ready() == LOADING
 
     ready.reason = None

@@ -36,7 +36,7 @@ async def test_a_bug_in_a_route_is_a_500_that_is_logged_once_by_kind_and_place(
 
 
 async def test_a_bug_within_a_stream_ends_it_with_a_frame(caplog: pytest.LogCaptureFixture) -> None:
-    engine = ScriptedEngine("a", "b", failure=KeyError(SECRET), fail_after=1)  # type: ignore[arg-type]  # a bug's
+    engine = ScriptedEngine("a", "b", failure=KeyError(SECRET), fail_after=1)
     async with listening(services(engine)) as url, httpx.AsyncClient() as client:
         response = await client.post(
             f"{url}{CHAT}", json=question(stream=True), headers={"Authorization": "Bearer sk-ann"}
