@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REQUEST_ID = "x-request-id"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others may be any word
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 # A client's own id is kept when it can do no harm in a log.
 _SOUND_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -76,7 +77,7 @@ class RequestLog:
                 "id": request_id,
                 "caller": record.caller,
                 "key": record.key_id,
-                "method": scope["method"],
+                "method": scope["method"] if scope["method"] in _METHODS else "other",
                 "route": route,
                 "status": status,
                 "prompt_tokens": record.prompt_tokens,
@@ -128,12 +129,22 @@ class JsonLines(logging.Formatter):
         return json.dumps(line | {name: value for name, value in facts.items() if name != "id"})
 
 
+class Handler(logging.StreamHandler[Any]):
+    """To standard error. A line that cannot be written is told by the place that wrote it, not by its values."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Replace what Python would print, which shows the values of the line."""
+        error = sys.exc_info()[1]
+        kind = "unknown" if error is None else kind_and_place(error)
+        print(f"a line of {record.pathname}:{record.lineno} was not logged: {kind}", file=sys.__stderr__)
+
+
 def configure(level: str, form: Literal["text", "json"] = "text") -> None:
     """Send the log to standard error; called by the command that serves, never by an import.
 
     Side effects: what Python itself would print of errors that nobody catches is logged instead, without their words.
     """
-    handler = logging.StreamHandler()
+    handler = Handler()
     handler.setFormatter(JsonLines() if form == "json" else Lines())
     logging.basicConfig(level=level, handlers=[handler])
     sys.excepthook = _uncaught
