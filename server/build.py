@@ -26,6 +26,7 @@ from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredS
 from server.deps import ModelCard, Policy, Services
 from server.door import Door
 from server.examples import EXAMPLES
+from server.headers import SafeHeaders
 from server.keyring import LedgerError
 from server.ledger import Ledger
 from server.local_only import LocalOnly
@@ -138,8 +139,8 @@ async def _serve(
             ready.store = lambda: store.trouble() or storage.trouble(settings.data_dir, settings.min_free_bytes)
             return store
 
-        app = LocalOnly(served, is_open=ledger.keys.is_empty)
-        refused = served.state.metrics.refused
+        app = SafeHeaders(LocalOnly(served, is_open=ledger.keys.is_empty))
+
         async def drain(timeout_s: float) -> None:
             # Whoever is being answered may still be searching, and is to reach the engine.
             if not await door.emptied(timeout_s):
@@ -147,7 +148,7 @@ async def _serve(
             await engine.drain(0)
 
         await run(
-            configured(app, bounds(settings), refused, tls.context if tls else None),
+            configured(app, bounds(settings), measured.refused, tls.context if tls else None),
             listener,
             ready,
             load=load,

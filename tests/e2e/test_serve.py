@@ -173,6 +173,7 @@ def test_a_foreign_web_page_cannot_use_a_server_without_keys(served: Served) -> 
     response = httpx.get(f"{served.url}/v1/models", headers={"Origin": "https://evil.example"})
 
     assert (response.status_code, response.json()["error"]["code"]) == (403, "local_only")
+    assert response.headers["x-content-type-options"] == "nosniff"
 
 
 def test_a_taken_port_is_said_in_words(served: Served, tmp_path: Path, checkpoint: Path) -> None:
