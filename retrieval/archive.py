@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.store import batches, documents, files, jobs, stores
+from retrieval.store import batches, documents, files, jobs, personal, stores
 from retrieval.store.access import principal
 from retrieval.store.database import Database, Transaction
 from retrieval.store.erasures import EXPIRED, Occasion
@@ -102,8 +102,12 @@ class Archive:
         return await self._write(share)
 
     async def original(self, file_id: str, reader: Reader) -> Path:
-        """Where the file lies as it came."""
-        await self.file(file_id, reader)
+        """Where the file lies as it came.
+
+        Raises:
+            FileFormRefused: it is redacted, or about to be.
+        """
+        await self._read(lambda tx: personal.refuse_redacted(tx, files.number(tx, file_id, reader)))
         return self._originals.path(file_id)
 
     async def make_store(
@@ -256,11 +260,12 @@ class Archive:
         """Write down which stores were searched, and clear away what has expired. Blocks."""
         active, self._active = self._active, {}
         with self._database.read() as tx:
-            is_due = bool(active) or files.are_any_expired(tx) or stores.are_any_expired(tx)
+            is_due = bool(active or personal.going(tx)) or files.are_any_expired(tx) or stores.are_any_expired(tx)
         if not is_due:
             return
         with self._database.write() as tx:
             stores.touch(tx, stores.numbers(tx, active))
+            self._originals.drop_redacted(tx)
             gone = stores.empty_expired(tx)
             for file_no, file_id in files.expired(tx):
                 documents.remove_file(tx, file_no, EXPIRED)

@@ -1,7 +1,7 @@
 """Chunks of many files embedded together: full batches of one length, whatever the files' sizes."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -13,6 +13,7 @@ from retrieval.facts import Observe, Worked
 from retrieval.parsed import Parsed
 from retrieval.store.documents import StoredChunk
 from retrieval.store.jobs import Job
+from retrieval.types import PersonalDataKind
 
 # Chunks in one forward pass; between two of them the lease is renewed, progress is told and a stop is noticed.
 BATCH = 32
@@ -28,6 +29,7 @@ class Reading:
     parsed: Parsed
     chunks: list[Chunk]
     stored: dict[int, StoredChunk] = field(default_factory=dict)  # by position
+    personal_data: Mapping[PersonalDataKind, int] = field(default_factory=dict)  # found in it
     begun: int = 0  # chunks that are in a window, or were
 
     @property

@@ -118,6 +118,31 @@ class DocumentNotFound(Exception):
         self.file_id = file_id
 
 
+class FileFormRefused(Exception):
+    """A file that was redacted is asked for whole, or one that is whole elsewhere is put into a store that redacts.
+
+    Which of these is not told: the other store may be nobody's business.
+    """
+
+    def __init__(self, file_id: str) -> None:
+        super().__init__(
+            f"The file '{file_id}' is kept either as it came or with its personal data redacted, and this asks for the"
+            " other. Upload it again to put it into a store that does it the other way."
+        )
+        self.file_id = file_id
+
+
+class StoreNotEmpty(Exception):
+    """A store would begin or cease to redact while it holds files."""
+
+    def __init__(self, store: str) -> None:
+        super().__init__(
+            f"The vector store '{store}' holds files, so it cannot begin or cease to redact personal data;"
+            " make a new store and upload the files to it."
+        )
+        self.store = store
+
+
 class BatchNotFound(Exception):
     """A store has no such batch."""
 

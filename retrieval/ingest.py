@@ -20,7 +20,8 @@ from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.overlap import cut_as_asked
 from retrieval.parsing.process import ParseProcess
-from retrieval.store import documents, files, jobs, meta, stores
+from retrieval.personal.document import treated
+from retrieval.store import documents, files, jobs, meta, personal, stores
 from retrieval.store.access import principal
 from retrieval.store.database import Database, Transaction
 from retrieval.store.documents import Content
@@ -117,6 +118,7 @@ class Ingester:
                     is_new = status == "failed"
                     # The file too, in case the first attempt failed for want of it.
                     adopt(documents.await_again(tx, document_no))
+                    personal.brought_again(tx, document_no)
                     jobs.enqueue(tx, document_no, source, self._clock())
             document = documents.one(tx, document_no)
             assert document is not None, "a document is gone in the transaction that made it"
@@ -220,8 +222,10 @@ class Ingester:
             parsed = self._parser.parse(path, data, lambda: self._beat(job))
         finally:
             self._observe(Worked("parse", time.perf_counter() - began))
+        parsed, found = treated(parsed, document.personal_data.policy, lambda: self._beat(job))
         count = self._embedder.count
-        return Reading(job, parsed, cut_as_asked(parsed, count, job.chunking) if job.chunking else cut(parsed, count))
+        chunks = cut_as_asked(parsed, count, job.chunking) if job.chunking else cut(parsed, count)
+        return Reading(job, parsed, chunks, personal_data=found)
 
     def _go_on(self, pool: Pool, readings: list[Reading], report: Report) -> None:
         """Between two batches: keep the lease, tell how far these files are, and give up one that takes too long."""
@@ -261,6 +265,7 @@ class Ingester:
                 jobs.complete(tx, job, self._clock())
             document = documents.one(tx, job.document_no)
             assert document is not None, "an open job belongs to a document"
+            self._originals.drop_redacted(tx)
         self._forget(gone)
         self._observe(Ended(None if refused is None else refused.fault))
         report(Progress(job.file_id, job.filename, document.chunks, document.chunks, document.status))
@@ -320,7 +325,7 @@ def _content(reading: Reading) -> Content:
     parsed = reading.parsed
     sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
     chunks = [reading.stored[at] for at in range(len(reading.chunks))]
-    return Content(parsed.title, parsed.text, sha256, chunks, parsed.stripped)
+    return Content(parsed.title, parsed.text, sha256, chunks, parsed.stripped, reading.personal_data)
 
 
 def _is_text(name: str) -> bool:

@@ -29,11 +29,23 @@ from retrieval.purge import Purger
 from retrieval.restore import hold
 from retrieval.retriever import Searcher
 from retrieval.snapshots import Snapshots
-from retrieval.store import census, documents, erasures, files, meta, stores
+from retrieval.store import census, documents, erasures, files, meta, personal, stores
 from retrieval.store.access import principal
 from retrieval.store.database import Database, Transaction
 from retrieval.store.erasures import Occasion
-from retrieval.types import Access, Attribute, Document, Erasure, Filter, Fusion, Hits, Purge, Reader, Store
+from retrieval.types import (
+    Access,
+    Attribute,
+    Document,
+    Erasure,
+    Filter,
+    Fusion,
+    Hits,
+    PersonalDataPolicy,
+    Purge,
+    Reader,
+    Store,
+)
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +116,9 @@ class Library:
         """
         return await self._read(lambda tx: stores.one(tx, stores.number(tx, name_or_id, reader), reader))
 
-    async def create_store(self, name: str, reader: Reader, access: Access | None = None) -> Store:
+    async def create_store(
+        self, name: str, reader: Reader, access: Access | None = None, personal_data: PersonalDataPolicy = "off"
+    ) -> Store:
         """Add a store owned by the reader's principal, who alone may use it unless `access` says more.
 
         A store of that name that `reader` may write is returned as it is.
@@ -117,7 +131,9 @@ class Library:
         def create(tx: Transaction) -> Store:
             if stores.exists(tx, name):
                 return stores.one(tx, stores.number(tx, name, reader, "write"), reader)
-            return stores.one(tx, stores.create(tx, name, reader, access), reader)
+            store_no = stores.create(tx, name, reader, access)
+            personal.set_policy(tx, store_no, personal_data)
+            return stores.one(tx, store_no, reader)
 
         return await self._write(create)
 

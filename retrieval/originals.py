@@ -10,6 +10,8 @@ from secrets import token_hex
 from typing import BinaryIO
 
 from retrieval.errors import StoreFailed
+from retrieval.store import personal
+from retrieval.store.database import Transaction
 
 _ASIDE = ".aside-"
 
@@ -89,6 +91,14 @@ class Originals:
 
     def remove(self, file_id: str) -> None:
         (self._folder / file_id).unlink(missing_ok=True)
+
+    def drop_redacted(self, tx: Transaction) -> None:
+        """Remove what is kept no longer, since its text is stored redacted. In a writer's transaction, so that nobody
+        hands such a file in again meanwhile."""
+        if gone := personal.going(tx):
+            for file_id in gone:
+                self.remove(file_id)
+            personal.are_gone(tx, gone)
 
     def sweep(self, known: set[str]) -> None:
         """Remove what belongs to no document: left by a process that died between the store and the folder."""

@@ -179,4 +179,5 @@ def _passage(score: float, stored: StoredPassage) -> Passage:
         attributes=stored.attributes,
         page=stored.page,
         locator=stored.locator,
+        personal_data=stored.personal_data,
     )

@@ -10,6 +10,9 @@ DocumentStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 Fault = Literal["unsupported_file", "invalid_file", "server_error"]
 FileStatus = Literal["uploaded", "processed", "error"]
 BatchStatus = Literal["in_progress", "completed", "failed", "cancelled"]
+# What a store does about personal data in the files that are put into it.
+PersonalDataPolicy = Literal["off", "flag", "redact"]
+PersonalDataKind = Literal["iban", "card", "national_id", "email", "phone"]
 EVERYONE = "*"
 T = TypeVar("T")
 
@@ -28,6 +31,14 @@ class Reader:
 
     names: frozenset[str]
     is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalData:
+    """Under which policy a document was read, and how many of each kind that found; never which."""
+
+    policy: PersonalDataPolicy = "off"
+    counts: Mapping[PersonalDataKind, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,7 @@ class Passage:
     page: int | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     locator: str = ""  # for a person who has the file open: "page 3", "slides 4–5", "Fees, rows 12–18"
+    personal_data: tuple[PersonalDataKind, ...] = ()  # kinds in the document, not in this passage alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,7 @@ class Document:
     stripped: int = 0  # characters left out because no reader sees them
     chunking: Chunking | None = None  # None: automatic
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    personal_data: PersonalData = field(default_factory=PersonalData)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +150,7 @@ class Description:
     text: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     expires_days: int | None = None  # without being searched or changed
+    personal_data: PersonalDataPolicy = "off"  # for files that are put into it from then on
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,10 @@ from retrieval.errors import (
     BatchNotFound,
     CursorUnknown,
     DocumentNotFound,
+    FileFormRefused,
     RetrievalError,
     StoreExpired,
+    StoreNotEmpty,
     StoreNotFound,
 )
 from server.audit.chain import AuditUnavailable
@@ -110,6 +112,8 @@ WIRE: dict[type[Exception], Wire] = {
     DocumentNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "file_not_found"),
     BatchNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "file_batch_not_found"),
     StoreExpired: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "vector_store_expired"),
+    FileFormRefused: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "file_form_refused", param="file_id"),
+    StoreNotEmpty: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "vector_store_not_empty", param="personal_data"),
     CursorUnknown: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_value"),
     RequestRefused: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_prompt", param="messages"),
     InvalidPrompt: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_prompt", param="messages"),

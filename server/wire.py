@@ -40,6 +40,7 @@ def citations(sources: Sources, public_url: str) -> list[Json]:
             "sha256": passage.sha256,
             "score": passage.score,
             "attributes": dict(passage.attributes),
+            "personal_data": list(passage.personal_data),
         }
         for passage in sources.passages
     ]

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from retrieval.personal.accounts import Span, cards, ibans
 from retrieval.personal.contacts import emails, phones
 from retrieval.personal.nationals import national_ids
 from retrieval.personal.spelling import plain
+from retrieval.types import PersonalDataKind
 
-Kind = Literal["iban", "card", "national_id", "email", "phone"]
+Kind = PersonalDataKind
 
 _CAN_HOLD_ANY = re.compile(r"[\d@]")
 

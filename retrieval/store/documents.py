@@ -2,24 +2,36 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from retrieval.errors import DocumentNotFound
-from retrieval.store import erasures, files, filters, paging
+from retrieval.store import erasures, files, filters, paging, personal
 from retrieval.store.access import GRANTED
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import REPLACED, Occasion
 from retrieval.store.meta import advance, generation, revoke
 from retrieval.store.scope import VISIBLE, visible
-from retrieval.types import Attachment, Attribute, Chunking, Cursor, Document, DocumentStatus, Fault, Page, Reader
+from retrieval.types import (
+    Attachment,
+    Attribute,
+    Chunking,
+    Cursor,
+    Document,
+    DocumentStatus,
+    Fault,
+    Page,
+    PersonalDataKind,
+    Reader,
+)
 
 _FROM = "documents JOIN files USING (file_no) JOIN stores USING (store_no)"
 _COLUMNS = f"""
     files.file_id, stores.store_id, files.filename, documents.title, files.bytes, files.sha256,
     (SELECT count(*) FROM chunks WHERE chunks.document_no = documents.document_no),
     documents.created_at, documents.status, documents.error, documents.error_code, documents.usage_bytes,
-    documents.stripped, documents.chunk_tokens, documents.overlap_tokens, {filters.AS_JSON}
+    documents.stripped, documents.chunk_tokens, documents.overlap_tokens, {filters.AS_JSON},
+    documents.personal_data, {personal.AS_JSON}
 """
 
 
@@ -45,6 +57,7 @@ class Content:
     text_sha256: str
     chunks: Sequence[StoredChunk]
     stripped: int = 0
+    personal_data: Mapping[PersonalDataKind, int] = field(default_factory=dict)
 
 
 def one(tx: Transaction, document_no: int) -> Document | None:
@@ -183,10 +196,15 @@ def attach(
     attributes: Mapping[str, Attribute] | None = None,
     chunking: Chunking | None = None,
 ) -> int:
-    """Put a file that is still to be read into a store; return the document's row number."""
+    """Put a file that is still to be read into a store; return the document's row number.
+
+    Raises:
+        FileFormRefused: it is kept whole and the store redacts, or the other way round.
+    """
     document_no = tx.insert(
-        "INSERT INTO documents (file_no, store_no, created_at, status, chunk_tokens, overlap_tokens)"
-        " VALUES (?, ?, ?, 'in_progress', ?, ?)",
+        "INSERT INTO documents (personal_data, file_no, store_no, created_at, status, chunk_tokens, overlap_tokens)"
+        " VALUES (?, ?, ?, ?, 'in_progress', ?, ?)",
+        personal.admit(tx, store_no, file_no),
         file_no,
         store_no,
         int(time.time()),
@@ -211,6 +229,7 @@ def put(tx: Transaction, store_no: int, file_no: int, attachment: Attachment) ->
         _erase(tx, file_no, [document_no], REPLACED, is_whole=False)
         return attach(tx, store_no, file_no, attachment.attributes, attachment.chunking)
     if there.status in ("failed", "cancelled"):
+        personal.refuse_unreadable(tx, file_no)
         await_again(tx, document_no)
     if there.attributes != attachment.attributes:
         set_attributes(tx, document_no, attachment.attributes)
@@ -240,6 +259,7 @@ def complete(tx: Transaction, document_no: int, content: Content) -> None:
         len(content.text.encode()) + sum(len(chunk.text.encode()) + len(chunk.vector) for chunk in content.chunks),
         document_no,
     )
+    personal.put(tx, document_no, content.personal_data)
     (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
     for chunk in content.chunks:
         chunk_no = tx.insert(
@@ -339,6 +359,6 @@ def _erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occ
 
 
 def _document(*row: Any) -> Document:
-    facts, (max_tokens, overlap_tokens, attributes) = row[:-3], row[-3:]
+    facts, (max_tokens, overlap_tokens, attributes, policy, found) = row[:-5], row[-5:]
     chunking = None if max_tokens is None else Chunking(max_tokens, overlap_tokens)
-    return Document(*(*facts, chunking, filters.from_json(attributes)))
+    return Document(*(*facts, chunking, filters.from_json(attributes), personal.from_json(policy, found)))

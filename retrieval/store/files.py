@@ -138,8 +138,8 @@ def expired(tx: Transaction) -> list[tuple[int, str]]:
 
 
 def known(tx: Transaction) -> set[str]:
-    """The ids of all files."""
-    return {row[0] for row in tx.rows("SELECT file_id FROM files")}
+    """The ids of all files whose originals are kept, or are still to be read."""
+    return {row[0] for row in tx.rows("SELECT file_id FROM files WHERE original = 'kept'")}
 
 
 def _file(tx: Transaction, file_no: int, has_access: int, status: str, error: str | None, *facts: Any) -> File:

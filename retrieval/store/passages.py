@@ -8,9 +8,9 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.store import filters
+from retrieval.store import filters, personal
 from retrieval.store.database import Transaction
-from retrieval.types import Attribute
+from retrieval.types import Attribute, PersonalDataKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class StoredPassage:
     page: int | None
     locator: str
     attributes: Mapping[str, Attribute]
+    personal_data: tuple[PersonalDataKind, ...]  # kinds in the document
     vector: bytes  # float32, little-endian
 
 
@@ -79,13 +80,16 @@ def removed(tx: Transaction, since: int) -> list[int]:
 def load(tx: Transaction, chunk_nos: Sequence[int]) -> list[StoredPassage]:
     rows = tx.rows(
         "SELECT chunk_no, file_id, store_id, filename, chunks.title, chunks.text, start_char, end_char,"
-        f" text_sha256, page, locator, {filters.AS_JSON}, vector"
+        f" text_sha256, page, locator, {filters.AS_JSON}, {personal.AS_JSON}, vector"
         " FROM chunks JOIN vectors USING (chunk_no) JOIN documents USING (document_no) JOIN files USING (file_no)"
         " JOIN stores ON stores.store_no = chunks.store_no"
         " WHERE chunk_no IN (SELECT value FROM json_each(?)) ORDER BY chunk_no",
         json.dumps(chunk_nos),
     )
-    return [StoredPassage(*(*facts, filters.from_json(attributes), vector)) for *facts, attributes, vector in rows]
+    return [
+        StoredPassage(*(*facts, filters.from_json(attributes), tuple(json.loads(found)), vector))
+        for *facts, attributes, found, vector in rows
+    ]
 
 
 def _pairs(tx: Transaction, sql: str, upto: int) -> NDArray[np.int64]:

@@ -259,7 +259,34 @@ CREATE TABLE next_vectors (
 );
 """
 
-MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES, _DEPARTED, _NEXT_VECTORS)
+# What was found of personal data, and which originals are not kept; see retrieval/store/personal.py.
+_PERSONAL_DATA = """
+ALTER TABLE stores ADD COLUMN personal_data TEXT NOT NULL DEFAULT 'off';
+ALTER TABLE documents ADD COLUMN personal_data TEXT NOT NULL DEFAULT 'off'; -- the policy that it is read under
+CREATE TABLE personal_data (
+    document_no INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (document_no, kind)
+) WITHOUT ROWID;
+
+-- Once put into a store, a file is whole or redacted for ever; NULL: it never was in one.
+ALTER TABLE files ADD COLUMN form TEXT CHECK (form IN ('whole', 'redacted'));
+UPDATE files SET form = 'whole';
+ALTER TABLE files ADD COLUMN original TEXT NOT NULL DEFAULT 'kept' CHECK (original IN ('kept', 'going', 'gone'));
+CREATE INDEX files_with_going_originals ON files (file_no) WHERE original = 'going';
+-- The original of a redacted file goes when nobody is still to read it, however the reading ended.
+CREATE TRIGGER redacted_or_not_read AFTER UPDATE OF status ON documents WHEN new.status != 'in_progress' BEGIN
+    UPDATE files SET original = 'going' WHERE file_no = new.file_no AND form = 'redacted' AND original = 'kept'
+        AND NOT EXISTS (SELECT 1 FROM documents WHERE file_no = new.file_no AND status = 'in_progress');
+END;
+CREATE TRIGGER redacted_and_taken_out AFTER DELETE ON documents BEGIN
+    UPDATE files SET original = 'going' WHERE file_no = old.file_no AND form = 'redacted' AND original = 'kept'
+        AND NOT EXISTS (SELECT 1 FROM documents WHERE file_no = old.file_no AND status = 'in_progress');
+END;
+"""
+
+MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES, _DEPARTED, _NEXT_VECTORS, _PERSONAL_DATA)
 
 
 def refuse_newer(path: Path, *, found: int, known: int) -> None:

@@ -8,18 +8,18 @@ from secrets import token_hex
 from unicodedata import normalize
 
 from retrieval.errors import StoreExpired, StoreNameRefused, StoreNotFound
-from retrieval.store import documents, paging
+from retrieval.store import documents, paging, personal
 from retrieval.store.access import GRANTED, Mode, grants, listed, principal, replace
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import EXPIRED, Occasion
 from retrieval.store.meta import revoke
 from retrieval.store.scope import VISIBLE, has_limits, visible
-from retrieval.types import Access, Counts, Cursor, Description, Page, Reader, Store
+from retrieval.types import Access, Counts, Cursor, Description, Page, PersonalDataPolicy, Reader, Store
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _COLUMNS = """
     stores.store_no, stores.store_id, stores.name, stores.owner, stores.created_at, stores.last_active_at,
-    stores.title, stores.description, stores.metadata, stores.expires_days
+    stores.title, stores.description, stores.metadata, stores.expires_days, stores.personal_data
 """
 DAY_S = 86_400
 # A search every second need not write every second.
@@ -98,7 +98,12 @@ def free_slug(tx: Transaction, name: str | None) -> str:
 
 
 def describe(tx: Transaction, store_no: int, description: Description) -> None:
-    """Replace what is said of a store."""
+    """Replace what is said of a store.
+
+    Raises:
+        StoreNotEmpty: it would begin or cease to redact, and holds files.
+    """
+    personal.set_policy(tx, store_no, description.personal_data)
     tx.run(
         "UPDATE stores SET title = ?, description = ?, metadata = ?, expires_days = ?, last_active_at = ?"
         " WHERE store_no = ?",
@@ -205,6 +210,7 @@ def _store(
     description: str | None,
     metadata: str,
     expires_days: int | None,
+    personal_data: PersonalDataPolicy,
 ) -> Store:
     counts, usage_bytes = holdings(tx, store_no, reader)
     expires_at = None if expires_days is None else last_active_at + expires_days * DAY_S
@@ -219,5 +225,5 @@ def _store(
         last_active_at=last_active_at,
         expires_at=expires_at,
         is_expired=expires_at is not None and expires_at <= time.time(),
-        description=Description(title, description, json.loads(metadata), expires_days),
+        description=Description(title, description, json.loads(metadata), expires_days, personal_data),
     )

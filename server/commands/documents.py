@@ -6,6 +6,7 @@ change with its next search.
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from retrieval.types import Access, Document, Passage, Store
+from retrieval.types import Access, Document, Passage, PersonalDataPolicy, Store
 from server.auth import LOCAL
 from server.commands.progress import FileProgress
 from server.commands.sharing import grantees
@@ -34,6 +35,10 @@ def ingest(
         list[str] | None,
         typer.Option(help="Who may read the store, if this makes it: user:x, group:y or '*'.", metavar="NAME"),
     ] = None,
+    personal_data: Annotated[
+        PersonalDataPolicy | None,
+        typer.Option(help="What becomes of personal data in the store's files, if this makes the store."),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Take documents into a store, and wait until searches find them."""
@@ -42,7 +47,7 @@ def ingest(
     readers = grantees("--read", read or [])
     files, left_out = files_below(paths)
     began = perf_counter()
-    outcomes, added = asyncio.run(_ingest(settings, files, name, readers))
+    outcomes, added = asyncio.run(_ingest(settings, files, name, readers, personal_data))
     seconds = perf_counter() - began
     taken = [outcome for outcome in outcomes if isinstance(outcome, Document)]
     refused = [*left_out, *(outcome for outcome in outcomes if not isinstance(outcome, Document))]
@@ -53,6 +58,9 @@ def ingest(
         f"{len(fresh)} new in {name} ({sum(document.chunks for document in fresh.values())} chunks), "
         f"{len(taken) - len(fresh)} unchanged, {len(refused)} refused; {seconds:.1f} s"
     )
+    if counts := sum((Counter(document.personal_data.counts) for document in fresh.values()), Counter[str]()):
+        said = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+        print(f"personal data in them: {said}")
     if unseen := [document.stripped for document in fresh.values() if document.stripped]:
         print(f"left out of {len(unseen)} of them: {sum(unseen):,} characters that nobody sees who reads the file")
     if refused:
@@ -106,14 +114,20 @@ def stores(
 
 
 async def _ingest(
-    settings: Settings, files: Sequence[Path], name: str, read: Sequence[str]
+    settings: Settings,
+    files: Sequence[Path],
+    name: str,
+    read: Sequence[str],
+    personal_data: PersonalDataPolicy | None,
 ) -> tuple[list[Document | Exception], frozenset[str]]:
     from server.build import open_library
 
     async with open_library(settings) as library:
         access = Access(read=tuple(read), write=(LOCAL.principal,)) if read else None
         before = {found.store_id for found in await library.stores(LOCAL_READER)}
-        store = await library.create_store(name, LOCAL_READER, access)
+        store = await library.create_store(name, LOCAL_READER, access, personal_data or "off")
+        if personal_data:
+            _check_policy(store, personal_data)
         if read:
             _check_readers(store, read)
         with FileProgress(len(files)) as progress:
@@ -186,6 +200,14 @@ def _store_of(given: str | None, settings: Settings) -> str:
     if name is None:
         raise CommandError("Name a store, as in --store handbook; HRM_DEFAULT_STORE says the same for every command.")
     return name
+
+
+def _check_policy(store: Store, asked: PersonalDataPolicy) -> None:
+    if store.description.personal_data != asked:
+        raise CommandError(
+            f"The store {store.name} exists, and its policy for personal data is {store.description.personal_data}, "
+            f"not {asked}. Leave --personal-data out, or name another store."
+        )
 
 
 def _check_readers(store: Store, names: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from retrieval.types import PersonalDataKind
 from server.grounding.support import Match, Reason
 from server.schemas.fields import Answered
 
@@ -46,6 +47,7 @@ class Citation(Answered):
     sha256: str
     score: float
     attributes: dict[str, str | float | bool]
+    personal_data: list[PersonalDataKind] = Field(description="Kinds that were found in the whole file.")
 
 
 class SentenceVerdict(Answered):

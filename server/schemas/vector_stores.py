@@ -5,7 +5,19 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from retrieval.types import Attachment, Attribute, Batch, Chunking, Counts, Description, Document, Passage, Store
+from retrieval.types import (
+    Attachment,
+    Attribute,
+    Batch,
+    Chunking,
+    Counts,
+    Description,
+    Document,
+    Passage,
+    PersonalDataKind,
+    PersonalDataPolicy,
+    Store,
+)
 from server.schemas.access import AccessLists, GivenAccess
 from server.schemas.fields import Answered, Asked, Name, Text, Written, by_shape, unsupported
 from server.schemas.filters import Attributes, Filters
@@ -13,6 +25,11 @@ from server.schemas.filters import Attributes, Filters
 MAX_BATCH = 2000
 # The embedder's, as `retrieval.chunking` has them: what a document without a strategy is cut by.
 AUTO_TOKENS = 220
+
+_POLICY = (
+    "What becomes of personal data (IBAN, card, e-mail, phone, national identity numbers) in files that are put in:"
+    " `flag` counts it, `redact` replaces it in all that is stored and does not keep the original."
+)
 
 Metadata = Annotated[
     dict[Annotated[Text, Field(min_length=1, max_length=64)], Annotated[Text, Field(max_length=512)]],
@@ -73,11 +90,12 @@ class StoreRequest(Asked):
     expires_after: StoreExpiry | None = None
     metadata: Metadata | None = None
     access: AccessLists | None = Field(None, description="Who may use the store; without it, its owner alone.")
+    personal_data: PersonalDataPolicy = Field("off", description=_POLICY)
 
     def described(self) -> Description:
         """What the store understands."""
         days = self.expires_after.days if self.expires_after else None
-        return Description(self.name, self.description, self.metadata or {}, days)
+        return Description(self.name, self.description, self.metadata or {}, days, self.personal_data)
 
     def attachments(self) -> list[Attachment]:
         """The files to be put into it."""
@@ -93,6 +111,11 @@ class StoreChange(Asked):
     expires_after: StoreExpiry | None = None
     metadata: Metadata | None = None
     access: AccessLists | None = Field(None, description="Who may use the store from now on; null changes nothing.")
+    personal_data: PersonalDataPolicy | None = Field(
+        None,
+        description="For files that are put in from now on; null changes nothing. A store begins and ceases to redact"
+        " only while it holds no files.",
+    )
 
     def applied(self, before: Description) -> Description:
         """A description with this change made."""
@@ -103,6 +126,7 @@ class StoreChange(Asked):
             self.description if "description" in given else before.text,
             (self.metadata or {}) if "metadata" in given else before.metadata,
             days if "expires_after" in given else before.expires_days,
+            self.personal_data or before.personal_data,
         )
 
 
@@ -151,6 +175,7 @@ class VectorStore(Answered):
     metadata: dict[str, str]
     owner: str
     access: GivenAccess
+    personal_data: PersonalDataPolicy
 
     @classmethod
     def of(cls, store: Store) -> "VectorStore":
@@ -170,6 +195,7 @@ class VectorStore(Answered):
             metadata=dict(said.metadata),
             owner=store.owner,
             access=GivenAccess.of(store.access),
+            personal_data=said.personal_data,
         )
 
 
@@ -246,6 +272,13 @@ class UsedChunking(Answered):
     static: Sizes
 
 
+class FoundPersonalData(Answered):
+    """What the policy that a file was read under has found in it; never the values."""
+
+    policy: PersonalDataPolicy
+    found: dict[PersonalDataKind, int] = Field(description="How many of each kind; under `redact`, were replaced.")
+
+
 class VectorStoreFile(Answered):
     """A file in a store."""
 
@@ -259,6 +292,7 @@ class VectorStoreFile(Answered):
     attributes: dict[str, Attribute]
     chunking_strategy: UsedChunking
     filename: str
+    personal_data: FoundPersonalData
 
     @classmethod
     def of(cls, document: Document) -> "VectorStoreFile":
@@ -276,6 +310,9 @@ class VectorStoreFile(Answered):
             attributes=dict(document.attributes),
             chunking_strategy=UsedChunking(static=sizes),
             filename=document.filename,
+            personal_data=FoundPersonalData(
+                policy=document.personal_data.policy, found=dict(document.personal_data.counts)
+            ),
         )
 
 
@@ -382,6 +419,7 @@ class SearchHit(Answered):
     start_char: int
     end_char: int
     sha256: str
+    personal_data: list[PersonalDataKind] = Field(description="Kinds that were found in the whole file.")
 
     @classmethod
     def of(cls, passage: Passage) -> "SearchHit":
@@ -399,6 +437,7 @@ class SearchHit(Answered):
             start_char=passage.start_char,
             end_char=passage.end_char,
             sha256=passage.sha256,
+            personal_data=list(passage.personal_data),
         )
 
 

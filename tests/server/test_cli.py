@@ -315,6 +315,19 @@ def test_documents_are_taken_in_found_listed_and_deleted(run: Run, tmp_path: Pat
     assert "Bellamy" not in run("search", "What is the parrot's name?")[1]
 
 
+def test_personal_data_is_redacted_where_the_store_is_made_for_that(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tea.txt").write_text("Tea is at four. Ask ann@mail.example.")
+
+    status, out, _ = run("ingest", "tea.txt", "--store", "notes", "--personal-data", "redact")
+    other, _, err = run("ingest", "tea.txt", "--store", "notes", "--personal-data", "off")
+
+    assert status == 0
+    assert "personal data in them: 1 email" in out
+    assert "Ask [E-MAIL]." in run("search", "tea", "--store", "notes")[1]
+    assert other == 1
+    assert "its policy for personal data is redact, not off" in err
+
+
 def test_what_is_deleted_is_purged_and_proven(run: Run, tmp_path: Path) -> None:
     (tmp_path / "tea.txt").write_text("Tea is served at four in the conservatory.\n")
     run("ingest", "tea.txt", "--store", "notes")
