@@ -27,10 +27,24 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Whom a search is for: the names that access lists may grant. `is_admin` sees everything."""
+    """Whom a search is for: the names that access lists may grant. `is_admin` sees everything.
+
+    `stores`: the only stores it may use, by id or name, whatever else it may; None: no such limit.
+    `through`: an application that acts for it. What the application may not use is not there for it either.
+    """
 
     names: frozenset[str]
     is_admin: bool = False
+    stores: frozenset[str] | None = None
+    through: "Reader | None" = None
+
+    def __post_init__(self) -> None:
+        if self.through is not None and self.through.through is not None:
+            raise ValueError("an application acts for a person, not for another application")
+
+    def each(self) -> "tuple[Reader, ...]":
+        """Everybody who must be allowed what it does: itself, and the application."""
+        return (self,) if self.through is None else (self, self.through)
 
 
 @dataclass(frozen=True, slots=True)

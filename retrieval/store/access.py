@@ -9,19 +9,49 @@ from retrieval.types import EVERYONE, Access, Reader
 
 Mode = Literal["read", "write"]
 
-# Of `stores`. ?1: the reader is an admin; ?2: the reader's names, as a JSON list; ?3: the mode.
-# Owners are granted whatever the lists say.
-GRANTED = """
-    (?1 OR stores.owner IN (SELECT value FROM json_each(?2)) OR EXISTS (
+# Of these bindings, both JSON lists with a place for a reader and one for the application that acts for it:
+# ?1: the only stores that each may use, null where there is no such limit; NULL where neither has one.
+# ?2: the names of each, null for an admin. ?3: the mode.
+_PLACES = range(2)
+
+
+def for_each_reader(rule: str) -> str:
+    """A condition that holds if `rule` does for each reader. `NAMES` in it becomes a query of that reader's names.
+
+    Nothing in that query depends on a row, so SQLite evaluates it once for a statement.
+    """
+    parts = [
+        f"(json_extract(?2, '$[{at}]') IS NULL OR "
+        + rule.replace("NAMES", f"SELECT value FROM json_each(?2, '$[{at}]')")
+        + ")"
+        for at in _PLACES
+    ]
+    return f"({' AND '.join(parts)})"
+
+
+# Of `stores`. Owners are granted whatever the lists say.
+MAY_USE = """
+    (stores.owner IN (NAMES) OR EXISTS (
         SELECT 1 FROM access
-        WHERE access.store_no = stores.store_no AND access.mode = ?3
-            AND access.name IN (SELECT value FROM json_each(?2))))
+        WHERE access.store_no = stores.store_no AND access.mode = ?3 AND access.name IN (NAMES)))
 """
+ALLOWED = " AND ".join(
+    f"""
+    (json_extract(?1, '$[{at}]') IS NULL
+        OR stores.store_id IN (SELECT value FROM json_each(?1, '$[{at}]'))
+        OR stores.name IN (SELECT value FROM json_each(?1, '$[{at}]')))
+    """
+    for at in _PLACES
+)
+GRANTED = f"({ALLOWED} AND {for_each_reader(MAY_USE)})"
 
 
-def grants(reader: Reader, mode: Mode) -> tuple[bool, str, Mode]:
+def grants(reader: Reader, mode: Mode) -> tuple[str | None, str, Mode]:
     """The bindings ?1 to ?3 of a query that asks for what `reader` may see."""
-    return reader.is_admin, json.dumps(sorted({*reader.names, EVERYONE})), mode
+    each = reader.each()
+    allowed = [None if one.stores is None else sorted(one.stores) for one in each]
+    names = [None if one.is_admin else sorted({*one.names, EVERYONE}) for one in each]
+    return None if allowed == [None] * len(each) else json.dumps(allowed), json.dumps(names), mode
 
 
 def principal(reader: Reader) -> str:

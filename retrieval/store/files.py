@@ -10,21 +10,26 @@ from typing import Any
 
 from retrieval.errors import DocumentNotFound
 from retrieval.store import paging
-from retrieval.store.access import GRANTED, Mode, grants, listed, replace
+from retrieval.store.access import ALLOWED, MAY_USE, Mode, for_each_reader, grants, listed, replace
 from retrieval.store.database import Transaction
 from retrieval.store.meta import revoke
 from retrieval.types import Access, Cursor, File, Page, Reader
 
-# ?1 to ?3 as in `access.GRANTED`, ?4: now. A file past its expiry is gone, whether or not it was cleared away.
+_HELD = "SELECT 1 FROM documents JOIN stores USING (store_no) WHERE documents.file_no = files.file_no"
+# Who may use certain stores only may use what those hold, and what none holds; and change it if no other one holds it.
+_REACHED = f"""
+    (?1 IS NULL OR NOT EXISTS ({_HELD} AND NOT ({ALLOWED})) OR ?3 = 'read' AND EXISTS ({_HELD} AND {ALLOWED}))
+"""
+_MAY_USE = f"""
+    (files.owner IN (NAMES)
+     OR files.has_access AND EXISTS (
+        SELECT 1 FROM file_access
+        WHERE file_access.file_no = files.file_no AND file_access.mode = ?3 AND file_access.name IN (NAMES))
+     OR NOT files.has_access AND EXISTS ({_HELD} AND {ALLOWED} AND {MAY_USE}))
+"""
+# ?1 to ?3 as in `access`, ?4: now. A file past its expiry is gone, whether or not it was cleared away.
 USABLE = f"""
-    ((files.expires_at IS NULL OR files.expires_at > ?4) AND (
-        ?1 OR files.owner IN (SELECT value FROM json_each(?2))
-        OR files.has_access AND EXISTS (
-            SELECT 1 FROM file_access WHERE file_access.file_no = files.file_no AND file_access.mode = ?3
-                AND file_access.name IN (SELECT value FROM json_each(?2)))
-        OR NOT files.has_access AND EXISTS (
-            SELECT 1 FROM documents JOIN stores USING (store_no)
-            WHERE documents.file_no = files.file_no AND {GRANTED})))
+    ((files.expires_at IS NULL OR files.expires_at > ?4) AND {_REACHED} AND {for_each_reader(_MAY_USE)})
 """
 
 

@@ -6,19 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retrieval.store import filters
-from retrieval.store.access import grants
+from retrieval.store.access import for_each_reader, grants
 from retrieval.store.database import Transaction, Value
 from retrieval.store.filters import Flags
 from retrieval.types import Filter, Reader
 
-# ?1 to ?3 as in `access.GRANTED`, ?4: now. Whoever may read a store sees the files in it, except those with lists
+# ?1 to ?3 as in `access`, ?4: now. Whoever may read a store sees the files in it, except those with lists
 # of their own. A file past its expiry is no longer there, whether or not it has been cleared away.
-VISIBLE = """
-    ((files.expires_at IS NULL OR files.expires_at > ?4)
-     AND (NOT files.has_access OR ?1 OR files.owner IN (SELECT value FROM json_each(?2)) OR EXISTS (
+_LISTED = """
+    (files.owner IN (NAMES) OR EXISTS (
         SELECT 1 FROM file_access
-        WHERE file_access.file_no = files.file_no AND file_access.mode = ?3
-            AND file_access.name IN (SELECT value FROM json_each(?2)))))
+        WHERE file_access.file_no = files.file_no AND file_access.mode = ?3 AND file_access.name IN (NAMES)))
+"""
+VISIBLE = f"""
+    ((files.expires_at IS NULL OR files.expires_at > ?4) AND (NOT files.has_access OR {for_each_reader(_LISTED)}))
+"""
+
+# As `_LISTED`, but for many files at a time: the granted ones are collected once, not looked up for each.
+_COLLECTED = """
+    (files.owner IN (NAMES) OR file_no IN (SELECT file_no FROM file_access WHERE mode = ?3 AND name IN (NAMES)))
 """
 
 # CROSS: the few files with limits are looked up first, from the index of just those.
@@ -60,12 +66,10 @@ def has_limits(tx: Transaction, store_nos: Sequence[int]) -> bool:
 
 
 def _hidden(tx: Transaction, store_nos: Sequence[int], reader: Reader) -> Flags:
-    # As `VISIBLE`, but for many files at a time: the granted ones are collected once, not looked up for each.
     return filters.flags_of(
         tx,
-        f"FROM {_LIMITED} AND store_no IN (SELECT value FROM json_each(?5)) AND (expires_at <= ?4 OR has_access"
-        " AND NOT ?1 AND files.owner NOT IN (SELECT value FROM json_each(?2)) AND file_no NOT IN ("
-        "   SELECT file_no FROM file_access WHERE mode = ?3 AND name IN (SELECT value FROM json_each(?2))))",
+        f"FROM {_LIMITED} AND store_no IN (SELECT value FROM json_each(?5))"
+        f" AND (expires_at <= ?4 OR has_access AND NOT {for_each_reader(_COLLECTED)})",
         *visible(reader),
         json.dumps(store_nos),
     )

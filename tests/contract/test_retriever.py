@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -411,3 +411,39 @@ async def test_creating_a_store_again_returns_the_one_there_is(desk: Desk) -> No
     assert await desk.library.create_store("handbook", ANNA) == first
     with pytest.raises(StoreNotFound):
         await desk.library.create_store("handbook", BEN)
+
+
+async def test_through_an_application_a_person_finds_only_what_both_may(desk: Desk) -> None:
+    shared, own = Access(read=("user:ben", "user:portal")), Access(read=("user:ben",))
+    for name, text, access in (("shared", LEAVE, shared), ("own", PARKING, own)):
+        await desk.library.create_store(name, ADMIN, access)
+        await desk.library.ingest(desk.file(f"{name}.md", text), store=name, reader=ADMIN)
+    portal = Reader(frozenset({"user:portal"}))
+    through = replace(BEN, through=portal)
+
+    assert [store.name for store in await desk.library.stores(BEN)] == ["own", "shared"]
+    assert [store.name for store in await desk.library.stores(through)] == ["shared"]
+    assert await desk.passages("annual leave", through, "shared")
+    with pytest.raises(StoreNotFound):
+        await desk.passages("car park", through, "own")
+    with pytest.raises(StoreNotFound):
+        await desk.passages("annual leave", replace(Reader(frozenset({"user:eve"})), through=portal), "shared")
+    with pytest.raises(StoreNotFound):
+        await desk.library.set_access("shared", own, through)
+
+
+async def test_a_reader_of_certain_stores_finds_no_other_whatever_its_rights(desk: Desk) -> None:
+    for name, text in (("handbook", LEAVE), ("parking", PARKING)):
+        await desk.library.ingest(desk.file(f"{name}.md", text), store=name, reader=ANNA)
+    (document,) = await desk.library.documents("parking", ANNA)
+
+    for everything in (ANNA, ADMIN):
+        limited = replace(everything, stores=frozenset({"handbook"}))
+        assert [store.name for store in await desk.library.stores(limited)] == ["handbook"]
+        assert await desk.passages("annual leave", limited)
+        with pytest.raises(StoreNotFound):
+            await desk.passages("car park", limited, "parking")
+        with pytest.raises(DocumentNotFound):
+            await desk.library.text(document.file_id, limited)
+        with pytest.raises(DocumentNotFound):
+            await desk.library.delete(document.file_id, limited)

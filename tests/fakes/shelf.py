@@ -251,7 +251,11 @@ def _opened(path: Path) -> tuple[str, bytes]:
 
 def _may(store: Store, reader: Reader, mode: str) -> bool:
     granted = store.access.read if mode == "read" else store.access.write
-    return reader.is_admin or store.owner in reader.names or not reader.names.isdisjoint(granted) or EVERYONE in granted
+    return all(
+        (one.is_admin or store.owner in one.names or not one.names.isdisjoint(granted) or EVERYONE in granted)
+        and (one.stores is None or not one.stores.isdisjoint({store.store_id, store.name}))
+        for one in reader.each()
+    )
 
 
 def matches(wanted: Filter, attributes: Mapping[str, Attribute]) -> bool:

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -29,11 +29,13 @@ NAMES = ("user:ann", "user:ben", "group:claims", "group:board", "*")
 STORES = ("first", "second")
 
 names = st.lists(st.sampled_from(NAMES), max_size=3, unique=True).map(tuple)
-readers = st.builds(
+alone = st.builds(
     Reader,
     st.sets(st.sampled_from(NAMES[:-1]), max_size=3).map(frozenset),
     is_admin=st.sampled_from([False] * 5 + [True]),
+    stores=st.sampled_from((None, None, None, frozenset[str](), *(frozenset({name}) for name in STORES))),
 )
+readers = alone | st.builds(lambda person, application: replace(person, through=application), alone, alone)
 sentences = st.lists(st.sampled_from(["apple", "pear", "plum", "fig", "quince"]), min_size=1, max_size=4).map(" ".join)
 attributes = st.dictionaries(st.sampled_from("ab"), st.sampled_from((0, 1, 2.5, "x", "y", True, False)), max_size=2)
 comparisons = st.builds(
@@ -125,9 +127,10 @@ def stored(world: Sequence[Written], access: dict[str, tuple[str, ...]]) -> Iter
         yield built
 
 
-def may(reader: Reader, owner: str, granted: tuple[str, ...] | None) -> bool:
-    known = reader.names | {"*"}
-    return reader.is_admin or owner in known or (granted is not None and not known.isdisjoint(granted))
+def may(reader: Reader, owner: str, granted: tuple[str, ...]) -> bool:
+    return all(
+        one.is_admin or owner in one.names or not (one.names | {"*"}).isdisjoint(granted) for one in reader.each()
+    )
 
 
 def check(
@@ -138,7 +141,12 @@ def check(
     k: int,
     wanted: Filter | None,
 ) -> None:
-    readable = [name for name in STORES if may(reader, "user:owner", access[name])]
+    readable = [
+        name
+        for name in STORES
+        if may(reader, "user:owner", access[name])
+        and all(one.stores is None or name in one.stores for one in reader.each())
+    ]
     hidden = [name for name in STORES if name not in readable]
     visible = [
         document

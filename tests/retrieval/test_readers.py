@@ -1,0 +1,120 @@
+"""Which files a reader may use, alone, limited to stores, or through an application: a property of the real SQL."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from retrieval.errors import DocumentNotFound, StoreNotFound
+from retrieval.store import documents, files, stores
+from retrieval.store.access import Mode
+from retrieval.store.database import Database
+from retrieval.types import Access, Cursor, Reader
+
+OWNER = Reader(frozenset({"user:owner"}))
+NAMES = ("user:ann", "user:app", "group:claims", "*")
+STORES = ("first", "second")
+MODES: tuple[Mode, ...] = ("read", "write")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A file of a world: the stores that hold it, and its own lists, if it has any."""
+
+    owner: str
+    stores: tuple[str, ...]
+    access: Access | None
+
+
+some_names = st.lists(st.sampled_from(NAMES), max_size=2, unique=True).map(tuple)
+lists = st.builds(Access, some_names, some_names)
+kept = st.builds(
+    Kept,
+    st.sampled_from(("user:ann", "user:app", "user:owner")),
+    st.lists(st.sampled_from(STORES), max_size=2, unique=True).map(tuple),
+    st.none() | lists,
+)
+alone = st.builds(
+    Reader,
+    st.sets(st.sampled_from(NAMES[:-1]), max_size=2).map(frozenset),
+    is_admin=st.sampled_from([False] * 4 + [True]),
+    stores=st.sampled_from((None, None, frozenset[str](), *(frozenset({name}) for name in STORES))),
+)
+readers = alone | st.builds(lambda person, application: replace(person, through=application), alone, alone)
+
+
+def granted(one: Reader, owner: str, access: Access, mode: Mode) -> bool:
+    listed = access.read if mode == "read" else access.write
+    return one.is_admin or owner in one.names or not (one.names | {"*"}).isdisjoint(listed)
+
+
+def may_use(reader: Reader, file: Kept, access: Mapping[str, Access], mode: Mode) -> bool:
+    allowed = [name for name in file.stores if all(one.stores is None or name in one.stores for one in reader.each())]
+    if not (allowed == list(file.stores) or (mode == "read" and allowed)):
+        return False
+    return all(
+        granted(one, file.owner, file.access, mode)
+        if file.access is not None
+        else one.is_admin
+        or file.owner in one.names
+        or any(granted(one, "user:owner", access[name], mode) for name in allowed)
+        for one in reader.each()
+    )
+
+
+@given(
+    world=st.lists(kept, min_size=1, max_size=5),
+    access=st.fixed_dictionaries(dict.fromkeys(STORES, lists)),
+    asked=st.lists(readers, min_size=1, max_size=4),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_file_is_there_for_whom_it_is_there_and_for_the_application_that_asks(
+    world: Sequence[Kept], access: dict[str, Access], asked: list[Reader]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, closing(Database(Path(folder) / "store.db")) as database:
+        with database.write() as tx:
+            numbers = {name: stores.create(tx, name, OWNER, access[name]) for name in STORES}
+            ids: list[str] = []
+            for at, file in enumerate(world):
+                file_no, file_id = files.add(tx, owner=file.owner, filename="a", size=1, sha256=str(at), is_upload=True)
+                if file.access is not None:
+                    files.grant(tx, file_no, file.access)
+                for name in file.stores:
+                    documents.attach(tx, numbers[name], file_no, {})
+                ids.append(file_id)
+        with database.read() as tx:
+            for reader in asked:
+                for mode in MODES:
+                    for file_id, file in zip(ids, world, strict=True):
+                        if may_use(reader, file, access, mode):
+                            files.number(tx, file_id, reader, mode)
+                        else:
+                            with pytest.raises(DocumentNotFound):
+                                files.number(tx, file_id, reader, mode)
+                listed = files.page(tx, reader, Cursor(50, is_descending=False), None).items
+                expected = [at for at, file in enumerate(world) if may_use(reader, file, access, "read")]
+                assert [ids.index(file.file_id) for file in listed] == expected
+
+
+def test_a_store_is_named_by_its_id_or_its_name_in_the_limit_of_a_reader(tmp_path: Path) -> None:
+    with closing(Database(tmp_path / "store.db")) as database, database.write() as tx:
+        first = stores.one(tx, stores.create(tx, "first", OWNER, None), OWNER)
+        stores.create(tx, "second", OWNER, None)
+
+        for name in (first.store_id, "first"):
+            limited = replace(OWNER, stores=frozenset({name}))
+            assert [store.name for store in stores.listing(tx, limited)] == ["first"]
+            assert stores.number(tx, "first", limited, "write") == stores.number(tx, first.store_id, limited)
+            with pytest.raises(StoreNotFound):
+                stores.number(tx, "second", limited)
+            assert stores.listing(tx, replace(limited, is_admin=True)) == stores.listing(tx, limited)
+
+
+def test_an_application_acts_for_a_person_and_not_for_another_application() -> None:
+    with pytest.raises(ValueError, match="not for another application"):
+        replace(OWNER, through=replace(OWNER, through=OWNER))
