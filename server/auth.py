@@ -33,7 +33,7 @@ def check_exposure(ledger: Ledger, *, host: str, is_loopback: bool) -> None:
         raise ExposedWithoutKey(host)
 
 
-class LedgerAuthentication:
+class Authentication:
     """Asks the ledger about every request, so that a key made or revoked elsewhere counts at once."""
 
     def __init__(self, ledger: Ledger, *, is_loopback: bool) -> None:
@@ -63,4 +63,6 @@ class LedgerAuthentication:
             key_id=key.key_id,
             grounded_only=key.grounded_only,
             limits=key.limits,
+            allowed_models=key.allowed_models,
+            allowed_stores=key.allowed_stores,
         )

@@ -20,7 +20,7 @@ from retrieval.types import Fusion, Purge
 from server import storage, upkeep
 from server.audit.facts import Origin
 from server.audit.log import AuditLog, Durability, content_key, digest_of
-from server.auth import LedgerAuthentication, check_exposure
+from server.auth import Authentication, check_exposure
 from server.connection import Bounds
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Policy, Services
@@ -106,7 +106,7 @@ async def _serve(
         archive=archive,
         embedder=embedder,
         erasures=ledger.erasures,
-        authenticate=LedgerAuthentication(ledger, is_loopback=settings.is_loopback),
+        authenticate=Authentication(ledger, is_loopback=settings.is_loopback),
         model=card,
         policy=policy(settings),
         ready=ready,
@@ -303,7 +303,7 @@ async def loaded(settings: Settings) -> AsyncIterator[Services]:
             archive=lambda: store.archive,
             embedder=lambda: vectors,
             erasures=ledger.erasures,
-            authenticate=LedgerAuthentication(ledger, is_loopback=True),
+            authenticate=Authentication(ledger, is_loopback=True),
             model=model_card(settings),
             policy=policy(settings),
             ready=lambda: None,

@@ -65,7 +65,7 @@ class Completions:
         return Answer(_said(generations, started, n), generations), echoes
 
     def _check(self, request: CompletionRequest, caller: Caller) -> None:
-        if store_of(request.model, self._model) not in (None, NO_STORE):
+        if store_of(request.model, self._model, caller) not in (None, NO_STORE):
             raise InvalidRequest("This route retrieves from no store; use /v1/chat/completions.", param="model")
         if caller.grounded_only:
             raise GroundedOnly

@@ -35,7 +35,7 @@ from retrieval.errors import (
 )
 from server.audit.chain import AuditUnavailable
 from server.faults import kind_and_place
-from server.identity import Forbidden, GroundedOnly, Unauthenticated
+from server.identity import Forbidden, GroundedOnly, StoresOnly, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,12 @@ WIRE: dict[type[Exception], Wire] = {
         _INVALID,
         "grounded_only",
         message="This key is limited to answers from documents.",
+    ),
+    StoresOnly: Wire(
+        HTTPStatus.FORBIDDEN,
+        _INVALID,
+        "insufficient_permissions",
+        message="This key is limited to certain stores; this needs one that is not.",
     ),
     InvalidRequest: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_value"),
     UnknownModel: Wire(HTTPStatus.NOT_FOUND, _INVALID, "model_not_found", param="model"),

@@ -1,12 +1,13 @@
-"""Who is calling, and the two ways of being turned away. Knows neither keys nor HTTP."""
+"""Who is calling, and the ways of being turned away. Knows neither keys nor HTTP."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal, Protocol
 
-from retrieval.types import EVERYONE, Reader
+from retrieval.types import EVERYONE, Access, Reader
 
-Role = Literal["admin", "ingest", "ask", "metrics"]
+Role = Literal["admin", "ingest", "ask", "metrics", "act-for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +39,94 @@ class Forbidden(Exception):
         self.needed = needed
 
 
+class StoresOnly(Exception):
+    """The caller's key is limited to certain stores, and this reaches beyond them."""
+
+
 class GroundedOnly(Exception):
     """The caller's key is limited to grounded answers, and the request asks for one without sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who may call: the names that access lists know, the roles, and the key they came with."""
+    """Somebody who may call: the names that access lists know, the roles, and the key they came with.
+
+    `application`: it came with the key and acts for the principal, who is known by a token of its own. The principal
+    has no right then that the application lacks.
+    """
 
     principal: str  # `user:..`
     groups: frozenset[str] = frozenset()  # `group:..`
     roles: frozenset[Role] = frozenset()
-    key_id: str | None = None  # None: no key is configured, so everyone on this machine is `user:local`
+    key_id: str | None = None  # None: a token, or nothing where this machine alone can call
     grounded_only: bool = False
-    limits: Limits = UNLIMITED
+    limits: Limits = UNLIMITED  # of the key
+    allowed_models: frozenset[str] | None = None  # None: all
+    allowed_stores: frozenset[str] | None = None  # by id or name; None: all
+    application: "Caller | None" = None
+
+    def behind(self, application: "Caller") -> "Caller":
+        """The same person, for whom an application acts with its own key."""
+        return replace(
+            self,
+            roles=_common(self.roles, application.roles),
+            key_id=application.key_id,
+            grounded_only=self.grounded_only or application.grounded_only,
+            limits=application.limits,
+            application=application,
+        )
 
     def reader(self) -> Reader:
         """The caller as searches and access lists know them."""
         return Reader(
             names=frozenset({self.principal, EVERYONE}) | self.groups,
             is_admin="admin" in self.roles,
+            stores=self.allowed_stores,
+            through=None if self.application is None else self.application.reader(),
         )
 
     def partition(self) -> str:
         """Whose prompts may be found again: this caller's, with these rights, and nobody else's."""
-        return sha256("\0".join((self.principal, *sorted(self.groups))).encode()).hexdigest()
+        rights = [
+            [
+                one.principal,
+                sorted(one.groups),
+                "admin" in one.roles,
+                None if one.allowed_stores is None else sorted(one.allowed_stores),
+            ]
+            for one in self.parties()
+        ]
+        return sha256(json.dumps(rights).encode()).hexdigest()
+
+    def parties(self) -> "tuple[Caller, ...]":
+        """Everybody who must be allowed what is asked: the principal, and the application."""
+        return (self,) if self.application is None else (self, self.application)
+
+    def may_ask(self, model: str) -> bool:
+        """Say whether a model id is open to the caller; the plain id opens its aliases too."""
+        plain = model.rpartition("@")[0] or model
+        return all(
+            one.allowed_models is None or not one.allowed_models.isdisjoint({model, plain}) for one in self.parties()
+        )
+
+    def refuse_limited_to_stores(self) -> None:
+        """Let the caller through if no store is closed to its key as such.
+
+        Raises:
+            StoresOnly: some are.
+        """
+        if any(one.allowed_stores is not None for one in self.parties()):
+            raise StoresOnly
+
+    def default_access(self) -> Access | None:
+        """Who may use what the caller makes and does not share; None: its owner alone.
+
+        What a person makes through an application would otherwise be out of reach of both together.
+        """
+        if self.application is None:
+            return None
+        names = (self.principal, self.application.principal)
+        return Access(read=names, write=names)
 
     def require(self, *roles: Role) -> None:
         """Let the caller through with any of `roles`; an admin has them all.
@@ -72,6 +136,12 @@ class Caller:
         """
         if self.roles.isdisjoint({"admin", *roles}):
             raise Forbidden(" or ".join(roles))
+
+
+def _common(mine: frozenset[Role], other: frozenset[Role]) -> frozenset[Role]:
+    """The roles of both, of which an admin has every one; acting for people is no right of people."""
+    both = mine if "admin" in other else other if "admin" in mine else mine & other
+    return both - {"act-for"}
 
 
 class Authenticate(Protocol):

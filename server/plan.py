@@ -55,7 +55,7 @@ def plan(request: ChatRequest, caller: Caller, model: ModelCard, policy: Policy)
     grounding = (options and options.grounding) or policy.grounding
     if grounding == "strict" and request.logprobs:
         raise InvalidRequest("logprobs would show the sentences that strict grounding withholds.", param="logprobs")
-    lookup = _lookup(request, store_of(request.model, model), options, policy)
+    lookup = _lookup(request, store_of(request.model, model, caller), options, policy)
     if caller.grounded_only and (lookup is None or grounding == "off"):
         raise GroundedOnly
     shape = shape_of_chat(request)
@@ -71,12 +71,14 @@ def plan(request: ChatRequest, caller: Caller, model: ModelCard, policy: Policy)
     return Plan(lookup, grounding, options.max_context_tokens if options else None, shape)
 
 
-def store_of(name: str, model: ModelCard) -> str | None:
+def store_of(name: str, model: ModelCard, caller: Caller) -> str | None:
     """The store that a model id names after its `@`; None for the plain id.
 
     Raises:
-        UnknownModel: the part before is not the model that is served.
+        UnknownModel: the part before is not the model that is served, or the caller's key does not open it.
     """
+    if not caller.may_ask(name):
+        raise UnknownModel(name)
     if name == model.id:
         return None
     head, at, store = name.rpartition("@")

@@ -29,14 +29,36 @@ UNKNOWN_ORIGIN = Origin("", "", "", "")
 
 
 def who(caller: Caller, request: str) -> dict[str, Any]:
-    """Who did it, in which request."""
+    """Who did it, in which request: the person, and the application that acted for it."""
+    application = caller.application
     return {
         "request": request,
+        **_rights(caller),
+        "key": caller.key_id,
+        "application": None if application is None else _rights(application),
+    }
+
+
+def _rights(caller: Caller) -> dict[str, Any]:
+    return {
         "caller": caller.principal,
         "groups": sorted(caller.groups),
         "is_admin": "admin" in caller.roles,
-        "key": caller.key_id,
+        "stores": None if caller.allowed_stores is None else sorted(caller.allowed_stores),
     }
+
+
+def caller_of(record: Mapping[str, Any]) -> Caller:
+    """Somebody with the rights that a record names, to ask again with."""
+    stores = record.get("stores")
+    application = record.get("application")
+    return Caller(
+        record["caller"],
+        frozenset(record["groups"]),
+        frozenset({"admin"} if record["is_admin"] else {"ask"}),
+        allowed_stores=None if stores is None else frozenset(stores),
+        application=None if application is None else caller_of(application),
+    )
 
 
 @dataclass(slots=True)

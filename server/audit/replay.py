@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from retrieval.errors import DocumentNotFound
-from server.audit.facts import AnswerFacts, question_of
+from server.audit.facts import AnswerFacts, caller_of, question_of
 from server.audit.log import AuditError, AuditLog, salted
 from server.completions import Completions
 from server.deps import Services
@@ -49,9 +49,7 @@ async def replay(log: AuditLog, request: str, services: Services, question: Mapp
     if salt is None:
         return Replayed("erased", ("the question and the answer are erased",))
     content = _content(log, entry.number, record, salt, question)
-    caller = Caller(
-        record["caller"], frozenset(record["groups"]), frozenset({"admin"} if record["is_admin"] else {"ask"})
-    )
+    caller = caller_of(record)
     if missing := await _missing(record, caller, services):
         return Replayed("erased", tuple(f"passage {rank} is of a document that is gone" for rank in missing))
     facts = await _asked_again(record, content, caller, services)

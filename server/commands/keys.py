@@ -36,6 +36,12 @@ def create(
     ] = None,
     concurrent_requests: Annotated[int | None, typer.Option(help="Requests at the same time.", metavar="N")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Tokens of one answer.", metavar="N")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="The only models it opens, by id; repeatable. Without it: all.")
+    ] = None,
+    store: Annotated[
+        list[str] | None, typer.Option(help="The only stores it opens, by id or name; repeatable. Without it: all.")
+    ] = None,
     note: Annotated[str, typer.Option(help="What the list is to say about it.", metavar="TEXT")] = "",
     data_dir: DataDir = None,
 ) -> None:
@@ -51,6 +57,8 @@ def create(
             grounded_only=grounded_only,
             note=note,
             limits=Limits(requests_per_minute, tokens_per_minute, concurrent_requests, max_tokens),
+            allowed_models=model or (),
+            allowed_stores=store or (),
         )
     end = "until it is revoked" if key.expires_at is None else f"until {moment(key.expires_at)}"
     print(f"{key.key_id} for {key.principal} ({', '.join(sorted(key.roles))}), valid {end}.", file=sys.stderr)
@@ -138,4 +146,6 @@ def _state(key: Key) -> str:
 
 
 def _bounds(key: Key) -> str:
-    return " ".join(f"{name}={value}" for name, value in key.limits.given())
+    named = [("models", key.allowed_models), ("stores", key.allowed_stores)]
+    allowed = [(name, ",".join(sorted(names))) for name, names in named if names is not None]
+    return " ".join(f"{name}={value}" for name, value in [*key.limits.given(), *allowed])

@@ -22,7 +22,7 @@ async def create_embeddings(
 ) -> EmbeddingList:
     """Embed texts as the stores do; vectors have length 1."""
     embedder = services.embedder()
-    if body.model != embedder.name:
+    if body.model != embedder.name or not caller.may_ask(body.model):
         raise UnknownModel(body.model)
     if body.dimensions not in (None, embedder.dims):
         raise InvalidRequest(

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["erasures"], route_class=GuardedRoute)
 async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep, services: ServicesDep) -> ErasureList:
     """List the erasures that the caller may see, the newest first."""
     await _note_pending(services)
-    records = await run_sync(services.erasures.listing, _seen_by(caller))
+    records = await _seen_by(caller, services)
     if page.order == "desc":
         records.reverse()
     ids = [record.erasure_id for record in records]
@@ -42,8 +42,9 @@ async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep
 async def retrieve_erasure(erasure_id: str, caller: CallerDep, services: ServicesDep) -> ErasureObject:
     """Retrieve one erasure; one that the caller may not see does not exist."""
     await _note_pending(services)
-    record = await run_sync(services.erasures.one, erasure_id, _seen_by(caller))
-    if record is None:
+    found = [await run_sync(services.erasures.one, erasure_id, principal) for principal in _principals(caller)]
+    record = found[0]
+    if record is None or None in found:
         raise UnknownErasure(erasure_id)
     return _object(record, await run_sync(services.erasures.public_keys))
 
@@ -54,8 +55,16 @@ async def _note_pending(services: Services) -> None:
         await run_sync(services.erasures.expect, erasure)
 
 
-def _seen_by(caller: Caller) -> str | None:
-    return None if "admin" in caller.roles else caller.principal
+async def _seen_by(caller: Caller, services: Services) -> list[ErasureRecord]:
+    first, *others = [await run_sync(services.erasures.listing, principal) for principal in _principals(caller)]
+    shared = set(first).intersection(*others)
+    return [record for record in first if record in shared]
+
+
+def _principals(caller: Caller) -> list[str | None]:
+    """Whose erasures a record must be among; None: everybody's."""
+    caller.refuse_limited_to_stores()  # a record outlives its store, and cannot tell whether that was one of them
+    return [None if "admin" in one.roles else one.principal for one in caller.parties()]
 
 
 def _object(record: ErasureRecord, keys: dict[str, str]) -> ErasureObject:

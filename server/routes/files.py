@@ -78,7 +78,7 @@ async def upload_file(request: Request, caller: CallerDep, services: ServicesDep
             filename=form.filename,
             purpose=said.purpose,
             reader=reader,
-            access=said.access.meaning() if said.access else None,
+            access=said.access.meaning() if said.access else caller.default_access(),
             expires_in_s=said.expires_after.seconds if said.expires_after else None,
         )
     return FileObject.of(file)

@@ -16,17 +16,15 @@ router = APIRouter(prefix="/v1", tags=["models"], route_class=GuardedRoute)
 async def list_models(caller: CallerDep, services: ServicesDep) -> ModelList:
     """List the ids that the caller may ask: the plain one first, then one for each readable store."""
     stores = await services.library.stores(caller.reader())
-    names = [NO_STORE, *(store.name for store in stores)]
     card = services.model
-    return ModelList(
-        object="list", data=[_model(card.id, card), *(_model(f"{card.id}@{name}", card) for name in names)]
-    )
+    names = [card.id, *(f"{card.id}@{name}" for name in (NO_STORE, *(store.name for store in stores)))]
+    return ModelList(object="list", data=[_model(name, card) for name in names if caller.may_ask(name)])
 
 
 @router.get("/models/{model:path}")
 async def retrieve_model(model: str, caller: CallerDep, services: ServicesDep) -> Model:
     """Retrieve one id; an alias of a store that the caller may not read does not exist."""
-    store = store_of(model, services.model)
+    store = store_of(model, services.model, caller)
     if store not in (None, NO_STORE):
         try:
             await services.library.store(store, caller.reader())

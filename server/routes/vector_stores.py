@@ -32,7 +32,8 @@ routers = (_looking, _asking, _changing)
 @_changing.post("/vector_stores")
 async def create_vector_store(body: StoreRequest, caller: CallerDep, services: ServicesDep) -> VectorStore:
     """Make a store, owned by the caller."""
-    access = body.access.meaning() if body.access else None
+    caller.refuse_limited_to_stores()
+    access = body.access.meaning() if body.access else caller.default_access()
     store = await services.archive().make_store(body.described(), caller.reader(), access, body.attachments())
     return VectorStore.of(store)
 

@@ -21,7 +21,7 @@ from hrm_client.terminal import main
 from hrm_model.errors import EngineError
 from retrieval.types import EVERYONE, Access, Reader
 from server.app import create_app
-from server.auth import LedgerAuthentication
+from server.auth import Authentication
 from server.deps import ModelCard, Policy, Services
 from server.ledger import Ledger
 from tests.fakes.engine import ScriptedEngine
@@ -63,7 +63,7 @@ def serve(ledger: Ledger) -> Serve:
             archive=absent,
             embedder=WordsApart,
             erasures=ledger.erasures,
-            authenticate=LedgerAuthentication(ledger, is_loopback=True),
+            authenticate=Authentication(ledger, is_loopback=True),
             model=ModelCard("hrm-text-mini", created=1, context=4096),
             policy=Policy(default_store="handbook", heartbeat_s=0.05),
             ready=lambda: None,

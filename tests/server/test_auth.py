@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.auth import LOCAL, ExposedWithoutKey, LedgerAuthentication, check_exposure
+from server.auth import LOCAL, Authentication, ExposedWithoutKey, check_exposure
 from server.identity import Unauthenticated
 from server.ledger import Ledger
 
@@ -20,13 +20,13 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def authenticate(ledger: Ledger) -> LedgerAuthentication:
-    return LedgerAuthentication(ledger, is_loopback=True)
+def authenticate(ledger: Ledger) -> Authentication:
+    return Authentication(ledger, is_loopback=True)
 
 
 @pytest.mark.parametrize("header", [None, "Bearer anything", "Bearer ", "Basic eA=="])
 async def test_without_any_key_everyone_on_this_machine_is_a_local_admin(
-    authenticate: LedgerAuthentication, header: str | None
+    authenticate: Authentication, header: str | None
 ) -> None:
     caller = await authenticate(header)
 
@@ -36,13 +36,13 @@ async def test_without_any_key_everyone_on_this_machine_is_a_local_admin(
 
 
 async def test_without_any_key_nobody_is_let_in_from_elsewhere(ledger: Ledger) -> None:
-    exposed = LedgerAuthentication(ledger, is_loopback=False)
+    exposed = Authentication(ledger, is_loopback=False)
 
     with pytest.raises(Unauthenticated):
         await exposed("Bearer anything")
 
 
-async def test_the_first_key_closes_the_open_door_at_once(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
+async def test_the_first_key_closes_the_open_door_at_once(ledger: Ledger, authenticate: Authentication) -> None:
     assert await authenticate(None) == LOCAL
 
     key, secret = ledger.keys.create(principal="user:anna", roles=["ask"], groups=["group:hr"], grounded_only=True)
@@ -55,13 +55,13 @@ async def test_the_first_key_closes_the_open_door_at_once(ledger: Ledger, authen
     assert caller.groups == {"group:hr"}
 
 
-async def test_the_scheme_is_read_as_http_reads_it(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
+async def test_the_scheme_is_read_as_http_reads_it(ledger: Ledger, authenticate: Authentication) -> None:
     _, secret = ledger.keys.create(principal="user:anna", roles=["ask"])
 
     assert (await authenticate(f"bearer  {secret} ")).principal == "user:anna"
 
 
-async def test_every_way_of_being_wrong_looks_the_same(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
+async def test_every_way_of_being_wrong_looks_the_same(ledger: Ledger, authenticate: Authentication) -> None:
     revoked, closed = ledger.keys.create(principal="user:anna", roles=["ask"])
     _, secret = ledger.keys.create(principal="user:ben", roles=["ask"])
     ledger.keys.revoke(revoked.key_id)
@@ -75,7 +75,7 @@ async def test_every_way_of_being_wrong_looks_the_same(ledger: Ledger, authentic
     assert words == {""}
 
 
-async def test_revoking_the_last_key_leaves_the_door_shut(ledger: Ledger, authenticate: LedgerAuthentication) -> None:
+async def test_revoking_the_last_key_leaves_the_door_shut(ledger: Ledger, authenticate: Authentication) -> None:
     key, _ = ledger.keys.create(principal="user:anna", roles=["admin"])
     ledger.keys.revoke(key.key_id)
 

@@ -197,7 +197,7 @@ def test_a_principal_is_a_name_that_access_lists_can_know(keys: Keyring, princip
 
 
 def test_a_key_without_a_role_or_with_a_past_expiry_is_refused(keys: Keyring) -> None:
-    with pytest.raises(LedgerError, match="one or more of the roles admin, ingest, ask, metrics"):
+    with pytest.raises(LedgerError, match="one or more of the roles admin, ingest, ask, metrics, act-for"):
         keys.create(principal="user:anna", roles=[])
     with pytest.raises(LedgerError, match="must lie ahead"):
         keys.create(principal="user:anna", roles=["ask"], expires_in_s=0)
