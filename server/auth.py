@@ -1,11 +1,14 @@
-"""From an Authorization header to a caller, by the ledger. Knows no routes and no errors' wire form."""
+"""From a request's headers to a caller, by keys and tokens. Knows no routes and no errors' wire form."""
+
+from collections.abc import Awaitable, Callable
 
 from anyio.to_thread import run_sync
 
-from server.identity import Caller, Unauthenticated
+from server.identity import Caller, Forbidden, PersonUnknown, Unauthenticated
 from server.ledger import Ledger
 
 _SCHEME = "bearer"
+ON_BEHALF_OF = "X-On-Behalf-Of"
 LOCAL = Caller(principal="user:local", roles=frozenset({"admin"}))
 
 
@@ -23,39 +26,59 @@ class ExposedWithoutKey(Exception):
         self.host = host
 
 
-def check_exposure(ledger: Ledger, *, host: str, is_loopback: bool) -> None:
-    """Let a server start that is guarded by a key, or that only this machine can reach.
-
-    Raises:
-        ExposedWithoutKey: it is neither.
-    """
-    if not is_loopback and ledger.keys.is_empty():
-        raise ExposedWithoutKey(host)
-
-
 class Authentication:
     """Asks the ledger about every request, so that a key made or revoked elsewhere counts at once."""
 
-    def __init__(self, ledger: Ledger, *, is_loopback: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, *, is_loopback: bool, tokens: Callable[[str], Awaitable[Caller]] | None = None
+    ) -> None:
+        """Know callers by their keys.
+
+        Args:
+            tokens: checks the tokens of a provider, and raises Unauthenticated; None: there is no provider.
+        """
         self._ledger = ledger
         self._is_loopback = is_loopback
+        self._tokens = tokens
 
-    async def __call__(self, authorization_header: str | None) -> Caller:
-        """Return who it is; while there is no key at all and only this machine can call, that is `user:local`.
+    def is_open(self) -> bool:
+        """Say whether there is nothing to know callers by; blocks."""
+        return self._tokens is None and self._ledger.keys.is_empty()
+
+    async def __call__(self, authorization_header: str | None, on_behalf_of: str | None = None) -> Caller:
+        """Return who it is; while there is nothing to know callers by, and only this machine can call, `user:local`.
 
         Raises:
-            Unauthenticated: no key, a malformed header, an unknown, expired or revoked key: all alike.
+            Unauthenticated: no credential, or one that is malformed, unknown, expired or revoked: all alike.
+            PersonUnknown, Forbidden, IdentityUnavailable: see `Authenticate`.
         """
+        secret = _credential(authorization_header)
         # SQLite may wait for a writer in another process, and must not hold up the event loop meanwhile.
-        return await run_sync(self._caller, authorization_header)
-
-    def _caller(self, header: str | None) -> Caller:
-        if self._is_loopback and self._ledger.keys.is_empty():
-            return LOCAL
-        scheme, _, secret = (header or "").partition(" ")
-        key = self._ledger.keys.find(secret.strip()) if scheme.lower() == _SCHEME else None
-        if key is None:
+        caller = await run_sync(self._by_key, secret)
+        if caller is None and self._tokens is not None and secret is not None:
+            caller = await self._tokens(secret)
+        if caller is None:
             raise Unauthenticated
+        return caller if on_behalf_of is None else await self._person(on_behalf_of, caller)
+
+    async def _person(self, header: str, application: Caller) -> Caller:
+        if "act-for" not in application.roles:
+            raise Forbidden("act-for", ON_BEHALF_OF)
+        token = _credential(header)
+        if token is None or self._tokens is None:
+            raise PersonUnknown
+        try:
+            person = await self._tokens(token)
+        except Unauthenticated as error:
+            raise PersonUnknown from error
+        return person.behind(application)
+
+    def _by_key(self, secret: str | None) -> Caller | None:
+        if self._is_loopback and self.is_open():
+            return LOCAL
+        key = None if secret is None else self._ledger.keys.find(secret)
+        if key is None:
+            return None
         return Caller(
             principal=key.principal,
             groups=key.groups,
@@ -66,3 +89,19 @@ class Authentication:
             allowed_models=key.allowed_models,
             allowed_stores=key.allowed_stores,
         )
+
+
+def check_exposure(authentication: Authentication, *, host: str, is_loopback: bool) -> None:
+    """Let a server start that is guarded by keys or tokens, or that only this machine can reach.
+
+    Raises:
+        ExposedWithoutKey: it is neither.
+    """
+    if not is_loopback and authentication.is_open():
+        raise ExposedWithoutKey(host)
+
+
+def _credential(header: str | None) -> str | None:
+    """What stands behind the scheme; None where there is nothing, or another scheme."""
+    scheme, _, secret = (header or "").partition(" ")
+    return secret.strip() or None if scheme.lower() == _SCHEME else None

@@ -60,6 +60,7 @@ def serve(settings: Settings) -> None:
             was asked to be; said as early as it is known.
     """
     from server import logs
+    from server.provider import bearer_tokens
 
     logs.configure(settings.log_level.upper(), settings.log_format)
     for name in _TALKATIVE:
@@ -71,12 +72,13 @@ def serve(settings: Settings) -> None:
     audit = None if settings.audit == "off" else open_audit(settings, ledger)
     try:
         _adopt_first_key(ledger, settings.first_key_file)
-        check_exposure(ledger, host=settings.host, is_loopback=settings.is_loopback)
+        authentication = Authentication(ledger, is_loopback=settings.is_loopback, tokens=bearer_tokens(settings))
+        check_exposure(authentication, host=settings.host, is_loopback=settings.is_loopback)
         with listen(settings.host, settings.port) as listener:
             host, port = listener.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             log.info("listening on http%s://%s:%s, loading %s", "s" if tls else "", shown, port, card.id)
-            asyncio.run(_serve(settings, card, ledger, audit, listener, tls))
+            asyncio.run(_serve(settings, card, ledger, authentication, audit, listener, tls))
     finally:
         ledger.close()
         if audit is not None:
@@ -87,6 +89,7 @@ async def _serve(
     settings: Settings,
     card: ModelCard,
     ledger: Ledger,
+    authentication: Authentication,
     audit: AuditLog | None,
     listener: socket.socket,
     tls: Tls | None,
@@ -106,7 +109,7 @@ async def _serve(
         archive=archive,
         embedder=embedder,
         erasures=ledger.erasures,
-        authenticate=Authentication(ledger, is_loopback=settings.is_loopback),
+        authenticate=authentication,
         model=card,
         policy=policy(settings),
         ready=ready,
@@ -139,7 +142,7 @@ async def _serve(
             ready.store = lambda: store.trouble() or storage.trouble(settings.data_dir, settings.min_free_bytes)
             return store
 
-        app = SafeHeaders(LocalOnly(served, is_open=ledger.keys.is_empty))
+        app = SafeHeaders(LocalOnly(served, is_open=authentication.is_open))
 
         async def drain(timeout_s: float) -> None:
             # Whoever is being answered may still be searching, and is to reach the engine.

@@ -35,7 +35,7 @@ from retrieval.errors import (
 )
 from server.audit.chain import AuditUnavailable
 from server.faults import kind_and_place
-from server.identity import Forbidden, GroundedOnly, StoresOnly, Unauthenticated
+from server.identity import Forbidden, GroundedOnly, IdentityUnavailable, PersonUnknown, StoresOnly, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +98,9 @@ INTERNAL = Wire(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "internal_erro
 
 WIRE: dict[type[Exception], Wire] = {
     Unauthenticated: Wire(HTTPStatus.UNAUTHORIZED, _INVALID, "invalid_api_key", message="Incorrect API key."),
+    PersonUnknown: Wire(
+        HTTPStatus.UNAUTHORIZED, _INVALID, "invalid_token", message="The token in X-On-Behalf-Of is not acceptable."
+    ),
     Forbidden: Wire(HTTPStatus.FORBIDDEN, _INVALID, "insufficient_permissions"),
     GroundedOnly: Wire(
         HTTPStatus.FORBIDDEN,
@@ -154,6 +157,13 @@ WIRE: dict[type[Exception], Wire] = {
         "server_error",
         "audit_unavailable",
         message="What happens here cannot be recorded at the moment, so nothing happens.",
+        retry_after_s=5,
+    ),
+    IdentityUnavailable: Wire(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "server_error",
+        "identity_unavailable",
+        message="Tokens cannot be checked at the moment; retry shortly.",
         retry_after_s=5,
     ),
     NotReady: Wire(HTTPStatus.SERVICE_UNAVAILABLE, "server_error", "not_ready", retry_after_s=1),

@@ -31,11 +31,19 @@ class Unauthenticated(Exception):
     """No credential was given, or one that is unknown, expired or revoked: the caller learns no more than that."""
 
 
+class PersonUnknown(Unauthenticated):
+    """An application acts for somebody whose token is not acceptable."""
+
+
+class IdentityUnavailable(Exception):
+    """Tokens cannot be told from forged ones at the moment: the provider's keys are out of reach."""
+
+
 class Forbidden(Exception):
     """The caller is known, and lacks the role that this needs."""
 
-    def __init__(self, needed: str) -> None:
-        super().__init__(f"This needs a key with the role {needed}.")
+    def __init__(self, needed: str, what: str = "This") -> None:
+        super().__init__(f"{what} needs a key with the role {needed}.")
         self.needed = needed
 
 
@@ -145,12 +153,18 @@ def _common(mine: frozenset[Role], other: frozenset[Role]) -> frozenset[Role]:
 
 
 class Authenticate(Protocol):
-    """Turns the Authorization header into a caller."""
+    """Turns the headers of a request into a caller."""
 
-    async def __call__(self, authorization_header: str | None) -> Caller:
+    async def __call__(self, authorization_header: str | None, on_behalf_of: str | None = None) -> Caller:
         """Return who it is.
+
+        Args:
+            on_behalf_of: the header in which an application sends the token of the person it acts for.
 
         Raises:
             Unauthenticated: there is no such caller.
+            PersonUnknown: there is no such person.
+            Forbidden: the caller may not act for anybody.
+            IdentityUnavailable: tokens cannot be checked at the moment.
         """
         ...

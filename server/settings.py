@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from server.settings_limits import PREFIX, LimitSettings
+from server.settings_tokens import TokenSettings
 
 CONFIG = "HRM_CONFIG"  # names the TOML file, so it cannot stand in it
 OF_CLIENTS = frozenset({"HRM_API_KEY"})  # set for hrm-ask by people who run both
@@ -37,7 +38,7 @@ class SettingsError(ValueError):
     """The settings cannot be used; one line for each thing that is wrong with them."""
 
 
-class Settings(LimitSettings):
+class Settings(LimitSettings, TokenSettings):
     """Immutable. Tests build one with keyword arguments; only `load` reads the environment and the file."""
 
     model: Path = Field(

@@ -7,6 +7,7 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
+from server.auth import ON_BEHALF_OF
 from server.completions import Completions
 from server.deps import Services
 from server.errors import status_of
@@ -64,6 +65,12 @@ EmbeddingTurnDep = Annotated[CapacityLimiter, Depends(_embedding_turn_of)]
 RecordDep = Annotated[Record, Depends(record_of)]
 
 
+def _header(request: Request, name: str) -> str | None:
+    """A header as HTTP has it: one that is sent twice is a list, which is no credential."""
+    given = request.headers.getlist(name)
+    return ", ".join(given) if given else None
+
+
 class GuardedRoute(APIRoute):
     """A route for callers with a key."""
 
@@ -74,7 +81,9 @@ class GuardedRoute(APIRoute):
         inner = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            caller = await services_of(request).authenticate(request.headers.get("authorization"))
+            caller = await services_of(request).authenticate(
+                _header(request, "authorization"), _header(request, ON_BEHALF_OF)
+            )
             record = record_of(request)
             record.caller, record.key_id = caller.principal, caller.key_id or "-"
             if self.roles:

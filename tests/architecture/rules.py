@@ -32,6 +32,7 @@ ONLY_IN: Mapping[str, Sequence[str]] = {
     "sqlite3": (),
     "sentence_transformers": ("retrieval/embedder.py",),
     "prometheus_client": ("server/metrics.py", "server/store_metrics.py"),
+    "jwt": ("server/tokens.py", "server/jwks.py"),
     "llguidance": ("hrm_model/grammar.py", "hrm_model/grammar_trial.py"),
     "os.environ": (
         "server/settings.py",

@@ -18,7 +18,7 @@ from server.app import create_app
 from server.connection import Bounds
 from server.deps import ModelCard, Policy, Services
 from server.erasure_records import ErasureRecord
-from server.identity import Caller, Unauthenticated
+from server.identity import Caller, Forbidden, Unauthenticated
 from server.ports import Embedder, Erasures
 from server.process import configured, listen
 from tests.fakes.engine import ScriptedEngine
@@ -42,8 +42,10 @@ CALLERS = {
 }
 
 
-async def authenticate(authorization_header: str | None) -> Caller:
-    """Know the callers above by their keys."""
+async def authenticate(authorization_header: str | None, on_behalf_of: str | None = None) -> Caller:
+    """Know the callers above by their keys; none of them acts for anybody."""
+    if on_behalf_of is not None:
+        raise Forbidden("act-for")
     scheme, _, key = (authorization_header or "").partition(" ")
     if scheme.lower() != "bearer" or key not in CALLERS:
         raise Unauthenticated

@@ -13,6 +13,7 @@ from server.app import create_app
 from server.auth import Authentication
 from server.deps import Services
 from server.ledger import Ledger
+from server.tokens import BearerTokens
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import services
 from tests.retrieval.desk import WordsEmbedder, write
@@ -44,7 +45,9 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, default_store: str | None = None) -> AsyncIterator[Site]:
+async def site(
+    folder: Path, default_store: str | None = None, tokens: BearerTokens | None = None
+) -> AsyncIterator[Site]:
     """Open one in a folder."""
     ledger = Ledger(folder / "ledger.db")
     engine = ScriptedEngine("The answer.")
@@ -53,7 +56,7 @@ async def site(folder: Path, default_store: str | None = None) -> AsyncIterator[
             given = replace(
                 services(engine, store=library, default_store=default_store),
                 erasures=ledger.erasures,
-                authenticate=Authentication(ledger, is_loopback=True),
+                authenticate=Authentication(ledger, is_loopback=True, tokens=tokens),
             )
             yield Site(folder, library, ledger, engine, given)
     finally:

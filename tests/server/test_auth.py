@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.auth import LOCAL, Authentication, ExposedWithoutKey, check_exposure
-from server.identity import Unauthenticated
+from server.identity import Caller, Unauthenticated
 from server.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -83,12 +83,35 @@ async def test_revoking_the_last_key_leaves_the_door_shut(ledger: Ledger, authen
         await authenticate(None)
 
 
-async def test_another_host_needs_a_key_before_the_start(ledger: Ledger) -> None:
-    check_exposure(ledger, host="127.0.0.1", is_loopback=True)
+async def test_another_host_needs_a_key_or_a_provider_before_the_start(ledger: Ledger) -> None:
+    async def tokens(token: str) -> Caller:
+        raise Unauthenticated
+
+    check_exposure(Authentication(ledger, is_loopback=True), host="127.0.0.1", is_loopback=True)
+    exposed = Authentication(ledger, is_loopback=False)
     with pytest.raises(ExposedWithoutKey, match=r"(?s)not on 0\.0\.0\.0.*hrm-serve keys create") as refusal:
-        check_exposure(ledger, host="0.0.0.0", is_loopback=False)
+        check_exposure(exposed, host="0.0.0.0", is_loopback=False)
     assert "HRM_FIRST_KEY_FILE" in str(refusal.value)
+    provided = Authentication(ledger, is_loopback=False, tokens=tokens)
+    check_exposure(provided, host="0.0.0.0", is_loopback=False)
 
     ledger.keys.create(principal="user:anna", roles=["admin"])
 
-    check_exposure(ledger, host="0.0.0.0", is_loopback=False)
+    check_exposure(exposed, host="0.0.0.0", is_loopback=False)
+
+
+async def test_with_a_provider_there_is_no_open_door(ledger: Ledger) -> None:
+    async def tokens(token: str) -> Caller:
+        if token != "sound":
+            raise Unauthenticated
+        return Caller("user:ben", roles=frozenset({"ask"}))
+
+    authenticate = Authentication(ledger, is_loopback=True, tokens=tokens)
+    _, secret = ledger.keys.create(principal="user:anna", roles=["ask"])
+
+    assert not authenticate.is_open()
+    assert (await authenticate("Bearer sound")).principal == "user:ben"
+    assert (await authenticate(f"Bearer {secret}")).principal == "user:anna"
+    for header in (None, "", "Bearer", "Bearer other", "sound", "Basic sound"):
+        with pytest.raises(Unauthenticated):
+            await authenticate(header)

@@ -1,0 +1,218 @@
+"""Public keys of an identity provider (RFC 7517): from a file that may be replaced, or from one https address.
+
+Nothing that a token says decides where keys come from.
+"""
+
+import http.client
+import json
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import anyio
+from anyio.to_thread import run_sync
+from jwt import PyJWK, PyJWKError
+from jwt.exceptions import InvalidKeyError
+
+from server.identity import IdentityUnavailable
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 1024 * 1024
+FETCH_S = 10.0
+# A key that was taken back must not live on here for long, and a provider may be away for a night.
+FRESH_S, KEPT_S = 3_600.0, 86_400.0
+MIN_RSA_BITS = 2048
+_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
+_KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+
+
+class KeySetRefused(ValueError):
+    """A document is no set of public keys; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """One key, and what it is good for."""
+
+    kid: str | None
+    kind: str  # RSA, EC or OKP
+    curve: str | None
+    algorithm: str | None  # the only one that it is for; None: any that suits
+    key: Any  # as cryptography has it
+
+    def suits(self, algorithm: str) -> bool:
+        """Say whether it may check signatures of an algorithm."""
+        if self.kind != _KINDS.get(algorithm[:2]) or self.algorithm not in (None, algorithm):
+            return False
+        return self.kind == "RSA" or self.curve == _CURVES.get(algorithm)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """The keys of a provider at one time."""
+
+    keys: tuple[PublicKey, ...] = ()
+
+    def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
+        """The one key that a token means; None also where it could be several."""
+        suitable = [key for key in self.keys if key.suits(algorithm) and kid in (None, key.kid)]
+        return suitable[0] if len(suitable) == 1 else None
+
+
+class KeySource(Protocol):
+    """Where keys come from."""
+
+    async def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
+        """The key that a token means, or None.
+
+        Raises:
+            IdentityUnavailable: keys cannot be had at the moment.
+        """
+        ...
+
+
+def read_keys(document: bytes) -> KeySet:
+    """Read a JWKS. Keys for encryption, and of kinds that are not for signatures here, are left out.
+
+    Raises:
+        KeySetRefused: it is none, it holds no key that can be used, or it holds a secret.
+    """
+    try:
+        given = json.loads(document)
+    except (ValueError, RecursionError) as error:
+        raise KeySetRefused("it is not JSON") from error
+    listed = given.get("keys") if isinstance(given, dict) else None
+    if not isinstance(listed, list):
+        raise KeySetRefused("it has no list of keys")
+    keys = tuple(key for entry in listed if isinstance(entry, dict) and (key := _key(entry)) is not None)
+    if not keys:
+        raise KeySetRefused("it holds no public key for signatures (RSA of 2048 bits, EC or Ed25519)")
+    return KeySet(keys)
+
+
+def _key(entry: dict[str, Any]) -> PublicKey | None:
+    if "d" in entry or "k" in entry:
+        raise KeySetRefused("it holds a secret key, which belongs to the provider alone")
+    if entry.get("use", "sig") != "sig" or entry.get("kty") not in ("RSA", "EC", "OKP"):
+        return None
+    try:
+        key = PyJWK(entry).key
+    except (PyJWKError, InvalidKeyError, ValueError, TypeError):  # of a curve or an algorithm that is not known here
+        return None
+    if entry["kty"] == "RSA" and key.key_size < MIN_RSA_BITS:
+        return None
+    return PublicKey(entry.get("kid"), entry["kty"], entry.get("crv"), entry.get("alg"), key)
+
+
+class KeyFile:
+    """Keys from a file, read anew when it changes. A version that cannot be used leaves the last one in force."""
+
+    def __init__(self, path: Path) -> None:
+        """Read it once.
+
+        Raises:
+            KeySetRefused, OSError: it cannot be used.
+        """
+        self._path = path
+        self._lock = threading.Lock()
+        self._version = self._seen()
+        self._keys = read_keys(path.read_bytes())
+
+    async def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
+        """See `KeySource`."""
+        return (await run_sync(self._current)).find(kid, algorithm)
+
+    def _current(self) -> KeySet:
+        with self._lock:
+            try:
+                version = self._seen()
+                if version != self._version:
+                    self._version = version
+                    self._keys = read_keys(self._path.read_bytes())
+                    log.info("%s was read anew: %s keys", self._path, len(self._keys.keys))
+            except (OSError, KeySetRefused) as error:
+                log.error("%s cannot be used, so the keys from before stay in force: %s", self._path, error)
+            return self._keys
+
+    def _seen(self) -> tuple[int, int, int]:
+        found = self._path.stat()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class KeyAddress:
+    """Keys from an https address: asked when first needed, when they grow old, and for a key that is not known.
+
+    Redirects are not followed and proxies not used, so that no other host is ever asked.
+    """
+
+    def __init__(
+        self, url: str, *, ca_file: Path | None, refresh_s: float, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            ca_file: certificates to trust instead of the system's.
+            refresh_s: the least time between two requests, however many tokens name keys that are not known.
+
+        Raises:
+            ValueError: it is not an https address.
+            OSError: the certificates cannot be read.
+        """
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValueError(f"{url} is not an https address")
+        self._host, self._port = parts.hostname, parts.port or 443
+        self._target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        self._context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+        self._refresh_s, self._clock = refresh_s, clock
+        self._keys = KeySet()
+        self._fetched_at: float | None = None
+        self._tried_at: float | None = None
+        self._turn = anyio.Lock()
+        self._threads = anyio.CapacityLimiter(1)
+
+    async def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
+        """See `KeySource`. Only who needs a key that is not there waits for the provider."""
+        known = self._keys.find(kid, algorithm)
+        if known is not None and (self._is_within(FRESH_S) or (self._turn.locked() and self._is_within(KEPT_S))):
+            return known
+        async with self._turn:
+            if self._tried_at is None or self._clock() - self._tried_at >= self._refresh_s:
+                self._tried_at = self._clock()
+                await self._fetch()
+        if not self._is_within(KEPT_S):
+            raise IdentityUnavailable
+        return self._keys.find(kid, algorithm)
+
+    def _is_within(self, seconds: float) -> bool:
+        return self._fetched_at is not None and self._clock() - self._fetched_at < seconds
+
+    async def _fetch(self) -> None:
+        try:
+            with anyio.fail_after(FETCH_S):
+                document = await run_sync(self._get, limiter=self._threads, abandon_on_cancel=True)
+            self._keys = read_keys(document)
+            self._fetched_at = self._clock()
+        except (OSError, http.client.HTTPException, KeySetRefused) as error:  # TimeoutError is an OSError
+            log.error("the keys of %s cannot be had: %s", self._host, error or type(error).__name__)
+
+    def _get(self) -> bytes:
+        connection = http.client.HTTPSConnection(self._host, self._port, timeout=FETCH_S / 2, context=self._context)
+        try:
+            connection.request("GET", self._target, headers={"Accept": "application/json"})
+            with connection.getresponse() as response:
+                if response.status != http.HTTPStatus.OK:
+                    raise KeySetRefused(f"it answers with status {response.status}")
+                document = response.read(MAX_BYTES + 1)
+        finally:
+            connection.close()
+        if len(document) > MAX_BYTES:
+            raise KeySetRefused(f"it is larger than {MAX_BYTES} bytes")
+        return document

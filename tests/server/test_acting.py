@@ -1,0 +1,224 @@
+"""An application that acts for people: each has their own rights and never more than the application's."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from retrieval.types import Document, Reader
+from server.audit.log import AuditLog
+from server.jwks import KeyFile
+from server.signing import Signer
+from server.tokens import BearerTokens, TokenRules
+from tests.fakes.serving import MODEL, question
+from tests.identity_provider import AUDIENCE, ISSUER, Provider
+from tests.server.site import Site, site
+
+pytestmark = pytest.mark.anyio
+
+CHAT = "/v1/chat/completions"
+PROVIDER = Provider()
+ROOT = Reader(frozenset({"user:root"}), is_admin=True)
+SECRET = {"claims": "The claims reserve is 4711 crowns.", "board": "The board bonus is 9999 crowns."}
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Site]:
+    """Two stores for a group each, and one for everybody whom the portal serves; the portal may read all three."""
+    file = PROVIDER.publish(tmp_path / "jwks.json")
+    rules = TokenRules(ISSUER, AUDIENCE, frozenset({"RS256"}), roles_claim="roles")
+    async with site(tmp_path, default_store="common", tokens=BearerTokens(rules, KeyFile(file))) as opened:
+        await opened.stock("common", "Everybody may park in the yard.", "*")
+        for name, text in SECRET.items():
+            await opened.stock(name, text, f"group:{name}", "user:portal")
+        yield opened
+
+
+def portal(here: Site, *roles: str, **rights: list[str]) -> str:
+    """The secret of the application's key."""
+    given = roles or ("ask", "ingest", "act-for")
+    return here.ledger.keys.create(
+        principal="user:portal", roles=given, allowed_stores=rights.get("stores", ()), groups=rights.get("groups", ())
+    )[1]
+
+
+def acting(here: Site, secret: str, person: str, *groups: str) -> httpx.AsyncClient:
+    token = PROVIDER.token(person, *groups, roles=["ask", "ingest"])
+    return here.client(secret, {"X-On-Behalf-Of": f"Bearer {token}"})
+
+
+async def seen(client: httpx.AsyncClient, foreign: Document) -> str:
+    """Everything that a person can be told, by every route that reads, about a store and a file of somebody else."""
+    store, file = foreign.store_id, foreign.file_id
+    asked = [question("How many crowns is the bonus or the reserve?", model=f"{MODEL}@{store}")]
+    asked.append(question("How many crowns?", retrieval={"vector_store_ids": ["common", store]}))
+    answers = [await client.post(CHAT, json={**body, "stream": stream}) for body in asked for stream in (False, True)]
+    for path in (
+        "/v1/models",
+        f"/v1/models/{MODEL}@{store}",
+        "/v1/files",
+        f"/v1/files/{file}",
+        f"/v1/files/{file}/content",
+        f"/v1/files/{file}/content?form=original",
+        f"/v1/files?after={file}",
+        "/v1/vector_stores",
+        f"/v1/vector_stores/{store}",
+        f"/v1/vector_stores/{store}/files",
+        f"/v1/vector_stores/{store}/files/{file}",
+        f"/v1/vector_stores/{store}/files/{file}/content",
+        "/v1/vector_stores/common",
+        "/v1/vector_stores/common/files",
+        f"/v1/vector_stores/common/files/{file}",
+        f"/v1/vector_stores?after={store}",
+        "/v1/erasures",
+    ):
+        answers.append(await client.get(path))
+    for name in (store, "common"):
+        answers.append(await client.post(f"/v1/vector_stores/{name}/search", json={"query": "crowns bonus reserve"}))
+    answers.append(await client.post(f"/v1/vector_stores/{store}/files", json={"file_id": file}))
+    answers.append(await client.post("/v1/vector_stores", json={"name": "mine", "file_ids": [file]}))
+    answers.append(await client.delete(f"/v1/files/{file}"))
+    answers.append(await client.delete(f"/v1/vector_stores/{store}"))
+    return "\n".join(answer.text for answer in answers)
+
+
+async def test_nothing_of_another_person_behind_the_same_key_reaches_a_person(here: Site) -> None:
+    secret = portal(here)
+    people = {"claims": acting(here, secret, "anna", "claims"), "board": acting(here, secret, "ben", "board")}
+    documents = {name: (await here.library.documents(name, ROOT))[0] for name in SECRET}
+    async with AsyncExitStack() as opened:
+        clients = {name: await opened.enter_async_context(client) for name, client in people.items()}
+        for mine, other in (("claims", "board"), ("board", "claims")):
+            client, foreign = clients[mine], documents[other]
+            at = len(here.engine.prompts)
+            own = await client.post(CHAT, json=question("How many crowns?", model=f"{MODEL}@{mine}"))
+            told = await seen(client, foreign)
+            stores = {store["name"] for store in (await client.get("/v1/vector_stores")).json()["data"]}
+            files = {file["filename"] for file in (await client.get("/v1/files")).json()["data"]}
+
+            assert own.json()["choices"][0]["message"]["context"]["citations"][0]["content"] == SECRET[mine]
+            assert (stores, files) == ({"common", mine}, {"common.txt", f"{mine}.txt"})
+            number = {"claims": "4711", "board": "9999"}[other]
+            for word in (number, f"{other}.txt"):
+                assert word not in told
+            # Ids of the other's come back in errors alone, as they were sent, and as for ids that do not exist.
+            absent = await seen(client, replace(foreign, store_id="vs_none", file_id="file-none"))
+            assert told.replace(foreign.store_id, "vs_none").replace(foreign.file_id, "file-none").count(
+                "vs_none"
+            ) == absent.count("vs_none")
+            assert number not in str(here.engine.prompts[at:])
+    assert len(set(here.engine.partitions)) == 2, "no prompt of one is found again for the other"
+
+
+async def test_a_person_has_no_more_than_the_application(here: Site) -> None:
+    await here.stock("private", "Anna's diary says 1234 crowns.", "user:anna")
+    async with acting(here, portal(here), "anna", "claims") as client:
+        hidden = await client.get("/v1/vector_stores/private")
+        absent = await client.get("/v1/vector_stores/absent")
+    async with here.client(PROVIDER.token("anna", "claims", roles=["ask"])) as herself:
+        own = await herself.get("/v1/vector_stores/private")
+    async with acting(here, portal(here, stores=["common"]), "anna", "claims") as limited:
+        claims = await limited.get("/v1/vector_stores/claims")
+        common = await limited.get("/v1/vector_stores/common")
+
+    assert hidden.status_code == 404
+    assert hidden.text.replace("private", "absent") == absent.text
+    assert (own.status_code, claims.status_code, common.status_code) == (200, 404, 200)
+
+
+async def test_roles_are_those_of_both(here: Site) -> None:
+    async def status(secret: str, *roles: str) -> list[int]:
+        token = PROVIDER.token("anna", roles=list(roles))
+        async with here.client(secret, {"X-On-Behalf-Of": f"Bearer {token}"}) as client:
+            asked = await client.post(CHAT, json=question("Where may I park?"))
+            made = await client.post("/v1/vector_stores", json={"name": "mine"})
+            return [asked.status_code, made.status_code, (await client.get("/metrics")).status_code]
+
+    assert await status(portal(here), "ask", "ingest", "metrics") == [200, 200, 403]
+    assert await status(portal(here), "ask") == [200, 403, 403]
+    assert await status(portal(here), "admin") == [200, 200, 403]
+    assert await status(portal(here, "act-for")) == [403, 403, 403]
+    assert await status(portal(here, "act-for", "admin"), "ask") == [200, 403, 403]
+
+
+async def test_what_a_person_puts_in_through_the_application_is_there_for_that_person(here: Site) -> None:
+    secret = portal(here)
+    async with acting(here, secret, "anna", "claims") as anna, acting(here, secret, "ben", "claims") as ben:
+        store = (await anna.post("/v1/vector_stores", json={"name": "mine"})).json()["id"]
+        form = {"file": ("note.txt", b"My own note says 5555 crowns.")}
+        file = (await anna.post("/v1/files", files=form, data={"purpose": "assistants"})).json()
+        held = await anna.post(f"/v1/vector_stores/{store}/files", json={"file_id": file["id"]})
+        others = [await ben.get(f"/v1/files/{file['id']}"), await ben.get(f"/v1/vector_stores/{store}")]
+        gone = await anna.delete(f"/v1/files/{file['id']}")
+        erased = (await anna.get("/v1/erasures")).json()["data"]
+
+    assert held.status_code == 200
+    assert file["access"] == {"read": ["user:anna", "user:portal"], "write": ["user:anna", "user:portal"]}
+    assert [answer.status_code for answer in others] == [404, 404]
+    assert gone.json()["deleted"]
+    assert erased == [], "a certificate is the person's, and the application has no part in it"
+
+
+@pytest.mark.parametrize("roles", [("ask",), ("ask", "ingest", "metrics"), ("admin",)])
+async def test_a_key_without_the_role_acts_for_nobody(here: Site, roles: tuple[str, ...]) -> None:
+    async with acting(here, portal(here, *roles), "anna") as client:
+        answer = await client.get("/v1/models")
+
+    assert answer.status_code == 403
+    assert answer.json()["error"]["message"] == "X-On-Behalf-Of needs a key with the role act-for."
+
+
+async def test_a_token_acts_for_nobody(here: Site) -> None:
+    async with acting(here, PROVIDER.token("ben", roles=["admin", "act-for"]), "anna") as client:
+        assert (await client.get("/v1/models")).status_code == 403
+
+
+async def test_without_a_sound_token_of_the_person_nothing_is_answered(here: Site) -> None:
+    secret = portal(here)
+    sound = PROVIDER.token("anna", roles=["ask"])
+    answers = set()
+    for header in ("", "Bearer", f"Basic {sound}", sound, "Bearer x", f"Bearer {secret}", f"Bearer {sound}x"):
+        async with here.client(secret, {"X-On-Behalf-Of": header}) as client:
+            answers.add(((answer := await client.get("/v1/models")).status_code, answer.text))
+    async with here.client(secret) as client:
+        twice = [("X-On-Behalf-Of", f"Bearer {sound}"), ("X-On-Behalf-Of", f"Bearer {PROVIDER.token('ben')}")]
+        answers.add(((answer := await client.get("/v1/models", headers=twice)).status_code, answer.text))
+        itself = await client.get("/v1/models")
+
+    ((status, text),) = answers
+    assert (status, json.loads(text)["error"]["code"]) == (401, "invalid_token")
+    assert itself.status_code == 200, "without the header, the application asks for itself"
+
+
+async def test_a_revoked_application_acts_for_nobody_any_more(here: Site) -> None:
+    secret = portal(here)
+    async with acting(here, secret, "anna") as client:
+        assert (await client.get("/v1/models")).status_code == 200
+        here.ledger.keys.revoke(here.ledger.keys.all()[0].key_id)
+        assert (await client.get("/v1/models")).status_code == 401
+
+
+async def test_the_audit_log_names_the_person_and_the_application(here: Site, tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit.db", Signer(Ed25519PrivateKey.generate()))
+    here.services = replace(here.services, audit=log)
+    async with acting(here, portal(here, groups=["group:apps"]), "anna", "claims") as client:
+        await client.post(CHAT, json=question("Where may I park?"))
+        await client.post("/v1/vector_stores/common/search", json={"query": "park"})
+    records = [json.loads(entry.record) for entry in log.entries()]
+    log.close()
+
+    key = here.ledger.keys.all()[0].key_id
+    assert len(records) == 2
+    for record in records:
+        assert (record["caller"], record["groups"], record["key"]) == ("user:anna", ["group:claims"], key)
+        assert record["application"] == {
+            "caller": "user:portal",
+            "groups": ["group:apps"],
+            "is_admin": False,
+            "stores": None,
+        }
