@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.faults import kind_and_place
+from server.log_privacy import PersonalDataFilter
 from server.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def configure(level: str, form: Literal["text", "json"] = "text") -> None:
     """
     handler = Handler()
     handler.setFormatter(JsonLines() if form == "json" else Lines())
+    handler.addFilter(PersonalDataFilter())
     logging.basicConfig(level=level, handlers=[handler])
     sys.excepthook = _uncaught
     threading.excepthook = lambda end: _uncaught(end.exc_type, end.exc_value, end.exc_traceback)

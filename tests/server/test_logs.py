@@ -185,3 +185,11 @@ def test_errors_that_nobody_catches_are_logged_without_their_words(written: Stri
 
     assert written.getvalue().count("an error that nothing handles: ValueError") == 2
     assert secret not in written.getvalue()
+
+
+@EITHER
+def test_personal_data_that_should_never_have_been_logged_is_not_written(written: StringIO) -> None:
+    logging.getLogger("hrm_model.telling").warning("paid from %s", "DE89 3704 0044 0532 0130 00")
+
+    assert "paid from [IBAN]" in written.getvalue()
+    assert "0532" not in written.getvalue()
