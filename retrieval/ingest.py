@@ -325,7 +325,7 @@ def _content(reading: Reading) -> Content:
     parsed = reading.parsed
     sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
     chunks = [reading.stored[at] for at in range(len(reading.chunks))]
-    return Content(parsed.title, parsed.text, sha256, chunks, parsed.stripped, reading.personal_data)
+    return Content(parsed.title, parsed.text, sha256, chunks, parsed.stripped, reading.personal_data, parsed.flags)
 
 
 def _is_text(name: str) -> bool:

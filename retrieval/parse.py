@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from retrieval import kinds
 from retrieval.composer import too_long
 from retrieval.errors import DocumentRefused
+from retrieval.flags import find
 from retrieval.kinds import refuse_unreadable
 from retrieval.limits import Limits
 from retrieval.markup import read_html
@@ -40,7 +41,8 @@ def parse(path: Path, data: bytes, limits: Limits | None = None) -> Parsed:
     if not parsed.text:
         raise DocumentRefused(path, "there is no text in it that a reader would see")
     title = parsed.title or re.sub(r"[-_\s]+", " ", clean(path.stem)[0]).strip() or path.name
-    return replace(parsed, title=title)
+    # Here, in a process of its own, since patterns over a large file would keep the interpreter from everything else.
+    return replace(parsed, title=title, flags=find(parsed.text, parsed.stripped))
 
 
 def _read(path: Path, data: bytes, limits: Limits) -> Parsed:

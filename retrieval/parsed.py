@@ -3,6 +3,8 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from retrieval.types import Flag
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
@@ -33,6 +35,7 @@ class Parsed:
     headings: tuple[Heading, ...] = ()
     places: tuple[Place, ...] = ()
     stripped: int = 0  # characters that a program would have read and a person does not see
+    flags: tuple[Flag, ...] = ()
 
     def page_at(self, offset: int) -> int | None:
         """The page that the character at `offset` is on."""

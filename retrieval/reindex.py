@@ -1,4 +1,4 @@
-"""Everything that is computed from the stored texts, computed again: vectors by another embedder, words, snapshots.
+"""Everything that is computed from the stored texts, computed again: vectors by another embedder, words, flags.
 
 The new vectors gather in a table of their own, batch by batch, while the old ones serve; who is interrupted goes on
 where it stopped. One transaction puts them in the place of the old ones. From then on processes with the old embedder
@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.embedder import Embedder
+from retrieval.flags import find
 from retrieval.restore import hold
-from retrieval.store import erasures, meta, vectors
+from retrieval.store import documents, erasures, flags, meta, vectors
 from retrieval.store.database import Database
 
 BATCH = 64
@@ -35,6 +36,7 @@ def reindex(data_dir: Path, embedder: Embedder, report: Report) -> int:
         database = Database(data_dir / "store.db")
         try:
             embedded = _embed(database, embedder, report)
+            _flag(database)
             with database.write() as tx:
                 erasures.respell(tx, wholly=True)
             database.checkpoint()
@@ -67,6 +69,22 @@ def _embed(database: Database, embedder: Embedder, report: Report) -> int:
             if not vectors.missing(tx, 1):
                 vectors.change(tx, embedder.fingerprint)
                 return total
+
+
+def _flag(database: Database) -> None:
+    """Look for flags by the rules of this version, also in what was read before there were any."""
+    with database.read() as tx:
+        numbers = documents.completed(tx)
+    for number in numbers:
+        with database.read() as tx:
+            document = documents.one(tx, number)
+            text = "" if document is None else documents.text_of(tx, number)
+        if document is None or (found := find(text, document.stripped)) == document.flags:
+            continue
+        with database.write() as tx:
+            if documents.one(tx, number) == document:
+                meta.advance(tx)
+                flags.put(tx, number, found)
 
 
 def _made(embedder: Embedder, texts: Sequence[str]) -> list[bytes]:

@@ -178,6 +178,7 @@ def _passage(score: float, stored: StoredPassage) -> Passage:
         score=score,
         attributes=stored.attributes,
         page=stored.page,
+        flags=stored.flags,
         locator=stored.locator,
         personal_data=stored.personal_data,
     )

@@ -8,6 +8,8 @@ Attribute = str | float | bool
 DocumentStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 # What kept a document from being read: its format, what it holds, or something that is not its fault.
 Fault = Literal["unsupported_file", "invalid_file", "server_error"]
+# Text in a document that speaks to a model instead of a reader, by what gives it away (`retrieval.flags`).
+FlagKind = Literal["instruction", "role_marker", "control_token", "forged_citation", "encoded", "hidden_text"]
 FileStatus = Literal["uploaded", "processed", "error"]
 BatchStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 # What a store does about personal data in the files that are put into it.
@@ -56,6 +58,15 @@ class PersonalData:
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    """The first place of a kind in a document's stored text; of hidden text there is none, as it was stripped."""
+
+    kind: FlagKind
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Compares one attribute of a document; values of another kind than the attribute's are unequal to it.
 
@@ -97,6 +108,7 @@ class Passage:
     score: float
     page: int | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    flags: tuple[FlagKind, ...] = ()  # of the document, not of this passage alone
     locator: str = ""  # for a person who has the file open: "page 3", "slides 4–5", "Fees, rows 12–18"
     personal_data: tuple[PersonalDataKind, ...] = ()  # kinds in the document, not in this passage alone
 
@@ -139,6 +151,7 @@ class Document:
     chunking: Chunking | None = None  # None: automatic
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     personal_data: PersonalData = field(default_factory=PersonalData)
+    flags: tuple[Flag, ...] = ()  # one of each kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ def citations(sources: Sources, public_url: str) -> list[Json]:
             "score": passage.score,
             "attributes": dict(passage.attributes),
             "personal_data": list(passage.personal_data),
+            "flags": list(passage.flags),
         }
         for passage in sources.passages
     ]

@@ -3,10 +3,11 @@
 import json
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from retrieval.errors import DocumentRefused
 from retrieval.parsed import Heading, Parsed, Place
+from retrieval.types import Flag, FlagKind
 
 HEAD = struct.Struct(">II")  # bytes of the name and of the file
 SIZE = struct.Struct(">I")  # bytes of the answer
@@ -34,6 +35,7 @@ def answer(found: Parsed | DocumentRefused) -> bytes:
             "headings": [(heading.start, heading.end, heading.level) for heading in found.headings],
             "places": [(place.start, place.page, place.unit, place.number, place.within) for place in found.places],
             "stripped": found.stripped,
+            "flags": [(flag.kind, flag.start, flag.end) for flag in found.flags],
         }
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -55,8 +57,16 @@ def read_answer(path: Path, payload: bytes) -> Parsed:
                 "headings": list(headings),
                 "places": list(places),
                 "stripped": int(stripped),
+                "flags": list(flags),
             }:
-                parsed = Parsed(title, text, tuple(map(_heading, headings)), tuple(map(_place, places)), stripped)
+                parsed = Parsed(
+                    title,
+                    text,
+                    tuple(map(_heading, headings)),
+                    tuple(map(_place, places)),
+                    stripped,
+                    tuple(map(_flag, flags)),
+                )
             case _:
                 raise Nonsense
         f"{title}{text}".encode()  # halves of characters cannot be stored
@@ -80,11 +90,23 @@ def _place(found: object) -> Place:
     raise Nonsense
 
 
+def _flag(found: object) -> Flag:
+    match found:
+        case [str(kind), int(start), int(end)] if kind in get_args(FlagKind):
+            return Flag(cast(FlagKind, kind), start, end)
+    raise Nonsense
+
+
 def _check(parsed: Parsed) -> None:
     borders = [border for heading in parsed.headings for border in (heading.start, heading.end)]
     starts = [place.start for place in parsed.places]
     for offsets in (borders, starts):
         if offsets != sorted(offsets) or (offsets and not 0 <= offsets[0] <= offsets[-1] <= len(parsed.text)):
             raise Nonsense
+    kinds = [flag.kind for flag in parsed.flags]
+    if len(kinds) != len(set(kinds)):
+        raise Nonsense
+    if not all(0 <= flag.start <= flag.end <= len(parsed.text) for flag in parsed.flags):
+        raise Nonsense
     if not parsed.text.strip() or parsed.stripped < 0:
         raise Nonsense

@@ -63,6 +63,7 @@ def _redacted(parsed: Parsed, pause: Callable[[], None]) -> tuple[Parsed, Counts
             places=tuple(
                 replace(old, start=way.to(old.start), within=redact(old.within).text) for old in parsed.places
             ),
+            flags=tuple(replace(old, start=way.to(old.start), end=way.to(old.end)) for old in parsed.flags),
         ),
         dict(counts),
     )

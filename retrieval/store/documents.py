@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retrieval.errors import DocumentNotFound
-from retrieval.store import erasures, files, filters, paging, personal
+from retrieval.store import erasures, files, filters, flags, paging, personal
 from retrieval.store.access import GRANTED
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import REPLACED, Occasion
@@ -20,6 +20,7 @@ from retrieval.types import (
     Document,
     DocumentStatus,
     Fault,
+    Flag,
     Page,
     PersonalDataKind,
     Reader,
@@ -31,7 +32,7 @@ _COLUMNS = f"""
     (SELECT count(*) FROM chunks WHERE chunks.document_no = documents.document_no),
     documents.created_at, documents.status, documents.error, documents.error_code, documents.usage_bytes,
     documents.stripped, documents.chunk_tokens, documents.overlap_tokens, {filters.AS_JSON},
-    documents.personal_data, {personal.AS_JSON}
+    documents.personal_data, {personal.AS_JSON}, {flags.AS_JSON}
 """
 
 
@@ -58,6 +59,7 @@ class Content:
     chunks: Sequence[StoredChunk]
     stripped: int = 0
     personal_data: Mapping[PersonalDataKind, int] = field(default_factory=dict)
+    flags: Sequence[Flag] = ()
 
 
 def one(tx: Transaction, document_no: int) -> Document | None:
@@ -113,6 +115,11 @@ def listing(tx: Transaction, store_no: int, reader: Reader) -> list[Document]:
         store_no,
     )
     return [_document(*row) for row in rows]
+
+
+def completed(tx: Transaction) -> list[int]:
+    """The row numbers of what was read, in all stores."""
+    return [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE status = 'completed'")]
 
 
 def are_any_readable(tx: Transaction, store_no: int) -> bool:
@@ -260,6 +267,7 @@ def complete(tx: Transaction, document_no: int, content: Content) -> None:
         document_no,
     )
     personal.put(tx, document_no, content.personal_data)
+    flags.put(tx, document_no, content.flags)
     (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
     for chunk in content.chunks:
         chunk_no = tx.insert(
@@ -359,6 +367,7 @@ def _erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occ
 
 
 def _document(*row: Any) -> Document:
-    facts, (max_tokens, overlap_tokens, attributes, policy, found) = row[:-5], row[-5:]
+    facts, (max_tokens, overlap_tokens, attributes, policy, found, flagged) = row[:-6], row[-6:]
     chunking = None if max_tokens is None else Chunking(max_tokens, overlap_tokens)
-    return Document(*(*facts, chunking, filters.from_json(attributes), personal.from_json(policy, found)))
+    said_of_it = personal.from_json(policy, found), flags.from_json(flagged)
+    return Document(*(*facts, chunking, filters.from_json(attributes), *said_of_it))

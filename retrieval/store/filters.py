@@ -45,6 +45,12 @@ def _flags(tx: Transaction, wanted: Filter, size: int) -> Flags:
         case Comparison(key, "in", values):
             assert isinstance(values, tuple), "`in` takes several values"
             return _flags(tx, Compound("or", tuple(Comparison(key, "eq", value) for value in values)), size)
+        case Comparison("hrm.flagged", _, value):
+            flagged = flags_of(tx, "FROM (SELECT DISTINCT document_no FROM flags)")
+            return flagged if value is True else ~flagged if value is False else np.zeros(size, np.bool_)
+        case Comparison("hrm.flags", operator, value):
+            source = f"FROM (SELECT DISTINCT document_no FROM flags WHERE kind {_SIGNS[operator]} ?)"
+            return flags_of(tx, source, value) if isinstance(value, str) else np.zeros(size, np.bool_)
         case Comparison(key, operator, value):
             assert not isinstance(value, tuple), "only `in` and `nin` take several values"
             source = f"FROM attributes WHERE key = ? AND kind = ? AND value {_SIGNS[operator]} ?"

@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.store import filters, personal
+from retrieval.store import filters, flags, personal
 from retrieval.store.database import Transaction
-from retrieval.types import Attribute, PersonalDataKind
+from retrieval.types import Attribute, FlagKind, PersonalDataKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class StoredPassage:
     locator: str
     attributes: Mapping[str, Attribute]
     personal_data: tuple[PersonalDataKind, ...]  # kinds in the document
+    flags: tuple[FlagKind, ...]
     vector: bytes  # float32, little-endian
 
 
@@ -80,16 +82,19 @@ def removed(tx: Transaction, since: int) -> list[int]:
 def load(tx: Transaction, chunk_nos: Sequence[int]) -> list[StoredPassage]:
     rows = tx.rows(
         "SELECT chunk_no, file_id, store_id, filename, chunks.title, chunks.text, start_char, end_char,"
-        f" text_sha256, page, locator, {filters.AS_JSON}, {personal.AS_JSON}, vector"
+        f" text_sha256, page, locator, {filters.AS_JSON}, {personal.AS_JSON}, {flags.AS_JSON}, vector"
         " FROM chunks JOIN vectors USING (chunk_no) JOIN documents USING (document_no) JOIN files USING (file_no)"
         " JOIN stores ON stores.store_no = chunks.store_no"
         " WHERE chunk_no IN (SELECT value FROM json_each(?)) ORDER BY chunk_no",
         json.dumps(chunk_nos),
     )
-    return [
-        StoredPassage(*(*facts, filters.from_json(attributes), tuple(json.loads(found)), vector))
-        for *facts, attributes, found, vector in rows
-    ]
+    return [_passage(*row) for row in rows]
+
+
+def _passage(*row: Any) -> StoredPassage:
+    *facts, attributes, found, flagged, vector = row
+    kinds = tuple(flag.kind for flag in flags.from_json(flagged))
+    return StoredPassage(*(*facts, filters.from_json(attributes), tuple(json.loads(found)), kinds, vector))
 
 
 def _pairs(tx: Transaction, sql: str, upto: int) -> NDArray[np.int64]:

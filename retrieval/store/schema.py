@@ -286,7 +286,19 @@ CREATE TRIGGER redacted_and_taken_out AFTER DELETE ON documents BEGIN
 END;
 """
 
-MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES, _DEPARTED, _NEXT_VECTORS, _PERSONAL_DATA)
+# Text that speaks to a model instead of a reader: the first place of each kind.
+_FLAGS = """
+CREATE TABLE flags (
+    document_no INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    start_char INTEGER NOT NULL,
+    end_char INTEGER NOT NULL,
+    PRIMARY KEY (document_no, kind)
+) WITHOUT ROWID;
+CREATE INDEX flags_by_kind ON flags (kind);
+"""
+
+MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES, _DEPARTED, _NEXT_VECTORS, _PERSONAL_DATA, _FLAGS)
 
 
 def refuse_newer(path: Path, *, found: int, known: int) -> None:

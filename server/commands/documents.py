@@ -181,7 +181,7 @@ async def _listing(settings: Settings, name: str | None) -> tuple[list[str], lis
                 ]
                 for store in await library.stores(LOCAL_READER)
             ]
-        return ["file", "id", "status", "chunks", "bytes", "taken in", "unseen"], [
+        return ["file", "id", "status", "chunks", "bytes", "taken in", "unseen", "flags"], [
             [
                 document.filename,
                 document.file_id,
@@ -190,6 +190,7 @@ async def _listing(settings: Settings, name: str | None) -> tuple[list[str], lis
                 str(document.bytes),
                 moment(document.created_at),
                 str(document.stripped),
+                " ".join(flag.kind for flag in document.flags),
             ]
             for document in await library.documents(name, LOCAL_READER)
         ]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from retrieval.types import PersonalDataKind
+from retrieval.types import FlagKind, PersonalDataKind
 from server.grounding.support import Match, Reason
 from server.schemas.fields import Answered
 
@@ -48,6 +48,7 @@ class Citation(Answered):
     score: float
     attributes: dict[str, str | float | bool]
     personal_data: list[PersonalDataKind] = Field(description="Kinds that were found in the whole file.")
+    flags: list[FlagKind] = Field(description="What the document is flagged for (docs/documents.md).")
 
 
 class SentenceVerdict(Answered):

@@ -29,7 +29,18 @@ Value = Annotated[
     Annotated[bool, Tag("boolean")] | Annotated[Number, Tag("number")] | Annotated[AttributeText, Tag("text")],
     by_shape(text=str, boolean=bool, number=(int, float)),
 ]
-Attributes = Annotated[dict[Key, Value], Field(max_length=MAX_ATTRIBUTES)]
+# Keys that the server answers itself, and that no document can be given: whether a document is flagged, and as what.
+OWN_KEYS = ("hrm.flagged", "hrm.flags")
+OWN_PREFIX = "hrm."
+
+
+def _not_ours(key: str) -> str:
+    if key.startswith(OWN_PREFIX):
+        raise PydanticCustomError("attribute", "keys that begin with 'hrm.' are the server's own; use another name")
+    return key
+
+
+Attributes = Annotated[dict[Annotated[Key, AfterValidator(_not_ours)], Value], Field(max_length=MAX_ATTRIBUTES)]
 
 
 class ComparisonFilter(Asked):
@@ -50,6 +61,10 @@ class ComparisonFilter(Asked):
             raise PydanticCustomError("filter", "'{type}' takes {wanted}", {"type": self.type, "wanted": wanted})
         if isinstance(self.value, bool) and self.type not in ("eq", "ne"):
             raise PydanticCustomError("filter", "'{type}' cannot order true and false", {"type": self.type})
+        if self.key.startswith(OWN_PREFIX) and self.key not in OWN_KEYS:
+            raise PydanticCustomError(
+                "filter", "of the server's own keys there are {keys}", {"keys": " and ".join(OWN_KEYS)}
+            )
         return self
 
     def meaning(self) -> Comparison:

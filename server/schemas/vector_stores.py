@@ -13,6 +13,7 @@ from retrieval.types import (
     Counts,
     Description,
     Document,
+    FlagKind,
     Passage,
     PersonalDataKind,
     PersonalDataPolicy,
@@ -279,6 +280,14 @@ class FoundPersonalData(Answered):
     found: dict[PersonalDataKind, int] = Field(description="How many of each kind; under `redact`, were replaced.")
 
 
+class FlagObject(Answered):
+    """A place in a document that speaks to a model instead of a reader (docs/documents.md)."""
+
+    kind: FlagKind
+    start_char: int = Field(description="In code points of the stored text; of hidden text 0, as it was left out.")
+    end_char: int
+
+
 class VectorStoreFile(Answered):
     """A file in a store."""
 
@@ -293,6 +302,7 @@ class VectorStoreFile(Answered):
     chunking_strategy: UsedChunking
     filename: str
     personal_data: FoundPersonalData
+    flags: list[FlagObject] = Field(description="Text that speaks to a model; the first place of each kind.")
 
     @classmethod
     def of(cls, document: Document) -> "VectorStoreFile":
@@ -313,6 +323,7 @@ class VectorStoreFile(Answered):
             personal_data=FoundPersonalData(
                 policy=document.personal_data.policy, found=dict(document.personal_data.counts)
             ),
+            flags=[FlagObject(kind=flag.kind, start_char=flag.start, end_char=flag.end) for flag in document.flags],
         )
 
 
@@ -420,6 +431,7 @@ class SearchHit(Answered):
     end_char: int
     sha256: str
     personal_data: list[PersonalDataKind] = Field(description="Kinds that were found in the whole file.")
+    flags: list[FlagKind] = Field(description="What the document is flagged for.")
 
     @classmethod
     def of(cls, passage: Passage) -> "SearchHit":
@@ -438,6 +450,7 @@ class SearchHit(Answered):
             end_char=passage.end_char,
             sha256=passage.sha256,
             personal_data=list(passage.personal_data),
+            flags=list(passage.flags),
         )
 
 

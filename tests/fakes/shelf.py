@@ -23,6 +23,7 @@ from retrieval.types import (
     DocumentStatus,
     Erasure,
     Filter,
+    FlagKind,
     Hits,
     Passage,
     Purge,
@@ -74,7 +75,9 @@ class Shelf:
             replace(passage, score=len(asked & _words(f"{passage.title} {passage.text}")) / len(asked))
             for held in self._held.values()
             for passage in held.passages
-            if passage.store_id in wanted and asked and (filters is None or matches(filters, passage.attributes))
+            if passage.store_id in wanted
+            and asked
+            and (filters is None or matches(filters, passage.attributes, passage.flags))
         ]
         distinct: dict[str, Passage] = {}
         for passage in sorted(scored, key=lambda passage: -passage.score):
@@ -133,6 +136,7 @@ class Shelf:
                 end_char=chunk.end,
                 sha256=text_sha256,
                 score=0.0,
+                flags=tuple(flag.kind for flag in parsed.flags),
             )
             for chunk in cut(parsed, lambda texts: [len(text.split()) for text in texts])
         ]
@@ -146,6 +150,7 @@ class Shelf:
             chunks=len(passages),
             created_at=1_700_000_000,
             status="completed",
+            flags=parsed.flags,
         )
         self._held[file_id] = _Held(document, source, parsed.text, passages)
         self._generation += 1
@@ -258,17 +263,21 @@ def _may(store: Store, reader: Reader, mode: str) -> bool:
     )
 
 
-def matches(wanted: Filter, attributes: Mapping[str, Attribute]) -> bool:
-    """Say whether a document of these attributes passes, as `retrieval.types.Comparison` describes it."""
+def matches(wanted: Filter, attributes: Mapping[str, Attribute], flags: Sequence[FlagKind] = ()) -> bool:
+    """Say whether a document of these attributes and flags passes, as `retrieval.types.Comparison` describes it."""
     match wanted:
         case Compound("and", filters):
-            return all(matches(part, attributes) for part in filters)
+            return all(matches(part, attributes, flags) for part in filters)
         case Compound(_, filters):
-            return any(matches(part, attributes) for part in filters)
+            return any(matches(part, attributes, flags) for part in filters)
         case Comparison(key, "ne" | "nin" as operator, value):
-            return not matches(Comparison(key, "eq" if operator == "ne" else "in", value), attributes)
+            return not matches(Comparison(key, "eq" if operator == "ne" else "in", value), attributes, flags)
         case Comparison(key, "in", tuple(values)):
-            return any(matches(Comparison(key, "eq", value), attributes) for value in values)
+            return any(matches(Comparison(key, "eq", value), attributes, flags) for value in values)
+        case Comparison("hrm.flagged", _, value):
+            return bool(flags) is value
+        case Comparison("hrm.flags", operator, value):
+            return any(isinstance(value, str) and bool(_COMPARED[operator](kind, value)) for kind in flags)
         case Comparison(key, operator, value):
             found: Any = attributes.get(key)
             if key not in attributes or _kind(found) is not _kind(value):
