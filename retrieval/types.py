@@ -322,6 +322,7 @@ class Erasure:
     chunks: int
     generation_before: int
     generation_after: int
+    readers: tuple[str, ...] = ()  # sha256 of the salt and each name that could read it
 
 
 @dataclass(frozen=True, slots=True)

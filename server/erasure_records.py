@@ -3,14 +3,18 @@
 It outlives the store: a store that is restored from an older backup learns here what was erased since.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
-from retrieval.types import Erasure
+from retrieval.types import Erasure, Reader
 from server.database import Connection, Database
 
-_COLUMNS = "id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature, key_id"
+_COLUMNS = (
+    "id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature, key_id, salt, readers"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,21 @@ class ErasureRecord:
     certificate: str | None  # canonical JSON, the bytes that are signed
     signature: str | None  # base64
     key_id: str | None
+    salt: str = ""  # hex
+    readers: tuple[str, ...] = ()  # sha256 of the salt and each name that could read the file
+
+    def may_know(self, reader: Reader) -> bool:
+        """Whether somebody knew of the file while it was there: who owned it, could read it, or had it removed.
+
+        Whoever is limited to certain stores may not: a record outlives its stores, and does not say which they were.
+        """
+        return all(one.stores is None and self._knows(one) for one in reader.each())
+
+    def _knows(self, reader: Reader) -> bool:
+        if reader.is_admin or not reader.names.isdisjoint((self.owner, self.requested_by)):
+            return True
+        salt = bytes.fromhex(self.salt)
+        return any(sha256(salt + name.encode()).hexdigest() in self.readers for name in reader.names)
 
 
 class ErasureRecords:
@@ -51,6 +70,8 @@ class ErasureRecords:
                     None,
                     None,
                     None,
+                    erasure.salt,
+                    json.dumps(erasure.readers),
                 ),
             )
 
@@ -65,6 +86,11 @@ class ErasureRecords:
     def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
         """One record that `principal` may see: its own files' and its own requests'; None: every one."""
         found = self._select("id = ?1", erasure_id, principal)
+        return found[0] if found else None
+
+    def of_file(self, file_id: str) -> ErasureRecord | None:
+        """The first removal of a file for good, whoever may know of it; None: there was none."""
+        found = self._select("file_id = ?1 AND is_whole", file_id, None)
         return found[0] if found else None
 
     def listing(self, principal: str | None) -> list[ErasureRecord]:
@@ -101,6 +127,8 @@ class ErasureRecords:
                         record.certificate,
                         record.signature,
                         record.key_id,
+                        record.salt,
+                        json.dumps(record.readers),
                     ),
                 )
         for key_id, public_key in keys.items():
@@ -124,10 +152,13 @@ class ErasureRecords:
                 " AND (?2 IS NULL OR owner = ?2 OR requested_by = ?2) ORDER BY requested_at, rowid",
                 (value, principal),
             ).fetchall()
-        return [
-            ErasureRecord(erasure_id, file_id, bool(is_whole), *rest) for erasure_id, file_id, is_whole, *rest in rows
-        ]
+        return [_record(*row) for row in rows]
+
+
+def _record(erasure_id: str, file_id: str, is_whole: int, *rest: Any) -> ErasureRecord:
+    *facts, readers = rest
+    return ErasureRecord(*(erasure_id, file_id, bool(is_whole), *facts, tuple(json.loads(readers))))
 
 
 def _insert(db: Connection, values: tuple[str | int | None, ...]) -> None:
-    db.execute(f"INSERT OR IGNORE INTO erasures ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    db.execute(f"INSERT OR IGNORE INTO erasures ({_COLUMNS}) VALUES ({', '.join('?' * 12)})", values)

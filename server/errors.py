@@ -65,6 +65,14 @@ class UnknownErasure(Exception):
         self.erasure_id = erasure_id
 
 
+class FileErased(Exception):
+    """A file that the caller could read, and that is gone for good."""
+
+    def __init__(self, file_id: str, what: str, day: str) -> None:
+        super().__init__(f"The file '{file_id}' {what} on {day}; nothing of it is kept.")
+        self.file_id = file_id
+
+
 class UnknownStore(StoreNotFound):
     """A store that cannot be seen, and the parameter that named it."""
 
@@ -118,6 +126,7 @@ WIRE: dict[type[Exception], Wire] = {
     UnknownModel: Wire(HTTPStatus.NOT_FOUND, _INVALID, "model_not_found", param="model"),
     StoreNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "vector_store_not_found"),
     UnknownErasure: Wire(HTTPStatus.NOT_FOUND, _INVALID, "erasure_not_found"),
+    FileErased: Wire(HTTPStatus.GONE, _INVALID, "file_erased", param="file_id"),
     DocumentNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "file_not_found"),
     BatchNotFound: Wire(HTTPStatus.NOT_FOUND, _INVALID, "file_batch_not_found"),
     StoreExpired: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "vector_store_expired"),

@@ -75,6 +75,11 @@ MIGRATIONS = (
     FROM keys_before ORDER BY rowid;
     DROP TABLE keys_before;
     """,
+    # Who could read what was erased, to tell them and nobody else that it was.
+    """
+    ALTER TABLE erasures ADD COLUMN salt TEXT NOT NULL DEFAULT '';
+    ALTER TABLE erasures ADD COLUMN readers TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 
 

@@ -147,6 +147,10 @@ class Erasures(Protocol):
         """One record that `principal` may see: its own files' and its own requests'; None: every one."""
         ...
 
+    def of_file(self, file_id: str) -> ErasureRecord | None:
+        """The first removal of a file for good, whoever may know of it; None: there was none."""
+        ...
+
     def listing(self, principal: str | None) -> list[ErasureRecord]:
         """The records that `principal` may see, oldest first; None: every one."""
         ...

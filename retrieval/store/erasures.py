@@ -22,8 +22,17 @@ from retrieval.types import Erasure, ErasureReason
 SALT_BYTES = 16
 _COLUMNS = (
     "erasure_id, file_id, store_ids, is_whole, owner, requested_by, reason, requested_at, salt, name_hash,"
-    " content_hash, bytes, chunks, generation_before, generation_after"
+    " content_hash, bytes, chunks, generation_before, generation_after, readers"
 )
+# The names that `files.USABLE` lets read a file.
+_READERS = """
+    SELECT owner FROM files WHERE file_no = ?1
+    UNION SELECT name FROM file_access JOIN files USING (file_no) WHERE file_no = ?1 AND mode = 'read' AND has_access
+    UNION SELECT stores.owner FROM documents JOIN stores USING (store_no) JOIN files USING (file_no)
+        WHERE file_no = ?1 AND NOT has_access
+    UNION SELECT name FROM documents JOIN access USING (store_no) JOIN files USING (file_no)
+        WHERE file_no = ?1 AND mode = 'read' AND NOT has_access
+"""
 _OF_THEM = "document_no IN (SELECT value FROM json_each(?))"
 
 
@@ -75,7 +84,7 @@ def note(
     )
     erasure_id, salt = f"erasure_{token_hex(12)}", token_bytes(SALT_BYTES)
     tx.run(
-        f"INSERT INTO erasures ({_COLUMNS}, run_key, runs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO erasures ({_COLUMNS}, run_key, runs) VALUES ({', '.join('?' * 18)})",
         erasure_id,
         file_id,
         json.dumps([row[0] for row in stores]),
@@ -90,6 +99,7 @@ def note(
         size,
         len(chunks),
         *generations,
+        json.dumps(sorted(salted(salt, row[0]) for row in tx.rows(_READERS, file_no))),
         key,
         hashes.astype("<u8").tobytes(),
     )
@@ -169,7 +179,9 @@ def respell(tx: Transaction, *, wholly: bool) -> None:
 
 
 def _erasure(erasure_id: str, file_id: str, store_ids: str, is_whole: int, *rest: Any) -> Erasure:
-    return Erasure(erasure_id, file_id, tuple(json.loads(store_ids)), bool(is_whole), *rest)
+    *facts, readers = rest
+    stores = tuple(json.loads(store_ids))
+    return Erasure(*(erasure_id, file_id, stores, bool(is_whole), *facts, tuple(json.loads(readers))))
 
 
 def _long_words(tx: Transaction, texts: set[str]) -> set[str]:

@@ -298,7 +298,12 @@ CREATE TABLE flags (
 CREATE INDEX flags_by_kind ON flags (kind);
 """
 
-MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES, _DEPARTED, _NEXT_VECTORS, _PERSONAL_DATA, _FLAGS)
+# Who could read what was removed, as salted hashes: they may learn that it is gone, and nobody else that it was there.
+_FORMER_READERS = """
+ALTER TABLE erasures ADD COLUMN readers TEXT NOT NULL DEFAULT '[]'; -- a JSON list
+"""
+
+MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES, _DEPARTED, _NEXT_VECTORS, _PERSONAL_DATA, _FLAGS, _FORMER_READERS)
 
 
 def refuse_newer(path: Path, *, found: int, known: int) -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from server.deps import Services
 from server.erasure_records import ErasureRecord
 from server.errors import InvalidRequest, UnknownErasure
+from server.gone import note_pending
 from server.identity import Caller
 from server.routes.guard import CallerDep, GuardedRoute, ServicesDep
 from server.schemas.erasures import ErasureList, ErasureObject, ErasurePage
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["erasures"], route_class=GuardedRoute)
 @router.get("/erasures")
 async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep, services: ServicesDep) -> ErasureList:
     """List the erasures that the caller may see, the newest first."""
-    await _note_pending(services)
+    await note_pending(services)
     records = await _seen_by(caller, services)
     if page.order == "desc":
         records.reverse()
@@ -41,18 +42,12 @@ async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep
 @router.get("/erasures/{erasure_id}")
 async def retrieve_erasure(erasure_id: str, caller: CallerDep, services: ServicesDep) -> ErasureObject:
     """Retrieve one erasure; one that the caller may not see does not exist."""
-    await _note_pending(services)
+    await note_pending(services)
     found = [await run_sync(services.erasures.one, erasure_id, principal) for principal in _principals(caller)]
     record = found[0]
     if record is None or None in found:
         raise UnknownErasure(erasure_id)
     return _object(record, await run_sync(services.erasures.public_keys))
-
-
-async def _note_pending(services: Services) -> None:
-    # The eraser does so too, moments after a removal; who has just deleted something looks sooner.
-    for erasure in await services.library.erasures():
-        await run_sync(services.erasures.expect, erasure)
 
 
 async def _seen_by(caller: Caller, services: Services) -> list[ErasureRecord]:

@@ -7,7 +7,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from retrieval.errors import DocumentNotFound
 from server.errors import InvalidRequest
+from server.gone import refuse_missing
 from server.multipart import MAX_FIELD_BYTES, read_form
 from server.routes.guard import AskRoute, CallerDep, IngestRoute, ServicesDep, StoreRoute
 from server.schemas.files import Deleted, FileChange, FileList, FileListing, FileObject, UploadForm, page_of
@@ -115,12 +117,20 @@ async def delete_file(file_id: str, caller: CallerDep, services: ServicesDep) ->
 async def read_content(
     file_id: str, part: Annotated[Part, Query()], caller: CallerDep, services: ServicesDep
 ) -> Response:
-    """Read a file's stored text, or the file as it came; one that the caller may not read does not exist."""
+    """Read a file's stored text, or the file as it came; one that the caller may not read does not exist.
+
+    A file that was erased answers 410 to whoever could read it until then.
+    """
     reader = caller.reader()
     is_part = part.start is not None or part.end is not None
     if part.form == "original" and is_part:
         raise InvalidRequest("'start' and 'end' count in the text, not in the original.", param="form")
-    text = "" if part.form == "original" else await services.library.text(file_id, reader)
+    try:
+        if part.form == "original":
+            return FileResponse(await services.archive().original(file_id, reader))
+        text = await services.library.text(file_id, reader)
+    except DocumentNotFound as missing:
+        await refuse_missing(missing, services, reader)
     if not text and (part.form == "text" or is_part):
         raise InvalidRequest("The file has no text yet: no store has read it.", param="file_id", code="file_not_read")
     if not text:

@@ -9,6 +9,7 @@ from openai import AsyncOpenAI
 
 from retrieval.embedder import MiniLM
 from retrieval.library import Library, open_library
+from server.ports import Erasures
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import listening, services
 from tests.retrieval.desk import WordsEmbedder
@@ -16,7 +17,11 @@ from tests.retrieval.desk import WordsEmbedder
 
 @asynccontextmanager
 async def shop(
-    folder: Path, *, is_reading: bool = True, embedder: MiniLM | None = None
+    folder: Path,
+    *,
+    is_reading: bool = True,
+    embedder: MiniLM | None = None,
+    erasures: Erasures | None = None,
 ) -> AsyncIterator[tuple[str, Library]]:
     """The server's URL, and the store behind it. Unless `is_reading`, what is put into stores waits.
 
@@ -29,7 +34,9 @@ async def shop(
         if is_reading:
             tasks.start_soon(library.work, 0.02)
         async with listening(
-            services(ScriptedEngine("ok"), store=library, embedder=embedder, max_upload_bytes=100_000)
+            services(
+                ScriptedEngine("ok"), store=library, embedder=embedder, erasures=erasures, max_upload_bytes=100_000
+            )
         ) as url:
             yield url, library
         tasks.cancel_scope.cancel()

@@ -124,6 +124,9 @@ class NothingErased:
     def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
         return None
 
+    def of_file(self, file_id: str) -> ErasureRecord | None:
+        return None
+
     def listing(self, principal: str | None) -> list[ErasureRecord]:
         return []
 
