@@ -1,15 +1,17 @@
 """A question's one-way trip: plan, search, prompt, engine, check."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
+from itertools import groupby
 from time import perf_counter
 
 from anyio.to_thread import run_sync
 
 from hrm_model.types import Event, Failed, Finished, Started, Text
-from retrieval.errors import RetrievalError, StoreNotFound
-from retrieval.types import Hits
+from retrieval.errors import DocumentNotFound, RetrievalError, StoreNotFound
+from retrieval.types import Hits, Passage, Reader
 from server.calls import OpenCall, told
 from server.deps import Services
 from server.errors import UnknownStore
@@ -20,6 +22,7 @@ from server.grounding.structure import CitedStructure
 from server.grounding.support import Sources as CheckedSources
 from server.identity import Caller
 from server.metrics import Metrics
+from server.neighbours import Between, Gap, gaps
 from server.plan import Brought, Plan, Search, plan
 from server.prompt import Conversation, conversation, pack, refuse_hopeless
 from server.query import rewrite_query
@@ -80,6 +83,7 @@ class Pipeline:
     def __init__(self, services: Services, metrics: Metrics) -> None:
         self._engine = services.engine
         self._retriever = services.retriever
+        self._library = services.library
         self._model = services.model
         self._policy = services.policy
         self._metrics = metrics
@@ -117,11 +121,12 @@ class Pipeline:
             max_tokens=sampling.max_tokens,
             max_context_tokens=todo.max_context_tokens,
             shots=self._policy.shots,
+            between=await self._between(sources.passages, caller.reader()) if sources else None,
         )
         began = perf_counter()
         packed = await run_sync(packing)  # counting a long conversation takes long enough to be felt by others
         if sources is not None:
-            sources = replace(sources, passages=packed.passages, truncated=packed.truncated)
+            sources = replace(sources, passages=packed.passages, truncated=packed.truncated, left_out=packed.left_out)
             self._metrics.packed(perf_counter() - began, len(packed.passages))
         events = self._engine.generate(packed.prompt, sampling, n=n, partition=caller.partition())
         generation = self._metrics.observed(events, n)
@@ -142,6 +147,18 @@ class Pipeline:
                 query = rewrite_query(talk.question, talk.earlier_questions)
                 hits = await self._search(query, search, caller)
                 return Sources(hits.passages, (query,), len(hits.passages), truncated=False, generation=hits.generation)
+
+    async def _between(self, passages: Sequence[Passage], reader: Reader) -> Between:
+        """What stands between neighbours; nothing of documents that have gone or changed since they were found."""
+        found: dict[Gap, str] = {}
+        for file_id, at in groupby(gaps(passages), lambda gap: gap.file_id):
+            try:
+                text = await self._library.text(file_id, reader)
+            except DocumentNotFound:
+                continue
+            digest = await run_sync(lambda text: sha256(text.encode()).hexdigest(), text)
+            found |= {gap: text[gap.start : gap.end] for gap in at if gap.sha256 == digest}
+        return found
 
     async def _search(self, query: str, search: Search, caller: Caller) -> Hits:
         began = perf_counter()

@@ -10,6 +10,7 @@ from hrm_model.types import Condition, Question
 from retrieval.types import Passage
 from server.errors import InvalidRequest
 from server.fitting import LEAST, costs, fitting
+from server.neighbours import Between, joined
 from server.ports import Engine
 from server.schemas.chat import Message
 from server.schemas.fields import is_blank
@@ -37,8 +38,9 @@ class Packed:
     """A prompt, the passages in it, and whether something that was found had to stay out."""
 
     prompt: Question
-    passages: tuple[Passage, ...]
+    passages: tuple[Passage, ...]  # neighbours as one
     truncated: bool
+    left_out: int = 0  # passages of which nothing is in the prompt
 
 
 def conversation(messages: Sequence[Message]) -> Conversation:
@@ -99,14 +101,16 @@ def pack(
     max_tokens: int | None,
     max_context_tokens: int | None,
     shots: Sequence[Shot] = (),
+    between: Between | None = None,
 ) -> Packed:
-    """Compose the prompt with as many passages as fit, in the order given.
+    """Compose the prompt with as many passages as fit, in the order given; neighbours among them become one.
 
     The first passage is cut at a sentence when it is too long alone; later ones are left out whole (server/fitting.py).
 
     Args:
         max_tokens: what the answer may take; None keeps a quarter of the context free, at most the engine's default.
         max_context_tokens: what the passages may take, below the engine's own limit.
+        between: what stands at the `server.neighbours.gaps` of the passages; neighbours are joined where it is known.
 
     Raises:
         ContextLengthExceeded: the question and the answer leave no room for passages.
@@ -127,10 +131,13 @@ def pack(
 
     # Tokens of the parts do not add up exactly to those of the whole, so the whole has the last word.
     while used := fitting(passages, engine, room):
-        text = _spelled(talk, used, shots)
+        # After they were found to fit: joined they take no more, and a long one would have to be cut as a whole.
+        read_as = joined(used, between or {})
+        text = _spelled(talk, read_as, shots)
         excess = engine.count([text])[0] + controls + reserved - context
         if excess <= 0:
-            return Packed(Question(text, condition), tuple(used), truncated=used != list(passages))
+            left_out = len(passages) - len(used)
+            return Packed(Question(text, condition), tuple(read_as), used != list(passages), left_out)
         room = sum(costs(used, engine)) - excess
     raise _nothing_fits(passages, free)
 

@@ -81,6 +81,7 @@ def grounding(verdict: Verdict, sources: Sources) -> Json:
         "retrieved": sources.retrieved,
         "used": len(sources.passages),
         "truncated": sources.truncated,
+        "left_out": sources.left_out,
         "index_generation": sources.generation,
         "verdicts": [
             {

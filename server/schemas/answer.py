@@ -69,9 +69,10 @@ class GroundingReport(Answered):
     status: Literal["supported", "partial", "unsupported", "abstained", "no_sources"]
     sentences: int
     supported_sentences: int
-    retrieved: int
-    used: int
+    retrieved: int = Field(description="Passages that were found.")
+    used: int = Field(description="Passages that the model read: those that fitted, neighbours counted as one.")
     truncated: bool = Field(description="Something that was found did not fit into the prompt, or not whole.")
+    left_out: int = Field(description="Passages that were found and of which nothing fitted.")
     index_generation: int | None = Field(description="null: the caller brought the passages.")
     verdicts: list[SentenceVerdict] = Field(description="One for each sentence, in order.")
 

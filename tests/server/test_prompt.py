@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -18,10 +19,12 @@ from server.schemas.chat import Message
 from tests.fakes.engine import ScriptedEngine
 
 TALK = Conversation("How long is it?", (), "")
+_NUMBERS = count()
 
 
 def passage(text: str, title: str = "", at: int = 0) -> Passage:
-    return Passage("c", "f", "vs", "f.txt", title, text, at, at + len(text), hashlib.sha256().hexdigest(), 0.5)
+    file_id = f"file-{next(_NUMBERS)}"  # each is of a document of its own
+    return Passage("c", file_id, "vs", "f.txt", title, text, at, at + len(text), hashlib.sha256().hexdigest(), 0.5)
 
 
 def packed(

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hrm_model.types import Question
 from retrieval.errors import EmbedderMismatch, StoreFailed
 from retrieval.types import Reader
 from tests.fakes.engine import ScriptedEngine
@@ -305,8 +306,26 @@ async def test_the_context_budget_is_honoured_and_reported(tmp_path: Path) -> No
     response = await post(given, question("leave", retrieval={"max_context_tokens": 100}))
 
     report = message(response)["context"]["grounding"]
-    assert (report["retrieved"], report["used"], report["truncated"]) == (3, 2, True)
+    assert (report["retrieved"], report["used"], report["truncated"], report["left_out"]) == (3, 2, True, 1)
     assert len(cited(response)) == 2
+
+
+async def test_neighbours_of_one_document_are_read_and_cited_as_one_span_of_it(tmp_path: Path) -> None:
+    paragraphs = [f"Leave rule {number}: " + "leave is granted by the manager in time. " * 12 for number in range(3)]
+    text = "\n\n".join(paragraph.strip() for paragraph in paragraphs)
+    shelf = await stocked(tmp_path, {"leave.txt": text})
+    (document,) = await shelf.documents("handbook", OWNER)
+    engine = ScriptedEngine("ok")
+
+    response = await post(services(engine, shelf, default_store="handbook"), question("leave rule"))
+
+    context = message(response)["context"]
+    (citation,) = context["citations"]
+    assert document.chunks == context["grounding"]["retrieved"] == 3
+    assert (context["grounding"]["used"], context["grounding"]["truncated"]) == (1, False)
+    assert citation["content"] == text[citation["start_char"] : citation["end_char"]] == text
+    assert isinstance(engine.prompts[-1], Question)
+    assert text in engine.prompts[-1].text
 
 
 async def test_a_follow_up_is_looked_up_with_the_words_of_the_turn_before(tmp_path: Path) -> None:
