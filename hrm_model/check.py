@@ -13,7 +13,7 @@ from hrm_model.config import HrmConfig, read_config
 from hrm_model.loading import PREFILL_TOKENS, check_vocabulary, load_placed
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for
-from hrm_model.placement import Placement, place
+from hrm_model.placement import Placement, free_bytes, place
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Sequence
 from hrm_model.template import CONDITION_TOKENS
@@ -33,6 +33,47 @@ class Trial:
     first_token_s: float
     tokens_per_s: float
     peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What serving a checkpoint takes, and what there is of it."""
+
+    weight_bytes: int
+    cache_bytes: int
+    free_bytes: int  # on the device, before anything is loaded
+    threads: int  # that compute one operation together
+    cores: int  # that this process may use
+
+
+def needs(
+    folder: Path, *, dtype: str, device: str, kv_bytes: int | None, max_running: int, weights: str, kv_dtype: str
+) -> Needs:
+    """Work out what serving a folder takes, without loading it; the arguments are those of `place`.
+
+    Raises:
+        CheckpointError: the folder cannot be served.
+        ValueError: see `place`.
+    """
+    config = read_config(folder)
+    check_vocabulary(folder, config, load_tokenizer(folder))
+    shards(folder)
+    placement = place(
+        config,
+        dtype=dtype,
+        device=device,
+        kv_bytes=kv_bytes,
+        max_running=max_running,
+        weights=weights,
+        kv_dtype=kv_dtype,
+    )
+    return Needs(
+        weight_bytes=placement.weight_bytes(config),
+        cache_bytes=placement.kv_tokens * placement.kv_token_bytes(config),
+        free_bytes=free_bytes(placement.device),
+        threads=torch.get_num_threads(),
+        cores=len(os.sched_getaffinity(0)),
+    )
 
 
 def check_model(folder: Path, *, decode: bool = True, weights: str = "auto", kv_dtype: str = "auto") -> Iterator[str]:

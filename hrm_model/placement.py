@@ -107,7 +107,7 @@ def place(
     page_bytes = kv_token_bytes(config, kind, kv) * PAGE_TOKENS
     wanted = max_running * pages_for(config.max_position_embeddings)
     pages = (
-        min(wanted, int(_free_bytes(where) * _MEMORY_SHARE) // page_bytes)
+        min(wanted, int(free_bytes(where) * _MEMORY_SHARE) // page_bytes)
         if kv_bytes is None
         else (kv_bytes // page_bytes)
     )
@@ -127,7 +127,8 @@ def _check_kv(kv_dtype: str, device: str) -> KvDtype:
     return "int8"
 
 
-def _free_bytes(device: str) -> int:
+def free_bytes(device: str) -> int:
+    """Memory of a device that could be taken now."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
     # Memory that only caches files counts as free: a checkpoint that was just copied here fills it.

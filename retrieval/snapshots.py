@@ -17,7 +17,7 @@ from retrieval.index import Block, SnapshotRefused, VectorIndex
 
 log = logging.getLogger(__name__)
 
-_UNREADABLE = (OSError, ValueError, TypeError, KeyError)  # of a manifest that is gone, cut, or of another version
+UNREADABLE = (OSError, ValueError, TypeError, KeyError)  # of a manifest that is gone, cut, or of another version
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Snapshots:
             SnapshotRefused: its manifest cannot be read, or it is of another embedder.
         """
         try:
-            manifests = [_read_manifest(path) for path in self._folder.glob("*.json")]
-        except _UNREADABLE as error:
+            manifests = [read_manifest(path) for path in self._folder.glob("*.json")]
+        except UNREADABLE as error:
             raise SnapshotRefused(f"a manifest cannot be read: {error}") from error
         if not manifests:
             return None
@@ -98,8 +98,8 @@ class Snapshots:
     def drop(self, blocks: Collection[int]) -> None:
         """Remove every file of these blocks, and every file that no manifest names: both may hold what is gone."""
         try:
-            named = {saved.file for path in self._folder.glob("*.json") for saved in _read_manifest(path).blocks}
-        except _UNREADABLE:
+            named = {saved.file for path in self._folder.glob("*.json") for saved in read_manifest(path).blocks}
+        except UNREADABLE:
             named = set()
         for path in self._folder.iterdir():
             is_kept = path.name in named and int(path.name.partition("-")[0]) not in blocks
@@ -136,7 +136,8 @@ class Snapshots:
         return block
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """Read what a snapshot claims to be; what goes wrong is one of `UNREADABLE`."""
     claims = json.loads(path.read_text())
     return Manifest(**claims | {"blocks": tuple(Saved(**saved) for saved in claims["blocks"])})
 

@@ -37,9 +37,11 @@ from server.signing import Signer
 from server.tls import Tls, TlsFiles
 
 if TYPE_CHECKING:
+    from hrm_model.check import Needs
     from hrm_model.engine import NativeEngine
     from hrm_model.spelling import Speller
     from retrieval.backup import Manifest
+    from retrieval.checkup import Checkup
     from retrieval.embedder import MiniLM
     from retrieval.facts import Observe
     from retrieval.library import Library
@@ -324,6 +326,46 @@ def check_model(folder: Path, *, decode: bool, weights: str, kv_dtype: str) -> I
 
     try:
         yield from check(folder, decode=decode, weights=weights, kv_dtype=kv_dtype)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def check_up(settings: Settings) -> "Checkup":
+    """Look at the store from outside.
+
+    Raises:
+        StoreFailed: it cannot be read.
+    """
+    from retrieval.checkup import check_up as look
+
+    return look(settings.data_dir)
+
+
+def sqlite_build() -> tuple[str, bool]:
+    """SQLite's version, and whether it can search texts."""
+    from retrieval.checkup import sqlite_build as build
+
+    return build()
+
+
+def needs(settings: Settings) -> "Needs":
+    """What serving the model takes, and what there is.
+
+    Raises:
+        CheckpointError, SettingsError: it cannot be served, or not like this.
+    """
+    from hrm_model.check import needs as work_out
+
+    try:
+        return work_out(
+            settings.model,
+            dtype=settings.dtype,
+            device=settings.device,
+            kv_bytes=settings.kv_cache_bytes,
+            max_running=settings.max_running,
+            weights=settings.weights,
+            kv_dtype=settings.kv_dtype,
+        )
     except ValueError as error:
         raise SettingsError(str(error)) from error
 

@@ -20,6 +20,7 @@ from server.audit.log import AuditError
 from server.auth import ExposedWithoutKey
 from server.certificates import CertificateRefused
 from server.commands import audit, erasures, keys
+from server.commands.doctor import doctor
 from server.commands.documents import delete, ingest, search, stores
 from server.commands.model import check_model, train
 from server.commands.openapi import openapi
@@ -63,6 +64,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command(cls=TextCommand)(serve)
+app.command(cls=TextCommand)(doctor)
 for command in (ingest, search, delete, stores, share):
     app.command(cls=TextCommand)(command)
 app.add_typer(keys.app, name="keys")

@@ -14,6 +14,30 @@ Connection = apsw.Connection
 BUSY = apsw.BusyError  # another process writes for longer than one waits
 FAILED = apsw.Error  # whatever else keeps a statement from being carried out
 
+_LOOKING_MS = 5_000
+
+
+class Unreadable(Exception):
+    """A database that cannot even be looked at."""
+
+
+@contextmanager
+def looking(path: Path) -> Iterator[apsw.Connection]:
+    """A database that is neither created, nor migrated, nor written.
+
+    Raises:
+        Unreadable: SQLite cannot read it.
+    """
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.set_busy_timeout(_LOOKING_MS)
+            yield connection
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise Unreadable(str(error)) from error
+
 
 class Database:
     """One connection, for one thread at a time."""

@@ -190,6 +190,23 @@ class Database:
             connection.execute("PRAGMA foreign_keys = ON")
 
 
+@contextmanager
+def looking(path: Path) -> Iterator[Transaction]:
+    """A view of a database that is neither created, nor migrated, nor written.
+
+    Raises:
+        StoreFailed: it cannot be read.
+    """
+    with _translated(path):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.set_busy_timeout(BUSY_MS)
+            with connection:
+                yield Transaction(connection)
+        finally:
+            connection.close()
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()

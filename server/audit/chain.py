@@ -59,18 +59,27 @@ def verify(entries: Iterable[Entry], public_keys: Sequence[str], *, expected: It
     known = {head.number: head.hash for head in expected if head.number}
     head = Head()
     for entry in entries:
-        if entry.number != head.number + 1:
-            raise Broken(head.number + 1, "is missing")
-        if entry.hash != _hash(head, entry.record):
-            raise Broken(entry.number, "is not what it was, or does not follow the one before it")
-        if not is_signed(public_keys, entry.hash, entry.signature):
-            raise Broken(entry.number, "is not signed by a key that is known")
+        check_next(head, entry, public_keys)
         if known.pop(entry.number, entry.hash) != entry.hash:
             raise Broken(entry.number, "is not the one that an earlier head names")
         head = Head(entry.number, entry.hash)
     if known:
         raise Broken(head.number + 1, "is missing, though an earlier head reaches further")
     return head
+
+
+def check_next(head: Head, entry: Entry, public_keys: Sequence[str]) -> None:
+    """Check one record against the one before it.
+
+    Raises:
+        Broken: it does not follow, was changed, or was written by somebody else.
+    """
+    if entry.number != head.number + 1:
+        raise Broken(head.number + 1, "is missing")
+    if entry.hash != _hash(head, entry.record):
+        raise Broken(entry.number, "is not what it was, or does not follow the one before it")
+    if not is_signed(public_keys, entry.hash, entry.signature):
+        raise Broken(entry.number, "is not signed by a key that is known")
 
 
 def _hash(head: Head, record: str) -> bytes:

@@ -29,6 +29,11 @@ def _flag(name: str) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
 
+def flags() -> list[inspect.Parameter]:
+    """One parameter for each setting, as Typer reads it."""
+    return [_flag(name) for name in Settings.model_fields]
+
+
 # Typer reads a command's flags from its signature, and the settings class is where they are declared.
-serve.__signature__ = inspect.Signature([_flag(name) for name in Settings.model_fields])  # type: ignore[attr-defined]
+serve.__signature__ = inspect.Signature(flags())  # type: ignore[attr-defined]
 serve.__annotations__ = {name: parameter.annotation for name, parameter in inspect.signature(serve).parameters.items()}

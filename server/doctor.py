@@ -1,0 +1,208 @@
+"""What is wrong with an installation, in words that a person can act on. Looks, and changes nothing."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import time
+from typing import Literal
+
+from hrm_model.errors import CheckpointError
+from retrieval.errors import StoreFailed
+from server import build, storage, tls
+from server.audit.chain import Broken, Entry, Head, check_next
+from server.audit.log import MIGRATIONS as AUDIT_SCHEMA
+from server.database import Unreadable, looking
+from server.ledger import MIGRATIONS as LEDGER_SCHEMA
+from server.process import listen
+from server.settings import Settings, SettingsError
+from server.signing import KEY_FILE
+from server.tls import TlsError
+from server.upkeep import AUDIT, LEDGER
+
+Level = Literal["ok", "warning", "error"]
+_READABLE_TO_OTHERS = 0o077
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. An error keeps the server from doing its work, a warning will or may."""
+
+    about: str
+    level: Level
+    said: str
+    todo: str = ""
+
+
+Check = Callable[[Settings], Iterator[Finding]]
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at everything, one finding at a time."""
+    for check in CHECKS:
+        yield from check(settings)
+
+
+def _data_dir(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir
+    if not folder.exists():
+        yield Finding("data directory", "warning", f"{folder.resolve()} does not exist", "the first start makes it")
+        return
+    trouble = storage.trouble(folder, settings.min_free_bytes)
+    if trouble is not None:
+        yield Finding("data directory", "error", trouble, f"give {folder} room, and to the server's user")
+        return
+    if folder.stat().st_mode & _READABLE_TO_OTHERS:
+        yield Finding("data directory", "warning", f"others may look into {folder}", f"chmod 700 {folder}")
+    yield Finding("data directory", "ok", f"{folder} can be written")
+
+
+def _store(settings: Settings) -> Iterator[Finding]:
+    if not (settings.data_dir / "store.db").exists():
+        yield Finding("store", "ok", "there is none yet; the first document or start makes it")
+        return
+    try:
+        found = build.check_up(settings)
+    except StoreFailed as error:
+        yield Finding("store", "error", str(error), "restore a backup: hrm-serve restore FOLDER --replace")
+        return
+    if found.schema != found.known_schema:
+        yield _version_of("store.db", found.schema, found.known_schema)
+        return
+    yield Finding("store", "ok", f"schema {found.schema}, generation {found.generation}")
+    if found.embedder not in ("", found.own_embedder):
+        said = f"its vectors are of {found.embedder}, and this version embeds with {found.own_embedder}"
+        yield Finding("embedder", "error", said, "run: hrm-serve reindex")
+    if found.jobs and (found.reader is None or found.reader_until < time()):
+        said = f"{found.jobs} files wait to be read, and no process reads"
+        yield Finding("store", "warning", said, "start the server, which reads them")
+    elif found.reader is not None and found.reader_until >= time():
+        yield Finding("store", "ok", f"process {found.reader} reads files; {found.jobs} wait")
+    if found.unusable:
+        said = f"the snapshot has files that are gone or changed: {', '.join(found.unusable)}"
+        yield Finding("index", "warning", said, "nothing is lost, and the next start takes longer; look at the disk")
+    elif found.snapshot is not None and found.snapshot > found.generation:
+        said = f"the snapshot is of generation {found.snapshot}, ahead of the store"
+        yield Finding("index", "warning", said, "the next start makes it anew; was store.db replaced by hand?")
+    elif found.snapshot is None:
+        yield Finding("index", "ok", "no snapshot yet; the next start makes it from the store")
+    else:
+        behind = found.generation - found.snapshot
+        yield Finding("index", "ok", f"the snapshot is {behind} changes behind, which the next start applies")
+
+
+def _ledger(settings: Settings) -> Iterator[Finding]:
+    path = settings.data_dir / LEDGER
+    keys = 0
+    if path.exists():
+        try:
+            with looking(path) as db:
+                version = db.pragma("user_version")
+                keys = int(db.execute("SELECT count(*) FROM keys").fetchall()[0][0])  # type: ignore[arg-type]
+        except Unreadable as error:
+            yield Finding("ledger", "error", f"{path}: {error}", "restore ledger.db from a backup")
+            return
+        if version != len(LEDGER_SCHEMA):
+            yield _version_of(LEDGER, version, len(LEDGER_SCHEMA))
+        yield Finding("ledger", "ok", f"{keys} keys")
+    if not keys and not settings.is_loopback and settings.first_key_file is None:
+        said = f"there is no API key, so the server does not start on {settings.host}"
+        yield Finding("ledger", "error", said, "hrm-serve keys create --principal user:you --role admin")
+    key = settings.data_dir / KEY_FILE
+    if key.exists() and key.stat().st_mode & _READABLE_TO_OTHERS:
+        yield Finding("signing key", "error", f"others may read {key}", f"chmod 600 {key}, and make a new one")
+
+
+def _audit(settings: Settings) -> Iterator[Finding]:
+    path = settings.data_dir / AUDIT
+    if settings.audit == "off":
+        yield Finding("audit log", "warning", "is off: nothing of what happens is recorded", "HRM_AUDIT=durable")
+        return
+    if not path.exists():
+        return
+    try:
+        with looking(path) as db:
+            version = db.pragma("user_version")
+            query = "SELECT number, record, hash, signature FROM audit ORDER BY number DESC LIMIT 2"
+            last = [Entry(*row) for row in reversed(db.execute(query).fetchall())]
+        with looking(settings.data_dir / LEDGER) as db:
+            keys = [str(row[0]) for row in db.execute("SELECT public_key FROM signing_keys").fetchall()]
+    except Unreadable as error:
+        yield Finding("audit log", "error", f"{path}: {error}", "restore audit.db from a backup")
+        return
+    if version != len(AUDIT_SCHEMA):
+        yield _version_of(AUDIT, version, len(AUDIT_SCHEMA))
+        return
+    try:
+        before = Head() if len(last) < 2 else Head(last[0].number, last[0].hash)
+        for entry in last[-1:]:
+            check_next(before, entry, keys)
+    except Broken as error:
+        yield Finding("audit log", "error", str(error), "run: hrm-serve audit verify, and tell who answers for the log")
+        return
+    yield Finding("audit log", "ok", f"{last[-1].number if last else 0} records, the last of which holds")
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    try:
+        found = build.needs(settings)
+    except (CheckpointError, SettingsError, OSError) as error:
+        yield Finding("model", "error", str(error), f"run: hrm-serve check-model {settings.model}")
+        return
+    wanted = found.weight_bytes + found.cache_bytes
+    said = f"weights and K/V cache take {wanted:,} bytes, of {found.free_bytes:,} that are free"
+    if wanted > found.free_bytes:
+        yield Finding("memory", "error", said, "lower HRM_KV_CACHE_BYTES, or set HRM_WEIGHTS and HRM_KV_DTYPE to int8")
+    else:
+        yield Finding("memory", "ok", said)
+    said = f"{found.threads} threads compute on {found.cores} cores"
+    if found.threads > found.cores:
+        yield Finding("threads", "warning", said, f"set OMP_NUM_THREADS={found.cores}, or they wait for each other")
+    else:
+        yield Finding("threads", "ok", said)
+
+
+def _tls(settings: Settings) -> Iterator[Finding]:
+    files = build.tls_files(settings)
+    if files is None:
+        if not settings.is_loopback:
+            said = f"is off, and the server listens on {settings.host}"
+            yield Finding("TLS", "warning", said, "see docs/transport.md, unless a proxy ends TLS in front of it")
+        return
+    try:
+        loaded = tls.load(files)
+    except TlsError as error:
+        yield Finding("TLS", "error", str(error), "put a certificate and its key there, both as PEM")
+        return
+    for said in tls.ageing(loaded.expires):
+        level: Level = "error" if loaded.expires <= datetime.now(UTC) else "warning"
+        yield Finding("TLS", level, said, f"renew {files.certificate}; no restart is needed")
+    if files.key.stat().st_mode & _READABLE_TO_OTHERS:
+        yield Finding("TLS", "warning", f"others may read {files.key}", f"chmod 600 {files.key}")
+    yield Finding("TLS", "ok", f"the certificate lasts until {loaded.expires:%Y-%m-%d}")
+
+
+def _port(settings: Settings) -> Iterator[Finding]:
+    try:
+        listen(settings.host, settings.port).close()
+    except OSError as error:
+        yield Finding("port", "warning", str(error), "right if the server runs; otherwise stop who listens, or --port")
+    else:
+        yield Finding("port", "ok", f"{settings.host} port {settings.port} is free")
+
+
+def _sqlite(settings: Settings) -> Iterator[Finding]:
+    version, has_texts = build.sqlite_build()
+    if has_texts:
+        yield Finding("SQLite", "ok", f"{version} with FTS5")
+    else:
+        yield Finding("SQLite", "error", f"{version} is built without FTS5", "pip install --force-reinstall apsw")
+
+
+def _version_of(name: str, found: object, known: int) -> Finding:
+    said = f"{name} is of version {found}, and this program's is {known}"
+    if isinstance(found, int) and found < known:
+        return Finding("schema", "warning", said, "the next start brings it forward, after a copy; make a backup first")
+    return Finding("schema", "error", said, "run the newer version that wrote it")
+
+
+CHECKS: tuple[Check, ...] = (_data_dir, _store, _ledger, _audit, _model, _tls, _port, _sqlite)

@@ -1,0 +1,267 @@
+"""`hrm-serve doctor`: each thing that can be wrong, broken for real, is found and told with what to do about it."""
+
+import asyncio
+import json
+import shutil
+import socket
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import apsw
+import pytest
+
+from retrieval.checkup import check_up
+from retrieval.embedder import MiniLM
+from retrieval.library import open_library
+from server.build import open_audit, opened_ledger
+from server.cli import main
+from server.doctor import Finding, examine
+from server.settings import Settings
+from tests.authority import Authority
+from tests.fakes.serving import OWNER
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory, embedder: MiniLM) -> Path:
+    """A data directory that has been used."""
+    folder = tmp_path_factory.mktemp("used") / "data"
+    folder.mkdir(mode=0o700)
+    settings = Settings(data_dir=folder)
+    with opened_ledger(settings) as ledger:
+        audit = open_audit(settings, ledger)
+        for number in range(3):
+            audit.append({"event": "act", "number": number}, {})
+        audit.close()
+
+    async def ingest() -> None:
+        async with open_library(folder, embedder) as library:
+            await library.ingest(leave, store="handbook", reader=OWNER)
+
+    leave = folder.with_name("leave.txt")
+    leave.write_text("Leave is 28 days.")
+    asyncio.run(ingest())
+    return folder
+
+
+@pytest.fixture
+def data(used: Path, tmp_path: Path) -> Path:
+    """One to break."""
+    return shutil.copytree(used, tmp_path / "data")
+
+
+def examined(folder: Path, **settings: object) -> list[Finding]:
+    return list(examine(Settings(data_dir=folder, port=0, **settings)))  # type: ignore[arg-type]
+
+
+def wrong(folder: Path, **settings: object) -> list[tuple[str, str, str]]:
+    """What is not well: about what, how bad, and in which words, with what to do."""
+    found = examined(folder, **settings)
+    assert all(finding.todo for finding in found if finding.level != "ok"), "advice is what a doctor is for"
+    return [(one.about, one.level, f"{one.said} -> {one.todo}") for one in found if one.level != "ok"]
+
+
+def change(path: Path, sql: str) -> None:
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute(sql)
+
+
+def test_a_sound_installation_has_nothing_wrong_and_is_left_as_it_is(data: Path) -> None:
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and not path.name.endswith("-shm")}
+
+    found = examined(data)
+
+    assert [finding.level for finding in found] == ["ok"] * len(found)
+    assert {finding.about for finding in found} >= {
+        *("data directory", "store", "index", "ledger", "audit log", "memory", "threads", "port", "SQLite")
+    }
+    after = {path: path.read_bytes() for path in before}
+    assert after == before
+
+
+def test_a_fresh_installation_is_well(tmp_path: Path) -> None:
+    assert wrong(tmp_path / "data") == [
+        ("data directory", "warning", f"{tmp_path / 'data'} does not exist -> the first start makes it")
+    ]
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("name", ["store.db", "ledger.db", "audit.db"])
+def test_a_database_that_is_none_is_an_error(data: Path, name: str) -> None:
+    for log in data.glob(f"{name}-*"):
+        log.unlink()
+    (data / name).write_bytes(b"not a database, but long enough to be looked at" * 100)
+
+    found = wrong(data)
+
+    assert found
+    assert {level for _, level, _ in found} == {"error"}
+    assert all(name in said and "restore" in said for _, _, said in found[:1])
+
+
+@pytest.mark.parametrize("name", ["store.db", "ledger.db", "audit.db"])
+@pytest.mark.parametrize(("version", "level"), [(99, "error"), (0, "warning")])
+def test_a_schema_of_another_version_is_named(data: Path, name: str, version: int, level: str) -> None:
+    change(data / name, f"PRAGMA user_version = {version}")
+
+    ((about, found, said),) = wrong(data)
+
+    assert (about, found) == ("schema", level)
+    assert said.startswith(f"{name} is of version {version}, and this program's is ")
+
+
+def test_vectors_of_another_embedder_need_a_reindex(data: Path) -> None:
+    change(data / "store.db", "UPDATE meta SET value = 'other@sha256:1' WHERE key = 'embedder'")
+
+    ((about, level, said),) = wrong(data)
+
+    assert (about, level) == ("embedder", "error")
+    assert "other@sha256:1" in said
+    assert said.endswith("run: hrm-serve reindex")
+
+
+def test_files_that_nobody_reads_are_told(data: Path) -> None:
+    change(data / "store.db", "UPDATE jobs SET status = 'queued'")
+
+    ((about, level, said),) = wrong(data)
+
+    assert (about, level) == ("store", "warning")
+    assert said.startswith("1 files wait to be read, and no process reads -> start the server")
+
+
+def test_who_reads_files_is_told(data: Path) -> None:
+    change(data / "store.db", "INSERT INTO lease VALUES (1, 'host:4711', 99999999999)")
+
+    assert any("process host:4711 reads files" in finding.said for finding in examined(data))
+    assert check_up(data).reader == "host:4711"
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_damaged_index_is_told(data: Path, is_gone: bool) -> None:
+    (block, *_) = (data / "index").glob("*.faiss")
+    if is_gone:
+        block.unlink()
+    else:
+        *rest, last = block.read_bytes()
+        block.write_bytes(bytes([*rest, last ^ 1]))
+
+    ((about, level, said),) = wrong(data)
+
+    assert (about, level) == ("index", "warning")
+    assert block.name in said
+
+
+def test_a_store_that_is_older_than_its_index_is_told(data: Path) -> None:
+    change(data / "store.db", "DELETE FROM generations")
+
+    ((about, level, said),) = wrong(data)
+
+    assert (about, level) == ("index", "warning")
+    assert "ahead of the store" in said
+
+
+def test_a_changed_record_at_the_end_of_the_audit_log_is_an_error(data: Path) -> None:
+    change(data / "audit.db", "UPDATE audit SET record = replace(record, '2', '3') WHERE number = 3")
+
+    ((about, level, said),) = wrong(data)
+
+    assert (about, level) == ("audit log", "error")
+    assert said.startswith("Record 3 is not what it was")
+
+
+def test_a_signing_key_that_others_may_read_is_an_error(data: Path) -> None:
+    (data / "signing-key.pem").chmod(0o644)
+
+    assert [(about, level) for about, level, _ in wrong(data)] == [("signing key", "error")]
+
+
+def test_a_full_disk_and_an_open_directory_are_told(data: Path) -> None:
+    assert [about for about, _, said in wrong(data, min_free_bytes=1 << 60) if "disk is full" in said] == [
+        "data directory"
+    ]
+    data.chmod(0o755)
+
+    assert wrong(data) == [("data directory", "warning", f"others may look into {data} -> chmod 700 {data}")]
+
+
+def test_an_exposed_server_without_key_and_without_tls_is_told(data: Path) -> None:
+    found = wrong(data, host="0.0.0.0")
+
+    assert [(about, level) for about, level, _ in found] == [("ledger", "error"), ("TLS", "warning")]
+    assert "keys create" in found[0][2]
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lasts", "mode", "level", "said"),
+    [
+        (timedelta(days=-1), 0o600, "error", "ended on"),
+        (timedelta(days=3), 0o600, "warning", "ends on"),
+        (timedelta(days=60), 0o644, "warning", "others may read"),
+    ],
+)
+def test_an_old_certificate_and_an_open_key_are_told(
+    data: Path, authority: Authority, lasts: timedelta, mode: int, level: str, said: str
+) -> None:
+    pair = authority.issue("server", lasts=lasts)
+    pair.key.chmod(mode)
+
+    ((about, found, words),) = wrong(data, tls_certificate=pair.certificate, tls_key=pair.key)
+
+    assert (about, found) == ("TLS", level)
+    assert said in words
+
+
+def test_tls_files_that_do_not_belong_together_are_an_error(data: Path, authority: Authority) -> None:
+    pair, other = authority.issue("server"), authority.issue("other")
+
+    ((about, level, said),) = wrong(data, tls_certificate=pair.certificate, tls_key=other.key)
+
+    assert (about, level) == ("TLS", "error")
+    assert "the key is not the certificate's" in said
+
+
+def test_a_taken_port_is_a_warning_since_it_may_be_the_server(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        found = list(examine(Settings(data_dir=data, port=port)))
+
+    assert [(one.about, one.level) for one in found if one.level != "ok"] == [("port", "warning")]
+
+
+def test_a_model_that_is_none_and_a_cache_that_does_not_fit_are_errors(data: Path, tmp_path: Path) -> None:
+    assert [(about, level) for about, level, _ in wrong(data, model=tmp_path / "nothing")] == [("model", "error")]
+    ((about, level, said),) = wrong(data, kv_cache_bytes=1 << 50)
+
+    assert (about, level) == ("memory", "error")
+    assert "HRM_KV_CACHE_BYTES" in said
+
+
+def test_an_audit_log_that_is_off_is_a_warning(data: Path) -> None:
+    assert [(about, level) for about, level, _ in wrong(data, audit="off")] == [("audit log", "warning")]
+
+
+def test_the_command_prints_lines_for_people_and_json_for_programs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["doctor", "--data-dir", str(tmp_path), "--port", "0"]
+    tmp_path.chmod(0o755)
+
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main([*arguments, "--host", "0.0.0.0", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+
+    assert f"!  data directory: others may look into {tmp_path} -> chmod 700 {tmp_path}" in lines
+    assert {"about": "data directory", "level": "ok", "said": f"{tmp_path} can be written", "todo": ""} in found
+    assert [one["about"] for one in found if one["level"] == "error"] == ["ledger"]
+
+
+def test_settings_that_cannot_be_used_are_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--port", "many"]) == 1
+
+    assert capsys.readouterr().out.startswith("!! settings: --port:")
