@@ -114,6 +114,10 @@ $(VLLM_VENV)/.installed: | $(VENV)/bin/python
 	@$(VLLM_VENV)/bin/pip uninstall -qq --yes torchvision torchaudio torchcodec
 	@touch $@
 
+.PHONY: test-prometheus
+test-prometheus: $(VENV)/.dev ## let a real Prometheus (Debian's package) scrape the server, and ask it for dashboard and alerts
+	@$(BIN)/python -m pytest -q -m prometheus tests/monitoring
+
 .PHONY: test-node
 test-node: $(VENV)/.dev $(VENV)/node/.installed ## drive the server with the official Node client, which npm installs beside the virtual environment
 	@NODE_CLIENT=$(abspath $(VENV))/node $(BIN)/python -m pytest -q -m node tests/e2e

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 
-import apsw
-
 from retrieval.embedder import MiniLM
 from retrieval.snapshots import UNREADABLE, read_manifest
 from retrieval.store import jobs, meta
@@ -54,11 +52,6 @@ def check_up(data_dir: Path) -> Checkup:
         reader,
         until,
     )
-
-
-def sqlite_build() -> tuple[str, bool]:
-    """SQLite's version, and whether it can search texts."""
-    return apsw.sqlite_lib_version(), "ENABLE_FTS5" in apsw.compile_options
 
 
 def _snapshot(folder: Path) -> tuple[int | None, tuple[str, ...]]:

@@ -34,6 +34,7 @@ def create_app(services: Services) -> FastAPI:
     """Build the application. Starts nothing: whoever built the services also ends them."""
     app = bare_app()
     measured = Metrics(services.model.id, services.engine.load, services.erasures.waiting, services.library.facts)
+    measured.watched(services.ready, services.warnings)
     app.state.services = services
     app.state.metrics = measured
     app.state.pipeline = Pipeline(services, measured)

@@ -343,7 +343,7 @@ def check_up(settings: Settings) -> "Checkup":
 
 def sqlite_build() -> tuple[str, bool]:
     """SQLite's version, and whether it can search texts."""
-    from retrieval.checkup import sqlite_build as build
+    from retrieval.store.database import sqlite_build as build
 
     return build()
 

@@ -101,6 +101,13 @@ class Metrics:
         self._refused = counter("hrm_refused_requests", "Requests and connections beyond a limit, by which.", "reason")
         self._requests = counter("hrm_http_requests", "Responses sent, by route and status.", "route", "status")
 
+    def watched(self, ready: Callable[[], str | None], warnings: Callable[[], list[str]]) -> None:
+        """Tell what /readyz tells."""
+        gauge = Gauge("hrm_ready", "Whether the server can answer, as /readyz says.", registry=self.registry)
+        gauge.set_function(lambda: float(ready() is None))
+        seen_to = Gauge("hrm_warnings", "Things that somebody has to see to, as /readyz lists.", registry=self.registry)
+        seen_to.set_function(lambda: float(len(warnings())))
+
     def text(self) -> bytes:
         """Everything, as Prometheus reads it. Asks the store, which blocks for a moment."""
         return generate_latest(self.registry)

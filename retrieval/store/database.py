@@ -190,6 +190,11 @@ class Database:
             connection.execute("PRAGMA foreign_keys = ON")
 
 
+def sqlite_build() -> tuple[str, bool]:
+    """SQLite's version, and whether it can search texts."""
+    return apsw.sqlite_lib_version(), "ENABLE_FTS5" in apsw.compile_options
+
+
 @contextmanager
 def looking(path: Path) -> Iterator[Transaction]:
     """A view of a database that is neither created, nor migrated, nor written.
