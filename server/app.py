@@ -11,9 +11,11 @@ from server.deps import Services
 from server.door import Doorway
 from server.headers import Origins, SafeHeaders
 from server.intake import Body, Intake
+from server.limiter import Limiter
 from server.logs import RequestLog
 from server.metrics import Metrics
 from server.pipeline import Pipeline
+from server.quota import Quota
 from server.routes import (
     chat,
     completions,
@@ -37,6 +39,7 @@ def create_app(services: Services) -> FastAPI:
     measured.watched(services.ready, services.warnings)
     app.state.services = services
     app.state.metrics = measured
+    app.state.limiter = Limiter(services.clock, measured.refused)
     app.state.pipeline = Pipeline(services, measured)
     app.state.completions = Completions(services, measured)
     app.state.embedding_turn = CapacityLimiter(1)
@@ -51,6 +54,7 @@ def create_app(services: Services) -> FastAPI:
         others={files.UPLOADS: Body(policy.max_upload_bytes + files.FORM_BYTES, policy.upload_s)},
     )
     app.add_middleware(Unforeseen)
+    app.add_middleware(Quota)
     app.add_middleware(Doorway, door=services.door)
     if policy.origins:
         app.add_middleware(Origins, origins=policy.origins)

@@ -27,6 +27,7 @@ from server.deps import ModelCard, Policy, Services
 from server.door import Door
 from server.examples import EXAMPLES
 from server.headers import SafeHeaders
+from server.identity import Limits
 from server.keyring import LedgerError
 from server.ledger import Ledger
 from server.local_only import LocalOnly
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from retrieval.embedder import MiniLM
     from retrieval.facts import Observe
     from retrieval.library import Library
-    from retrieval.limits import Limits
+    from retrieval.limits import Limits as ParseLimits
     from retrieval.restore import Restored
 
 log = logging.getLogger(__name__)
@@ -408,6 +409,18 @@ def policy(settings: Settings) -> Policy:
         heartbeat_s=settings.heartbeat_seconds,
         retry_after_s=settings.retry_after_seconds,
         origins=tuple(filter(None, settings.cors_origins.split(","))),
+        key_limits=Limits(
+            settings.key_requests_per_minute,
+            settings.key_tokens_per_minute,
+            settings.key_concurrent_requests,
+            settings.key_max_tokens,
+        ),
+        person_limits=Limits(
+            settings.person_requests_per_minute,
+            settings.person_tokens_per_minute,
+            settings.person_concurrent_requests,
+            settings.person_max_tokens,
+        ),
         public_url=settings.public_url.rstrip("/"),
     )
 
@@ -452,10 +465,10 @@ def _warm_library(settings: Settings, observe: "Observe | None" = None) -> "tupl
     return library, embedder
 
 
-def _limits(settings: Settings) -> "Limits":
-    from retrieval.limits import Limits
+def _limits(settings: Settings) -> "ParseLimits":
+    from retrieval.limits import Limits as ParseLimits
 
-    return Limits(
+    return ParseLimits(
         file_bytes=settings.parse_bytes,
         pages=settings.parse_pages,
         characters=settings.parse_characters,

@@ -11,6 +11,7 @@ from server.deps import Services
 from server.errors import InvalidRequest, wire_form
 from server.events import AnswerEvent, Closed, Opened, Said, Used, closing
 from server.identity import Caller, GroundedOnly
+from server.metering import Meter
 from server.metrics import Metrics
 from server.pipeline import Answer
 from server.plan import NO_STORE, store_of
@@ -29,24 +30,33 @@ class Completions:
         self._policy = services.policy
         self._metrics = metrics
 
-    async def answer(self, request: CompletionRequest, caller: Caller) -> tuple[Answer, list[Spelled]]:
+    async def answer(
+        self, request: CompletionRequest, caller: Caller, meter: Meter | None = None
+    ) -> tuple[Answer, list[Spelled]]:
         """Start answering, and return once the engine has taken every prompt.
+
+        Args:
+            meter: counts the tokens; without one nobody is charged for them.
 
         Returns:
             The answer, and what its choices begin with, prompt by prompt, where an echo was asked for.
 
         Raises:
-            InvalidRequest, UnknownModel, GroundedOnly, RequestRefused, EngineError: see server/errors.py.
+            InvalidRequest, UnknownModel, GroundedOnly, RequestRefused, EngineError, OverLimit, NeverWithin: see
+                server/errors.py.
         """
         self._check(request, caller)
+        meter = meter or Meter()
         places, prompts = zip(*request.prompts(), strict=True)
         n, sampling, shape = request.n or 1, request.sampling(), shape_of(request)
+        meter.check(sampling.max_tokens)
         if shape is not None:
             sampling = replace(sampling, grammar=shape.grammar)
+        samplings = await meter.allot(prompts, sampling, n, self._engine, self._speller)
         generations = Together(
             [
-                self._metrics.observed(self._engine.generate(prompt, sampling, n=n, partition=caller.partition()), n)
-                for prompt in prompts
+                self._metrics.observed(self._engine.generate(prompt, allotted, n=n, partition=caller.partition()), n)
+                for prompt, allotted in zip(prompts, samplings, strict=True)
             ]
         )
         try:
@@ -62,7 +72,9 @@ class Completions:
             except BaseException:
                 async with closing(generations):
                     raise
-        return Answer(_said(generations, started, n), generations), echoes
+        for index, first in enumerate(started):
+            meter.hear(first, index)
+        return Answer(_said(generations, started, n, meter), generations), echoes
 
     def _check(self, request: CompletionRequest, caller: Caller) -> None:
         if store_of(request.model, self._model, caller) not in (None, NO_STORE):
@@ -84,7 +96,9 @@ def _named(error: BaseException, place: str) -> BaseException:
     return error
 
 
-async def _said(generations: Together, started: Sequence[Started], n: int) -> AsyncGenerator[AnswerEvent, None]:
+async def _said(
+    generations: Together, started: Sequence[Started], n: int, meter: Meter
+) -> AsyncGenerator[AnswerEvent, None]:
     """The events of all generations, their choices counted through."""
     completion_tokens = 0
     for choice in range(n * len(started)):
@@ -92,6 +106,7 @@ async def _said(generations: Together, started: Sequence[Started], n: int) -> As
     async with closing(generations), closing(generations.events()) as events:
         async for index, event in events:
             assert not isinstance(event, Started), "an engine starts once"
+            meter.hear(event, index)
             if isinstance(event, Failed):
                 raise event.error
             choice = index * n + event.choice

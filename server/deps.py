@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Literal
 
 from hrm_model.template import Shot
 from server.audit.facts import UNKNOWN_ORIGIN, Origin
 from server.door import Door
-from server.identity import Authenticate
+from server.identity import UNLIMITED, Authenticate, Limits
 from server.ports import Archive, Audit, Embedder, Engine, Erasures, Library, Retriever, Speller
 
 Grounding = Literal["off", "cite", "strict"]
@@ -43,6 +44,8 @@ class Policy:
     heartbeat_s: float = 10.0  # a comment after this much silence keeps proxies from closing a stream
     retry_after_s: int = 1  # what a full engine tells its clients
     origins: tuple[str, ...] = ()  # of web pages that may call
+    key_limits: Limits = UNLIMITED  # of each key that has none of its own
+    person_limits: Limits = UNLIMITED  # of each principal, whatever keys it comes with
     public_url: str = ""  # put before the paths of citations; empty leaves them relative to this server
 
 
@@ -63,5 +66,6 @@ class Services:
     ready: Callable[[], str | None]  # why the server cannot answer yet; None: it can
     warnings: Callable[[], list[str]] = list  # what somebody has to see to, although it can
     door: Door = field(default_factory=Door)  # closes when the server stops
+    clock: Callable[[], float] = monotonic  # seconds, for the limits of a minute
     audit: Audit | None = None  # None: nothing is recorded
     origin: Callable[[], Origin] = lambda: UNKNOWN_ORIGIN  # raises NotReady while the checkpoint is being read

@@ -36,6 +36,7 @@ from retrieval.errors import (
 from server.audit.chain import AuditUnavailable
 from server.faults import kind_and_place
 from server.identity import Forbidden, GroundedOnly, IdentityUnavailable, PersonUnknown, StoresOnly, Unauthenticated
+from server.limiter import NeverWithin, OverLimit
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +139,8 @@ WIRE: dict[type[Exception], Wire] = {
     InvalidSampling: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "invalid_value"),
     ContextLengthExceeded: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "context_length_exceeded", param="messages"),
     NeverFits: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "context_length_exceeded", param="messages"),
+    OverLimit: Wire(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
+    NeverWithin: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "exceeds_tokens_per_minute", param="max_tokens"),
     EngineOverloaded: Wire(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "server_error",
@@ -244,6 +247,8 @@ def install(app: FastAPI, *, retry_after_s: int) -> None:
             headers["WWW-Authenticate"] = "Bearer"
         if isinstance(error, EngineOverloaded):
             headers["Retry-After"] = str(retry_after_s)
+        elif isinstance(error, OverLimit):
+            headers["Retry-After"] = str(error.retry_after_s)
         elif wire.retry_after_s is not None:
             headers["Retry-After"] = str(wire.retry_after_s)
         return JSONResponse(error_body(error), status_code=wire.status, headers=headers)

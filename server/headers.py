@@ -17,7 +17,11 @@ SAFE = {
 }
 STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=31536000")
 _METHODS = ("GET", "POST", "DELETE")
-_READABLE = ("x-request-id", "retry-after")
+_READABLE = (
+    "x-request-id",
+    "retry-after",
+    *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),
+)
 
 
 class SafeHeaders:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from fastapi import Request
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope
 
 _GZIP = b"\x1f\x8b"
 # Possessive, so that a string without an end costs one pass and not one for each of its quotation marks.
@@ -19,6 +20,11 @@ _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
 class JsonRequest(Request):
     """A request whose body is read by this module."""
 
+    def __init__(self, scope: Scope, receive: Receive, *, max_depth: int) -> None:
+        """Wrap a request; for `max_depth` see `read`."""
+        super().__init__(scope, receive)
+        self._max_depth = max_depth
+
     async def json(self) -> Any:
         """Parse the body.
 
@@ -26,8 +32,7 @@ class JsonRequest(Request):
             HTTPException: 415 for a compressed body, 400 for one that cannot be read.
             json.JSONDecodeError: it is not JSON; FastAPI makes a validation error of it.
         """
-        max_depth: int = self.app.state.services.policy.max_json_depth
-        return read(await self.body(), self.headers.get("content-encoding", ""), max_depth)
+        return read(await self.body(), self.headers.get("content-encoding", ""), self._max_depth)
 
 
 def read(body: bytes, encoding: str, max_depth: int) -> Any:

@@ -21,6 +21,7 @@ from server.grounding.likeness import Likeness
 from server.grounding.structure import CitedStructure
 from server.grounding.support import Sources as CheckedSources
 from server.identity import Caller
+from server.metering import Meter
 from server.metrics import Metrics
 from server.neighbours import Between, Gap, gaps
 from server.plan import Brought, Plan, Search, plan
@@ -82,6 +83,7 @@ class Pipeline:
 
     def __init__(self, services: Services, metrics: Metrics) -> None:
         self._engine = services.engine
+        self._speller = services.speller
         self._retriever = services.retriever
         self._library = services.library
         self._model = services.model
@@ -89,15 +91,20 @@ class Pipeline:
         self._metrics = metrics
         self._alike = Likeness(services.embedder)
 
-    async def answer(self, request: ChatRequest, caller: Caller) -> Answer:
+    async def answer(self, request: ChatRequest, caller: Caller, meter: Meter | None = None) -> Answer:
         """Start answering, and return once the engine has taken the request.
 
         Everything that can be refused is refused here, while the HTTP status is still ours to choose.
 
+        Args:
+            meter: counts the tokens; without one nobody is charged for them.
+
         Raises:
-            InvalidRequest, UnknownModel, UnknownStore, GroundedOnly, RequestRefused, EngineError, RetrievalError:
-                see server/errors.py for their wire forms.
+            InvalidRequest, UnknownModel, UnknownStore, GroundedOnly, RequestRefused, EngineError, RetrievalError,
+            OverLimit, NeverWithin: see server/errors.py for their wire forms.
         """
+        meter = meter or Meter()
+        meter.check(request.sampling().max_tokens)
         todo = plan(request, caller, self._model, self._policy)
         talk = conversation(request.messages)
         if todo.shape is not None and todo.shape.calls:
@@ -128,6 +135,7 @@ class Pipeline:
         if sources is not None:
             sources = replace(sources, passages=packed.passages, truncated=packed.truncated, left_out=packed.left_out)
             self._metrics.packed(perf_counter() - began, len(packed.passages))
+        (sampling,) = await meter.allot([packed.prompt], sampling, n, self._engine, self._speller)
         events = self._engine.generate(packed.prompt, sampling, n=n, partition=caller.partition())
         generation = self._metrics.observed(events, n)
         first = await started(generation, shape)  # an early failure raises here and not in mid-stream
@@ -135,7 +143,8 @@ class Pipeline:
         began = perf_counter()
         checks = await run_sync(self._checks, todo, talk, sources, n)
         writing = _Writing(sources, checks, calls, [(perf_counter() - began) / n] * n)
-        return Answer(self._checked(first, n, generation, writing), generation)
+        meter.hear(first)
+        return Answer(self._checked(first, n, generation, writing, meter), generation)
 
     async def _look_up(self, todo: Plan, talk: Conversation, caller: Caller) -> Sources | None:
         match todo.lookup:
@@ -206,6 +215,7 @@ class Pipeline:
         n: int,
         generation: AsyncGenerator[Event, None],
         writing: _Writing,
+        meter: Meter,
     ) -> AsyncGenerator[AnswerEvent, None]:
         completion_tokens = 0
         for choice in range(n):
@@ -213,6 +223,7 @@ class Pipeline:
         async with closing(generation):
             async for event in generation:
                 assert not isinstance(event, Started), "an engine starts once"
+                meter.hear(event)
                 if isinstance(event, Failed):
                     raise event.error
                 if isinstance(event, Text):

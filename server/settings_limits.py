@@ -1,9 +1,12 @@
 """The settings that bound what requests and connections may take; server/settings.py has the others, and reads them."""
 
+from typing import Annotated
+
 from pydantic import ByteSize, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "HRM_"
+Count = Annotated[int, Field(ge=1, le=10**12)]
 
 
 class LimitSettings(BaseSettings):
@@ -11,6 +14,33 @@ class LimitSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", protected_namespaces=())
 
+    key_requests_per_minute: Count | None = Field(
+        default=None,
+        description="Requests that one key may make in any minute; 429 beyond it. A key's own limit counts.",
+    )
+    key_tokens_per_minute: Count | None = Field(
+        default=None, description="Tokens of prompts and answers that one key may take in any minute, likewise."
+    )
+    key_concurrent_requests: Count | None = Field(
+        default=None, description="Requests of one key that may run at the same time, likewise."
+    )
+    key_max_tokens: Count | None = Field(
+        default=None, description="The longest answer for one key, in tokens, likewise."
+    )
+    person_requests_per_minute: Count | None = Field(
+        default=None,
+        description="Requests that one principal may make in any minute, with all keys together, and through "
+        "applications; 429 beyond it.",
+    )
+    person_tokens_per_minute: Count | None = Field(
+        default=None, description="Tokens of prompts and answers that one principal may take in any minute."
+    )
+    person_concurrent_requests: Count | None = Field(
+        default=None, description="Requests of one principal that may run at the same time."
+    )
+    person_max_tokens: Count | None = Field(
+        default=None, description="The longest answer for one principal, in tokens."
+    )
     max_choices: int = Field(default=8, ge=1, le=128, description="The largest `n` of one request.")
     max_body_bytes: ByteSize = Field(
         default=ByteSize(4 * 1024 * 1024), ge=1024, description="The largest request body that is read; 413 beyond it."

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from server.chat_form import ChatForm
-from server.routes.guard import AskRoute, CallerDep, PipelineDep, RecordDep, ServicesDep
+from server.routes.guard import AskRoute, CallerDep, MeterDep, PipelineDep, RecordDep, ServicesDep
 from server.routes.sending import send
 from server.schemas.answer import ChatCompletion, ChatCompletionChunk
 from server.schemas.chat import ChatRequest
@@ -27,11 +27,12 @@ async def create_chat_completion(
     body: ChatRequest,
     request: Request,
     caller: CallerDep,
+    meter: MeterDep,
     pipeline: PipelineDep,
     services: ServicesDep,
     record: RecordDep,
 ) -> Response:
     """Answer a conversation from documents, streamed or whole."""
-    answer = await while_connected(request, pipeline.answer(body := body.seeded(), caller))
+    answer = await while_connected(request, pipeline.answer(body := body.seeded(), caller, meter))
     form = ChatForm(services.policy.public_url)
     return await send(answer, form, body, request, caller, services, record, prefix="chatcmpl")

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from server.completion_form import CompletionForm
-from server.routes.guard import AskRoute, CallerDep, CompletionsDep, RecordDep, ServicesDep
+from server.routes.guard import AskRoute, CallerDep, CompletionsDep, MeterDep, RecordDep, ServicesDep
 from server.routes.sending import send
 from server.schemas.completion import Completion, CompletionChunk, CompletionRequest
 from server.streaming import while_connected
@@ -26,11 +26,12 @@ async def create_completion(
     body: CompletionRequest,
     request: Request,
     caller: CallerDep,
+    meter: MeterDep,
     completions: CompletionsDep,
     services: ServicesDep,
     record: RecordDep,
 ) -> Response:
     """Answer prompts as they are, without looking anything up, streamed or whole."""
-    answer, echoes = await while_connected(request, completions.answer(body := body.seeded(), caller))
+    answer, echoes = await while_connected(request, completions.answer(body := body.seeded(), caller, meter))
     form = CompletionForm(echoes=echoes, n=body.n or 1, with_logprobs=body.logprobs is not None)
     return await send(answer, form, body, request, caller, services, record, prefix="cmpl")

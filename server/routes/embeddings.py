@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from server.errors import InvalidRequest, UnknownModel
 from server.ports import Embedder
-from server.routes.guard import AskRoute, CallerDep, EmbeddingTurnDep, RecordDep, ServicesDep
+from server.routes.guard import AskRoute, CallerDep, EmbeddingTurnDep, MeterDep, RecordDep, ServicesDep
 from server.schemas.embeddings import MAX_TOKENS, Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage
 
 router = APIRouter(prefix="/v1", tags=["embeddings"], route_class=AskRoute)
@@ -18,7 +18,12 @@ router = APIRouter(prefix="/v1", tags=["embeddings"], route_class=AskRoute)
 
 @router.post("/embeddings")
 async def create_embeddings(
-    body: EmbeddingRequest, caller: CallerDep, services: ServicesDep, turn: EmbeddingTurnDep, record: RecordDep
+    body: EmbeddingRequest,
+    caller: CallerDep,
+    meter: MeterDep,
+    services: ServicesDep,
+    turn: EmbeddingTurnDep,
+    record: RecordDep,
 ) -> EmbeddingList:
     """Embed texts as the stores do; vectors have length 1."""
     embedder = services.embedder()
@@ -35,6 +40,7 @@ async def create_embeddings(
     count = sum(map(len, ids))
     if count > MAX_TOKENS:
         raise InvalidRequest(f"The input has {count} tokens; at most {MAX_TOKENS} are read at a time.", param="input")
+    meter.spend(count)
     record.prompt_tokens = count
     # One at a time: a batch keeps the cores busy by itself, and searches embed their questions beside it.
     vectors = await run_sync(embedder.embed_ids, ids, limiter=turn)

@@ -7,6 +7,7 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
+from server import quota
 from server.auth import ON_BEHALF_OF
 from server.completions import Completions
 from server.deps import Services
@@ -14,6 +15,7 @@ from server.errors import status_of
 from server.identity import Caller, Role
 from server.json_body import JsonRequest
 from server.logs import Record
+from server.metering import Meter
 from server.metrics import Metrics
 from server.pipeline import Pipeline
 from server.routes.auditing import record_act
@@ -51,6 +53,10 @@ def _caller_of(request: Request) -> Caller:
     return caller
 
 
+def _meter_of(request: Request) -> Meter:
+    return Meter(request.state.turn)
+
+
 def _embedding_turn_of(request: Request) -> CapacityLimiter:
     turn: CapacityLimiter = request.app.state.embedding_turn
     return turn
@@ -62,6 +68,7 @@ CompletionsDep = Annotated[Completions, Depends(_completions_of)]
 MetricsDep = Annotated[Metrics, Depends(_metrics_of)]
 CallerDep = Annotated[Caller, Depends(_caller_of)]
 EmbeddingTurnDep = Annotated[CapacityLimiter, Depends(_embedding_turn_of)]
+MeterDep = Annotated[Meter, Depends(_meter_of)]
 RecordDep = Annotated[Record, Depends(record_of)]
 
 
@@ -75,6 +82,7 @@ class GuardedRoute(APIRoute):
     """A route for callers with a key."""
 
     roles: tuple[Role, ...] = ()  # any of them will do; none: every caller may come in
+    is_limited = True
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler, which would read and parse the body first."""
@@ -90,8 +98,12 @@ class GuardedRoute(APIRoute):
                 caller.require(*self.roles)
             request.state.caller = caller
             services = services_of(request)
+            if self.is_limited:
+                quota.begin(request.scope["state"], caller, services.policy, request.app.state.limiter)
             try:
-                response = await inner(JsonRequest(request.scope, request.receive))
+                response = await inner(
+                    JsonRequest(request.scope, request.receive, max_depth=services.policy.max_json_depth)
+                )
             except Exception as error:
                 await record_act(request, caller, services, status_of(error), None)
                 raise
@@ -122,6 +134,7 @@ class StoreRoute(GuardedRoute):
 
 
 class MetricsRoute(GuardedRoute):
-    """For callers who may read metrics."""
+    """For callers who may read metrics; who watches a server that is asked too much must not be shut out."""
 
     roles = ("metrics",)
+    is_limited = False

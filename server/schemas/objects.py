@@ -38,7 +38,7 @@ class ErrorDetail(Answered):
     """What went wrong, and where in the request."""
 
     message: str
-    type: Literal["invalid_request_error", "server_error"]
+    type: Literal["invalid_request_error", "rate_limit_error", "server_error"]
     param: str | None
     code: str
 

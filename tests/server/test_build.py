@@ -6,6 +6,7 @@ from server.build import bounds, policy
 from server.connection import Bounds
 from server.deps import Policy
 from server.examples import EXAMPLES
+from server.identity import Limits
 from server.settings import Settings
 
 
@@ -23,6 +24,14 @@ def test_every_decision_of_the_operator_reaches_the_routes() -> None:
         max_json_depth=17,
         body_seconds=7,
         upload_seconds=70,
+        key_requests_per_minute=1,
+        key_tokens_per_minute=2,
+        key_concurrent_requests=3,
+        key_max_tokens=4,
+        person_requests_per_minute=5,
+        person_tokens_per_minute=6,
+        person_concurrent_requests=7,
+        person_max_tokens=8,
         max_choices=2,
         heartbeat_seconds=3,
         retry_after_seconds=9,
@@ -45,6 +54,8 @@ def test_every_decision_of_the_operator_reaches_the_routes() -> None:
         max_json_depth=17,
         body_s=7,
         upload_s=70,
+        key_limits=Limits(1, 2, 3, 4),
+        person_limits=Limits(5, 6, 7, 8),
         max_choices=2,
         heartbeat_s=3,
         retry_after_s=9,

@@ -109,7 +109,7 @@ async def test_an_answer_that_nobody_reads_to_its_end_is_recorded_as_far_as_it_c
 ) -> None:
     given = await recording(log, tmp_path, ScriptedEngine(*["word "] * 400))
     scope = {"type": "http", "headers": [], "route": SimpleNamespace(path=CHAT)}
-    request = JsonRequest(scope, receive=body_of(question(stream=True)))
+    request = JsonRequest(scope, body_of(question(stream=True)), max_depth=64)
     request.state.request_id = "req_1"
     answer = await Pipeline(given, Metrics("m", given.engine.load)).answer(
         ChatRequest.model_validate(question(stream=True)), CALLERS["sk-ann"]

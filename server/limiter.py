@@ -1,0 +1,284 @@
+"""What a key or a person may use up in a minute, and at once. In this process's memory; knows neither keys nor HTTP.
+
+No span of 60 s ever holds more than a limit. Expenses are kept by the second, so a subject takes 61 numbers for each
+of its limits however much it asks, and what is spent is free again 60 to 61 s later.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import ceil, floor
+from threading import Lock
+from time import monotonic
+from typing import Literal, NamedTuple
+
+from server.identity import Limits
+
+MINUTE_S = 60
+_MEMORY_S = MINUTE_S + 1  # the end of an expense's second may be a second after the expense
+_COME_BACK_S = 1.0  # nobody knows when a running request will end
+
+Resource = Literal["requests", "tokens"]
+
+
+class Subject(NamedTuple):
+    """Somebody whose use is counted."""
+
+    name: str  # distinct for each; never told to anybody
+    called: str  # in messages: `this key`
+    limits: Limits
+
+
+class OverLimit(Exception):
+    """A limit holds, for now: after `retry_after_s` the same fits, if nobody else has taken it by then."""
+
+    def __init__(self, called: str, limit: int, what: str, retry_after_s: float) -> None:
+        self.retry_after_s = max(1, ceil(retry_after_s))
+        super().__init__(f"Rate limit reached: {called} may have {limit} {what}. Try again in {self.retry_after_s} s.")
+
+
+class NeverWithin(Exception):
+    """A request may take more tokens than there are in a minute, so that waiting does not help."""
+
+    def __init__(self, called: str, asked: int, limit: int) -> None:
+        super().__init__(
+            f"The request may take {asked} tokens, prompt and answer together, and {called} may have {limit} "
+            "a minute. Ask for a shorter answer, or shorten the prompt."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a subject is from a limit."""
+
+    resource: Resource
+    limit: int
+    remaining: int
+    reset_s: float  # until nothing is used up any more
+
+
+class Window:
+    """Amounts that were spent in the last minute, by the second."""
+
+    def __init__(self) -> None:
+        self._spent: dict[int, int] = {}  # in the order of time
+        self.total = 0
+
+    def forget(self, now: float) -> None:
+        """Drop what no span of a minute that ends now holds."""
+        while self._spent and (second := next(iter(self._spent))) + _MEMORY_S <= now:
+            self.total -= self._spent.pop(second)
+
+    def spend(self, amount: int, now: float) -> None:
+        """Add an expense."""
+        second = floor(now)
+        self._spent[second] = self._spent.get(second, 0) + amount
+        self.total += amount
+
+    def give_back(self, amount: int, second: int) -> None:
+        """Take back a part of an expense; nothing where the minute is over."""
+        if second in self._spent:
+            self._spent[second] -= amount
+            self.total -= amount
+
+    def wait_s(self, amount: int, limit: int, now: float) -> float:
+        """Seconds until `amount`, at most `limit`, fits into it if nobody else spends; 0 where it does now."""
+        excess, wait = self.total + amount - limit, 0.0
+        for second, spent in self._spent.items():
+            if excess <= 0:
+                break
+            excess, wait = excess - spent, second + _MEMORY_S - now
+        return wait
+
+    def reset_s(self, now: float) -> float:
+        """Seconds until all of it is forgotten."""
+        return next(reversed(self._spent)) + _MEMORY_S - now if self._spent else 0.0
+
+
+@dataclass(slots=True)
+class _Account:
+    requests: Window = field(default_factory=Window)
+    tokens: Window = field(default_factory=Window)
+    running: int = 0
+    used_at: float = 0.0
+
+
+class Limiter:
+    """The accounts of all subjects. May be used from any thread; those that are idle for a minute are forgotten."""
+
+    def __init__(
+        self, clock: Callable[[], float] = monotonic, refused: Callable[[str], None] = lambda reason: None
+    ) -> None:
+        """Begin with nothing spent.
+
+        Args:
+            clock: seconds, never going back.
+            refused: is told the limit that held, by its name in `Limits`.
+        """
+        self._clock = clock
+        self._refused = refused
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def admit(self, subjects: Sequence[Subject]) -> None:
+        """Begin a request of all of these at once, or charge nobody for anything.
+
+        Raises:
+            OverLimit: somebody has no request left, or none at the same time.
+        """
+        with self._lock:
+            now = self._clock()
+            accounts = [self._account(subject, now) for subject in subjects]
+            for subject, account in zip(subjects, accounts, strict=True):
+                self._check_admission(subject, account, now)
+            for account in accounts:
+                account.requests.spend(1, now)
+                account.running += 1
+            self._forget_idle(now, at_most=2 * len(subjects))
+
+    def leave(self, subjects: Sequence[Subject]) -> None:
+        """End a request that was admitted."""
+        with self._lock:
+            for subject in subjects:
+                self._accounts[subject.name].running -= 1
+
+    def check_tokens(self, subjects: Sequence[Subject], tokens: int) -> None:
+        """Say whether so many tokens could be reserved now, and spend none.
+
+        Raises:
+            OverLimit: somebody has too few left.
+            NeverWithin: somebody never has as many.
+        """
+        with self._lock:
+            self._check_tokens(subjects, tokens, self._clock())
+
+    def reserve(self, subjects: Sequence[Subject], tokens: int) -> int:
+        """Spend tokens of everybody, or of nobody; return the second in which it was done, for `give_back`.
+
+        Raises:
+            OverLimit, NeverWithin: see `check_tokens`.
+        """
+        with self._lock:
+            now = self._clock()
+            self._check_tokens(subjects, tokens, now)
+            for subject in subjects:
+                self._account(subject, now).tokens.spend(tokens, now)
+            return floor(now)
+
+    def give_back(self, subjects: Sequence[Subject], tokens: int, second: int) -> None:
+        """Return tokens that were reserved in that second and not needed."""
+        with self._lock:
+            now = self._clock()
+            for subject in subjects:
+                self._account(subject, now).tokens.give_back(tokens, second)
+
+    def standings(self, subjects: Sequence[Subject]) -> list[Standing]:
+        """Of requests and of tokens, where they are limited, the standing of whoever has the least left."""
+        with self._lock:
+            now = self._clock()
+            found: dict[Resource, Standing] = {}
+            for subject in subjects:
+                account = self._account(subject, now)
+                used: tuple[tuple[Resource, int | None, Window], ...] = (
+                    ("requests", subject.limits.requests_per_minute, account.requests),
+                    ("tokens", subject.limits.tokens_per_minute, account.tokens),
+                )
+                for resource, limit, window in used:
+                    if limit is None:
+                        continue
+                    standing = Standing(resource, limit, max(0, limit - window.total), window.reset_s(now))
+                    if resource not in found or standing.remaining < found[resource].remaining:
+                        found[resource] = standing
+            return list(found.values())
+
+    def _account(self, subject: Subject, now: float) -> _Account:
+        account = self._accounts.setdefault(subject.name, _Account())
+        self._accounts.move_to_end(subject.name)
+        account.used_at = now
+        account.requests.forget(now)
+        account.tokens.forget(now)
+        return account
+
+    def _forget_idle(self, now: float, at_most: int) -> None:
+        """Look at those who were not seen for longest: more than can have come, so that they do not add up."""
+        for _ in range(at_most):
+            name, account = next(iter(self._accounts.items()))
+            if account.used_at + _MEMORY_S > now:
+                return
+            if account.running:
+                self._accounts.move_to_end(name)
+            else:
+                del self._accounts[name]
+
+    def _check_admission(self, subject: Subject, account: _Account, now: float) -> None:
+        called, limits = subject.called, subject.limits
+        at_once, a_minute = limits.concurrent_requests, limits.requests_per_minute
+        if at_once is not None and account.running >= at_once:
+            self._refused("concurrent_requests")
+            raise OverLimit(called, at_once, "requests at the same time", _COME_BACK_S)
+        if a_minute is not None and (wait := account.requests.wait_s(1, a_minute, now)):
+            self._refused("requests_per_minute")
+            raise OverLimit(called, a_minute, "requests a minute", wait)
+
+    def _check_tokens(self, subjects: Sequence[Subject], tokens: int, now: float) -> None:
+        for subject in subjects:
+            limit = subject.limits.tokens_per_minute
+            if limit is None:
+                continue
+            if tokens > limit:
+                self._refused("tokens_per_minute")
+                raise NeverWithin(subject.called, tokens, limit)
+            if wait := self._account(subject, now).tokens.wait_s(tokens, limit, now):
+                self._refused("tokens_per_minute")
+                raise OverLimit(subject.called, limit, "tokens a minute", wait)
+
+
+class Turn:
+    """One request's use of its subjects' limits, from its admission to its end."""
+
+    def __init__(self, limiter: Limiter, subjects: Sequence[Subject]) -> None:
+        self._limiter, self._subjects = limiter, subjects
+        self._is_admitted = False
+        self._reserved: tuple[int, int] | None = None  # tokens, and the second they were taken in
+        self.used_tokens = 0
+
+    @property
+    def max_tokens(self) -> int | None:
+        """What one answer may have at most; None: as much as the model can."""
+        given = [subject.limits.max_tokens for subject in self._subjects if subject.limits.max_tokens is not None]
+        return min(given, default=None)
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether somebody has a limit of tokens."""
+        return any(subject.limits.tokens_per_minute is not None for subject in self._subjects)
+
+    def admit(self) -> None:
+        """See `Limiter.admit`."""
+        self._limiter.admit(self._subjects)
+        self._is_admitted = True
+
+    def check_tokens(self, tokens: int) -> None:
+        """See `Limiter.check_tokens`."""
+        self._limiter.check_tokens(self._subjects, tokens)
+
+    def reserve(self, tokens: int) -> None:
+        """Once; see `Limiter.reserve`. What of it was not used by the end is given back."""
+        self._reserved = (tokens, self._limiter.reserve(self._subjects, tokens))
+
+    def end(self) -> None:
+        """Give back what is left; again changes nothing."""
+        if self._reserved is not None:
+            tokens, second = self._reserved
+            self._reserved = None
+            self._limiter.give_back(self._subjects, max(0, tokens - self.used_tokens), second)
+        if self._is_admitted:
+            self._is_admitted = False
+            self._limiter.leave(self._subjects)
+
+    def standings(self) -> list[Standing]:
+        """See `Limiter.standings`."""
+        return self._limiter.standings(self._subjects)

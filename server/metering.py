@@ -1,0 +1,89 @@
+"""What an answer costs: reserved before the engine starts, counted while it writes."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from anyio.to_thread import run_sync
+
+from hrm_model.errors import InvalidPrompt
+from hrm_model.types import Event, Failed, Finished, Prompt, Sampling, Started, Text
+from server.errors import InvalidRequest
+from server.limiter import Limiter, Turn
+from server.ports import Engine, Speller
+
+
+class Meter:
+    """The tokens of one request."""
+
+    def __init__(self, turn: Turn | None = None) -> None:
+        """Charge them to `turn`; without one, to nobody."""
+        self._turn = turn or Turn(Limiter(), ())
+        self._said: defaultdict[tuple[int, int], int] = defaultdict(int)
+
+    def check(self, max_tokens: int | None) -> None:
+        """Refuse early what cannot be allotted, before anything is looked up for it.
+
+        Raises:
+            InvalidRequest: the answer may not be as long.
+            OverLimit, NeverWithin: there are not even tokens for the shortest prompt and this answer.
+        """
+        most = self._turn.max_tokens
+        if max_tokens is not None and most is not None and max_tokens > most:
+            raise InvalidRequest(f"'max_tokens' is at most {most} for you.", param="max_tokens")
+        self._turn.check_tokens(1 + (max_tokens or 1))
+
+    async def allot(
+        self, prompts: Sequence[Prompt], sampling: Sampling, n: int, engine: Engine, speller: Speller
+    ) -> list[Sampling]:
+        """Reserve what these prompts and their answers may take; return each prompt's sampling.
+
+        Raises:
+            OverLimit, NeverWithin: see `Limiter.reserve`.
+        """
+        if not self._turn.counts_tokens and self._turn.max_tokens is None:
+            return [sampling] * len(prompts)
+        counts = await run_sync(lambda: [_count(prompt, speller) for prompt in prompts])
+        allotted = [replace(sampling, max_tokens=self._longest(sampling, count, engine)) for count in counts]
+        self._turn.reserve(sum(count + n * (one.max_tokens or 0) for count, one in zip(counts, allotted, strict=True)))
+        return allotted
+
+    def hear(self, event: Event, generation: int = 0) -> None:
+        """Count what an event says was used; `generation` is the number of its prompt."""
+        match event:
+            case Started():
+                self._turn.used_tokens += event.prompt_tokens
+            case Text():
+                self._said[generation, event.choice] += event.tokens
+                self._turn.used_tokens += event.tokens
+            case Finished():
+                # The closing token has no text.
+                untold = event.counts.completion_tokens - self._said[generation, event.choice]
+                self._turn.used_tokens += untold
+            case Failed():
+                pass
+
+    def spend(self, tokens: int) -> None:
+        """Take tokens that are used for certain.
+
+        Raises:
+            OverLimit, NeverWithin: see `Limiter.reserve`.
+        """
+        self._turn.reserve(tokens)
+        self._turn.used_tokens += tokens
+
+    def _longest(self, sampling: Sampling, prompt_tokens: int, engine: Engine) -> int | None:
+        """The most tokens of one answer: what was asked for, or else what the engine or the caller's limit gives."""
+        if sampling.max_tokens is not None:
+            return sampling.max_tokens
+        limits = engine.limits
+        longest = min(limits.default_max_tokens, self._turn.max_tokens or limits.default_max_tokens)
+        room = limits.context_tokens - prompt_tokens
+        return min(longest, room) if room > 0 else None  # None: the engine refuses such a prompt, and says why
+
+
+def _count(prompt: Prompt, speller: Speller) -> int:
+    try:
+        return len(speller.spelled(prompt).tokens)
+    except InvalidPrompt:
+        return 0  # the engine refuses it, and the route knows how to say so
