@@ -158,7 +158,7 @@ def _may_be_closed(part: Schema) -> bool:
         and isinstance(required, list)
         and "additionalProperties" not in part
         and not _COMBINED & part.keys()
-        and all(name in properties for name in required)
+        and all(isinstance(name, str) and name in properties for name in required)
     )
 
 

@@ -94,6 +94,13 @@ def test_objects_that_several_schemas_describe_stay_open(schema: dict[str, Any])
     assert check_schema(json.dumps(schema)) == schema
 
 
+@pytest.mark.parametrize("required", [[{"a": 1}], [["a"]], [None], "a", {"a": 1}])
+def test_what_is_required_may_be_nonsense(required: object) -> None:
+    schema = {"type": "object", "properties": {"a": {}}, "required": required}
+
+    assert check_schema(json.dumps(schema)) == schema, "it is left to the grammar to refuse it"
+
+
 def test_neutral_values_and_notes_change_nothing() -> None:
     schema = {"type": "array", "uniqueItems": False, "title": "Days", "examples": [[1]], "$id": "https://example.org"}
 
