@@ -191,6 +191,16 @@ async def test_a_keys_own_limits_count_before_the_usual_ones() -> None:
     assert [one.name for one in subjects_of(Caller("user:a"), policy)] == ["user:a"]
 
 
+async def test_an_application_that_acts_for_somebody_is_held_to_its_own_limits_and_to_theirs() -> None:
+    application = Caller("user:app", key_id="key_1", limits=Limits(requests_per_minute=5))
+    policy = services(person_limits=Limits(requests_per_minute=2)).policy
+
+    key, person = subjects_of(Caller("user:ann").behind(application), policy)
+
+    assert (key.name, key.limits.requests_per_minute) == ("key key_1", 5)
+    assert (person.name, person.limits.requests_per_minute) == ("user:ann", 2)
+
+
 async def test_requests_at_the_same_time_end_with_their_streams() -> None:
     engine = ScriptedEngine("a", "b")
     async with (
