@@ -27,20 +27,7 @@ routers = (_looking, _asking, _changing)
 _FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "allOf": [
-                        {"$ref": "#/components/schemas/UploadForm"},
-                        {
-                            "type": "object",
-                            "required": ["file"],
-                            "properties": {"file": {"type": "string", "format": "binary"}},
-                        },
-                    ]
-                }
-            }
-        },
+        "content": {"multipart/form-data": {"schema": {"$ref": "#/components/schemas/UploadForm"}}},
     }
 }
 _TEXT: dict[str, Any] = {

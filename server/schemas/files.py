@@ -34,8 +34,16 @@ class FileExpiry(Asked):
     seconds: int = Field(ge=3600, le=2_592_000)
 
 
+def _with_file(schema: dict[str, Any]) -> None:
+    schema["properties"]["file"] = {"type": "string", "format": "binary"}
+    schema["required"].append("file")
+
+
 class UploadForm(Asked):
     """What comes beside the file. Forms spell parts of objects as `access[read][]`."""
+
+    # The file is read as it comes and is no field here, but is one of the form's.
+    model_config = ConfigDict(json_schema_extra=_with_file)
 
     purpose: Purpose
     expires_after: FileExpiry | None = None
