@@ -89,7 +89,7 @@ class Pipeline:
         self._model = services.model
         self._policy = services.policy
         self._metrics = metrics
-        self._alike = Likeness(services.embedder)
+        self._embedder = services.embedder
 
     async def answer(self, request: ChatRequest, caller: Caller, meter: Meter | None = None) -> Answer:
         """Start answering, and return once the engine has taken the request.
@@ -193,7 +193,7 @@ class Pipeline:
             return None
         texts = [passage.text for passage in sources.passages]
         titles = [passage.title for passage in sources.passages]
-        checked = CheckedSources(texts, talk.question, self._alike, titles)
+        checked = CheckedSources(texts, talk.question, Likeness(self._embedder), titles)
         mode, abstention, shape = todo.grounding, self._policy.abstention, todo.shape
         if shape is None:
             return [CitedText(checked, mode=mode, abstention=abstention) for _ in range(n)]

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import pairwise
 
 from server.grounding.lexicon import BOUNDS, DENIALS, MODALS, ROOTS
@@ -72,7 +71,6 @@ def read(text: str) -> list[Term]:
     return terms
 
 
-@lru_cache(maxsize=8192)
 def root(word: str) -> str:
     """An ordinary word without its ending: `receives`, `received` and `receiving` are one word."""
     word = word.casefold().replace("’", "'").removesuffix("'s").removesuffix("'")

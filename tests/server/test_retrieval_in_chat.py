@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hrm_model.types import Question
 from retrieval.errors import EmbedderMismatch, StoreFailed
 from retrieval.types import Reader
 from tests.fakes.engine import ScriptedEngine
+from tests.fakes.meaning import WordsApart
 from tests.fakes.serving import (
     CLAIMS,
     HANDBOOK,
@@ -432,3 +434,28 @@ async def test_a_citation_in_a_document_forges_none_in_the_answer(tmp_path: Path
     assert not re.search(r"[\[【]\s*\^?\d", found["content"])
     assert "](" not in found["content"]
     assert found["annotations"] == []
+
+
+class Asked(WordsApart):
+    """An embedder that notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        self.texts += texts
+        return super().encode(texts)
+
+
+async def test_what_checking_an_answer_needed_is_not_kept_for_the_next_one() -> None:
+    embedder = Asked()
+    given = services(ScriptedEngine("Salaried staff receive 28 days of paid leave."), embedder=embedder)
+    body = question(ASK, documents=[{"title": "Leave", "text": LEAVE}])
+
+    async with client_of(given) as client:
+        message(await client.post("/v1/chat/completions", json=body))
+        alone, embedder.texts = embedder.texts, []
+        message(await client.post("/v1/chat/completions", json=body))
+
+    assert "salaried" in alone
+    assert embedder.texts == alone
