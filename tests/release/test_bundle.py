@@ -5,7 +5,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from release.bundle import checksums, instructions, requirements
+from release.bundle import checksums, instructions, needed_by, requirements
 from release.wheels import read_wheels
 from tests.release.made import make_wheel
 
@@ -31,6 +31,15 @@ def test_requirements_pin_the_version_and_the_digest_of_what_belongs_to_them(tmp
     [one, _] = wheels = read_wheels(tmp_path)
 
     assert requirements(wheels, [canonicalize_name("one")]) == f"one==1.0 --hash=sha256:{one.sha256}\n"
+
+
+def test_optional_parts_are_in_the_bundle_and_developers_tools_are_not(tmp_path: Path) -> None:
+    extras = ["Provides-Extra: traces", "Provides-Extra: dev"]
+    requires = ["Requires-Dist: a>=1", "Requires-Dist: b; extra == 'traces'", "Requires-Dist: c; extra == 'dev'"]
+    make_wheel(tmp_path, "one", *extras, *requires)
+    [one] = read_wheels(tmp_path)
+
+    assert {text.split(";")[0].strip() for text in needed_by(one)} == {"a>=1", "b"}
 
 
 def test_the_instructions_name_the_python_they_are_for() -> None:

@@ -17,7 +17,7 @@ def test_every_part_is_there_with_licence_digest_and_what_it_needs(tmp_path: Pat
     make_wheel(tmp_path, "numbers", "License: BSD-3-Clause", files=("numbers.libs/libgomp-1a.so.1",))
     wheels = read_wheels(tmp_path)
 
-    text = bill_of_materials(wheels, models(), "hrm-serve")
+    text = bill_of_materials(wheels, models("1.0"), "hrm-serve")
 
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     bom = json.loads(text)
