@@ -73,8 +73,24 @@ test-airgap: bundle ## install from the bundle, ask and restart in a network nam
 	@$(BIN)/python -m pytest -q -m airgap tests/airgap
 
 .PHONY: image
-image: ## build the container image with buildah (BUILD_ARGS for what your registries need)
+image: bundle ## build the container image from the bundle, with buildah (BUILD_ARGS for what it needs of yours)
 	buildah build --format docker $(BUILD_ARGS) --tag $(IMAGE) .
+
+# Where no registry can be reached: the same Debian, as small, from its packages. As root; BASE_ARGS names a mirror.
+BASE_IMAGE := docker.io/library/debian:bookworm-slim
+.PHONY: image-base
+image-base: ## make the Debian image that the Dockerfile starts from, with mmdebstrap
+	@mkdir -p dist
+	mmdebstrap --variant=minbase --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+		bookworm dist/base.tar $(BASE_ARGS)
+	container=$$(buildah from scratch) && buildah add --quiet $$container dist/base.tar / && \
+		buildah config --cmd bash $$container && buildah commit --quiet --rm $$container $(BASE_IMAGE)
+	@rm dist/base.tar
+
+.PHONY: test-image
+test-image: ## walk the whole way through the built image, without a network (as root; needs buildah and runc)
+	@$(BIN)/python -m pytest -q -m image tests/image
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hrm-serve needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'

@@ -30,7 +30,7 @@ SOURCES = {
     SERVER: (ROOT, ("pyproject.toml", "README.md", "LICENSE", "hrm_model", "retrieval", "server")),
     CLIENT: (ROOT / "clients" / "python", ("pyproject.toml", "README.md", "hrm_client")),
 }
-DOCUMENTS = ("LICENSE", "README.md", "DECISIONS.md", "openapi.yaml", "docs")
+DOCUMENTS = ("LICENSE", "README.md", "SECURITY.md", "DECISIONS.md", "openapi.yaml", "docs")
 # What zip files count from. Two builds of one source are then the same, byte for byte.
 EPOCH = "315532800"
 

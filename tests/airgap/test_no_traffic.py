@@ -53,7 +53,7 @@ def test_documents_are_taken_in_and_asked_without_a_network(tmp_path: Path) -> N
 
 
 @pytest.mark.airgap
-@pytest.mark.timeout(1600)
+@pytest.mark.timeout(2500)
 def test_a_site_installs_from_the_bundle_asks_restarts_and_asks_again(tmp_path: Path) -> None:
     bundle, venv = ROOT / "dist" / "bundle", tmp_path / "venv"
     command = [
@@ -68,6 +68,6 @@ def test_a_site_installs_from_the_bundle_asks_restarts_and_asks_again(tmp_path: 
     trace = tmp_path / "trace"
 
     # pip's own settings could name wheels outside the bundle, which would prove nothing.
-    ended = cut_off(command, trace, cwd=bundle, env={**plain, "PIP_CONFIG_FILE": "/dev/null"}, timeout_s=1500)
+    ended = cut_off(command, trace, cwd=bundle, env={**plain, "PIP_CONFIG_FILE": "/dev/null"}, timeout_s=2400)
 
     check(ended, trace, starts=2)
