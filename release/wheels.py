@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
@@ -53,7 +53,7 @@ def read_wheel(path: Path) -> Wheel:
         version=str(version),
         sha256=digest,
         metadata=HeaderParser().parsestr(text),
-        libraries=tuple(sorted(set(_foreign(inside)))),
+        libraries=tuple(sorted(set(foreign_libraries(inside)))),
     )
 
 
@@ -62,7 +62,8 @@ def read_wheels(folder: Path) -> list[Wheel]:
     return sorted((read_wheel(path) for path in folder.glob("*.whl")), key=lambda wheel: wheel.name)
 
 
-def _foreign(inside: list[str]) -> Iterator[str]:
+def foreign_libraries(inside: Iterable[str]) -> Iterator[str]:
+    """Of the files of a distribution, the shared libraries that its maker did not write: their plain names."""
     for entry in inside:
         path = PurePosixPath(entry)
         # `auditwheel` puts them into `<package>.libs`; torch keeps its OpenMP beside its own.

@@ -1,11 +1,15 @@
 """What may be handed over: what a wheel says of its licence, however it says it, is read, judged, and never guessed."""
 
+import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
+from release.bundle import SOURCES
+from release.closure import closure
 from release.licences import EXCEPTIONS, LIBRARIES, READ_BY_HAND, is_accepted, licence_of, objections
-from release.wheels import read_wheel
+from release.wheels import Wheel, foreign_libraries, read_wheel
 from tests.release.made import make_wheel
 
 
@@ -75,3 +79,18 @@ def test_the_lists_kept_by_hand_hold_nothing_that_a_reason_is_missing_for() -> N
     refused = {name for name, licence in {**READ_BY_HAND, **LIBRARIES}.items() if not is_accepted(licence)}
 
     assert refused == set(EXCEPTIONS), "an exception is for what is refused otherwise, and has a reason"
+
+
+def test_nothing_stands_against_what_is_installed_here() -> None:
+    projects = [tomllib.loads((source / "pyproject.toml").read_text())["project"] for source, _ in SOURCES.values()]
+    needed = [one for project in projects for one in project["dependencies"]]
+    optional = [extras for project in projects for extras in project.get("optional-dependencies", {}).items()]
+    needed += [one for extra, requirements in optional if extra != "dev" for one in requirements]
+
+    installed = []
+    for name, version in closure(needed).items():
+        found = distribution(name)
+        libraries = tuple(foreign_libraries(str(file) for file in found.files or ()))
+        installed.append(Wheel(Path(name), name, version, "", found.metadata, libraries))  # type: ignore[arg-type]
+
+    assert list(objections(installed)) == []
