@@ -104,8 +104,9 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
         if version != len(LEDGER_SCHEMA):
             yield _version_of(LEDGER, version, len(LEDGER_SCHEMA))
         yield Finding("ledger", "ok", f"{keys} keys")
-    if not keys and not settings.is_loopback and settings.first_key_file is None:
-        said = f"there is no API key, so the server does not start on {settings.host}"
+    known = keys or settings.first_key_file is not None or settings.oidc_issuer is not None
+    if not known and not settings.is_loopback:
+        said = f"there is no API key and no identity provider, so the server does not start on {settings.host}"
         yield Finding("ledger", "error", said, "hrm-serve keys create --principal user:you --role admin")
     key = settings.data_dir / KEY_FILE
     if key.exists() and key.stat().st_mode & _READABLE_TO_OTHERS:

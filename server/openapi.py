@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from server.auth import ON_BEHALF_OF
 from server.routes import chat, completions
 from server.schemas.files import UploadForm
 from server.schemas.objects import ErrorBody
@@ -61,13 +62,21 @@ def describe(app: FastAPI) -> dict[str, Any]:
     components["schemas"] |= extra["$defs"] | read["$defs"]
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's 422, which this server never sends
         components["schemas"].pop(unused, None)
-    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    components["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of the identity provider."},
+        "person": {
+            "type": "apiKey",
+            "in": "header",
+            "name": ON_BEHALF_OF,
+            "description": "`Bearer` and the token of the person for whom an application with the role `act-for` asks.",
+        },
+    }
     for path, operations in schema["paths"].items():
         for operation in operations.values():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = {"description": "An error; the body is the same everywhere.", **_ERROR}
             if path not in _OPEN:
-                operation["security"] = [{"key": []}]
+                operation["security"] = [{"key": []}, {"key": [], "person": []}]
     return schema
 
 

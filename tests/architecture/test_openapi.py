@@ -36,6 +36,7 @@ def test_every_operation_says_how_it_fails_and_whether_it_needs_a_key() -> None:
             assert "default" in operation["responses"]
             assert "422" not in operation["responses"]
             assert ("security" in operation) == (path not in ("/livez", "/readyz"))
+            assert {"key": [], "person": []} in operation.get("security", [{"key": [], "person": []}])
 
 
 def _references(part: Any) -> list[str]:

@@ -20,6 +20,7 @@ from server.doctor import Finding, examine
 from server.settings import Settings
 from tests.authority import Authority
 from tests.fakes.serving import OWNER
+from tests.identity_provider import AUDIENCE, ISSUER, Provider
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +190,14 @@ def test_an_exposed_server_without_key_and_without_tls_is_told(data: Path) -> No
 
     assert [(about, level) for about, level, _ in found] == [("ledger", "error"), ("TLS", "warning")]
     assert "keys create" in found[0][2]
+
+
+def test_a_server_that_an_identity_provider_guards_needs_no_key(data: Path, tmp_path: Path) -> None:
+    jwks = Provider().publish(tmp_path / "jwks.json")
+
+    found = wrong(data, host="0.0.0.0", oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks_file=jwks)
+
+    assert [about for about, _, _ in found] == ["TLS"]
 
 
 @pytest.fixture
