@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
 
 from anyio.to_thread import run_sync
 
@@ -16,8 +15,9 @@ from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.store import batches, documents, files, jobs, personal, stores
 from retrieval.store.access import principal
+from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
-from retrieval.store.erasures import EXPIRED, Occasion
+from retrieval.store.erasures import EXPIRED, deleted
 from retrieval.types import (
     Access,
     Attachment,
@@ -36,8 +36,6 @@ from retrieval.types import (
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 
 class Archive:
     """The managing side of a data directory. Methods raise StoreNotFound, DocumentNotFound and BatchNotFound alike for
@@ -45,6 +43,7 @@ class Archive:
 
     def __init__(self, database: Database, originals: Originals, mirror: Mirror) -> None:
         self._database = database
+        self._stored = AsyncDatabase(database)
         self._originals = originals
         self._mirror = mirror
         self._active: dict[str, int] = {}  # stores that were searched, by name or id, and when; not yet written down
@@ -81,15 +80,15 @@ class Archive:
             staged.adopt(file_id)
             return files.one(tx, file_no)
 
-        return await self._write(add)
+        return await self._stored.write(add)
 
     async def file(self, file_id: str, reader: Reader) -> File:
         """One file."""
-        return await self._read(lambda tx: files.one(tx, files.number(tx, file_id, reader)))
+        return await self._stored.read(lambda tx: files.one(tx, files.number(tx, file_id, reader)))
 
     async def files(self, reader: Reader, cursor: Cursor, purpose: str | None = None) -> Page[File]:
         """The files that `reader` may read."""
-        return await self._read(lambda tx: files.page(tx, reader, cursor, purpose))
+        return await self._stored.read(lambda tx: files.page(tx, reader, cursor, purpose))
 
     async def share_file(self, file_id: str, access: Access | None, reader: Reader) -> File:
         """Give a file lists of its own; None: it goes by the stores that hold it."""
@@ -99,7 +98,7 @@ class Archive:
             files.grant(tx, file_no, access)
             return files.one(tx, file_no)
 
-        return await self._write(share)
+        return await self._stored.write(share)
 
     async def original(self, file_id: str, reader: Reader) -> Path:
         """Where the file lies as it came.
@@ -107,7 +106,7 @@ class Archive:
         Raises:
             FileFormRefused: it is redacted, or about to be.
         """
-        await self._read(lambda tx: personal.refuse_redacted(tx, files.number(tx, file_id, reader)))
+        await self._stored.read(lambda tx: personal.refuse_redacted(tx, files.number(tx, file_id, reader)))
         return self._originals.path(file_id)
 
     async def make_store(
@@ -126,7 +125,7 @@ class Archive:
                 self._attached(tx, store_no, attachment, reader)
             return stores.one(tx, store_no, reader)
 
-        return await self._write(make)
+        return await self._stored.write(make)
 
     async def change_store(
         self, store: str, change: Callable[[Description], Description], reader: Reader, access: Access | None = None
@@ -140,20 +139,20 @@ class Archive:
                 stores.grant(tx, store_no, access)
             return stores.one(tx, store_no, reader)
 
-        return await self._write(describe)
+        return await self._stored.write(describe)
 
     async def page_of_stores(self, reader: Reader, cursor: Cursor) -> Page[Store]:
         """The stores that `reader` may read."""
-        return await self._read(lambda tx: stores.page(tx, reader, cursor))
+        return await self._stored.read(lambda tx: stores.page(tx, reader, cursor))
 
     async def remove_store(self, store: str, reader: Reader) -> str:
         """Remove a store and what searches found in it; return its id. Uploaded files stay."""
 
         def remove(tx: Transaction) -> tuple[str, list[str]]:
             store_no = stores.number(tx, store, reader, "write")
-            return stores.one(tx, store_no, reader).store_id, stores.remove(tx, store_no, _deleted(reader))
+            return stores.one(tx, store_no, reader).store_id, stores.remove(tx, store_no, deleted(reader))
 
-        store_id, gone = await self._write(remove)
+        store_id, gone = await self._stored.write(remove)
         await run_sync(self._forget, gone)
         return store_id
 
@@ -163,7 +162,7 @@ class Archive:
         def put(tx: Transaction) -> Document:
             return self._attached(tx, stores.number(tx, store, reader, "write"), attachment, reader)
 
-        return await self._write(put)
+        return await self._stored.write(put)
 
     async def held(self, store: str, file_id: str, reader: Reader) -> Document:
         """A file of a store."""
@@ -173,7 +172,7 @@ class Archive:
             assert document is not None, "a document is gone within one view"
             return document
 
-        return await self._read(find)
+        return await self._stored.read(find)
 
     async def page_of_held(
         self,
@@ -191,7 +190,7 @@ class Archive:
             batch_no = None if batch is None else batches.number(tx, store_no, batch)
             return documents.page(tx, store_no, reader, cursor, status=status, batch_no=batch_no)
 
-        return await self._read(listed)
+        return await self._stored.read(listed)
 
     async def describe_held(
         self, store: str, file_id: str, attributes: Mapping[str, Attribute], reader: Reader
@@ -202,7 +201,7 @@ class Archive:
             document_no = documents.in_store(tx, stores.number(tx, store, reader, "write"), file_id, reader)
             return documents.set_attributes(tx, document_no, attributes)
 
-        return await self._write(change)
+        return await self._stored.write(change)
 
     async def text_of_held(self, store: str, file_id: str, reader: Reader) -> str:
         """What was read of a file in a store; empty before it was."""
@@ -210,17 +209,17 @@ class Archive:
         def find(tx: Transaction) -> str:
             return documents.text_of(tx, documents.in_store(tx, stores.number(tx, store, reader), file_id, reader))
 
-        return await self._read(find)
+        return await self._stored.read(find)
 
     async def detach(self, store: str, file_id: str, reader: Reader) -> None:
         """Take a file out of a store; when this returns, no search of the store finds it."""
 
         def take_out(tx: Transaction) -> list[str]:
             document_no = documents.in_store(tx, stores.number(tx, store, reader, "write"), file_id, reader)
-            gone = documents.remove(tx, document_no, _deleted(reader))
+            gone = documents.remove(tx, document_no, deleted(reader))
             return [gone] if gone else []
 
-        await run_sync(self._forget, await self._write(take_out))
+        await run_sync(self._forget, await self._stored.write(take_out))
 
     async def start_batch(self, store: str, attachments: Sequence[Attachment], reader: Reader) -> Batch:
         """Put files into a store together: all of them, or none if one cannot be."""
@@ -232,7 +231,7 @@ class Archive:
             numbers = [documents.in_store(tx, store_no, attachment.file_id, reader) for attachment in attachments]
             return batches.one(tx, batches.create(tx, store_no, numbers), reader)
 
-        return await self._write(start)
+        return await self._stored.write(start)
 
     async def batch(self, store: str, batch_id: str, reader: Reader) -> Batch:
         """How far a batch is."""
@@ -240,7 +239,7 @@ class Archive:
         def find(tx: Transaction) -> Batch:
             return batches.one(tx, batches.number(tx, stores.number(tx, store, reader), batch_id), reader)
 
-        return await self._read(find)
+        return await self._stored.read(find)
 
     async def cancel_batch(self, store: str, batch_id: str, reader: Reader) -> Batch:
         """Give up what of a batch has not been read yet."""
@@ -250,7 +249,7 @@ class Archive:
             batches.cancel(tx, batch_no)
             return batches.one(tx, batch_no, reader)
 
-        return await self._write(cancel)
+        return await self._stored.write(cancel)
 
     def note_search(self, names: Sequence[str]) -> None:
         """Remember that stores were searched; `tend` writes it down, since a search must not wait for a writer."""
@@ -290,21 +289,3 @@ class Archive:
             self._originals.remove(file_id)
         self._mirror.forget()
         self._database.checkpoint()
-
-    async def _read(self, query: Callable[[Transaction], T]) -> T:
-        def run() -> T:
-            with self._database.read() as tx:
-                return query(tx)
-
-        return await run_sync(run)
-
-    async def _write(self, change: Callable[[Transaction], T]) -> T:
-        def run() -> T:
-            with self._database.write() as tx:
-                return change(tx)
-
-        return await run_sync(run)
-
-
-def _deleted(reader: Reader) -> Occasion:
-    return Occasion("deleted", principal(reader))

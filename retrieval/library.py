@@ -3,36 +3,30 @@
 Everything here runs SQLite, FAISS and the embedder in worker threads. Access is denied by default.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import anyio
-import anyio.to_thread
+from anyio.to_thread import run_sync
 
 from retrieval.archive import Archive
+from retrieval.background import Background
 from retrieval.backup import Manifest, back_up
-from retrieval.embedder import Embedder, MiniLM
-from retrieval.errors import EmbedderMismatch, RetrievalError, StoreFailed
-from retrieval.facts import Observe, StoreFacts
-from retrieval.ingest import LEASE_S, Ingester, Report
+from retrieval.errors import EmbedderMismatch, StoreFailed
+from retrieval.facts import StoreFacts
+from retrieval.ingest import Report
 from retrieval.intake import Intake, Outcome, TakenIn
-from retrieval.limits import Limits
-from retrieval.locks import Lock
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.parsing.process import ParseProcess
 from retrieval.purge import Purger
-from retrieval.restore import hold
+from retrieval.removals import Removals
 from retrieval.retriever import Searcher
-from retrieval.snapshots import Snapshots
 from retrieval.store import census, documents, erasures, files, meta, personal, stores
-from retrieval.store.access import principal
+from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
-from retrieval.store.erasures import Occasion
 from retrieval.types import (
     Access,
     Attribute,
@@ -47,13 +41,6 @@ from retrieval.types import (
     Store,
 )
 
-log = logging.getLogger(__name__)
-
-# Searches already pass over what has expired; this is how long it may stay on disk.
-TEND_S = 30.0
-
-T = TypeVar("T")
-
 
 class Library:
     """Stores, documents and searches over one data directory, which other processes may have open too."""
@@ -65,18 +52,21 @@ class Library:
         mirror: Mirror,
         intake: Intake,
         searcher: Searcher,
+        removals: Removals,
         purger: Purger,
         archive: Archive,
-        lock: Lock,
+        background: Background,
         embedder: str,
     ) -> None:
         self._database = database
+        self._stored = AsyncDatabase(database)
         self._originals = originals
         self._mirror = mirror
         self._intake = intake
         self._searcher = searcher
+        self._removals = removals
         self._purger = purger
-        self._lock = lock
+        self._background = background
         self._embedder = embedder
         self.archive = archive
 
@@ -106,7 +96,7 @@ class Library:
 
     async def stores(self, reader: Reader) -> list[Store]:
         """The stores that `reader` may read, by name."""
-        return await self._read(lambda tx: stores.listing(tx, reader))
+        return await self._stored.read(lambda tx: stores.listing(tx, reader))
 
     async def store(self, name_or_id: str, reader: Reader) -> Store:
         """One store.
@@ -114,7 +104,7 @@ class Library:
         Raises:
             StoreNotFound: it does not exist, or `reader` may not read it.
         """
-        return await self._read(lambda tx: stores.one(tx, stores.number(tx, name_or_id, reader), reader))
+        return await self._stored.read(lambda tx: stores.one(tx, stores.number(tx, name_or_id, reader), reader))
 
     async def create_store(
         self, name: str, reader: Reader, access: Access | None = None, personal_data: PersonalDataPolicy = "off"
@@ -135,7 +125,7 @@ class Library:
             personal.set_policy(tx, store_no, personal_data)
             return stores.one(tx, store_no, reader)
 
-        return await self._write(create)
+        return await self._stored.write(create)
 
     async def set_access(self, name_or_id: str, access: Access, reader: Reader) -> Store:
         """Replace a store's access lists; the owner keeps access in any case.
@@ -149,26 +139,11 @@ class Library:
             stores.grant(tx, store_no, access)
             return stores.one(tx, store_no, reader)
 
-        return await self._write(grant)
+        return await self._stored.write(grant)
 
     async def remove_if_bare(self, name_or_id: str, reader: Reader) -> bool:
-        """Remove a store that holds no document, or only such as could not be read; say whether it did.
-
-        Raises:
-            StoreNotFound: it does not exist, or `reader` may not write it.
-        """
-
-        def remove() -> bool:
-            with self._database.write() as tx:
-                store_no = stores.number(tx, name_or_id, reader, "write")
-                if documents.are_any_readable(tx, store_no):
-                    return False
-                gone = stores.remove(tx, store_no, _deleted(reader))
-            for file_id in gone:
-                self._originals.remove(file_id)
-            return True
-
-        return await anyio.to_thread.run_sync(remove)
+        """Remove a store that holds nothing that was read or is to be; see `Removals.remove_if_bare`."""
+        return await run_sync(self._removals.remove_if_bare, name_or_id, reader)
 
     async def enqueue(self, path: Path, *, store: str, reader: Reader) -> Document:
         """Take a file in and return at once; see `Ingester.enqueue`."""
@@ -176,9 +151,7 @@ class Library:
 
     async def work(self, poll_s: float = 0.5) -> None:
         """Run jobs as they come, until cancelled. What one process enqueues, another one's `work` finds."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._intake.work, poll_s)
-            tasks.start_soon(self._tend)
+        await self._background.work(poll_s)
 
     async def ingest(self, path: Path, *, store: str, reader: Reader, report: Report | None = None) -> Document:
         """Take a file in and wait until searches find it.
@@ -226,7 +199,7 @@ class Library:
         Raises:
             StoreNotFound: it does not exist, or `reader` may not read it.
         """
-        return await self._read(lambda tx: documents.listing(tx, stores.number(tx, store, reader), reader))
+        return await self._stored.read(lambda tx: documents.listing(tx, stores.number(tx, store, reader), reader))
 
     async def set_attributes(
         self, store: str, file_id: str, attributes: Mapping[str, Attribute], reader: Reader
@@ -242,7 +215,7 @@ class Library:
             document_no = documents.in_store(tx, stores.number(tx, store, reader, "write"), file_id, reader)
             return documents.set_attributes(tx, document_no, attributes)
 
-        return await self._write(change)
+        return await self._stored.write(change)
 
     async def document(self, file_id: str, reader: Reader) -> Document:
         """One document.
@@ -251,7 +224,7 @@ class Library:
             DocumentNotFound: it does not exist, or `reader` may not read it.
         """
 
-        return await self._read(lambda tx: documents.by_file(tx, file_id, reader))
+        return await self._stored.read(lambda tx: documents.by_file(tx, file_id, reader))
 
     async def text(self, file_id: str, reader: Reader) -> str:
         """The stored text that all offsets refer to.
@@ -259,54 +232,35 @@ class Library:
         Raises:
             DocumentNotFound: it does not exist, or `reader` may not read it.
         """
-        return await self._read(lambda tx: documents.text(tx, files.number(tx, file_id, reader)))
+        return await self._stored.read(lambda tx: documents.text(tx, files.number(tx, file_id, reader)))
 
     async def delete(self, file_id: str, reader: Reader) -> Erasure:
-        """Remove a document; when this returns, no search in any process finds it.
-
-        Side effects: its text, words, vectors and file are gone from the data directory but for remains in free
-        space, which `purge` clears. The index snapshots go with it, as they hold its vectors.
-
-        Raises:
-            DocumentNotFound: it does not exist, or `reader` may not write it.
-        """
-
-        def delete() -> Erasure:
-            with self._database.write() as tx:
-                file_no = files.number(tx, file_id, reader, "write")
-                erasure = erasures.one(tx, documents.remove_file(tx, file_no, _deleted(reader)))
-            self._originals.remove(file_id)
-            self._mirror.forget()
-            # The log still holds the pages as they were before.
-            if not self._database.checkpoint():
-                log.info("a reader kept the write-ahead log from being emptied; the purge does it")
-            return erasure
-
-        return await anyio.to_thread.run_sync(delete)
+        """Remove a document; when this returns, no search in any process finds it; see `Removals.delete`."""
+        return await run_sync(self._removals.delete, file_id, reader)
 
     async def erasures(self) -> list[Erasure]:
         """The removals that no certificate was written for yet, oldest first."""
-        return await self._read(erasures.pending)
+        return await self._stored.read(erasures.pending)
 
     async def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
         """Clear away what is left of removed documents, and look for it in every file; see `Purger.purge`."""
-        return await anyio.to_thread.run_sync(self._purger.purge, known)
+        return await run_sync(self._purger.purge, known)
 
     async def back_up(self, folder: Path, besides: Mapping[str, Callable[[Path], None]]) -> Manifest:
         """Copy the store into a folder while it is in use; see `retrieval.backup.back_up`."""
-        return await anyio.to_thread.run_sync(back_up, self._database, self._originals, folder, besides)
+        return await run_sync(back_up, self._database, self._originals, folder, besides)
 
     async def revoked(self) -> int:
         """The last generation that took something away from somebody: a removal, or a change of access."""
-        return await self._read(meta.revoked)
+        return await self._stored.read(meta.revoked)
 
     async def settle(self, erasure: Erasure) -> None:
         """Forget a removal, once its certificate is safe."""
-        await self._write(lambda tx: erasures.settle(tx, erasure.erasure_id))
+        await self._stored.write(lambda tx: erasures.settle(tx, erasure.erasure_id))
 
     async def generation(self) -> int:
         """The store's generation: grows with every change that a search could see."""
-        return (await self._read(meta.generation))[0]
+        return (await self._stored.read(meta.generation))[0]
 
     def facts(self) -> StoreFacts:
         """What can be counted of the store and of this process's index. Blocks for a moment, never for a search."""
@@ -320,29 +274,20 @@ class Library:
             with self._database.read() as tx:
                 stored = meta.embedder(tx)
         except StoreFailed as error:
-            return (
-                f"{error.path.name}: {error.problem}"  # probes are open to everybody, and the path is nobody's business
-            )
+            # Probes are open to everybody, and the path is nobody's business.
+            return f"{error.path.name}: {error.problem}"
         if stored != self._embedder:
             return str(EmbedderMismatch(stored, self._embedder))
         return None
 
     def close(self) -> None:
         """Stop ingesting after the running batch, save the index, and close the files. Blocks meanwhile."""
-        self._intake.stop()
-        self._tend_once()
-        try:
-            self._mirror.save()
-        except RetrievalError as problem:
-            log.warning("the index was not saved, which costs time at the next start: %s", problem)
-        finally:
-            self._database.close()
-            self._lock.release()
+        self._background.close()
 
     async def aclose(self) -> None:
         """Close, in a worker thread."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self.close)
+            await run_sync(self.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -351,98 +296,3 @@ class Library:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    async def _tend(self) -> None:
-        while True:
-            await anyio.sleep(TEND_S)
-            await anyio.to_thread.run_sync(self._tend_once)
-
-    def _tend_once(self) -> None:
-        try:
-            self.archive.tend()
-        except RetrievalError as error:
-            log.error("clearing away what has expired failed, to be tried again: %s", error)
-
-    async def _read(self, query: Callable[[Transaction], T]) -> T:
-        def run() -> T:
-            with self._database.read() as tx:
-                return query(tx)
-
-        return await anyio.to_thread.run_sync(run)
-
-    async def _write(self, change: Callable[[Transaction], T]) -> T:
-        def run() -> T:
-            with self._database.write() as tx:
-                return change(tx)
-
-        return await anyio.to_thread.run_sync(run)
-
-
-def open_library(
-    data_dir: Path,
-    embedder: Embedder | None = None,
-    *,
-    fusion: Fusion | None = None,
-    limits: Limits | None = None,
-    lease_s: float = LEASE_S,
-    observe: Observe | None = None,
-) -> Library:
-    """Open the knowledge store of a data directory, and create it if there is none. Blocks: reads the index.
-
-    Args:
-        embedder: None: the bundled one, whose weights load at the first use.
-        limits: what one file may ask for; None: the default ones.
-        lease_s: after how long without a sign another process takes over this one's ingest.
-        observe: told how long the steps of this process's ingest take and how its files end; from a worker thread.
-
-    Raises:
-        EmbedderMismatch: the store was built with another embedder.
-        SchemaTooNew: a newer version of this software has written it.
-        DataInUse: it is being restored.
-        RetrievalError: it cannot be opened.
-    """
-    lock = hold(data_dir)
-    try:
-        return _opened(data_dir, lock, embedder or MiniLM(), fusion or Fusion(), limits, lease_s, observe)
-    except BaseException:
-        lock.release()
-        raise
-
-
-def _opened(
-    data_dir: Path,
-    lock: Lock,
-    embedder: Embedder,
-    fusion: Fusion,
-    limits: Limits | None,
-    lease_s: float,
-    observe: Observe | None,
-) -> Library:
-    database = Database(data_dir / "store.db")
-    originals = Originals(data_dir / "files")
-    mirror = Mirror(database, Snapshots(data_dir / "index"), embedder=embedder.fingerprint, dims=embedder.dims)
-    try:
-        with database.write() as tx:
-            meta.claim_embedder(tx, embedder.fingerprint)
-            originals.sweep(files.known(tx))
-        mirror.open()
-    except RetrievalError:
-        database.close()
-        raise
-    parser = ParseProcess(limits)
-    ingester = Ingester(database, originals, mirror, embedder, parser, lease_s=lease_s, observe=observe)
-    return Library(
-        database,
-        originals,
-        mirror,
-        Intake(database, ingester),
-        Searcher(mirror, embedder, fusion),
-        Purger(database, originals, mirror, data_dir),
-        Archive(database, originals, mirror),
-        lock,
-        embedder.fingerprint,
-    )
-
-
-def _deleted(reader: Reader) -> Occasion:
-    return Occasion("deleted", principal(reader))

@@ -173,7 +173,7 @@ def tls_files(settings: Settings) -> TlsFiles | None:
 
 def open_library(settings: Settings) -> "Library":
     """Open the knowledge store for a command; close it with `async with`. The embedder loads at its first use."""
-    from retrieval.library import open_library as open_it
+    from retrieval.opening import open_library as open_it
 
     return open_it(settings.data_dir, limits=_limits(settings), fusion=_fusion(settings))
 
@@ -457,7 +457,7 @@ def _adopt_first_key(ledger: Ledger, file: Path | None) -> None:
 
 def _warm_library(settings: Settings, observe: "Observe | None" = None) -> "tuple[Library, MiniLM]":
     from retrieval.embedder import MiniLM
-    from retrieval.library import open_library as open_it
+    from retrieval.opening import open_library as open_it
 
     embedder = MiniLM()
     library = open_it(settings.data_dir, embedder, limits=_limits(settings), fusion=_fusion(settings), observe=observe)

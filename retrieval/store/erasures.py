@@ -16,8 +16,9 @@ import numpy as np
 
 from retrieval import runs
 from retrieval.runs import RUN, Hashes, Sought
+from retrieval.store.access import principal
 from retrieval.store.database import Transaction
-from retrieval.types import Erasure, ErasureReason
+from retrieval.types import Erasure, ErasureReason, Reader
 
 SALT_BYTES = 16
 _COLUMNS = (
@@ -47,6 +48,11 @@ class Occasion:
 Row = tuple[Any, ...]
 REPLACED = Occasion("replaced")
 EXPIRED = Occasion("expired")
+
+
+def deleted(reader: Reader) -> Occasion:
+    """Said by somebody to go."""
+    return Occasion("deleted", principal(reader))
 
 
 def note(

@@ -13,7 +13,7 @@ import anyio
 import httpx
 import pytest
 
-from retrieval.library import open_library
+from retrieval.opening import open_library
 from server.app import bare_app
 from server.connection import Bounds
 from server.schemas.objects import ErrorBody

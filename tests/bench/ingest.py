@@ -25,7 +25,7 @@ from sentence_transformers import SentenceTransformer
 
 from retrieval.chunking import cut
 from retrieval.embedder import MiniLM
-from retrieval.library import open_library
+from retrieval.opening import open_library
 from retrieval.parse import parse
 from retrieval.types import Document, Reader
 from tests.retrieval.papers import lines, pdf, word

@@ -28,8 +28,9 @@ import numpy as np
 from hrm_model.tokenizer import load_tokenizer
 from retrieval.embedder import MiniLM, Vectors
 from retrieval.index import Visible
-from retrieval.library import Library, open_library
+from retrieval.library import Library
 from retrieval.mirror import Mirror
+from retrieval.opening import open_library
 from retrieval.store import documents, files, meta, passages, stores
 from retrieval.store.database import Database
 from retrieval.store.documents import Content, StoredChunk

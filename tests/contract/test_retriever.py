@@ -10,7 +10,7 @@ import pytest
 
 from retrieval.embedder import MiniLM
 from retrieval.errors import DocumentNotFound, DocumentRefused, StoreNameRefused, StoreNotFound
-from retrieval.library import open_library
+from retrieval.opening import open_library
 from retrieval.types import Access, Attribute, Comparison, Compound, Document, Filter, Passage, Reader, Store
 from server import ports
 from tests.fakes.shelf import Shelf

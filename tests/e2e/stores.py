@@ -8,7 +8,8 @@ import anyio
 from openai import AsyncOpenAI
 
 from retrieval.embedder import MiniLM
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from server.ports import Erasures
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import listening, services

@@ -18,7 +18,8 @@ from pathlib import Path
 import anyio
 
 from retrieval.embedder import MiniLM
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from retrieval.store.database import Database
 from retrieval.types import Fusion, Passage
 from server.query import rewrite_query

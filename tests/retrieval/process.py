@@ -16,7 +16,8 @@ from typing import Any
 
 import anyio
 
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from tests.retrieval.desk import ANNA, WordsEmbedder
 
 LEASE_S = 0.5

@@ -7,7 +7,8 @@ import anyio
 import pytest
 
 from retrieval.errors import CursorUnknown, DocumentNotFound, StoreExpired
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from retrieval.store.database import Database
 from retrieval.types import Access, Attachment, Chunking, Cursor, Description, Document, File, Reader
 from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, write

@@ -11,7 +11,8 @@ import pytest
 
 from retrieval.backup import MANIFEST, checked
 from retrieval.errors import BackupRefused, DataInUse, RestoreRefused
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from retrieval.restore import MARKER, Restored, restore
 from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import ANNA, WordsEmbedder, write

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from retrieval.library import open_library
+from retrieval.opening import open_library
 from retrieval.store.database import Database
 from retrieval.types import Document
 from tests.retrieval.canaries import canary, holding

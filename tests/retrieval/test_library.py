@@ -12,7 +12,8 @@ import pytest
 
 from retrieval.embedder import MiniLM
 from retrieval.errors import DocumentNotFound, DocumentRefused, EmbedderMismatch, StoreFailed
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from retrieval.store.database import Database
 from retrieval.types import Fusion, Progress, Reader
 from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, files, texts, write

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.library import Library, open_library
+from retrieval.library import Library
 from retrieval.locks import PURGE, take
+from retrieval.opening import open_library
 from retrieval.purge import ELSEWHERE, READERS
 from retrieval.store.database import Database
 from tests.retrieval.canaries import canary, holding

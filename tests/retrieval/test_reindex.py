@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from retrieval.errors import EmbedderMismatch
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from retrieval.reindex import reindex
 from retrieval.store import vectors
 from retrieval.store.database import Database

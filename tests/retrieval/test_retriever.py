@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from retrieval.retriever import CANDIDATES
 from retrieval.types import Fusion, Passage
 from tests.retrieval.desk import ANNA, WordsEmbedder, texts, write

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from retrieval.types import Access, Document, Reader
 from server.app import create_app
 from server.auth import Authentication

@@ -15,7 +15,8 @@ import anyio
 import httpx
 import pytest
 
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from server.app import bare_app
 from server.logs import configure
 from tests.fakes.engine import ScriptedEngine

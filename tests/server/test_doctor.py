@@ -13,7 +13,7 @@ import pytest
 
 from retrieval.checkup import check_up
 from retrieval.embedder import MiniLM
-from retrieval.library import open_library
+from retrieval.opening import open_library
 from server.build import open_audit, opened_ledger
 from server.cli import main
 from server.doctor import Finding, examine

@@ -7,7 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from retrieval.store import erasures
 from retrieval.store.database import Database
 from retrieval.types import Access

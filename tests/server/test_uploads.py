@@ -9,7 +9,8 @@ import anyio.lowlevel
 import httpx
 import pytest
 
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from server.schemas.files import FileObject
 from server.schemas.objects import ErrorBody
 from tests.fakes.serving import client_of, listening, services

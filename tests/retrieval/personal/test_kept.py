@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from retrieval.errors import FileFormRefused, StoreNotEmpty
-from retrieval.library import Library, open_library
+from retrieval.library import Library
+from retrieval.opening import open_library
 from retrieval.restore import restore
 from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import ANNA, WordsEmbedder, write

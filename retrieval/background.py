@@ -1,0 +1,61 @@
+"""What goes on behind a library's calls until it is closed: files are read, what has expired goes.
+
+Closing ends that in an order that loses nothing.
+"""
+
+import logging
+
+import anyio
+from anyio.to_thread import run_sync
+
+from retrieval.archive import Archive
+from retrieval.errors import RetrievalError
+from retrieval.intake import Intake
+from retrieval.locks import Lock
+from retrieval.mirror import Mirror
+from retrieval.store.database import Database
+
+log = logging.getLogger(__name__)
+
+# Searches already pass over what has expired; this is how long it may stay on disk.
+TEND_S = 30.0
+
+
+class Background:
+    """The work of a process beside its answers, and its end in the right order."""
+
+    def __init__(self, database: Database, mirror: Mirror, intake: Intake, archive: Archive, lock: Lock) -> None:
+        self._database = database
+        self._mirror = mirror
+        self._intake = intake
+        self._archive = archive
+        self._lock = lock
+
+    async def work(self, poll_s: float) -> None:
+        """Run jobs as they come, and clear away what has expired, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._intake.work, poll_s)
+            tasks.start_soon(self._tend)
+
+    def close(self) -> None:
+        """Stop ingesting after the running batch, save the index, and close the files. Blocks meanwhile."""
+        self._intake.stop()
+        self._tend_once()
+        try:
+            self._mirror.save()
+        except RetrievalError as problem:
+            log.warning("the index was not saved, which costs time at the next start: %s", problem)
+        finally:
+            self._database.close()
+            self._lock.release()
+
+    async def _tend(self) -> None:
+        while True:
+            await anyio.sleep(TEND_S)
+            await run_sync(self._tend_once)
+
+    def _tend_once(self) -> None:
+        try:
+            self._archive.tend()
+        except RetrievalError as error:
+            log.error("clearing away what has expired failed, to be tried again: %s", error)
