@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync
 
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.store import batches, documents, files, jobs, personal, stores
+from retrieval.store import attaching, batches, contents, documents, files, jobs, personal, stores
 from retrieval.store.access import principal
 from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
@@ -207,7 +207,7 @@ class Archive:
         """What was read of a file in a store; empty before it was."""
 
         def find(tx: Transaction) -> str:
-            return documents.text_of(tx, documents.in_store(tx, stores.number(tx, store, reader), file_id, reader))
+            return contents.text_of(tx, documents.in_store(tx, stores.number(tx, store, reader), file_id, reader))
 
         return await self._stored.read(find)
 
@@ -277,7 +277,7 @@ class Archive:
         stores.refuse_expired(tx, [store_no])
         stores.touch(tx, {store_no: int(time.time())})
         file_no = files.attachable(tx, attachment.file_id, reader)
-        document_no = documents.put(tx, store_no, file_no, attachment)
+        document_no = attaching.put(tx, store_no, file_no, attachment)
         document = documents.one(tx, document_no)
         assert document is not None, "a document is gone in the transaction that made it"
         if document.status == "in_progress" and not jobs.are_open(tx, document_no):

@@ -11,7 +11,7 @@ from retrieval.chunking import Chunk
 from retrieval.embedder import Embedder
 from retrieval.facts import Observe, Worked
 from retrieval.parsed import Parsed
-from retrieval.store.documents import StoredChunk
+from retrieval.store.contents import StoredChunk
 from retrieval.store.jobs import Job
 from retrieval.types import PersonalDataKind
 

@@ -1,8 +1,7 @@
-"""Files into the store, as jobs: handed in by anyone, run by whoever holds the writer lease, committed one by one."""
+"""Files read into the store, as jobs: run by whoever holds the writer lease, committed one by one."""
 
 import hashlib
 import logging
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -14,19 +13,18 @@ from retrieval.chunking import cut
 from retrieval.embedder import Embedder
 from retrieval.errors import DocumentRefused, ReaderUnavailable
 from retrieval.facts import Ended, Observe, Worked
-from retrieval.kinds import refuse_too_large, refuse_unreadable
-from retrieval.limits import Limits
+from retrieval.kinds import refuse_too_large
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.overlap import cut_as_asked
 from retrieval.parsing.process import ParseProcess
 from retrieval.personal.document import treated
-from retrieval.store import documents, files, jobs, meta, personal, stores
-from retrieval.store.access import principal
+from retrieval.removals import forget
+from retrieval.store import contents, documents, jobs, meta, sources
+from retrieval.store.contents import Content
 from retrieval.store.database import Database, Transaction
-from retrieval.store.documents import Content
 from retrieval.store.jobs import RUN_DEADLINE_S, Job
-from retrieval.types import Document, Progress, Reader
+from retrieval.types import Progress
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +44,7 @@ class _Stopped(Exception):
 
 
 class Ingester:
-    """Hands files in and runs the jobs."""
+    """Runs the jobs."""
 
     def __init__(
         self,
@@ -74,65 +72,6 @@ class Ingester:
         self._held: list[Job] = []  # claimed and not ended
         self._running = threading.Lock()
         self._stopping = threading.Event()
-
-    def enqueue(self, path: Path, *, store: str, reader: Reader) -> Document:
-        """Take a file in and return its document, `in_progress` unless the store has that content already.
-
-        Raises:
-            DocumentRefused: it cannot be read, or its kind, size or emptiness rule it out at once.
-            StoreNotFound: the store exists and `reader` may not write it.
-            StoreNameRefused: there is no such store, and there cannot be one.
-        """
-        document, _ = self.hand_in(path, store=store, reader=reader)
-        return document
-
-    def hand_in(self, path: Path, *, store: str, reader: Reader) -> tuple[Document, bool]:
-        """Do as `enqueue`, and say whether the content is new to the store: no one else has handed it in."""
-        data = _read_whole(path, self._parser.limits)
-        refuse_unreadable(path, data, self._parser.limits)
-        source = str(path.resolve())
-        if not _is_text(path.name) or not _is_text(source):
-            raise DocumentRefused(path, "its name is not UTF-8; rename it")
-        sha256 = hashlib.sha256(data).hexdigest()
-        if (unchanged := self._unchanged(store, source, sha256, reader)) is not None:
-            return unchanged, False
-        with self._originals.staged(data) as adopt, self._database.write() as tx:
-            if stores.exists(tx, store):
-                store_no = stores.number(tx, store, reader, "write")
-            else:
-                store_no = stores.create(tx, store, reader, access=None)
-            gone = jobs.supersede(tx, store_no, source, sha256)
-            match documents.with_content(tx, store_no, sha256):
-                case None:
-                    is_new = True
-                    file_no, file_id = files.add(
-                        tx, owner=principal(reader), filename=path.name, size=len(data), sha256=sha256
-                    )
-                    document_no = documents.attach(tx, store_no, file_no)
-                    jobs.enqueue(tx, document_no, source, self._clock())
-                    adopt(file_id)
-                case (document_no, "completed"):
-                    is_new = False
-                    gone += documents.point(tx, source, document_no)
-                case (document_no, status):
-                    is_new = status == "failed"
-                    # The file too, in case the first attempt failed for want of it.
-                    adopt(documents.await_again(tx, document_no))
-                    personal.brought_again(tx, document_no)
-                    jobs.enqueue(tx, document_no, source, self._clock())
-            document = documents.one(tx, document_no)
-            assert document is not None, "a document is gone in the transaction that made it"
-        self._forget(gone)
-        return document, is_new
-
-    def _unchanged(self, store: str, source: str, sha256: str, reader: Reader) -> Document | None:
-        """The document that the source has held all along: found without writing, as most of a tree is unchanged."""
-        with self._database.read() as tx:
-            if not stores.exists(tx, store):
-                return None
-            store_no = stores.number(tx, store, reader, "write")
-            document_no = documents.unchanged(tx, store_no, source, sha256)
-            return None if document_no is None else documents.one(tx, document_no)
 
     def run_pending(self, report: Report | None = None) -> None:
         """Run the open jobs until none is left, unless another process is doing so.
@@ -260,13 +199,13 @@ class Ingester:
                 jobs.fail(tx, job.job_no, job.document_no, refused.reason, self._clock(), refused.fault)
             else:
                 if content is not None:
-                    documents.complete(tx, job.document_no, content)
-                gone = documents.point(tx, job.source, job.document_no)
+                    contents.complete(tx, job.document_no, content)
+                gone = sources.point(tx, job.source, job.document_no)
                 jobs.complete(tx, job, self._clock())
             document = documents.one(tx, job.document_no)
             assert document is not None, "an open job belongs to a document"
             self._originals.drop_redacted(tx)
-        self._forget(gone)
+        forget(self._originals, self._mirror, gone)
         self._observe(Ended(None if refused is None else refused.fault))
         report(Progress(job.file_id, job.filename, document.chunks, document.chunks, document.status))
 
@@ -301,40 +240,12 @@ class Ingester:
             raise _LeaseLost
         self._renewed_at = now
 
-    def _forget(self, file_ids: list[str]) -> None:
-        for file_id in file_ids:
-            self._originals.remove(file_id)
-        if file_ids:
-            self._mirror.forget()
-
-
-def _read_whole(path: Path, limits: Limits) -> bytes:
-    # Looked at first: a pipe would be waited for, and a huge file read in vain.
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise DocumentRefused(path, "it is not a regular file")
-        refuse_too_large(path, found.st_size, limits)
-        with path.open("rb") as file:
-            return file.read(limits.file_bytes + 1)
-    except OSError as error:
-        raise DocumentRefused(path, f"it cannot be opened: {error.strerror}") from error
-
 
 def _content(reading: Reading) -> Content:
     parsed = reading.parsed
     sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
     chunks = [reading.stored[at] for at in range(len(reading.chunks))]
     return Content(parsed.title, parsed.text, sha256, chunks, parsed.stripped, reading.personal_data, parsed.flags)
-
-
-def _is_text(name: str) -> bool:
-    """Say whether a name is UTF-8; bytes that are not stand in it as lone surrogates."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _unobserved(fact: Worked | Ended) -> None:

@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from retrieval.errors import DocumentNotFound, DocumentRefused, RetrievalError
 from retrieval.ingest import Ingester, Report
+from retrieval.reception import Reception
 from retrieval.store import documents
 from retrieval.store.database import Database
 from retrieval.types import Document, Progress, Reader
@@ -33,16 +34,17 @@ class TakenIn:
 
 
 class Intake:
-    """The asynchronous side of an ingester. `Library` says what its methods promise."""
+    """The asynchronous side of a reception and an ingester. `Library` says what its methods promise."""
 
-    def __init__(self, database: Database, ingester: Ingester) -> None:
+    def __init__(self, database: Database, reception: Reception, ingester: Ingester) -> None:
         self._database = database
+        self._reception = reception
         self._ingester = ingester
         # Jobs run one at a time; who waits for that must not occupy the threads that searches need.
         self._turn = anyio.CapacityLimiter(1)
 
     async def enqueue(self, path: Path, *, store: str, reader: Reader) -> Document:
-        return await anyio.to_thread.run_sync(lambda: self._ingester.enqueue(path, store=store, reader=reader))
+        return await anyio.to_thread.run_sync(lambda: self._reception.enqueue(path, store=store, reader=reader))
 
     async def run_pending(self, report: Report | None = None) -> None:
         # Abandoned on cancel: `stop` ends it after its batch.
@@ -110,7 +112,7 @@ class Intake:
         self._ingester.stop()
 
     async def _hand_in(self, path: Path, store: str, reader: Reader) -> tuple[Document, bool]:
-        return await anyio.to_thread.run_sync(lambda: self._ingester.hand_in(path, store=store, reader=reader))
+        return await anyio.to_thread.run_sync(lambda: self._reception.hand_in(path, store=store, reader=reader))
 
     def _outcome(self, path: Path, handed_in: Document) -> Outcome | None:
         with self._database.read() as tx:

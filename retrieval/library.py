@@ -24,7 +24,7 @@ from retrieval.originals import Originals
 from retrieval.purge import Purger
 from retrieval.removals import Removals
 from retrieval.retriever import Searcher
-from retrieval.store import census, documents, erasures, files, meta, personal, stores
+from retrieval.store import census, contents, documents, erasures, files, meta, personal, stores
 from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
 from retrieval.types import (
@@ -146,7 +146,7 @@ class Library:
         return await run_sync(self._removals.remove_if_bare, name_or_id, reader)
 
     async def enqueue(self, path: Path, *, store: str, reader: Reader) -> Document:
-        """Take a file in and return at once; see `Ingester.enqueue`."""
+        """Take a file in and return at once; see `Reception.enqueue`."""
         return await self._intake.enqueue(path, store=store, reader=reader)
 
     async def work(self, poll_s: float = 0.5) -> None:
@@ -232,7 +232,7 @@ class Library:
         Raises:
             DocumentNotFound: it does not exist, or `reader` may not read it.
         """
-        return await self._stored.read(lambda tx: documents.text(tx, files.number(tx, file_id, reader)))
+        return await self._stored.read(lambda tx: contents.text(tx, files.number(tx, file_id, reader)))
 
     async def delete(self, file_id: str, reader: Reader) -> Erasure:
         """Remove a document; when this returns, no search in any process finds it; see `Removals.delete`."""

@@ -16,6 +16,7 @@ from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.parsing.process import ParseProcess
 from retrieval.purge import Purger
+from retrieval.reception import Reception
 from retrieval.removals import Removals
 from retrieval.restore import hold
 from retrieval.retriever import Searcher
@@ -78,7 +79,8 @@ def _opened(
         raise
     parser = ParseProcess(limits)
     ingester = Ingester(database, originals, mirror, embedder, parser, lease_s=lease_s, observe=observe)
-    intake, archive = Intake(database, ingester), Archive(database, originals, mirror)
+    reception = Reception(database, originals, mirror, parser.limits)
+    intake, archive = Intake(database, reception, ingester), Archive(database, originals, mirror)
     return Library(
         database,
         originals,

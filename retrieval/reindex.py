@@ -13,7 +13,7 @@ import numpy as np
 from retrieval.embedder import Embedder
 from retrieval.flags import find
 from retrieval.restore import hold
-from retrieval.store import documents, erasures, flags, meta, vectors
+from retrieval.store import contents, documents, erasures, flags, meta, vectors
 from retrieval.store.database import Database
 
 BATCH = 64
@@ -78,7 +78,7 @@ def _flag(database: Database) -> None:
     for number in numbers:
         with database.read() as tx:
             document = documents.one(tx, number)
-            text = "" if document is None else documents.text_of(tx, number)
+            text = "" if document is None else contents.text_of(tx, number)
         if document is None or (found := find(text, document.stripped)) == document.flags:
             continue
         with database.write() as tx:

@@ -1,6 +1,7 @@
 """Documents and stores taken away: out of the database, the originals and the index in one go. Methods block."""
 
 import logging
+from collections.abc import Sequence
 
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
@@ -10,6 +11,14 @@ from retrieval.store.erasures import deleted
 from retrieval.types import Erasure, Reader
 
 log = logging.getLogger(__name__)
+
+
+def forget(originals: Originals, mirror: Mirror, gone: Sequence[str]) -> None:
+    """Unlink the files that went in a transaction, once it is committed, and the index snapshots that held them."""
+    for file_id in gone:
+        originals.remove(file_id)
+    if gone:
+        mirror.forget()
 
 
 class Removals:

@@ -1,28 +1,23 @@
-"""Documents and their chunks: added as one, replaced as one, removed as one."""
+"""Documents: found as a reader may see them, changed, and removed with all that came of them."""
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from retrieval.errors import DocumentNotFound
 from retrieval.store import erasures, files, filters, flags, paging, personal
 from retrieval.store.access import GRANTED
 from retrieval.store.database import Transaction
-from retrieval.store.erasures import REPLACED, Occasion
+from retrieval.store.erasures import Occasion
 from retrieval.store.meta import advance, generation, revoke
 from retrieval.store.scope import VISIBLE, visible
 from retrieval.types import (
-    Attachment,
     Attribute,
     Chunking,
     Cursor,
     Document,
     DocumentStatus,
     Fault,
-    Flag,
     Page,
-    PersonalDataKind,
     Reader,
 )
 
@@ -34,32 +29,6 @@ _COLUMNS = f"""
     documents.stripped, documents.chunk_tokens, documents.overlap_tokens, {filters.AS_JSON},
     documents.personal_data, {personal.AS_JSON}, {flags.AS_JSON}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class StoredChunk:
-    """A chunk with its vector (float32, little-endian bytes), ready to be written."""
-
-    start_char: int
-    end_char: int
-    title: str
-    text: str
-    vector: bytes
-    page: int | None = None
-    locator: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a file turned out to hold."""
-
-    title: str
-    text: str
-    text_sha256: str
-    chunks: Sequence[StoredChunk]
-    stripped: int = 0
-    personal_data: Mapping[PersonalDataKind, int] = field(default_factory=dict)
-    flags: Sequence[Flag] = ()
 
 
 def one(tx: Transaction, document_no: int) -> Document | None:
@@ -159,90 +128,6 @@ def of_file(tx: Transaction, file_no: int) -> list[int]:
     return [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE file_no = ?", file_no)]
 
 
-def text(tx: Transaction, file_no: int) -> str:
-    """A file's stored text, the same in every store; empty before it was read."""
-    found = tx.rows(
-        "SELECT text FROM documents WHERE file_no = ? ORDER BY status != 'completed', document_no LIMIT 1", file_no
-    )
-    return str(found[0][0]) if found else ""
-
-
-def text_of(tx: Transaction, document_no: int) -> str:
-    """What was read of a document; empty before it was."""
-    return str(tx.rows("SELECT text FROM documents WHERE document_no = ?", document_no)[0][0])
-
-
-def with_content(tx: Transaction, store_no: int, sha256: str) -> tuple[int, str] | None:
-    """The document of a store whose file has this digest, and its status; the first one, if there are several."""
-    found = tx.row(
-        "SELECT document_no, status FROM documents JOIN files USING (file_no)"
-        " WHERE store_no = ? AND sha256 = ? AND NOT has_access AND expires_at IS NULL ORDER BY document_no LIMIT 1",
-        store_no,
-        sha256,
-    )
-    return None if found is None else (found[0], found[1])
-
-
-def unchanged(tx: Transaction, store_no: int, source: str, sha256: str) -> int | None:
-    """The document that a source holds, if it was read with this content and nothing else is waiting to be read."""
-    found = tx.row(
-        "SELECT document_no FROM sources JOIN documents USING (document_no) JOIN files USING (file_no)"
-        " WHERE sources.store_no = ?1 AND source = ?2 AND sha256 = ?3 AND status = 'completed' AND NOT EXISTS"
-        " (SELECT 1 FROM jobs WHERE jobs.source = ?2 AND jobs.status IN ('queued', 'running'))",
-        store_no,
-        source,
-        sha256,
-    )
-    return None if found is None else int(found[0])
-
-
-def attach(
-    tx: Transaction,
-    store_no: int,
-    file_no: int,
-    attributes: Mapping[str, Attribute] | None = None,
-    chunking: Chunking | None = None,
-) -> int:
-    """Put a file that is still to be read into a store; return the document's row number.
-
-    Raises:
-        FileFormRefused: it is kept whole and the store redacts, or the other way round.
-    """
-    document_no = tx.insert(
-        "INSERT INTO documents (personal_data, file_no, store_no, created_at, status, chunk_tokens, overlap_tokens)"
-        " VALUES (?, ?, ?, ?, 'in_progress', ?, ?)",
-        personal.admit(tx, store_no, file_no),
-        file_no,
-        store_no,
-        int(time.time()),
-        chunking.max_tokens if chunking else None,
-        chunking.overlap_tokens if chunking else None,
-    )
-    filters.put(tx, document_no, attributes or {})
-    return document_no
-
-
-def put(tx: Transaction, store_no: int, file_no: int, attachment: Attachment) -> int:
-    """Put a file into a store, or give one that it holds these attributes; return the document's row number.
-
-    The document is then `in_progress`, unless it was read before and is to be cut in the same way.
-    """
-    found = tx.row("SELECT document_no FROM documents WHERE store_no = ? AND file_no = ?", store_no, file_no)
-    if found is None:
-        return attach(tx, store_no, file_no, attachment.attributes, attachment.chunking)
-    (document_no,) = found
-    there = one(tx, document_no)
-    if there is None or there.chunking != attachment.chunking:
-        _erase(tx, file_no, [document_no], REPLACED, is_whole=False)
-        return attach(tx, store_no, file_no, attachment.attributes, attachment.chunking)
-    if there.status in ("failed", "cancelled"):
-        personal.refuse_unreadable(tx, file_no)
-        await_again(tx, document_no)
-    if there.attributes != attachment.attributes:
-        set_attributes(tx, document_no, attachment.attributes)
-    return int(document_no)
-
-
 def set_attributes(tx: Transaction, document_no: int, attributes: Mapping[str, Attribute]) -> Document:
     """Replace what filters compare."""
     advance(tx)
@@ -250,39 +135,6 @@ def set_attributes(tx: Transaction, document_no: int, attributes: Mapping[str, A
     document = one(tx, document_no)
     assert document is not None, "a document is gone in the transaction that changes it"
     return document
-
-
-def complete(tx: Transaction, document_no: int, content: Content) -> None:
-    """Give a document its text and chunks: from here on searches find it."""
-    assert content.chunks, "a completed document has chunks"
-    advance(tx)
-    tx.run(
-        "UPDATE documents SET status = 'completed', error = NULL, error_code = NULL,"
-        " title = ?, text = ?, text_sha256 = ?, stripped = ?, usage_bytes = ? WHERE document_no = ?",
-        content.title,
-        content.text,
-        content.text_sha256,
-        content.stripped,
-        len(content.text.encode()) + sum(len(chunk.text.encode()) + len(chunk.vector) for chunk in content.chunks),
-        document_no,
-    )
-    personal.put(tx, document_no, content.personal_data)
-    flags.put(tx, document_no, content.flags)
-    (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
-    for chunk in content.chunks:
-        chunk_no = tx.insert(
-            "INSERT INTO chunks (document_no, store_no, start_char, end_char, title, text, page, locator)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            document_no,
-            store_no,
-            chunk.start_char,
-            chunk.end_char,
-            chunk.title,
-            chunk.text,
-            chunk.page,
-            chunk.locator,
-        )
-        tx.run("INSERT INTO vectors (chunk_no, vector) VALUES (?, ?)", chunk_no, chunk.vector)
 
 
 def fail(tx: Transaction, document_no: int, error: str, fault: Fault) -> None:
@@ -305,27 +157,6 @@ def await_again(tx: Transaction, document_no: int) -> str:
     return str(tx.rows(f"SELECT file_id FROM {_FROM} WHERE document_no = ?", document_no)[0][0])
 
 
-def point(tx: Transaction, source: str, document_no: int) -> list[str]:
-    """Say that `source` now holds this document, and remove the one it held if no other source does.
-
-    Returns:
-        The ids of files that went with it, to be unlinked after the commit.
-    """
-    (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
-    before = tx.row("SELECT document_no FROM sources WHERE store_no = ? AND source = ?", store_no, source)
-    tx.run(
-        "INSERT INTO sources (store_no, source, document_no) VALUES (?, ?, ?)"
-        " ON CONFLICT (store_no, source) DO UPDATE SET document_no = excluded.document_no",
-        store_no,
-        source,
-        document_no,
-    )
-    if before is None or tx.rows("SELECT 1 FROM sources WHERE document_no = ? LIMIT 1", before[0]):
-        return []
-    gone = remove(tx, before[0], REPLACED)
-    return [gone] if gone else []
-
-
 def remove(tx: Transaction, document_no: int, occasion: Occasion) -> str | None:
     """Take a document out of its store, with all that came of it (chunks, vectors, words, sources, jobs).
 
@@ -338,16 +169,17 @@ def remove(tx: Transaction, document_no: int, occasion: Occasion) -> str | None:
         document_no,
     )[0]
     goes_too = not is_upload and of_file(tx, file_no) == [document_no]
-    _erase(tx, file_no, [document_no], occasion, is_whole=goes_too)
+    erase(tx, file_no, [document_no], occasion, is_whole=goes_too)
     return str(file_id) if goes_too else None
 
 
 def remove_file(tx: Transaction, file_no: int, occasion: Occasion) -> str:
     """Take a file out of all stores and remove it; return the erasure's id."""
-    return _erase(tx, file_no, of_file(tx, file_no), occasion, is_whole=True)
+    return erase(tx, file_no, of_file(tx, file_no), occasion, is_whole=True)
 
 
-def _erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occasion, *, is_whole: bool) -> str:
+def erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occasion, *, is_whole: bool) -> str:
+    """Remove documents of one file, and with `is_whole` the file; return the erasure's id."""
     (file_id,) = tx.rows("SELECT file_id FROM files WHERE file_no = ?", file_no)[0]
     before, _ = generation(tx)
     after = revoke(tx)

@@ -31,9 +31,9 @@ from retrieval.index import Visible
 from retrieval.library import Library
 from retrieval.mirror import Mirror
 from retrieval.opening import open_library
-from retrieval.store import documents, files, meta, passages, stores
+from retrieval.store import attaching, contents, files, meta, passages, stores
+from retrieval.store.contents import Content, StoredChunk
 from retrieval.store.database import Database
-from retrieval.store.documents import Content, StoredChunk
 from retrieval.store.scope import Scope
 from retrieval.types import Access, Passage
 from server.fitting import costs
@@ -155,7 +155,7 @@ def changes(library: Library, embedder: MiniLM) -> dict[str, float]:
         with library._database.write() as tx:
             store_no = stores.number(tx, STORE, READER)
             file_no, file_id = files.add(tx, owner="user:eval", filename="note", size=1, sha256=f"note {number}")
-            documents.complete(tx, documents.attach(tx, store_no, file_no), Content("Note", texts[0], "x", chunks))
+            contents.complete(tx, attaching.attach(tx, store_no, file_no), Content("Note", texts[0], "x", chunks))
         with library._mirror.view():
             pass
         adding.append(time.perf_counter() - began)
@@ -180,7 +180,7 @@ def build(database: Database, source: Path, count: int) -> None:
         chunks = synthetic(source, count)
         for first in range(0, count, PER_DOCUMENT):
             file_no, _ = files.add(tx, owner="user:eval", filename=f"{first}.txt", size=1, sha256=f"file {first}")
-            document_no = documents.attach(tx, store_no, file_no)
+            document_no = attaching.attach(tx, store_no, file_no)
             held_now = list(islice(chunks, PER_DOCUMENT))
             tx.many(
                 "INSERT INTO chunks (chunk_no, document_no, store_no, start_char, end_char, title, text)"

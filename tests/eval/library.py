@@ -16,9 +16,9 @@ from retrieval.chunking import cut
 from retrieval.embedder import Embedder
 from retrieval.parse import parse
 from retrieval.parsed import Heading, Parsed
-from retrieval.store import documents, files, stores
+from retrieval.store import attaching, contents, documents, files, stores
+from retrieval.store.contents import Content, StoredChunk
 from retrieval.store.database import Database
-from retrieval.store.documents import Content, StoredChunk
 from retrieval.types import Reader
 from tests.eval.corpus import Section, read_corpus
 from tests.eval.questions import read_follow_ups, read_questions
@@ -41,13 +41,13 @@ def fill(database: Database, embedder: Embedder, distractors: int) -> None:
     began, done = time.monotonic(), 0
     for start in range(0, len(missing), BATCH):
         batch = missing[start : start + BATCH]
-        contents = read(batch, embedder)
+        turned_out = read(batch, embedder)
         with database.write() as tx:
-            for (key, _), content in zip(batch, contents, strict=True):
+            for (key, _), content in zip(batch, turned_out, strict=True):
                 file_no, _ = files.add(
                     tx, owner="user:eval", filename=key, size=len(content.text), sha256=_digest(content.text)
                 )
-                documents.complete(tx, documents.attach(tx, store_no, file_no), content)
+                contents.complete(tx, attaching.attach(tx, store_no, file_no), content)
         done += len(batch)
         left = (time.monotonic() - began) / done * (len(missing) - done)
         print(f"\r{done:,} of {len(missing):,} documents embedded, {left:,.0f} s left ", end="", file=sys.stderr)

@@ -25,7 +25,7 @@ INGEST = [
     ("attach", "return", 2),
     ("Originals._adopt", "call", 2),
     ("Originals._adopt", "return", 2),
-    ("Ingester.hand_in", "return", 3),
+    ("Reception.hand_in", "return", 3),
     ("claim", "call", 1),
     ("claim", "return", 3),
     ("Ingester._claim", "return", 2),

@@ -1,4 +1,4 @@
-"""retrieval.ingest: jobs that are true about what became of a file, whoever runs them."""
+"""retrieval.reception and retrieval.ingest: jobs that are true about what became of a file, whoever runs them."""
 
 import os
 import sys
@@ -16,6 +16,7 @@ from retrieval.ingest import Ingester
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.parsing.process import ParseProcess
+from retrieval.reception import Reception
 from retrieval.snapshots import Snapshots
 from retrieval.store import documents, jobs
 from retrieval.store import files as stored_files
@@ -74,11 +75,14 @@ class Shop:
             clock=self.clock,
         )
 
+    def reception(self) -> Reception:
+        return Reception(self.database, self.originals, self.mirror, self.parser.limits, self.clock)
+
     def write(self, name: str, text: str) -> Path:
         return write(self.folder / "in", name, text)
 
     def enqueue(self, path: Path) -> Document:
-        return self.ingester().enqueue(path, store="shop", reader=ANNA)
+        return self.reception().enqueue(path, store="shop", reader=ANNA)
 
     def documents(self) -> list[Document]:
         with self.database.read() as tx:
@@ -219,7 +223,7 @@ def test_an_unchanged_file_is_told_without_writing_anything(shop: Shop) -> None:
     shop.ingester().run_pending()
     with shop.database.write() as tx:  # nobody else may write meanwhile
         assert tx.rows("SELECT 1") == [(1,)]
-        again, is_new = shop.ingester().hand_in(path, store="shop", reader=ANNA)
+        again, is_new = shop.reception().hand_in(path, store="shop", reader=ANNA)
 
     assert (again.file_id, again.status, is_new) == (document.file_id, "completed", False)
 

@@ -10,9 +10,9 @@ import pytest
 from retrieval.index import BLOCK, VectorIndex
 from retrieval.mirror import BATCH, DUE_ROWS, Mirror
 from retrieval.snapshots import Manifest, Snapshots
-from retrieval.store import documents, files, meta, stores
+from retrieval.store import attaching, contents, documents, files, meta, stores
+from retrieval.store.contents import Content, StoredChunk
 from retrieval.store.database import Database, Transaction
-from retrieval.store.documents import Content, StoredChunk
 from retrieval.store.erasures import REPLACED
 from retrieval.store.scope import Scope
 from tests.retrieval.desk import ANNA, WordsEmbedder
@@ -41,7 +41,7 @@ class Shop:
             vector = EMBEDDER.embed([text])[0].tobytes()
             with self.database.write() as tx:
                 number = self._attach(tx, text)
-                documents.complete(tx, number, Content("t", text, "x", [StoredChunk(0, 1, "t", text, vector)]))
+                contents.complete(tx, number, Content("t", text, "x", [StoredChunk(0, 1, "t", text, vector)]))
             numbers.append(number)
         return numbers
 
@@ -50,11 +50,11 @@ class Shop:
         chunks = [StoredChunk(0, 1, "t", "x", vector.tobytes()) for vector in vectors]
         with self.database.write() as tx:
             number = self._attach(tx, str(count))
-            documents.complete(tx, number, Content("t", "x", "x", chunks))
+            contents.complete(tx, number, Content("t", "x", "x", chunks))
 
     def _attach(self, tx: Transaction, sha256: str) -> int:
         file_no, _ = files.add(tx, owner="user:anna", filename="a.txt", size=1, sha256=sha256)
-        return documents.attach(tx, self.store_no, file_no)
+        return attaching.attach(tx, self.store_no, file_no)
 
     def remove(self, document_no: int) -> None:
         with self.database.write() as tx:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrieval.errors import DocumentNotFound, StoreNotFound
-from retrieval.store import documents, files, stores
+from retrieval.store import attaching, files, stores
 from retrieval.store.access import Mode
 from retrieval.store.database import Database
 from retrieval.types import Access, Cursor, Reader
@@ -85,7 +85,7 @@ def test_a_file_is_there_for_whom_it_is_there_and_for_the_application_that_asks(
                 if file.access is not None:
                     files.grant(tx, file_no, file.access)
                 for name in file.stores:
-                    documents.attach(tx, numbers[name], file_no, {})
+                    attaching.attach(tx, numbers[name], file_no, {})
                 ids.append(file_id)
         with database.read() as tx:
             for reader in asked:

@@ -15,9 +15,9 @@ from retrieval.errors import StoreNotFound
 from retrieval.mirror import Mirror
 from retrieval.retriever import Searcher
 from retrieval.snapshots import Snapshots
-from retrieval.store import documents, files, stores
+from retrieval.store import attaching, contents, documents, files, stores
+from retrieval.store.contents import Content, StoredChunk
 from retrieval.store.database import Database, Transaction
-from retrieval.store.documents import Content, StoredChunk
 from retrieval.store.erasures import REPLACED
 from retrieval.types import Access, Attribute, Comparison, Compound, Filter, Fusion, Passage, Reader
 from tests.fakes.shelf import matches
@@ -115,9 +115,9 @@ def _add(tx: Transaction, store_no: int, document: Written) -> int:
     file_no, _ = files.add(tx, owner=document.owner, filename="a.txt", size=1, sha256=document.text)
     if document.readers is not None:
         files.grant(tx, file_no, Access(read=document.readers))
-    document_no = documents.attach(tx, store_no, file_no, document.attributes)
+    document_no = attaching.attach(tx, store_no, file_no, document.attributes)
     chunk = StoredChunk(0, len(document.text), "", document.text, EMBEDDER.embed([document.text])[0].tobytes())
-    documents.complete(tx, document_no, Content("", document.text, "x", [chunk]))
+    contents.complete(tx, document_no, Content("", document.text, "x", [chunk]))
     return file_no
 
 

@@ -1,0 +1,56 @@
+"""Files put into stores, as documents that are still to be read."""
+
+import time
+from collections.abc import Mapping
+
+from retrieval.store import documents, filters, personal
+from retrieval.store.database import Transaction
+from retrieval.store.erasures import REPLACED
+from retrieval.types import Attachment, Attribute, Chunking
+
+
+def attach(
+    tx: Transaction,
+    store_no: int,
+    file_no: int,
+    attributes: Mapping[str, Attribute] | None = None,
+    chunking: Chunking | None = None,
+) -> int:
+    """Put a file that is still to be read into a store; return the document's row number.
+
+    Raises:
+        FileFormRefused: it is kept whole and the store redacts, or the other way round.
+    """
+    document_no = tx.insert(
+        "INSERT INTO documents (personal_data, file_no, store_no, created_at, status, chunk_tokens, overlap_tokens)"
+        " VALUES (?, ?, ?, ?, 'in_progress', ?, ?)",
+        personal.admit(tx, store_no, file_no),
+        file_no,
+        store_no,
+        int(time.time()),
+        chunking.max_tokens if chunking else None,
+        chunking.overlap_tokens if chunking else None,
+    )
+    filters.put(tx, document_no, attributes or {})
+    return document_no
+
+
+def put(tx: Transaction, store_no: int, file_no: int, attachment: Attachment) -> int:
+    """Put a file into a store, or give one that it holds these attributes; return the document's row number.
+
+    The document is then `in_progress`, unless it was read before and is to be cut in the same way.
+    """
+    found = tx.row("SELECT document_no FROM documents WHERE store_no = ? AND file_no = ?", store_no, file_no)
+    if found is None:
+        return attach(tx, store_no, file_no, attachment.attributes, attachment.chunking)
+    (document_no,) = found
+    there = documents.one(tx, document_no)
+    if there is None or there.chunking != attachment.chunking:
+        documents.erase(tx, file_no, [document_no], REPLACED, is_whole=False)
+        return attach(tx, store_no, file_no, attachment.attributes, attachment.chunking)
+    if there.status in ("failed", "cancelled"):
+        personal.refuse_unreadable(tx, file_no)
+        documents.await_again(tx, document_no)
+    if there.attributes != attachment.attributes:
+        documents.set_attributes(tx, document_no, attachment.attributes)
+    return int(document_no)
