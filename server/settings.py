@@ -16,6 +16,7 @@ from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
+    SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
@@ -40,6 +41,9 @@ class SettingsError(ValueError):
 
 class Settings(LimitSettings, TokenSettings):
     """Immutable. Tests build one with keyword arguments; only `load` reads the environment and the file."""
+
+    # Here and in no base: of several bases the last one's configuration holds, whether it has set any or not.
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", protected_namespaces=())
 
     model: Path = Field(
         default=BUNDLED_MODEL,

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from pydantic import ByteSize, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 PREFIX = "HRM_"
 Count = Annotated[int, Field(ge=1, le=10**12)]
@@ -11,8 +11,6 @@ Count = Annotated[int, Field(ge=1, le=10**12)]
 
 class LimitSettings(BaseSettings):
     """Immutable."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", protected_namespaces=())
 
     key_requests_per_minute: Count | None = Field(
         default=None,
