@@ -43,6 +43,7 @@ ACCEPTED = frozenset(
 )
 # What packages write instead of an SPDX expression, as a licence or as a classifier.
 NAMES: Mapping[str, str] = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0 License": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "BSD": "BSD-3-Clause",

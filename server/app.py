@@ -1,5 +1,6 @@
 """The application: routes, handlers and middleware around the services that it is given."""
 
+from dataclasses import replace
 from importlib.metadata import version
 
 from anyio import CapacityLimiter
@@ -29,12 +30,15 @@ from server.routes import (
     store_files,
     vector_stores,
 )
+from server.traced import TracedRequests, TracedRetriever
 from server.unforeseen import Unforeseen
 
 
 def create_app(services: Services) -> FastAPI:
     """Build the application. Starts nothing: whoever built the services also ends them."""
     app = bare_app()
+    if services.tracer is not None:
+        services = replace(services, retriever=TracedRetriever(services.retriever))
     measured = Metrics(services.model.id, services.engine.load, services.erasures.waiting, services.library.facts)
     measured.watched(services.ready, services.warnings)
     app.state.services = services
@@ -59,6 +63,8 @@ def create_app(services: Services) -> FastAPI:
     if policy.origins:
         app.add_middleware(Origins, origins=policy.origins)
     app.add_middleware(SafeHeaders)
+    if services.tracer is not None:
+        app.add_middleware(TracedRequests, tracer=services.tracer)
     app.add_middleware(RequestLog, metrics=measured)
     return app
 
@@ -74,6 +80,14 @@ def bare_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Its own telemetry has paths in it, and the words of errors; server/tracing.py has neither.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     for router in (
         chat.router,

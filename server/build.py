@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from retrieval.library import Library
     from retrieval.limits import Limits as ParseLimits
     from retrieval.restore import Restored
+    from server.otel import OtelTracer
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ def serve(settings: Settings) -> None:
     logs.configure(settings.log_level.upper(), settings.log_format)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
+    tracer = open_tracer(settings)
     card = model_card(settings)
     files = tls_files(settings)
     tls = None if files is None else Tls(files)
@@ -81,8 +83,10 @@ def serve(settings: Settings) -> None:
             host, port = listener.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             log.info("listening on http%s://%s:%s, loading %s", "s" if tls else "", shown, port, card.id)
-            asyncio.run(_serve(settings, card, ledger, authentication, audit, listener, tls))
+            asyncio.run(_serve(settings, card, ledger, authentication, audit, listener, tls, tracer))
     finally:
+        if tracer is not None:
+            tracer.close()
         ledger.close()
         if audit is not None:
             audit.close()
@@ -96,6 +100,7 @@ async def _serve(
     audit: AuditLog | None,
     listener: socket.socket,
     tls: Tls | None,
+    tracer: "OtelTracer | None",
 ) -> None:
     from server.app import create_app
     from server.metrics import Metrics
@@ -120,6 +125,7 @@ async def _serve(
         warnings=tls.warnings if tls else list,
         audit=audit,
         origin=made_by,
+        tracer=tracer,
     )
     served = create_app(services)
     measured: Metrics = served.state.metrics
@@ -162,6 +168,26 @@ async def _serve(
             drain=drain,
             drain_s=settings.drain_seconds,
         )
+
+
+def open_tracer(settings: Settings) -> "OtelTracer | None":
+    """What sends spans; None where nobody is named to send them to.
+
+    Raises:
+        SettingsError: somebody is, and the extra that it takes is not installed.
+    """
+    if settings.otel_endpoint is None:
+        return None
+    try:
+        from server.otel import exporting
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "opentelemetry":
+            raise
+        raise SettingsError(
+            "HRM_OTEL_ENDPOINT is set, and OpenTelemetry is not installed: "
+            "`pip install 'hrm-serve[otel]'`, or leave HRM_OTEL_ENDPOINT out."
+        ) from error
+    return exporting(settings.otel_endpoint)
 
 
 def tls_files(settings: Settings) -> TlsFiles | None:

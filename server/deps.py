@@ -10,6 +10,7 @@ from server.audit.facts import UNKNOWN_ORIGIN, Origin
 from server.door import Door
 from server.identity import UNLIMITED, Authenticate, Limits
 from server.ports import Archive, Audit, Embedder, Engine, Erasures, Library, Retriever, Speller
+from server.tracing import Tracer
 
 Grounding = Literal["off", "cite", "strict"]
 
@@ -68,4 +69,5 @@ class Services:
     door: Door = field(default_factory=Door)  # closes when the server stops
     clock: Callable[[], float] = monotonic  # seconds, for the limits of a minute
     audit: Audit | None = None  # None: nothing is recorded
+    tracer: Tracer | None = None  # None: nobody is told of requests
     origin: Callable[[], Origin] = lambda: UNKNOWN_ORIGIN  # raises NotReady while the checkpoint is being read

@@ -226,6 +226,13 @@ class Settings(LimitSettings, TokenSettings):
         default="text", description="text: lines for people; json: one object a line, for what collects logs."
     )
 
+    otel_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#@]+$",
+        description="Base URL of an OpenTelemetry collector, as http://collector:4318, which is sent spans, without "
+        "content; needs the extra `otel`. Unset, none are made.",
+    )
+
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):

@@ -32,7 +32,7 @@ class TokenSettings(BaseSettings):
     oidc_jwks_url: str | None = Field(
         default=None,
         pattern=r"^https://[^\s#]+$",
-        description="Where the provider's public keys are fetched from instead; the only address that is ever asked.",
+        description="Where the provider's public keys are fetched from instead; no other address is asked for them.",
     )
     oidc_ca_file: Path | None = Field(
         default=None, description="Certificates to trust for that address, in PEM, instead of the system's."

@@ -11,6 +11,7 @@ from server.routes.sending import send
 from server.schemas.answer import ChatCompletion, ChatCompletionChunk
 from server.schemas.chat import ChatRequest
 from server.streaming import while_connected
+from server.traced import TracedAnswer
 
 router = APIRouter(prefix="/v1", tags=["chat"], route_class=AskRoute)
 
@@ -33,6 +34,7 @@ async def create_chat_completion(
     record: RecordDep,
 ) -> Response:
     """Answer a conversation from documents, streamed or whole."""
-    answer = await while_connected(request, pipeline.answer(body := body.seeded(), caller, meter))
+    body, traced = body.seeded(), TracedAnswer("chat", services.model.id)
+    answer = await while_connected(request, traced.begun(pipeline.answer, body, caller, meter))
     form = ChatForm(services.policy.public_url)
-    return await send(answer, form, body, request, caller, services, record, prefix="chatcmpl")
+    return await send(traced.followed(answer), form, body, request, caller, services, record, prefix="chatcmpl")

@@ -10,6 +10,7 @@ from server.routes.guard import AskRoute, CallerDep, CompletionsDep, MeterDep, R
 from server.routes.sending import send
 from server.schemas.completion import Completion, CompletionChunk, CompletionRequest
 from server.streaming import while_connected
+from server.traced import TracedAnswer
 
 router = APIRouter(prefix="/v1", tags=["completions"], route_class=AskRoute)
 
@@ -32,6 +33,7 @@ async def create_completion(
     record: RecordDep,
 ) -> Response:
     """Answer prompts as they are, without looking anything up, streamed or whole."""
-    answer, echoes = await while_connected(request, completions.answer(body := body.seeded(), caller, meter))
+    body, traced = body.seeded(), TracedAnswer("text_completion", services.model.id)
+    answer, echoes = await while_connected(request, traced.begun(completions.answer, body, caller, meter))
     form = CompletionForm(echoes=echoes, n=body.n or 1, with_logprobs=body.logprobs is not None)
-    return await send(answer, form, body, request, caller, services, record, prefix="cmpl")
+    return await send(traced.followed(answer), form, body, request, caller, services, record, prefix="cmpl")

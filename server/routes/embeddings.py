@@ -12,6 +12,8 @@ from server.errors import InvalidRequest, UnknownModel
 from server.ports import Embedder
 from server.routes.guard import AskRoute, CallerDep, EmbeddingTurnDep, MeterDep, RecordDep, ServicesDep
 from server.schemas.embeddings import MAX_TOKENS, Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage
+from server.traced import genai
+from server.tracing import spanned
 
 router = APIRouter(prefix="/v1", tags=["embeddings"], route_class=AskRoute)
 
@@ -43,7 +45,9 @@ async def create_embeddings(
     meter.spend(count)
     record.prompt_tokens = count
     # One at a time: a batch keeps the cores busy by itself, and searches embed their questions beside it.
-    vectors = await run_sync(embedder.embed_ids, ids, limiter=turn)
+    size = {"gen_ai.usage.input_tokens": count, "gen_ai.embeddings.dimension.count": embedder.dims}
+    with spanned(f"embeddings {embedder.name}", genai("embeddings", embedder.name) | size):
+        vectors = await run_sync(embedder.embed_ids, ids, limiter=turn)
     return EmbeddingList(
         model=embedder.name,
         data=[

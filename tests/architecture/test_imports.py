@@ -31,6 +31,12 @@ PLANTED = {
     "llguidance has two doors": ("hrm_model/engine.py", "import llguidance", "hrm_model/grammar.py or hrm_model/gra"),
     "sqlite3 has none": ("retrieval/store/database.py", "import sqlite3", "imports sqlite3, whose place is nowhere"),
     "metrics have one door": ("server/app.py", "from prometheus_client import Counter", "server/metrics.py"),
+    "spans have one door": ("server/app.py", "from opentelemetry import trace", "whose place is server/otel.py"),
+    "and it stays shut unless asked for": (
+        "server/build.py",
+        "from opentelemetry import trace",
+        "server/build.py loads opentelemetry.trace by way of",
+    ),
     "the embedder has one door": ("retrieval/ingest.py", "import sentence_transformers", "retrieval/embedder.py"),
     "the environment has one reader": ("server/app.py", "import os\nx = os.environ['A']", "server/app.py:2 imports os"),
     "by any of its names": ("retrieval/a.py", "import os\nx = os.getenv('A')", "retrieval/a.py:2 imports os.environ"),
