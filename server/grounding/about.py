@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from server.grounding.lexicon import LIGHT, ROLES
 from server.grounding.likeness import Alike
+from server.grounding.pairing import ALIKE, Context, held, is_opposed
 from server.grounding.reading import Term, numbered, read, root
-from server.grounding.restated import ALIKE, Context, held, is_opposed
-from server.grounding.values import is_counted_in, is_unit
+from server.grounding.units import is_counted_in, is_unit
 from server.grounding.words import Kind, Word, listed
 
 _ROLES = frozenset(map(root, ROLES))

@@ -12,8 +12,9 @@ from typing import Literal
 from server.grounding.about import Question, left_out
 from server.grounding.likeness import Alike
 from server.grounding.match import Words, denied, in_order, verbatim
+from server.grounding.pairing import Context
 from server.grounding.reading import Term, numbered, read
-from server.grounding.restated import Comparison, Context, Doubt, compare
+from server.grounding.restated import Comparison, Doubt, compare
 from server.grounding.sentences import Sentence, sentences
 from server.grounding.values import merged
 from server.grounding.words import Kind, Word, content_keys, listed, words

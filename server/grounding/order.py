@@ -1,0 +1,94 @@
+"""Who does what to whom: two sentences of the same words that say it differently, told by the order of the words."""
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from server.grounding.reading import Term
+from server.grounding.words import listed
+
+# "to" and "from" are missing: they say to whom and by whom, which no other order of words may change.
+_PREPOSITIONS = frozenset(listed("for in on at of within per after during until since before under beside next with"))
+_COPULAS = frozenset(listed("is are was were"))
+_BE = _COPULAS | {"be", "been", "being"}
+_JOINTS = frozenset(listed("and but or while whereas"))
+
+
+def is_reordered(claim: Sequence[Term], line: Sequence[Term], paired: Sequence[tuple[Term, Term]]) -> bool:
+    """Do who does it and to whom it is done change places, without the sentence being turned into the passive?
+
+    Args:
+        paired: content words and values of the claim, each with the one of the line that stands for it.
+    """
+    pairs = sorted(
+        ((said, there) for said, there in paired if said.role == "content"),
+        key=lambda pair: pair[0].word.start,
+    )
+    agents = _agent(claim), _agent(line)
+    if bool(agents[0]) != bool(agents[1]):
+        is_claim_active = not agents[0]
+        turned = [(there, said) for said, there in pairs] if is_claim_active else pairs
+        return _turned(turned, agents[0] or agents[1], claim if is_claim_active else line)
+    for at, (said, there) in enumerate(pairs):
+        for later, behind in pairs[at + 1 :]:
+            if behind.word.start < there.word.start and not (
+                _is_adjunct(line, there, behind)
+                or (_is_split_by_copula(claim, said, later) and _is_split_by_copula(line, behind, there))
+                or (_is_passive(claim) and _is_told_to_anyone(line, behind))
+            ):
+                return True
+    return False
+
+
+def _turned(pairs: Sequence[tuple[Term, Term]], agent: Sequence[Term], active: Sequence[Term]) -> bool:
+    """Does the active sentence not begin with who did it in the passive one? Pairs: (passive, active)."""
+    mine = [term for passive, term in pairs if any(passive is part for part in agent)]
+    others = [term for passive, term in pairs if not any(passive is part for part in agent)]
+    if not mine:
+        return True
+    first = min(term.word.start for term in mine)
+    before = [term for term in others if term.word.start < first and not _after_preposition(active, term)]
+    return bool(before)
+
+
+def _agent(terms: Sequence[Term]) -> list[Term]:
+    """The words behind "by" that say who did it."""
+    for at, term in enumerate(terms):
+        if term.word.text.casefold() == "by":
+            rest = [after for after in terms[at + 1 :] if after.word.text.casefold() not in ("the", "a", "an", "our")]
+            return list(takewhile(lambda after: after.role == "content", rest))
+    return []
+
+
+def _is_adjunct(line: Sequence[Term], one: Term, other: Term) -> bool:
+    """Is either of them a circumstance ("for operations"), which stands before a statement as well as behind it?"""
+    return _after_preposition(line, one) or _after_preposition(line, other)
+
+
+def _is_split_by_copula(terms: Sequence[Term], first: Term, last: Term) -> bool:
+    """ "X is Y", "Y is X" and "X, Y" say the same."""
+    between = [term for term in terms if first.word.start < term.word.start <= last.word.start]
+    is_apposition = last.segment == first.segment + 1 and not any(
+        term.role == "function" and term.word.text.casefold() in _JOINTS for term in between
+    )
+    return is_apposition or any(term.word.text.casefold() in _COPULAS for term in between)
+
+
+def _is_passive(terms: Sequence[Term]) -> bool:
+    return any(term.word.text.casefold() in _BE for term in terms)
+
+
+def _is_told_to_anyone(line: Sequence[Term], verb: Term) -> bool:
+    """Has the verb no other subject than the reader or the writer: "you may cancel", "we acknowledge"?"""
+    before = [term for term in line if term.word.start < verb.word.start and term.segment == verb.segment]
+    return not any(term.role == "content" for term in before)
+
+
+def _after_preposition(terms: Sequence[Term], of: Term) -> bool:
+    before = [term for term in terms if term.word.start < of.word.start]
+    for term in reversed(before):
+        if term.role in ("function", "quantity", "bound"):
+            if term.word.text.casefold() in _PREPOSITIONS or term.role == "bound":
+                return True
+            if term.word.text.casefold() not in ("the", "a", "an"):
+                return False
+    return False

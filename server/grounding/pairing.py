@@ -1,0 +1,125 @@
+"""Which word of a sentence stands for which of a claim: the same one, a synonym, or one the embedder takes for it."""
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, field
+
+from server.grounding.lexicon import LIGHT, OPPOSITES, ROLES, SYNONYMS
+from server.grounding.likeness import Alike
+from server.grounding.reading import Term, root
+from server.grounding.words import Kind, listed
+
+# Cosine of two words above which one may stand for the other. Words of one field (dog, cat) can be nearer than
+# that; they are told apart by what the passages say besides. Chosen with `make eval-grounding`.
+ALIKE = 0.55
+_SYNONYMS = tuple(frozenset(map(root, group)) for group in SYNONYMS)
+_OPPOSITES = tuple(frozenset(map(root, group)) for group in OPPOSITES)
+ROLE_ROOTS = frozenset(map(root, ROLES))
+LIGHT_ROOTS = frozenset(map(root, LIGHT))
+_SPEAKERS = frozenset(listed("we us our"))
+_ORGANISATIONS = frozenset(
+    map(root, ["insurer", "company", "bank", "hospital", "provider", "organisation", "firm", "employer"])
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What surrounds a sentence and may explain its words: headings, the sentence before, and the other sentences."""
+
+    titles: frozenset[str] = frozenset()  # roots
+    before: frozenset[str] = frozenset()  # roots of the sentence that a pronoun in this one points to
+    elsewhere: frozenset[str] = frozenset()  # roots that the other sentences use in their own right
+    numbered: frozenset[tuple[str, str]] = frozenset()  # in headings, as `reading.numbered` has them
+
+
+@dataclass(slots=True)
+class Pairing:
+    """Which term of the line stands for which of the claim."""
+
+    pairs: list[tuple[Term, Term]] = field(default_factory=list)
+    missing: list[Term] = field(default_factory=list)
+    from_before: bool = False
+
+
+def pair_content(
+    content: Sequence[Term], line: Sequence[Term], context: Context, pairing: Pairing, alike: Alike | None
+) -> int:
+    """Pair content words (equal ones, then synonyms, then what the embedder takes for one) and count them."""
+    there = [term for term in line if term.role == "content"]
+    # A heading explains a sentence that is about the claim; it does not make it so.
+    is_headed = any(term.key not in ROLE_ROOTS and any(_equal(term, other) for other in there) for term in content)
+    has_pronoun = bool(context.before)
+    open_terms: list[Term] = []
+    found = 0
+    for term in content:
+        same = [other for other in there if _equal(term, other)]
+        if same:
+            pairing.pairs.append((term, _nearest(same, pairing)))
+        elif (
+            is_headed and term.word.kind is not Kind.NAME and term.key in context.titles and not is_opposed(term, there)
+        ):
+            pass
+        elif has_pronoun and term.key in context.before:
+            pairing.from_before = True
+        else:
+            open_terms.append(term)
+            continue
+        found += 1
+    paired = {id(other) for _, other in pairing.pairs}
+    free = [other for other in there if id(other) not in paired]
+    is_spoken = any(term.word.text.casefold() in _SPEAKERS for term in line)
+    for term in open_terms:
+        other = _synonym(term, free) or (_likely(term, free, context, alike) if alike else None)
+        if other is not None:
+            free = [left for left in free if left is not other]
+            pairing.pairs.append((term, other))
+            found += 1
+        elif term.key in LIGHT_ROOTS or (is_spoken and term.key in _ORGANISATIONS):
+            found += 1
+        else:
+            pairing.missing.append(term)
+    return found
+
+
+def _equal(term: Term, other: Term) -> bool:
+    if term.word.kind is Kind.NAME:
+        return term.word.text == other.word.text
+    return term.key == other.key
+
+
+def _nearest(same: Sequence[Term], pairing: Pairing) -> Term:
+    """Of several equal words, the one in a part of the sentence that a value of the claim was found in."""
+    segments = [other.segment for _, other in pairing.pairs]
+    free = [other for other in same if not any(other is taken for _, taken in pairing.pairs)] or same
+    return next((other for segment in reversed(segments) for other in free if other.segment == segment), free[0])
+
+
+def held(key: str, keys: Set[str]) -> bool:
+    """Is a word, or one that means the same, among `keys`?"""
+    return key in keys or any(key in group and not keys.isdisjoint(group) for group in _SYNONYMS)
+
+
+def _synonym(term: Term, free: Iterable[Term]) -> Term | None:
+    if term.word.kind is Kind.NAME:
+        return None
+    return next((other for other in free if any({term.key, other.key} <= group for group in _SYNONYMS)), None)
+
+
+def is_opposed(term: Term, others: Iterable[Term]) -> bool:
+    """Does one of the others say the opposite, or name another of the things that `term` is one of?"""
+    return any({term.key, other.key} <= group and term.key != other.key for group in _OPPOSITES for other in others)
+
+
+def _likely(term: Term, free: Sequence[Term], context: Context, alike: Alike) -> Term | None:
+    # The passages use this word themselves, of something else: whoever wrote them tells the two apart.
+    if term.word.kind is Kind.NAME or term.key in context.elsewhere or term.key in ROLE_ROOTS:
+        return None
+    others = [
+        other
+        for other in free
+        if other.word.kind is not Kind.NAME and other.key not in ROLE_ROOTS and not is_opposed(term, [other])
+    ]
+    if not others:
+        return None
+    cosines = alike([(term.word.text.casefold(), other.word.text.casefold()) for other in others])
+    cosine, other = max(zip(cosines, others, strict=True), key=lambda scored: scored[0])
+    return other if cosine >= ALIKE else None
