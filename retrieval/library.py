@@ -15,6 +15,7 @@ from anyio.to_thread import run_sync
 from retrieval.archive import Archive
 from retrieval.background import Background
 from retrieval.backup import Manifest, back_up
+from retrieval.erasure import Erasure, Purge
 from retrieval.errors import EmbedderMismatch, StoreFailed
 from retrieval.facts import StoreFacts
 from retrieval.ingest import Report
@@ -31,12 +32,10 @@ from retrieval.types import (
     Access,
     Attribute,
     Document,
-    Erasure,
     Filter,
     Fusion,
     Hits,
     PersonalDataPolicy,
-    Purge,
     Reader,
     Store,
 )

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from retrieval.erasure import Purge, Scan
 from retrieval.locks import PURGE, trying
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.runs import Hashes, Sought, contents
 from retrieval.store import erasures, files
 from retrieval.store.database import BACKUP, Database
-from retrieval.types import Purge, Scan
 
 log = logging.getLogger(__name__)
 

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Sequence
 
+from retrieval.erasure import Erasure
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.store import documents, erasures, files, stores
 from retrieval.store.database import Database
 from retrieval.store.erasures import deleted
-from retrieval.types import Erasure, Reader
+from retrieval.types import Reader
 
 log = logging.getLogger(__name__)
 

@@ -15,13 +15,13 @@ from secrets import token_hex
 from typing import TypeVar
 
 from retrieval.backup import ORIGINALS, STORE, checked, copy_synced, sync_folder, write_synced
+from retrieval.erasure import Erasure
 from retrieval.errors import DataInUse, RestoreRefused, StoreFailed
 from retrieval.locks import IN_USE, Lock, take
 from retrieval.originals import Originals
 from retrieval.store import documents, erasures
 from retrieval.store.database import BACKUP, Database, Transaction
 from retrieval.store.erasures import Occasion
-from retrieval.types import Erasure
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from hrm_model.config import CONFIG_FILE, read_config
-from retrieval.types import Fusion, Purge
+from retrieval.erasure import Purge
+from retrieval.types import Fusion
 from server import storage, upkeep
 from server.audit.facts import Origin
 from server.audit.log import AuditLog, Durability, content_key, digest_of

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from retrieval.types import Erasure, Scan
+from retrieval.erasure import Erasure, Scan
 from server.signing import canonical, is_signed
 
 VERSION = 1

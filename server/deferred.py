@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
+from retrieval.erasure import Erasure, Purge
 from retrieval.facts import StoreFacts
-from retrieval.types import Document, Erasure, Filter, Hits, Purge, Reader, Store
+from retrieval.types import Document, Filter, Hits, Reader, Store
 from server.errors import NotReady
 from server.ports import Engine, Library, Retriever, Speller
 

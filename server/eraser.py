@@ -11,8 +11,8 @@ from time import time
 import anyio
 from anyio.to_thread import run_sync
 
+from retrieval.erasure import Erasure, Purge, Scan
 from retrieval.errors import RetrievalError
-from retrieval.types import Erasure, Purge, Scan
 from server.certificates import certificate
 from server.ledger import Ledger
 from server.ports import Library

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from retrieval.types import Erasure, Reader
+from retrieval.erasure import Erasure
+from retrieval.types import Reader
 from server.database import Connection, Database
 
 _COLUMNS = (

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
+from retrieval.erasure import Erasure, Purge
 from retrieval.facts import StoreFacts
 from retrieval.types import (
     Access,
@@ -22,12 +23,10 @@ from retrieval.types import (
     Description,
     Document,
     DocumentStatus,
-    Erasure,
     File,
     Filter,
     Hits,
     Page,
-    Purge,
     Reader,
     Staged,
     Store,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import time
 
-from retrieval.types import Erasure
+from retrieval.erasure import Erasure
 from server.audit.log import AuditLog
 from server.ledger import Ledger
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from retrieval import runs
+from retrieval.erasure import Erasure, ErasureReason
 from retrieval.runs import RUN, Hashes, Sought
 from retrieval.store.access import principal
 from retrieval.store.database import Transaction
-from retrieval.types import Erasure, ErasureReason, Reader
+from retrieval.types import Reader
 
 SALT_BYTES = 16
 _COLUMNS = (

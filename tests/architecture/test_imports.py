@@ -150,6 +150,7 @@ def test_the_http_layer_and_the_command_line_load_nothing_heavy(module: str) -> 
         "hrm_model.template",
         "retrieval.types",
         "retrieval.errors",
+        "retrieval.erasure",
         "retrieval.facts",
     ],
 )

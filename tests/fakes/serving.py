@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import uvicorn
 
+from retrieval.erasure import Erasure
 from retrieval.library import Library
-from retrieval.types import Access, Erasure, Reader
+from retrieval.types import Access, Reader
 from server.app import create_app
 from server.connection import Bounds
 from server.deps import ModelCard, Policy, Services

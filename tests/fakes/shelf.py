@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.chunking import cut
+from retrieval.erasure import Erasure, Purge, Scan
 from retrieval.errors import DocumentNotFound, DocumentRefused, StoreNameRefused, StoreNotFound
 from retrieval.facts import StoreFacts
 from retrieval.parse import parse
@@ -21,14 +22,11 @@ from retrieval.types import (
     Counts,
     Document,
     DocumentStatus,
-    Erasure,
     Filter,
     FlagKind,
     Hits,
     Passage,
-    Purge,
     Reader,
-    Scan,
     Store,
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retrieval.types import Erasure, Scan
+from retrieval.erasure import Erasure, Scan
 from server.certificates import CertificateRefused, certificate, exported, verify
 from server.signing import Signer
 

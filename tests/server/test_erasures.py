@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.types import Scan
+from retrieval.erasure import Scan
 from server.certificates import certificate, verify
 from server.ledger import Ledger
 from server.schemas.erasures import ErasureList, ErasureObject

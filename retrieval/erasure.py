@@ -1,0 +1,56 @@
+"""The vocabulary of erasure: what was removed for good, and what a search for its remains found."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ErasureReason = Literal["deleted", "replaced", "expired", "replayed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A file that was removed for good, or taken out of stores: everything about it but what it said."""
+
+    erasure_id: str
+    file_id: str
+    store_ids: tuple[str, ...]  # the stores that held it
+    is_whole: bool  # False: it was taken out of these stores, and the file stays
+    owner: str
+    by: str  # the principal who asked for it
+    reason: ErasureReason
+    requested_at: int  # Unix seconds
+    salt: str  # hex
+    name_hash: str  # sha256 of the salt and the file's name
+    content_hash: str  # sha256 of the salt and the hex sha256 of the file as it came
+    bytes: int
+    chunks: int
+    generation_before: int
+    generation_after: int
+    readers: tuple[str, ...] = ()  # sha256 of the salt and each name that could read it
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a search for the remains of erased documents found in the data directory."""
+
+    files: int  # that were read, compressed ones once more decompressed
+    bytes: int
+    runs: int  # distinct 12-byte runs that were looked for
+    shared: int  # of those, runs that what is still stored holds as well
+    rewrites: tuple[str, ...]  # what had to be rewritten before nothing was found
+    traces: tuple[str, ...]  # files with remains; empty: clean
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.traces
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """A purge that is done: what it covered, and what it found. Without a scan there was nothing to do, or no way to.
+
+    `problem` says why remains may be left, and that it is to be tried again.
+    """
+
+    erasures: tuple[Erasure, ...] = ()
+    scan: Scan | None = None
+    problem: str | None = None
