@@ -1,11 +1,8 @@
 """One table from domain errors to OpenAI's error body, and the three handlers. Routes never build an error response."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from json import JSONDecodeError
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -36,6 +33,7 @@ from retrieval.errors import (
 from server.audit.chain import AuditUnavailable
 from server.faults import kind_and_place
 from server.identity import Forbidden, GroundedOnly, IdentityUnavailable, PersonUnknown, StoresOnly, Unauthenticated
+from server.invalid import described
 from server.limiter import NeverWithin, OverLimit
 
 log = logging.getLogger(__name__)
@@ -262,14 +260,8 @@ def install(app: FastAPI, *, retry_after_s: int) -> None:
 async def _refuse(request: Request, error: Exception) -> JSONResponse:
     """FastAPI's 422 in OpenAI's words: a 400 that names the offending parameter."""
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        body = body_of(_where_json_ends(first, str(error.body)), _INVALID, None, "invalid_json")
-        return JSONResponse(body, status_code=HTTPStatus.BAD_REQUEST)
-    given = dict(request.query_params) if first["loc"][0] == "query" else error.body
-    param = param_of(given, first["loc"][1:], missing=first["type"] in ("missing", "extra_forbidden"))
-    body = body_of(_explain(first, param), _INVALID, param or None, _code_of(first["type"]))
-    return JSONResponse(body, status_code=HTTPStatus.BAD_REQUEST)
+    message, param, code = described(error, request.query_params)
+    return JSONResponse(body_of(message, _INVALID, param, code), status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def _pass_on(request: Request, error: Exception) -> JSONResponse:
@@ -281,48 +273,6 @@ async def _pass_on(request: Request, error: Exception) -> JSONResponse:
     }
     body = body_of(messages.get(status, error.detail), _INVALID, None, _CODES.get(status, "invalid_request"))
     return JSONResponse(body, status_code=status, headers=error.headers)
-
-
-def param_of(body: object, place: tuple[int | str, ...], *, missing: bool) -> str:
-    """Name a place in the body as the caller wrote it: `messages[0].content`.
-
-    Pydantic puts the names of union members into its paths; what the body does not have is left out.
-    """
-    name = ""
-    for depth, step in enumerate(place):
-        try:
-            body = body[step]  # type: ignore[index]  # a body may be any JSON: what has no such step says so
-        except (KeyError, IndexError, TypeError):
-            if not (missing and depth == len(place) - 1):
-                continue
-        name += f"[{step}]" if isinstance(step, int) else f".{step}" if name else step
-    return name
-
-
-def _explain(first: Mapping[str, Any], param: str) -> str:
-    match first["type"]:
-        case "extra_forbidden":
-            return f"Unknown parameter: '{param}'."
-        case "missing":
-            return f"Missing required parameter: '{param}'." if param else "The body must be a JSON object."
-        case "unsupported_parameter":
-            return str(first["msg"])
-        case "model_attributes_type" | "model_type" | "dict_type" if not param:
-            return "The body must be a JSON object, sent as application/json."
-        case _ if not param:
-            return f"Invalid request: {first['msg']}."
-        case _:
-            return f"Invalid '{param}': {first['msg']}."
-
-
-def _where_json_ends(first: Mapping[str, Any], body: str) -> str:
-    stopped = JSONDecodeError(first["ctx"]["error"], body, first["loc"][1])
-    return f"The body is not valid JSON: {stopped}."
-
-
-def _code_of(kind: str) -> str:
-    codes = {"extra_forbidden": "unknown_parameter", "missing": "missing_required_parameter"}
-    return codes.get(kind, kind if kind == "unsupported_parameter" else "invalid_value")
 
 
 def _sound(text: str) -> str:
