@@ -1,4 +1,4 @@
-"""What goes on behind a library's calls until it is closed: files are read, what has expired goes.
+"""What goes on behind a library's calls until it is closed: files are read, what has expired goes, graphs are built.
 
 Closing ends that in an order that loses nothing.
 """
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 # Searches already pass over what has expired; this is how long it may stay on disk.
 TEND_S = 30.0
+# How often to look whether a graph lacks something, which each search has to scan for meanwhile.
+GROW_S = 2.0
 
 
 class Background:
@@ -32,10 +34,11 @@ class Background:
         self._lock = lock
 
     async def work(self, poll_s: float) -> None:
-        """Run jobs as they come, and clear away what has expired, until cancelled."""
+        """Run jobs as they come, clear away what has expired, and build graphs, until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._intake.work, poll_s)
             tasks.start_soon(self._tend)
+            tasks.start_soon(self._grow)
 
     def close(self) -> None:
         """Stop ingesting after the running batch, save the index, and close the files. Blocks meanwhile."""
@@ -53,6 +56,19 @@ class Background:
         while True:
             await anyio.sleep(TEND_S)
             await run_sync(self._tend_once)
+
+    async def _grow(self) -> None:
+        while True:
+            pause_s = await run_sync(self._grow_once)
+            await anyio.sleep(pause_s)
+
+    def _grow_once(self) -> float:
+        """Do one step; return how many seconds to wait before the next."""
+        try:
+            return 0.0 if self._mirror.grow_graphs() else GROW_S
+        except RetrievalError as error:
+            log.error("a graph could not be built on, to be tried again: %s", error)
+            return TEND_S
 
     def _tend_once(self) -> None:
         try:

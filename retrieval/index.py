@@ -1,4 +1,4 @@
-"""An exact vector index in memory, in blocks of half-precision vectors: the only file that imports faiss.
+"""An exact vector index in memory, in blocks of half-precision vectors.
 
 It knows chunk numbers and vectors, not documents, and it holds nothing that the store does not. Scanning half precision
 reads half the bytes; what it finds is compared again in full precision, until nothing else can come before it.

@@ -23,6 +23,7 @@ from retrieval.intake import Intake, Outcome, TakenIn
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.purge import Purger
+from retrieval.recall import Trial
 from retrieval.removals import Removals
 from retrieval.retriever import Searcher
 from retrieval.store import census, contents, documents, erasures, files, meta, personal, stores
@@ -35,6 +36,7 @@ from retrieval.types import (
     Filter,
     Fusion,
     Hits,
+    IndexKind,
     PersonalDataPolicy,
     Reader,
     Store,
@@ -54,6 +56,7 @@ class Library:
         removals: Removals,
         purger: Purger,
         archive: Archive,
+        trial: Trial,
         background: Background,
         embedder: str,
     ) -> None:
@@ -68,6 +71,7 @@ class Library:
         self._background = background
         self._embedder = embedder
         self.archive = archive
+        self.trial = trial
 
     async def search(
         self,
@@ -106,7 +110,12 @@ class Library:
         return await self._stored.read(lambda tx: stores.one(tx, stores.number(tx, name_or_id, reader), reader))
 
     async def create_store(
-        self, name: str, reader: Reader, access: Access | None = None, personal_data: PersonalDataPolicy = "off"
+        self,
+        name: str,
+        reader: Reader,
+        access: Access | None = None,
+        personal_data: PersonalDataPolicy = "off",
+        index: IndexKind = "exact",
     ) -> Store:
         """Add a store owned by the reader's principal, who alone may use it unless `access` says more.
 
@@ -122,6 +131,7 @@ class Library:
                 return stores.one(tx, stores.number(tx, name, reader, "write"), reader)
             store_no = stores.create(tx, name, reader, access)
             personal.set_policy(tx, store_no, personal_data)
+            stores.set_index(tx, store_no, index)
             return stores.one(tx, store_no, reader)
 
         return await self._stored.write(create)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from retrieval.embedder import Vectors
 from retrieval.errors import EmbedderMismatch
+from retrieval.graphs import GraphLimits, Graphs
 from retrieval.index import BLOCK, Numbers, SnapshotRefused, VectorIndex, Visible, block_of
 from retrieval.postings import LexicalIndex
 from retrieval.snapshots import Snapshots
-from retrieval.store import meta, passages
+from retrieval.store import meta, passages, stores
 from retrieval.store.database import Database, Transaction
 from retrieval.store.scope import Scope
 
@@ -29,7 +30,15 @@ DUE_ROWS = 1000
 class Mirror:
     """Owns the index and the lock around it."""
 
-    def __init__(self, database: Database, snapshots: Snapshots, *, embedder: str, dims: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        snapshots: Snapshots,
+        *,
+        embedder: str,
+        dims: int,
+        graph_limits: GraphLimits = GraphLimits(),
+    ) -> None:
         self._database = database
         self._snapshots = snapshots
         self._embedder = embedder
@@ -37,6 +46,8 @@ class Mirror:
         self._lock = threading.RLock()
         self.words = LexicalIndex()  # for use inside a `view`
         self._index = VectorIndex(dims)
+        self._graphs = Graphs(dims, graph_limits)
+        self._tried: set[int] = set()  # stores that have a graph here although they did not ask for one
         self._generation, self._stamp = meta.BEFORE_ANYTHING
         self.held = (0, 0)  # rows and generation, readable without waiting for a search to end
         # The store and the document of each chunk by the chunk's number; 0: there is no such chunk. Grows by doubling.
@@ -69,18 +80,57 @@ class Mirror:
 
     def visible(self, scope: Scope) -> Visible:
         """Say of each chunk number whether the scope holds that chunk; inside a `view`."""
-        stores, documents = self._places[:, : self._last + 1]
-        seen = _within(stores, scope.store_nos)
+        in_stores, in_documents = self._places[:, : self._last + 1]
+        seen = _within(in_stores, scope.store_nos)
         if scope.matching is not None:
             # A chunk that is gone stands at document 0, in store 0.
-            seen &= scope.matching[documents]
+            seen &= scope.matching[in_documents]
         if scope.hidden is not None:
-            seen &= ~scope.hidden[documents]
+            seen &= ~scope.hidden[in_documents]
         return seen
 
-    def nearest(self, tx: Transaction, query: Vectors, k: int, visible: Visible) -> list[int]:
-        """The `k` visible chunks that are nearest to `query`, exactly; inside the `view` that gave `tx`."""
+    def nearest_exactly(self, tx: Transaction, query: Vectors, k: int, visible: Visible) -> list[int]:
+        """The `k` visible chunks that are nearest to `query`, nearest first; inside the `view` that gave `tx`."""
         return self._index.search(query, k, visible, lambda numbers: self._stored(tx, numbers))
+
+    def nearest(self, tx: Transaction, query: Vectors, k: int, visible: Visible) -> list[int]:
+        """As `nearest_exactly`, but of stores that are searched by a graph, nearly all of the nearest.
+
+        In either case `k` wherever `k` are visible, and in the order of the stored vectors.
+        """
+        near, rest = self._graphs.nearest(query, k, visible)
+        found = self.nearest_exactly(tx, query, k, rest)
+        if not len(near):
+            return found
+        candidates = np.concatenate([near, np.asarray(found, np.int64)])
+        order = np.lexsort((candidates, -(self._stored(tx, candidates) @ query)))[:k]
+        return [int(number) for number in candidates[order]]
+
+    def try_graph(self, store_no: int) -> int:
+        """Have this process alone search a store by a graph, to measure it; return how many chunks it has."""
+        with self.view() as tx:
+            self._tried.add(store_no)
+            self._want_graphs(tx)
+            return int(np.count_nonzero(self._places[0] == store_no))
+
+    def rows_in_graph(self, store_no: int) -> int:
+        """How many chunks of a store searches find by its graph; 0: it has none, or none yet."""
+        with self._lock:
+            return self._graphs.rows(store_no)
+
+    def grow_graphs(self) -> bool:
+        """Add the next chunks to the graphs of the stores that are to have one; say whether there was something to do.
+
+        Searches go on meanwhile, and find all the same what is not in a graph yet.
+        """
+        with self.view() as tx:
+            step = self._graphs.next_step(self._places[0, : self._last + 1])
+            if step is None:
+                return False
+            graph, numbers = step
+            vectors = self._stored(tx, numbers)
+        graph.add(numbers, vectors)
+        return True
 
     def forget(self) -> None:
         """After a removal: take what is gone out of memory, and drop the snapshot files that hold it."""
@@ -141,6 +191,7 @@ class Mirror:
         self._generation, self._stamp = manifest.generation, manifest.stamp
         self._unsaved = 0
         self._place(tx)
+        self._want_graphs(tx)
         self._forget_removed(tx)
         if self._stale:
             # The process that removed something died before it could drop its vectors.
@@ -154,6 +205,8 @@ class Mirror:
         self._index = VectorIndex(self._dims)
         self._places = np.zeros((2, 1024), np.int32)
         self._last = 0
+        self._graphs.clear()
+        self._want_graphs(tx)
         self._add(tx)
         self._generation, self._stamp = meta.generation(tx)
 
@@ -182,13 +235,18 @@ class Mirror:
             log.warning("the store was replaced under the index, rebuilding")
             self._rebuild(tx)
             return
+        self._want_graphs(tx)
         self._forget_removed(tx)
         self._add(tx)
         self._generation, self._stamp = now
 
+    def _want_graphs(self, tx: Transaction) -> None:
+        self._graphs.want({*stores.with_graph(tx), *self._tried})
+
     def _forget_removed(self, tx: Transaction) -> None:
         gone = [number for number in passages.removed(tx, self._generation) if number <= self._last]
         self._stale |= self._index.remove(gone)
+        self._graphs.remove(gone)
         self._places[:, gone] = 0
         self._unsaved += len(gone)
 
@@ -198,11 +256,11 @@ class Mirror:
     def _fill(self, tx: Transaction, *, after: int, upto: int | None) -> None:
         added = passages.vectors(tx, after, upto)
         while batch := list(islice(added, BATCH)):
-            numbers, stores, documents, blobs = zip(*batch, strict=True)
+            numbers, in_stores, in_documents, blobs = zip(*batch, strict=True)
             self._reserve(numbers[-1])
             vectors = np.frombuffer(b"".join(blobs), np.dtype("<f4")).reshape(len(batch), self._dims)
             self._index.add(numbers, vectors)
-            self._places[:, list(numbers)] = stores, documents
+            self._places[:, list(numbers)] = in_stores, in_documents
             self._last = max(self._last, numbers[-1])
             self._unsaved += len(batch)
 

@@ -7,6 +7,7 @@ from retrieval.background import Background
 from retrieval.embedder import Embedder, MiniLM
 from retrieval.errors import RetrievalError
 from retrieval.facts import Observe
+from retrieval.graphs import GraphLimits
 from retrieval.ingest import LEASE_S, Ingester
 from retrieval.intake import Intake
 from retrieval.library import Library
@@ -16,6 +17,7 @@ from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.parsing.process import ParseProcess
 from retrieval.purge import Purger
+from retrieval.recall import Trial
 from retrieval.reception import Reception
 from retrieval.removals import Removals
 from retrieval.restore import hold
@@ -34,6 +36,7 @@ def open_library(
     limits: Limits | None = None,
     lease_s: float = LEASE_S,
     observe: Observe | None = None,
+    graph_limits: GraphLimits = GraphLimits(),
 ) -> Library:
     """Open the knowledge store of a data directory, and create it if there is none. Blocks: reads the index.
 
@@ -42,6 +45,7 @@ def open_library(
         limits: what one file may ask for; None: the default ones.
         lease_s: after how long without a sign another process takes over this one's ingest.
         observe: told how long the steps of this process's ingest take and how its files end; from a worker thread.
+        graph_limits: from which size on a store that asks for a graph has one.
 
     Raises:
         EmbedderMismatch: the store was built with another embedder.
@@ -51,7 +55,7 @@ def open_library(
     """
     lock = hold(data_dir)
     try:
-        return _opened(data_dir, lock, embedder or MiniLM(), fusion or Fusion(), limits, lease_s, observe)
+        return _opened(data_dir, lock, embedder or MiniLM(), fusion or Fusion(), limits, lease_s, observe, graph_limits)
     except BaseException:
         lock.release()
         raise
@@ -65,10 +69,17 @@ def _opened(
     limits: Limits | None,
     lease_s: float,
     observe: Observe | None,
+    graph_limits: GraphLimits,
 ) -> Library:
     database = Database(data_dir / "store.db")
     originals = Originals(data_dir / "files")
-    mirror = Mirror(database, Snapshots(data_dir / "index"), embedder=embedder.fingerprint, dims=embedder.dims)
+    mirror = Mirror(
+        database,
+        Snapshots(data_dir / "index"),
+        embedder=embedder.fingerprint,
+        dims=embedder.dims,
+        graph_limits=graph_limits,
+    )
     try:
         with database.write() as tx:
             meta.claim_embedder(tx, embedder.fingerprint)
@@ -90,6 +101,7 @@ def _opened(
         Removals(database, originals, mirror),
         Purger(database, originals, mirror, data_dir),
         archive,
+        Trial(mirror, embedder),
         Background(database, mirror, intake, archive, lock),
         embedder.fingerprint,
     )

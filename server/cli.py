@@ -24,6 +24,7 @@ from server.commands.doctor import doctor
 from server.commands.documents import delete, ingest, search, stores
 from server.commands.model import check_model, train
 from server.commands.openapi import openapi
+from server.commands.recall import recall
 from server.commands.samples import samples
 from server.commands.serve import serve
 from server.commands.sharing import share
@@ -65,7 +66,7 @@ app = typer.Typer(
 )
 app.command(cls=TextCommand)(serve)
 app.command(cls=TextCommand)(doctor)
-for command in (ingest, search, delete, stores, share):
+for command in (ingest, search, delete, stores, share, recall):
     app.command(cls=TextCommand)(command)
 app.add_typer(keys.app, name="keys")
 app.command(cls=TextCommand)(backup)

@@ -303,7 +303,23 @@ _FORMER_READERS = """
 ALTER TABLE erasures ADD COLUMN readers TEXT NOT NULL DEFAULT '[]'; -- a JSON list
 """
 
-MIGRATIONS = (_FIRST, _FILES, _PLACES, _ERASURES, _DEPARTED, _NEXT_VECTORS, _PERSONAL_DATA, _FLAGS, _FORMER_READERS)
+# How a store is searched; a graph is in no file, so the choice is all there is of it here.
+_INDEX = """
+ALTER TABLE stores ADD COLUMN vector_index TEXT NOT NULL DEFAULT 'exact' CHECK (vector_index IN ('exact', 'hnsw'));
+"""
+
+MIGRATIONS = (
+    _FIRST,
+    _FILES,
+    _PLACES,
+    _ERASURES,
+    _DEPARTED,
+    _NEXT_VECTORS,
+    _PERSONAL_DATA,
+    _FLAGS,
+    _FORMER_READERS,
+    _INDEX,
+)
 
 
 def refuse_newer(path: Path, *, found: int, known: int) -> None:

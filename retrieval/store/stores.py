@@ -12,14 +12,15 @@ from retrieval.store import documents, paging, personal
 from retrieval.store.access import GRANTED, Mode, grants, listed, principal, replace
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import EXPIRED, Occasion
-from retrieval.store.meta import revoke
+from retrieval.store.meta import advance, revoke
 from retrieval.store.scope import VISIBLE, has_limits, visible
-from retrieval.types import Access, Counts, Cursor, Description, Page, PersonalDataPolicy, Reader, Store
+from retrieval.types import Access, Counts, Cursor, Description, IndexKind, Page, PersonalDataPolicy, Reader, Store
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _COLUMNS = """
     stores.store_no, stores.store_id, stores.name, stores.owner, stores.created_at, stores.last_active_at,
-    stores.title, stores.description, stores.metadata, stores.expires_days, stores.personal_data
+    stores.title, stores.description, stores.metadata, stores.expires_days, stores.personal_data,
+    stores.vector_index
 """
 DAY_S = 86_400
 # A search every second need not write every second.
@@ -104,6 +105,7 @@ def describe(tx: Transaction, store_no: int, description: Description) -> None:
         StoreNotEmpty: it would begin or cease to redact, and holds files.
     """
     personal.set_policy(tx, store_no, description.personal_data)
+    set_index(tx, store_no, description.index)
     tx.run(
         "UPDATE stores SET title = ?, description = ?, metadata = ?, expires_days = ?, last_active_at = ?"
         " WHERE store_no = ?",
@@ -114,6 +116,17 @@ def describe(tx: Transaction, store_no: int, description: Description) -> None:
         int(time.time()),
         store_no,
     )
+
+
+def set_index(tx: Transaction, store_no: int, index: IndexKind) -> None:
+    """Say how a store is searched from now on."""
+    if tx.run("UPDATE stores SET vector_index = ?1 WHERE store_no = ?2 AND vector_index != ?1", index, store_no):
+        advance(tx)  # so that every process hears of it
+
+
+def with_graph(tx: Transaction) -> list[int]:
+    """The stores that are to be searched by a graph."""
+    return [row[0] for row in tx.rows("SELECT store_no FROM stores WHERE vector_index = 'hnsw'")]
 
 
 def refuse_expired(tx: Transaction, store_nos: Sequence[int]) -> None:
@@ -211,6 +224,7 @@ def _store(
     metadata: str,
     expires_days: int | None,
     personal_data: PersonalDataPolicy,
+    index: IndexKind,
 ) -> Store:
     counts, usage_bytes = holdings(tx, store_no, reader)
     expires_at = None if expires_days is None else last_active_at + expires_days * DAY_S
@@ -225,5 +239,5 @@ def _store(
         last_active_at=last_active_at,
         expires_at=expires_at,
         is_expired=expires_at is not None and expires_at <= time.time(),
-        description=Description(title, description, json.loads(metadata), expires_days, personal_data),
+        description=Description(title, description, json.loads(metadata), expires_days, personal_data, index),
     )

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from retrieval.types import Access, Document, Passage, PersonalDataPolicy, Store
+from retrieval.types import Access, Document, IndexKind, Passage, PersonalDataPolicy, Store
 from server.auth import LOCAL
 from server.commands.progress import FileProgress
 from server.commands.sharing import grantees
@@ -39,6 +39,9 @@ def ingest(
         PersonalDataPolicy | None,
         typer.Option(help="What becomes of personal data in the store's files, if this makes the store."),
     ] = None,
+    index: Annotated[
+        IndexKind | None, typer.Option(help="How the store is to be searched, if this makes it; see `recall`.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Take documents into a store, and wait until searches find them."""
@@ -47,7 +50,7 @@ def ingest(
     readers = grantees("--read", read or [])
     files, left_out = files_below(paths)
     began = perf_counter()
-    outcomes, added = asyncio.run(_ingest(settings, files, name, readers, personal_data))
+    outcomes, added = asyncio.run(_ingest(settings, files, name, readers, personal_data, index))
     seconds = perf_counter() - began
     taken = [outcome for outcome in outcomes if isinstance(outcome, Document)]
     refused = [*left_out, *(outcome for outcome in outcomes if not isinstance(outcome, Document))]
@@ -119,15 +122,18 @@ async def _ingest(
     name: str,
     read: Sequence[str],
     personal_data: PersonalDataPolicy | None,
+    index: IndexKind | None,
 ) -> tuple[list[Document | Exception], frozenset[str]]:
     from server.build import open_library
 
     async with open_library(settings) as library:
         access = Access(read=tuple(read), write=(LOCAL.principal,)) if read else None
         before = {found.store_id for found in await library.stores(LOCAL_READER)}
-        store = await library.create_store(name, LOCAL_READER, access, personal_data or "off")
+        store = await library.create_store(name, LOCAL_READER, access, personal_data or "off", index or "exact")
         if personal_data:
             _check_policy(store, personal_data)
+        if index:
+            _check_index(store, index)
         if read:
             _check_readers(store, read)
         with FileProgress(len(files)) as progress:
@@ -208,6 +214,14 @@ def _check_policy(store: Store, asked: PersonalDataPolicy) -> None:
         raise CommandError(
             f"The store {store.name} exists, and its policy for personal data is {store.description.personal_data}, "
             f"not {asked}. Leave --personal-data out, or name another store."
+        )
+
+
+def _check_index(store: Store, asked: IndexKind) -> None:
+    if store.description.index != asked:
+        raise CommandError(
+            f"The store {store.name} exists, and its index is {store.description.index}, not {asked}. "
+            "Leave --index out, and change it by POST /v1/vector_stores."
         )
 
 

@@ -1,11 +1,13 @@
 """From a question to packed passages, at 10,000, 100,000 or 1,000,000 chunks; and the index beside a plain FAISS one.
 
-    python -m tests.bench.search --chunks 100000 [--questions 200] [--eval build/eval] [--data build/bench]
+    python -m tests.bench.search --chunks 100000 [--questions 200] [--index hnsw] [--eval build/eval]
+                                   [--data build/bench]
 
 The chunks are those of the evaluation's store, and beyond them synthetic ones: half the sentences of one chunk with
 half of another's, under a vector between theirs. Questions and settings are those whose quality tests/eval measures.
 One search at a time; ours scans on all cores, plain FAISS on one. `_cpu_ms` is the mean of processor time, which other
-work on the machine does not stretch. The ceiling of the index alone is reading its bytes once: 768 a chunk, 1,536 for
+work on the machine does not stretch. With `--index hnsw`, a graph of the store is built first and searches go by it;
+its recall is against the plain index. The ceiling of the index alone is reading its bytes once: 768 a chunk, 1,536 for
 the plain index.
 """
 
@@ -60,6 +62,10 @@ def main() -> None:
     library = open_library(arguments.data, embedder)
     figures["first_start_s"] = time.perf_counter() - began
     library._mirror.save()
+    if arguments.index == "hnsw":
+        began = time.perf_counter()
+        figures["in_graph"] = build_graph(library._mirror)
+        figures["graph_s"] = time.perf_counter() - began
     questions = [asked.question for asked in read_questions()][: arguments.questions]
     figures |= whole(library, questions)
     figures |= index_alone(library._mirror, embedder.embed(questions))
@@ -102,6 +108,14 @@ def whole(library: Library, questions: Sequence[str]) -> dict[str, float]:
         return _spread(name, times, time.process_time() - cpu)
 
     return asyncio.run(run("question_first_time_ms")) | asyncio.run(run("question_ms"))
+
+
+def build_graph(mirror: Mirror) -> int:
+    """Have the store searched by a graph; return how many chunks that one holds."""
+    mirror.try_graph(1)
+    while mirror.grow_graphs():
+        pass
+    return mirror.rows_in_graph(1)
 
 
 def index_alone(mirror: Mirror, queries: Vectors) -> dict[str, float]:
@@ -239,6 +253,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chunks", type=int, default=10_000)
     parser.add_argument("--questions", type=int, default=200, help="at most that many, each asked twice")
+    parser.add_argument("--index", choices=("exact", "hnsw"), default="exact")
     parser.add_argument("--eval", type=Path, default=Path("build/eval"), help="the store of tests.eval.retrieval")
     parser.add_argument("--data", type=Path, default=Path("build/bench"), help="where the store is made")
     return parser.parse_args()

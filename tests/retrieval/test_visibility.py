@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrieval.errors import StoreNotFound
+from retrieval.graphs import GraphLimits
 from retrieval.mirror import Mirror
 from retrieval.retriever import Searcher
 from retrieval.snapshots import Snapshots
@@ -19,7 +20,7 @@ from retrieval.store import attaching, contents, documents, files, stores
 from retrieval.store.contents import Content, StoredChunk
 from retrieval.store.database import Database, Transaction
 from retrieval.store.erasures import REPLACED
-from retrieval.types import Access, Attribute, Comparison, Compound, Filter, Fusion, Passage, Reader
+from retrieval.types import Access, Attribute, Comparison, Compound, Filter, Fusion, IndexKind, Passage, Reader
 from tests.fakes.shelf import matches
 from tests.retrieval.desk import WordsEmbedder
 
@@ -80,17 +81,30 @@ written = st.builds(
 
 
 class World:
-    """A store of documents in which those that are to be deleted have been."""
+    """A store of documents in which those that are to be deleted have been; by graph, after it was built."""
 
-    def __init__(self, folder: Path, world: Sequence[Written], access: dict[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self, folder: Path, world: Sequence[Written], access: dict[str, tuple[str, ...]], index: IndexKind
+    ) -> None:
         self._database = Database(folder / "store.db")
-        mirror = Mirror(self._database, Snapshots(folder / "index"), embedder=EMBEDDER.fingerprint, dims=EMBEDDER.dims)
+        mirror = Mirror(
+            self._database,
+            Snapshots(folder / "index"),
+            embedder=EMBEDDER.fingerprint,
+            dims=EMBEDDER.dims,
+            graph_limits=GraphLimits(least_rows=1, rows_per_step=0),
+        )
         mirror.open()
         self._searcher = Searcher(mirror, EMBEDDER, Fusion())
         with self._database.write() as tx:
             store_nos = {name: stores.create(tx, name, OWNER, Access(read=read)) for name, read in access.items()}
             self._names = {stores.one(tx, number, OWNER).store_id: name for name, number in store_nos.items()}
+            for number in store_nos.values():
+                stores.set_index(tx, number, index)
             file_nos = [_add(tx, store_nos[document.store], document) for document in world]
+        while mirror.grow_graphs():
+            pass
+        self.is_by_graph = any(mirror.rows_in_graph(number) for number in store_nos.values())
         with self._database.write() as tx:
             for file_no, document in zip(file_nos, world, strict=True):
                 if document.is_deleted:
@@ -122,8 +136,8 @@ def _add(tx: Transaction, store_no: int, document: Written) -> int:
 
 
 @contextmanager
-def stored(world: Sequence[Written], access: dict[str, tuple[str, ...]]) -> Iterator[World]:
-    with tempfile.TemporaryDirectory() as folder, closing(World(Path(folder), world, access)) as built:
+def stored(world: Sequence[Written], access: dict[str, tuple[str, ...]], index: IndexKind = "exact") -> Iterator[World]:
+    with tempfile.TemporaryDirectory() as folder, closing(World(Path(folder), world, access, index)) as built:
         yield built
 
 
@@ -140,6 +154,7 @@ def check(
     query: str,
     k: int,
     wanted: Filter | None,
+    index: IndexKind = "exact",
 ) -> None:
     readable = [
         name
@@ -156,7 +171,8 @@ def check(
         and (document.readers is None or may(reader, document.owner, document.readers))
     ]
 
-    with stored(world, access) as everything, stored(visible, access) as fresh:
+    with stored(world, access, index) as everything, stored(visible, access) as fresh:
+        assert everything.is_by_graph == (index == "hnsw" and bool(world))
         found = everything.search(query, readable, k, reader, wanted)
         assert found == fresh.search(query, readable, k, reader, wanted)
         for name in hidden:
@@ -188,6 +204,19 @@ def test_a_reader_finds_what_a_store_of_only_that_would_show(
     wanted: Filter | None,
 ) -> None:
     check(world, access, reader, query, k, wanted)
+
+
+@properties
+@settings(max_examples=8, deadline=None, suppress_health_check=slow)
+def test_a_store_that_is_searched_by_a_graph_shows_no_more_and_no_less(
+    world: list[Written],
+    access: dict[str, tuple[str, ...]],
+    reader: Reader,
+    query: str,
+    k: int,
+    wanted: Filter | None,
+) -> None:
+    check(world, access, reader, query, k, wanted, "hnsw")
 
 
 @pytest.mark.soak

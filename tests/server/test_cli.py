@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from hrm_model.config import HrmConfig
+from retrieval.types import Recall
 from server.cli import in_words, main
+from server.commands.recall import in_words as recall_in_words
 from server.ledger import Ledger
 
 Run = Callable[..., tuple[int, str, str]]
@@ -66,6 +68,7 @@ def test_help_lists_the_commands(run: Run) -> None:
         "search",
         "delete",
         "stores",
+        "recall",
         "keys",
         "purge",
         "erasures",
@@ -144,6 +147,7 @@ def test_a_mistake_is_explained_on_standard_error(run: Run, arguments: list[str]
         (["search", "x", "--store", "nope"], "hrm-serve: No vector store found with id 'nope'."),
         (["search", "x"], "Nothing was found."),
         (["delete", "file-nope"], "hrm-serve: No file found with id 'file-nope'."),
+        (["recall", "nope"], "hrm-serve: No vector store found with id 'nope'."),
         (["stores", "nope"], "hrm-serve: No vector store found with id 'nope'."),
     ],
 )
@@ -162,6 +166,7 @@ def test_what_is_not_there_is_named(run: Run, tmp_path: Path, arguments: list[st
         ["stores"],
         ["search", "x"],
         ["delete", "x"],
+        ["recall", "x"],
         ["keys", "list"],
         ["purge"],
         ["erasures", "list"],
@@ -326,6 +331,40 @@ def test_personal_data_is_redacted_where_the_store_is_made_for_that(run: Run, tm
     assert "Ask [E-MAIL]." in run("search", "tea", "--store", "notes")[1]
     assert other == 1
     assert "its policy for personal data is redact, not off" in err
+
+
+def test_a_store_is_made_with_the_index_that_is_asked_for(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tea.txt").write_text("Tea is at four.")
+
+    status, _, _ = run("ingest", "tea.txt", "--store", "notes", "--index", "hnsw")
+    other, _, err = run("ingest", "tea.txt", "--store", "notes", "--index", "exact")
+
+    assert status == 0
+    assert other == 1
+    assert "its index is hnsw, not exact" in err
+    assert "Tea is at four." in run("search", "tea", "--store", "notes")[1]
+
+
+def test_recall_of_a_small_store_says_that_it_is_exact(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tea.txt").write_text("Tea is at four.")
+    (tmp_path / "none.txt").write_text("\n")
+    run("ingest", "tea.txt", "--store", "notes")
+
+    status, out, _ = run("recall", "notes")
+    empty, _, err = run("recall", "notes", "--questions", "none.txt")
+
+    assert (status, out) == (0, "1 chunks: so few are always looked at one by one, which is exact and as fast.\n")
+    assert empty == 1
+    assert "none.txt holds no questions" in err
+
+
+def test_recall_is_told_with_what_it_was_measured_on() -> None:
+    said = recall_in_words(Recall(20_000, 200, 0.9965, 1.44, 2.8))
+
+    assert said == [
+        "recall@10 0.997 over 200 questions, 20000 chunks",
+        "by graph 1.4 ms, exactly 2.8 ms (median, the index alone)",
+    ]
 
 
 def test_what_is_deleted_is_purged_and_proven(run: Run, tmp_path: Path) -> None:
