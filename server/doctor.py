@@ -8,9 +8,10 @@ from typing import Literal
 
 from hrm_model.errors import CheckpointError
 from retrieval.errors import StoreFailed
-from server import build, storage, tls
+from server import storage, tls
 from server.audit.chain import Broken, Entry, Head, check_next
 from server.audit.log import MIGRATIONS as AUDIT_SCHEMA
+from server.building import model, policy, store
 from server.database import Unreadable, looking
 from server.ledger import MIGRATIONS as LEDGER_SCHEMA
 from server.process import listen
@@ -61,7 +62,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
         yield Finding("store", "ok", "there is none yet; the first document or start makes it")
         return
     try:
-        found = build.check_up(settings)
+        found = store.check_up(settings)
     except StoreFailed as error:
         yield Finding("store", "error", str(error), "restore a backup: hrm-serve restore FOLDER --replace")
         return
@@ -145,7 +146,7 @@ def _audit(settings: Settings) -> Iterator[Finding]:
 
 def _model(settings: Settings) -> Iterator[Finding]:
     try:
-        found = build.needs(settings)
+        found = model.needs(settings)
     except (CheckpointError, SettingsError, OSError) as error:
         yield Finding("model", "error", str(error), f"run: hrm-serve check-model {settings.model}")
         return
@@ -163,7 +164,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
 
 def _tls(settings: Settings) -> Iterator[Finding]:
-    files = build.tls_files(settings)
+    files = policy.tls_files(settings)
     if files is None:
         if not settings.is_loopback:
             said = f"is off, and the server listens on {settings.host}"
@@ -192,7 +193,7 @@ def _port(settings: Settings) -> Iterator[Finding]:
 
 
 def _sqlite(settings: Settings) -> Iterator[Finding]:
-    version, has_texts = build.sqlite_build()
+    version, has_texts = store.sqlite_build()
     if has_texts:
         yield Finding("SQLite", "ok", f"{version} with FTS5")
     else:

@@ -1,6 +1,6 @@
 """What a backup and a restore do with the server's own databases; the store is retrieval's.
 
-server/build.py puts them together.
+server/building/upkeep.py puts them together.
 """
 
 from collections.abc import Callable, Mapping, Sequence

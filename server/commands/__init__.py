@@ -1,1 +1,1 @@
-"""The commands of `hrm-serve`, one file each: they read arguments and print; the work is server/build.py's."""
+"""The commands of `hrm-serve`, one file each: they read arguments and print; the work is that of server/building."""

@@ -196,7 +196,7 @@ def _last_line(end: Head, signer: Signer) -> str:
 @contextmanager
 def _log(data_dir: Path | None) -> Iterator[tuple[AuditLog, Signer, list[str]]]:
     """The log, who signs it, and the public keys of all who did."""
-    from server.build import open_audit, opened_ledger
+    from server.building.records import open_audit, opened_ledger
 
     settings = settings_for(data_dir)
     if not (settings.data_dir / AUDIT).exists():  # looking makes neither a log nor a key

@@ -124,7 +124,7 @@ async def _ingest(
     personal_data: PersonalDataPolicy | None,
     index: IndexKind | None,
 ) -> tuple[list[Document | Exception], frozenset[str]]:
-    from server.build import open_library
+    from server.building.store import open_library
 
     async with open_library(settings) as library:
         access = Access(read=tuple(read), write=(LOCAL.principal,)) if read else None
@@ -145,7 +145,7 @@ async def _ingest(
 
 
 async def _search(settings: Settings, query: str, store: str | None, k: int) -> tuple[Passage, ...]:
-    from server.build import open_library
+    from server.building.store import open_library
 
     check_there(settings)
 
@@ -156,7 +156,8 @@ async def _search(settings: Settings, query: str, store: str | None, k: int) -> 
 
 
 async def _delete(settings: Settings, file_ids: Sequence[str]) -> None:
-    from server.build import open_library, purge
+    from server.building.store import open_library
+    from server.building.upkeep import purge
 
     check_there(settings)
 
@@ -170,7 +171,7 @@ async def _delete(settings: Settings, file_ids: Sequence[str]) -> None:
 
 
 async def _listing(settings: Settings, name: str | None) -> tuple[list[str], list[list[str]]]:
-    from server.build import open_library
+    from server.building.store import open_library
 
     check_there(settings)
 

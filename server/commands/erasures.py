@@ -18,7 +18,7 @@ def purge(data_dir: DataDir = None) -> None:
 
     A running server does the same by itself, moments after each removal.
     """
-    from server.build import purge as run
+    from server.building.upkeep import purge as run
 
     settings = settings_for(data_dir)
     _check_there(settings)
@@ -110,7 +110,7 @@ def verify(
 
 
 def _ledger(data_dir: Path | None) -> Any:
-    from server.build import opened_ledger
+    from server.building.records import opened_ledger
 
     settings = settings_for(data_dir)
     _check_there(settings)

@@ -13,7 +13,7 @@ def check_model(
     kv_dtype: Annotated[Literal["auto", "int8"], typer.Option(help="As of `serve`.")] = "auto",
 ) -> None:
     """Say whether a checkpoint can be served, what it needs, and about how fast it is."""
-    from server.build import check_model as check
+    from server.building.model import check_model as check
 
     for line in check(folder, decode=decode, weights=weights, kv_dtype=kv_dtype):
         print(line, flush=True)
@@ -21,6 +21,6 @@ def check_model(
 
 def train(context: typer.Context) -> None:
     """Train an HRM-Text from scratch on instruction-response pairs (`hrm-serve train --help` lists all)."""
-    from server.build import train as run
+    from server.building.model import train as run
 
     raise typer.Exit(run(context.args))

@@ -54,7 +54,7 @@ def _questions(path: Path | None) -> list[str]:
 
 
 async def _measure(settings: Settings, store: str, questions: list[str]) -> Recall:
-    from server.build import open_library
+    from server.building.store import open_library
 
     check_there(settings)
     said = perf_counter()

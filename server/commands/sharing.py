@@ -48,7 +48,7 @@ def grantees(flag: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 async def _share(settings: Settings, store: str, access: Access) -> Store:
-    from server.build import open_library
+    from server.building.store import open_library
 
     check_there(settings)
 

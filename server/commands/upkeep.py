@@ -19,7 +19,7 @@ def backup(
     data_dir: DataDir = None,
 ) -> None:
     """Copy documents, files, keys and certificates into a folder, also while a server runs."""
-    from server.build import backup as run
+    from server.building.upkeep import backup as run
 
     settings = settings_for(data_dir)
     _check_there(settings)
@@ -37,7 +37,7 @@ def restore(
 
     The keys and erasures of the data directory stay as they are; only where there are none, the backup's are taken.
     """
-    from server.build import restore as run
+    from server.building.upkeep import restore as run
 
     settings = settings_for(data_dir)
     restored, created_at = run(settings, folder, replace=replace)
@@ -50,7 +50,7 @@ def reindex(data_dir: DataDir = None) -> None:
 
     The old index serves until it is done; interrupted, it goes on where it stopped. Restart servers afterwards.
     """
-    from server.build import reindex as run
+    from server.building.upkeep import reindex as run
 
     settings = settings_for(data_dir)
     _check_there(settings)

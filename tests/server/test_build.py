@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from server.build import bounds, policy
+from server.building.policy import bounds, policy
 from server.connection import Bounds
 from server.deps import Policy
 from server.examples import EXAMPLES

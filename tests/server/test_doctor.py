@@ -14,7 +14,7 @@ import pytest
 from retrieval.checkup import check_up
 from retrieval.embedder import MiniLM
 from retrieval.opening import open_library
-from server.build import open_audit, opened_ledger
+from server.building.records import open_audit, opened_ledger
 from server.cli import main
 from server.doctor import Finding, examine
 from server.settings import Settings

@@ -86,7 +86,7 @@ def test_texts_are_shown_to_whoever_has_their_key(
 ) -> None:
     (tmp_path / "secret").write_text("s" * 40)
     monkeypatch.setenv("HRM_AUDIT_CONTENT_KEY_FILE", str(tmp_path / "secret"))
-    from server.build import open_audit, opened_ledger
+    from server.building.records import open_audit, opened_ledger
     from server.settings import Settings
 
     settings = Settings.load({"data_dir": str(tmp_path / "data")})

@@ -1,0 +1,1 @@
+"""The parts of the composition root, server/build.py, which alone puts them together."""

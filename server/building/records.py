@@ -1,0 +1,67 @@
+"""What the server keeps of its own: the ledger with its keys, and the audit log."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import time
+
+from server import upkeep
+from server.audit.log import AuditLog, Durability, content_key
+from server.keyring import LedgerError
+from server.ledger import Ledger
+from server.settings import Settings
+from server.signing import Signer
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def opened_ledger(settings: Settings) -> Iterator[Ledger]:
+    """Open the ledger for a block."""
+    ledger = open_ledger(settings)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """Open the keys."""
+    return Ledger(settings.data_dir / upkeep.LEDGER)
+
+
+def open_audit(settings: Settings, ledger: Ledger) -> AuditLog:
+    """Open the audit log and the key that signs it; the ledger remembers who has signed.
+
+    Raises:
+        AuditError, SigningKeyError: one of them cannot be used.
+    """
+    key = None if settings.audit_content_key_file is None else content_key(settings.audit_content_key_file)
+    signer = Signer.of(settings.data_dir)
+    ledger.erasures.remember_key(signer.key_id, signer.public_key, int(time()))
+    durability: Durability = "async" if settings.audit == "async" else "durable"
+    return AuditLog(settings.data_dir / upkeep.AUDIT, signer, durability=durability, content_key=key)
+
+
+def adopt_first_key(ledger: Ledger, file: Path | None) -> None:
+    """Make the secret in a file an admin's key, if there is no key yet.
+
+    Raises:
+        LedgerError: the file is not there, or holds no secret.
+    """
+    if file is None or not ledger.keys.is_empty():
+        return
+    # Missing is not the same as not configured: whoever named a key does not want a server without one.
+    try:
+        secret = file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise LedgerError(
+            f"HRM_FIRST_KEY_FILE names {file}, which does not exist, and there is no API key yet.\n"
+            "Put a secret of 32 or more characters there (in a container: mount it), "
+            "or make a key with `hrm-serve keys create --principal user:you --role admin`."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise LedgerError(f"{file} does not hold a secret in plain text.") from error
+    if key := ledger.keys.adopt_first(secret):
+        log.info("the first key is %s, an admin's, from %s", key.key_id, file)
