@@ -17,6 +17,8 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.apart import is_of_sqlite, read_apart
+
 RUN = 12
 KEY_BYTES = 16
 # 2 MB of hashes. Of a text with more runs an even share is kept: remains are pieces of pages, hundreds of runs long.
@@ -129,8 +131,15 @@ def contents(path: Path) -> Iterator[bytes]:
     """A file in overlapping blocks, and once more decompressed if it is gzip, xz or zip. A file that is gone has none.
 
     What cannot be decompressed is read as it is alone.
+
+    Raises:
+        OSError: it cannot be read.
     """
     try:
+        if is_of_sqlite(path):
+            with read_apart(path) as database:
+                yield from _blocks(database)
+            return
         with path.open("rb") as file:
             yield from _blocks(file)
             file.seek(0)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import httpx
 import openai
@@ -270,13 +270,34 @@ def test_keys_made_and_revoked_beside_the_server_count_from_the_next_request_on(
         # Who may ask may not read metrics.
         assert httpx.get(f"{served.url}/metrics", headers={"Authorization": f"Bearer {secret}"}).status_code == 403
 
+        # An erasure looks into every file of the data directory, the databases that commands and server share too.
+        erase(served.url, "first-secret-of-more-than-32-characters")
+        assert served.command("keys", "list").returncode == 0
+
         key_id = made.stderr.split()[0]
         assert served.command("keys", "revoke", key_id).returncode == 0
         assert status(secret) == 401
+        later = served.command("keys", "create", "--principal", "user:bert", "--role", "ask")
+        assert status(later.stdout.strip()) == 200
+        assert served.command("audit", "verify").returncode == 0
 
         said = served.log.read_text()
         assert secret not in said
         assert "first-secret" not in said
+
+
+def erase(url: str, key: str) -> None:
+    """Hand a file in, delete it, and wait for the certificate."""
+    with openai.OpenAI(base_url=f"{url}/v1", api_key=key) as client:
+        file = client.files.create(file=("gone.txt", b"Gone tomorrow."), purpose="assistants")
+        client.files.delete(file.id)
+        deadline = monotonic() + 60
+        while True:
+            found = httpx.get(f"{url}/v1/erasures", headers={"Authorization": f"Bearer {key}"}).json()["data"]
+            if found and found[0]["status"] == "certified":
+                return
+            assert monotonic() < deadline, found
+            sleep(0.2)
 
 
 def body(**fields: object) -> dict[str, object]:

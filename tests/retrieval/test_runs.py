@@ -2,9 +2,13 @@
 
 import gzip
 import lzma
+import subprocess
+import sys
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import numpy as np
 import pytest
 
@@ -85,8 +89,35 @@ def test_what_only_looks_compressed_is_read_as_it_is(tmp_path: Path, beginning: 
     assert sum(len(sought(TEXT).within(block)) for block in runs.contents(path)) == len(sought(TEXT))
 
 
-def test_a_file_that_is_gone_holds_nothing(tmp_path: Path) -> None:
-    assert list(runs.contents(tmp_path / "none")) == []
+def test_looking_into_a_database_takes_its_locks_from_nobody(tmp_path: Path) -> None:
+    """Without them the next process to close it would take itself for the last, and delete the log under this one."""
+    path = tmp_path / "store.db"
+    elsewhere = (
+        f"import apsw; db = apsw.Connection({str(path)!r}); db.execute('INSERT INTO texts VALUES (2)'); db.close()"
+    )
+    with closing(apsw.Connection(str(path))) as db:
+        db.execute("PRAGMA journal_mode = wal; CREATE TABLE texts (text); INSERT INTO texts VALUES (1)").fetchall()
+
+        found = {
+            name: b"".join(runs.contents(tmp_path / name)) for name in ("store.db", "store.db-wal", "store.db-shm")
+        }
+        subprocess.run([sys.executable, "-c", elsewhere], check=True)
+
+        assert all(found.values())
+        assert (tmp_path / "store.db-wal").exists()
+        assert db.execute("SELECT count(*) FROM texts").get == 2
+
+
+@pytest.mark.parametrize("name", ["none", "none.db", "none.db-wal"])
+def test_a_file_that_is_gone_holds_nothing(tmp_path: Path, name: str) -> None:
+    assert list(runs.contents(tmp_path / name)) == []
+
+
+def test_a_database_that_cannot_be_read_is_no_clean_one(tmp_path: Path) -> None:
+    (tmp_path / "store.db").mkdir()
+
+    with pytest.raises(OSError, match="could not be read"):
+        list(runs.contents(tmp_path / "store.db"))
 
 
 def test_a_vector_is_found_by_parts_of_it() -> None:
