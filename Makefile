@@ -6,6 +6,7 @@ DATA := $(or $(HRM_DATA_DIR),data)
 BIN := $(VENV)/bin
 IMAGE ?= hrm-serve
 T ?= tests
+WORKERS ?= 2
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -18,11 +19,11 @@ serve: $(DATA)/.handbook ## set everything up and serve the bundled model over t
 	@HRM_DEFAULT_STORE="$${HRM_DEFAULT_STORE:-handbook}" exec $(BIN)/hrm-serve serve --data-dir $(DATA) --port $(PORT)
 
 .PHONY: test
-test: $(VENV)/.dev ## style, types and tests, exactly as CI runs them (T=tests/server for a part of the tests)
+test: $(VENV)/.dev ## style, types and tests, exactly as CI runs them (T=tests/server: a part of the tests; WORKERS=8: on more cores)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q $(T)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(T)
 
 .PHONY: check
 check: test ## the same as test
