@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 
 from anyio.to_thread import run_sync
 
-from server.identity import Caller, Forbidden, PersonUnknown, Unauthenticated
+from server.identity import ON_THIS_MACHINE, Caller, Forbidden, PersonUnknown, Unauthenticated
 from server.ledger import Ledger
 
 _SCHEME = "bearer"
 ON_BEHALF_OF = "X-On-Behalf-Of"
-LOCAL = Caller(principal="user:local", roles=frozenset({"admin"}))
+LOCAL = Caller(principal=ON_THIS_MACHINE, roles=frozenset({"admin"}))
 
 
 class ExposedWithoutKey(Exception):

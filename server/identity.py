@@ -9,6 +9,11 @@ from retrieval.types import EVERYONE, Access, Reader
 
 Role = Literal["admin", "ingest", "ask", "metrics", "act-for"]
 
+# Who owns what is made on the machine itself, and who holds the key that a file brings: nobody was asked for these
+# names, so no provider's account may take them.
+ON_THIS_MACHINE = "user:local"
+FIRST_KEY_HOLDER = "user:admin"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

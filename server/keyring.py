@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from server.database import BUSY, Connection, Database
-from server.identity import UNLIMITED, Limits, Role
+from server.identity import FIRST_KEY_HOLDER, UNLIMITED, Limits, Role
 
 SECRET_PREFIX = "hrm_"
 MIN_SECRET_CHARS = 32  # a secret brought along by a file; ours have 43 random characters
@@ -129,7 +129,9 @@ class Keyring:
             raise LedgerError(f"The first key's secret has {len(secret)} characters; it needs {MIN_SECRET_CHARS}.")
         now = int(self._clock())
         admin = frozenset[Role]({"admin"})
-        first = Key(f"key_{secrets.token_hex(6)}", "user:admin", frozenset(), admin, False, "", now, None, None, None)
+        first = Key(
+            f"key_{secrets.token_hex(6)}", FIRST_KEY_HOLDER, frozenset(), admin, False, "", now, None, None, None
+        )
         with self._file.writing() as db:
             if db.execute("SELECT EXISTS (SELECT 1 FROM keys)").get:
                 return None

@@ -1,13 +1,14 @@
 """Bearer JWTs of an OpenID Connect provider: from a token to a caller. Knows neither HTTP nor where keys come from."""
 
 import logging
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 import jwt
 
-from server.identity import Caller, Role, Unauthenticated
+from server.identity import FIRST_KEY_HOLDER, ON_THIS_MACHINE, Caller, Role, Unauthenticated
 from server.jwks import KeySource
 
 log = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 TOKEN_ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "act-for")
 MAX_CHARS = 16_384
 _MAX_NAME = 256  # what access lists take
+_RESERVED = frozenset({ON_THIS_MACHINE, FIRST_KEY_HOLDER})
 
 
 class Refused(Exception):
@@ -89,13 +91,16 @@ class BearerTokens:
         name = claim(claims, rules.principal_claim)
         if not _is_name(name):
             raise Refused(f"its claim {rules.principal_claim} names nobody that an access list could know")
+        principal = f"user:{name}"
+        if _folded(principal) in _RESERVED:
+            raise Refused(f"its claim {rules.principal_claim} is a name that this server keeps for itself: {name}")
         # A group that no list can name opens nothing, so it is left out.
         groups = frozenset(f"group:{group}" for group in texts(claims, rules.groups_claim) if _is_name(group))
         roles = rules.default_roles
         if rules.roles_claim is not None:
             given = texts(claims, rules.roles_claim)
             roles = frozenset(role for role in TOKEN_ROLES if role in given)
-        return Caller(principal=f"user:{name}", groups=groups, roles=roles)
+        return Caller(principal=principal, groups=groups, roles=roles)
 
 
 def claim(claims: Mapping[str, Any], path: str) -> Any:
@@ -112,6 +117,11 @@ def texts(claims: Mapping[str, Any], path: str) -> frozenset[str]:
     """The texts of a list, or the one text that stands in its place."""
     found = claim(claims, path)
     return frozenset(entry for entry in (found if isinstance(found, list) else [found]) if isinstance(entry, str))
+
+
+def _folded(principal: str) -> str:
+    """A name as people read it: `ＬＯＣＡＬ` is `local`, whether or not a list would take the two for one."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", principal).casefold()).strip()
 
 
 def _is_name(name: object) -> bool:

@@ -14,6 +14,7 @@ import typer
 from server.audit.chain import Entry, Head, verify
 from server.audit.log import AuditLog
 from server.commands.terminal import CommandError, DataDir, TextCommand, settings_for
+from server.identity import ON_THIS_MACHINE
 from server.signing import Signer, canonical, is_signed
 from server.upkeep import AUDIT
 
@@ -104,7 +105,7 @@ def erase(
     with _log(data_dir) as (log, _, _):
         if not (count := log.erase(request)):
             raise CommandError(f"There is no record of a request {request}.")
-        log.append({"kind": "admin", "request": request, "caller": "user:local", "route": "audit erase"}, {})
+        log.append({"kind": "admin", "request": request, "caller": ON_THIS_MACHINE, "route": "audit erase"}, {})
     print(f"Salts and texts of {count} records of {request} are erased; the records stay.")
 
 

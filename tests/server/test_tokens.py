@@ -129,6 +129,23 @@ async def test_a_token_that_says_something_else_is_refused_without_a_reason(clai
     assert await refused(token) == ""
 
 
+@pytest.mark.parametrize("name", ["local", "LOCAL", "Local", "ｌｏｃａｌ", "loca\u2113", "admin", "Admin"])
+async def test_no_account_takes_a_name_that_the_server_gives_by_itself(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "server.tokens")
+
+    assert await refused(PROVIDER.token(name)) == ""
+    assert "a name that this server keeps for itself" in caplog.text
+    named = PROVIDER.token("f3a1", preferred_username=name)
+    await refused(named, checking(principal_claim="preferred_username"))
+
+
+@pytest.mark.parametrize("name", ["locale", "local@example.org", "administrator", "local.admin"])
+async def test_a_name_that_only_resembles_those_is_anybodys(name: str) -> None:
+    assert (await checking()(PROVIDER.token(name))).principal == f"user:{name}"
+
+
 async def test_clocks_may_differ_by_the_leeway_and_no_more() -> None:
     now = int(time())
 
