@@ -8,7 +8,7 @@ from typing import Any
 from retrieval.erasure import Erasure, Scan
 from server.signing import canonical, is_signed
 
-VERSION = 1
+VERSION = 2  # 1 had counts of the scan, which told its reader about the documents of others
 
 
 class CertificateRefused(Exception):
@@ -18,7 +18,9 @@ class CertificateRefused(Exception):
 def certificate(erasure: Erasure, scan: Scan, *, issued_at: int, key_id: str) -> str:
     """What is certified, as the canonical JSON that is signed.
 
-    It holds no name and no content, but salted hashes of them: who has the file can show that it is meant.
+    It holds no name and no content, but salted hashes of them: who has the file can show that it is meant. Of the scan
+    it says the result alone: how much of the text other documents have too, of which its reader may see none, would
+    answer whoever erases a guess at what they say.
     """
     return canonical(
         {
@@ -37,14 +39,7 @@ def certificate(erasure: Erasure, scan: Scan, *, issued_at: int, key_id: str) ->
             "requested_at": erasure.requested_at,
             "reason": erasure.reason,
             "generation": {"before": erasure.generation_before, "after": erasure.generation_after},
-            "scan": {
-                "clean": scan.is_clean,
-                "files": scan.files,
-                "bytes": scan.bytes,
-                "runs": scan.runs,
-                "runs_of_other_documents": scan.shared,
-                "rewritten": list(scan.rewrites),
-            },
+            "scan": {"clean": scan.is_clean},
             "issued_at": issued_at,
             "key_id": key_id,
         }

@@ -67,7 +67,13 @@ class Eraser:
                 await run_sync(self._certify, erasure, purge.scan)
                 await self._library.settle(erasure)
             done += purge.erasures
-            log.info("%d erasures certified, %d files looked at", len(purge.erasures), purge.scan.files)
+            log.info(
+                "%d erasures certified: %d files looked at for %d runs, of which %d are other documents' too",
+                len(purge.erasures),
+                purge.scan.files,
+                purge.scan.runs,
+                purge.scan.shared,
+            )
         return replace(purge, erasures=tuple(done))
 
     async def work(self, poll_s: float = 0.5) -> None:
