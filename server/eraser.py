@@ -63,6 +63,8 @@ class Eraser:
             purge = await self._library.purge(self._ledger.values)
             if purge.problem is not None or purge.scan is None:
                 return purge
+            # Again: what was removed since may be among those that are certified now.
+            await self._forget_revoked()
             for erasure in purge.erasures:
                 await run_sync(self._certify, erasure, purge.scan)
                 await self._library.settle(erasure)

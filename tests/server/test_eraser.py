@@ -1,12 +1,13 @@
 """server.eraser: every removal ends in a certificate, whoever made it and whatever died in between."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import anyio
 import pytest
 
+from retrieval.erasure import Erasure
 from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.store import erasures
@@ -183,3 +184,35 @@ async def wait_for(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(20):
         while not condition():  # noqa: ASYNC110 (what is waited for happens in a database)
             await anyio.sleep(0.01)
+
+
+async def test_no_certificate_is_signed_before_prompts_are_forgotten(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of what is removed while a purge that began before it is under way."""
+    told: list[str] = []
+
+    async def forget() -> None:
+        told.append("forgotten")
+
+    eraser = Eraser(library, ledger, Signer.of(data), forget=forget)
+    file_id = await ingest(library, tmp_path, 1)
+    await eraser.run_once()
+    told.clear()
+    pending, certify = library.erasures, ledger.erasures.certify
+
+    async def removed_meanwhile() -> Sequence[Erasure]:
+        if not told:
+            told.append("removed")
+            await library.delete(file_id, ANNA)
+        return await pending()
+
+    def certified(erasure_id: str, *, certificate: str, signature: str, key_id: str) -> None:
+        told.append("certified")
+        certify(erasure_id, certificate=certificate, signature=signature, key_id=key_id)
+
+    monkeypatch.setattr(library, "erasures", removed_meanwhile)
+    monkeypatch.setattr(ledger.erasures, "certify", certified)
+    await eraser.run_once()
+
+    assert told == ["removed", "forgotten", "certified"]
