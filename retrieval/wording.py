@@ -66,7 +66,9 @@ def terms(query: str, words: Callable[[str], list[str]]) -> list[Term]:
     Args:
         words: cuts a text as the lexical index does.
     """
-    parts = [part for part in query.split() if part.strip("'\".,;:!?()[]").lower() not in STOP_WORDS]
+    # SQLite reads an expression up to its first NUL, and would miss the quote that ends the phrase.
+    between_blanks = query.replace("\0", " ").split()
+    parts = [part for part in between_blanks if part.strip("'\".,;:!?()[]").lower() not in STOP_WORDS]
     found: dict[tuple[str, ...], Term] = {}
     for part in parts:
         if cut := tuple(words(part)):

@@ -70,7 +70,7 @@ ODD_VALUES: tuple[Any, ...] = (
     _raw('"\\u0000"'),
     DEEP,
 )
-_ODD_TEXT = tuple(value for value in ODD_VALUES if isinstance(value, str) and "@raw" not in value)
+ODD_TEXT = tuple(value for value in ODD_VALUES if isinstance(value, str) and "@raw" not in value)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "get", "BREW", "P" * 200)
 _SEGMENTS = (
     "..",
@@ -204,18 +204,26 @@ def _with_odd_value(body: Any, random: Random) -> Any:
     around = body
     for step in way:
         around = around[step]
-    match random.randrange(5):
+    match random.randrange(6):
         case 0 if isinstance(around, dict):
             del around[last]
         case 1 if isinstance(around, dict):
-            around[random.choice(_ODD_TEXT)] = random.choice(ODD_VALUES)
+            around[random.choice(ODD_TEXT)] = random.choice(ODD_VALUES)
         case 2:
             around[last] = [around[last]] * random.choice((1, 2, 300))
         case 3:
             around[last] = {"type": around[last], "value": around[last]}
+        case 4 if isinstance(around[last], str):
+            around[last] = within(around[last], random.choice(ODD_TEXT))
         case _:
             around[last] = random.choice(ODD_VALUES)
     return body
+
+
+def within(text: str, odd: str) -> str:
+    """A text that looks valid from both ends, with something odd inside a word of it."""
+    middle = len(text) // 2
+    return f"{text[:middle]}{odd}{text[middle:]}"
 
 
 def _places(value: Any, way: tuple[Any, ...]) -> list[tuple[Any, ...]]:

@@ -17,8 +17,8 @@ from retrieval.opening import open_library
 from server.app import bare_app
 from server.connection import Bounds
 from server.schemas.objects import ErrorBody
-from tests.abuse.mutations import mutated, spelled
-from tests.abuse.valid import BATCH, FILE, REQUESTS, STORE
+from tests.abuse.mutations import ODD_TEXT, mutated, spelled, within
+from tests.abuse.valid import BATCH, FILE, MODEL, REQUESTS, STORE, Request
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import listening, services
 from tests.retrieval.desk import WordsEmbedder
@@ -144,6 +144,24 @@ async def test_what_is_mutated_was_valid(tmp_path: Path) -> None:
 
 async def test_no_mutated_request_is_the_servers_fault(tmp_path: Path) -> None:
     assert await faults(tmp_path, 400, seed=1) == []
+
+
+async def test_no_character_of_a_question_is_a_failure_of_the_store(tmp_path: Path) -> None:
+    """Each control character and each odd text, alone and within a word, looked up in a store that has an answer."""
+    odd = dict.fromkeys([*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), *'"*()^:{}+-', *ODD_TEXT])
+    failed = []
+    async with served(tmp_path) as url:
+        ids = await objects(url)
+        for text in [*odd, *(within("How many days?", text) for text in odd)]:
+            chat = {"model": f"{MODEL}@{ids[STORE]}", "messages": [{"role": "user", "content": text}]}
+            search = Request("POST", f"/v1/vector_stores/{ids[STORE]}/search", {"query": text})
+            for request in (search, Request("POST", "/v1/chat/completions", chat)):
+                data = spelled(request, [])
+                answer = await sent(url, data)
+                if answer is None or answer.status not in (200, 400) or fault(answer, data):
+                    failed.append((request.path, text[:40], answer))
+
+    assert failed == []
 
 
 @pytest.mark.soak

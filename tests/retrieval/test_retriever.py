@@ -87,3 +87,16 @@ async def test_a_threshold_is_held_against_the_score_that_is_returned(library: L
     )
 
     assert texts(hits.passages) == ["harbour closes"]
+
+
+@pytest.mark.parametrize("query", ["\0", "car\0park", "the car\0 park", "\0car", "car\x1a\x7fpark", '"car\0"'])
+async def test_a_control_character_in_a_query_is_no_failure(library: Library, tmp_path: Path, query: str) -> None:
+    await fill(library, tmp_path, "The car park closes at nine.")
+
+    assert len(await find(library, query, 3)) == 1
+
+
+async def test_a_nul_parts_words_as_a_blank_does(library: Library, tmp_path: Path) -> None:
+    await fill(library, tmp_path, "The car park closes at nine.", "The garden opens at six.")
+
+    assert await find(library, "car\0park", 3) == await find(library, "car park", 3)

@@ -26,6 +26,11 @@ def test_quotes_in_a_query_stay_within_their_term() -> None:
     assert wording('say "hello" OR NEAR(x)').expression() == '"say" OR """hello""" OR "NEAR(x)"'
 
 
+def test_a_nul_which_would_end_the_expression_parts_words_like_a_blank() -> None:
+    assert wording("parking\0permit \0 HX\0").expression() == '"parking" OR "permit" OR "HX"'
+    assert wording("\0 what\0is").says_nothing
+
+
 def test_a_chunk_that_says_everything_scores_higher_than_one_that_says_half() -> None:
     asked = wording("parking permit")
 
