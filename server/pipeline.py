@@ -155,7 +155,9 @@ class Pipeline:
             case Search() as search:
                 query = rewrite_query(talk.question, talk.earlier_questions)
                 hits = await self._search(query, search, caller)
-                return Sources(hits.passages, (query,), len(hits.passages), truncated=False, generation=hits.generation)
+                return Sources(
+                    hits.passages, (query,), len(hits.passages), False, hits.generation, stores=search.stores
+                )
 
     async def _between(self, passages: Sequence[Passage], reader: Reader) -> Between:
         """What stands between neighbours; nothing of documents that have gone or changed since they were found."""

@@ -74,6 +74,7 @@ class AnswerFacts:
     error: str | None = None
     _passages: tuple[Passage, ...] = ()
     _generation: int | None = None
+    _stores: tuple[str, ...] | None = None
     _has_sources: bool = False
     _said: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     _choices: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class AnswerFacts:
                 if sources is not None:
                     self._has_sources = True
                     self._passages, self._generation = sources.passages, sources.generation
+                    self._stores = sources.stores
             case Said(choice, text) | Refused(choice, text):
                 self._said[choice].append(text)
             case Closed(choice, reason, _, verdict):
@@ -113,6 +115,7 @@ class AnswerFacts:
             "model_digest": self.origin.model_digest,
             "template_digest": self.origin.template_digest,
             "generation": self._generation,
+            "searched": None if self._stores is None else list(self._stores),
             "passages": [passage_of(rank, passage) for rank, passage in enumerate(self._passages, 1)]
             if self._has_sources
             else None,

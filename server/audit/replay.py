@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from retrieval.errors import DocumentNotFound
@@ -10,6 +10,7 @@ from server.audit.facts import AnswerFacts, caller_of, question_of
 from server.audit.log import AuditError, AuditLog, salted
 from server.completions import Completions
 from server.deps import Services
+from server.errors import UnknownStore
 from server.events import closing
 from server.identity import Caller
 from server.metrics import Metrics
@@ -52,7 +53,10 @@ async def replay(log: AuditLog, request: str, services: Services, question: Mapp
     caller = caller_of(record)
     if missing := await _missing(record, caller, services):
         return Replayed("erased", tuple(f"passage {rank} is of a document that is gone" for rank in missing))
-    facts = await _asked_again(record, content, caller, services)
+    try:
+        facts = await _asked_again(record, content, caller, _as_then(record, services))
+    except UnknownStore as error:
+        return Replayed("erased", (f"the store {error.store} is gone, or closed to who asked",))
     return _compared(record, facts, salt)
 
 
@@ -82,6 +86,19 @@ async def _missing(record: Mapping[str, Any], caller: Caller, services: Services
             except DocumentNotFound:
                 missing.append(passage["rank"])
     return missing
+
+
+def _as_then(record: Mapping[str, Any], services: Services) -> Services:
+    """The same services, with the store for the default that answered then: which one it is today is a setting."""
+    passages = record["passages"]
+    if passages is None:
+        default = None
+    else:
+        # By its id where passages have it: a name may be another store's by now. Records of before `searched` was in
+        # them have passages alone.
+        named = [passage["store"] for passage in passages] or record.get("searched") or [services.policy.default_store]
+        default = named[0]
+    return replace(services, policy=replace(services.policy, default_store=default))
 
 
 async def _asked_again(

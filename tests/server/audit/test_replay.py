@@ -1,0 +1,114 @@
+"""Asking again what a record says was asked, by a server that has other defaults now."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from retrieval.library import Library
+from retrieval.opening import open_library
+from retrieval.types import Access
+from server.audit.facts import Origin
+from server.audit.log import AuditLog
+from server.audit.replay import Replayed, replay
+from server.deps import Services
+from server.signing import Signer
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.serving import HANDBOOK, OWNER, client_of, question, services
+from tests.retrieval.desk import WordsEmbedder, write
+
+pytestmark = pytest.mark.anyio
+
+CHAT = "/v1/chat/completions"
+PARKING = {"parking.txt": "Full-time staff may park for 28 days of the year. The car park closes at ten."}
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A log, and the stores `handbook` and `parking`; what one of them is asked, the other could answer too."""
+
+    log: AuditLog
+    library: Library
+
+    def given(self, default_store: str | None) -> Services:
+        """A server with this default."""
+        engine = ScriptedEngine("Full-time staff ", "receive 28 days.")
+        given = services(engine, store=self.library, default_store=default_store)
+        return replace(given, audit=self.log, origin=lambda: Origin("1.2", "mini", "digest", "template"))
+
+    async def asked(self, default_store: str | None, **extra: Any) -> dict[str, Any]:
+        """Ask a question of a server with this default; its record."""
+        async with client_of(self.given(default_store)) as client:
+            answer = await client.post(CHAT, json=question(**extra), headers={"x-request-id": "req_1"})
+        assert answer.status_code == 200
+        record: dict[str, Any] = json.loads(self.log.of_request("req_1")[-1].record)
+        return record
+
+    async def again(self, default_store: str | None, **extra: Any) -> Replayed:
+        """Replay it on a server with this default."""
+        return await replay(self.log, "req_1", self.given(default_store), question(**extra))
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    log = AuditLog(tmp_path / "audit.db", Signer(Ed25519PrivateKey.generate()))
+    async with open_library(tmp_path / "data", WordsEmbedder()) as library:
+        for store, documents in (("handbook", HANDBOOK), ("parking", PARKING), ("empty", {})):
+            await stock(library, tmp_path, store, documents)
+        yield Desk(log, library)
+    log.close()
+
+
+async def stock(library: Library, folder: Path, store: str, documents: dict[str, str]) -> None:
+    await library.create_store(store, OWNER, Access(read=("*",)))
+    for name, text in documents.items():
+        await library.ingest(write(folder, name, text), store=store, reader=OWNER)
+
+
+@pytest.mark.parametrize("default_now", ["parking", "handbook", None])
+async def test_the_plain_model_looks_again_where_it_looked_then(desk: Desk, default_now: str | None) -> None:
+    record = await desk.asked("handbook")
+
+    assert record["searched"] == ["handbook"]
+    assert record["passages"]
+    assert await desk.again(default_now) == Replayed("same")
+
+
+@pytest.mark.parametrize("default_now", ["handbook", None])
+async def test_a_store_that_had_nothing_to_say_is_asked_again(desk: Desk, default_now: str | None) -> None:
+    record = await desk.asked("empty")
+
+    assert (record["searched"], record["passages"]) == (["empty"], [])
+    assert await desk.again(default_now) == Replayed("same")
+
+
+async def test_what_looked_nothing_up_looks_nothing_up_again(desk: Desk) -> None:
+    record = await desk.asked(None)
+
+    assert (record["searched"], record["passages"]) == (None, None)
+    assert await desk.again("handbook") == Replayed("same")
+
+
+async def test_stores_that_the_request_names_are_its_own(desk: Desk) -> None:
+    retrieval = {"vector_store_ids": ["parking"]}
+    record = await desk.asked("handbook", retrieval=retrieval)
+
+    assert record["searched"] == ["parking"]
+    assert await desk.again("handbook", retrieval=retrieval) == Replayed("same")
+
+
+async def test_a_name_that_another_store_has_now_does_not_stand_for_the_one_that_answered(
+    desk: Desk, tmp_path: Path
+) -> None:
+    await desk.asked("handbook")
+    await desk.library.archive.remove_store("handbook", OWNER)
+    await stock(desk.library, tmp_path, "handbook", PARKING)
+
+    again = await desk.again("handbook")
+
+    assert again.verdict == "erased"
+    assert "is gone" in again.differences[0]
