@@ -38,6 +38,12 @@ EMBED = MiniLM().embed
 SMALL = [f"--{name}={value}" for name, value in CHOSEN.items()]
 
 
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide enough for the longest path: a narrow one breaks names in two."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 def run(*arguments: object, tokens: str = "20000", last: Sequence[str] = ()) -> int:
     return main([*map(str, arguments), *SMALL, "--tokens", tokens, *last], EMBED)
 
