@@ -32,6 +32,7 @@ _LAYOUT = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator
 # Strings, regular expressions and comments of Lark, in which `<` means itself.
 _LARK_WORDS = re.compile(r'"(?:\\.|[^"\\\n])*"|/(?:\\.|[^/\\\n])+/|(?://|\#)[^\n]*|(?P<token><)')
 _COMPLETE = ("NoExtension", "NoExtensionBias", "EndOfSentence")
+_NO_TEXT = "it allows no text at all"
 
 
 class Matching:
@@ -184,7 +185,7 @@ class GrammarCompiler:
         matching = Matching(matcher, self._words, place if isinstance(grammar, JsonSchema | FunctionCall) else None)
         if not any(here is not None and here.open.any() for here in matching.allowed(())):
             fault = matching.fault
-            raise InvalidGrammar("", _said(matcher.get_error()) if fault else "it allows no text at all")
+            raise InvalidGrammar("", _said(matcher.get_error()) if fault else _NO_TEXT)
         return matching
 
     def close(self) -> None:
@@ -198,16 +199,20 @@ class GrammarCompiler:
 
     def _problem(self, schema: dict[str, Any]) -> str:
         try:
-            return self._problem_of(LLMatcher.grammar_from_json_schema(_laid_out(schema)))
+            problem = self._problem_of(LLMatcher.grammar_from_json_schema(_laid_out(schema)))
         except ValueError as error:
             return _said(str(error))
+        # Whatever else contradicts itself in a schema has a name of its own.
+        return f"its '$ref' leads back to itself, so {_NO_TEXT}" if problem == _NO_TEXT else problem
 
     def _problem_in_time(self, schema: dict[str, Any]) -> str:
         """The same for a part; past the deadline all would have the same problem, that they were not tried."""
         return "" if time.monotonic() >= self._deadline else self._problem(schema)
 
     def _problem_of(self, source: str) -> str:
-        return _said(self._trial.problem(source, self._deadline))
+        problem = _said(self._trial.problem(source, self._deadline))
+        # The library's report is then only why it has stopped, before anything was said.
+        return _NO_TEXT if problem in _COMPLETE else problem
 
     def _call_of(self, functions: Sequence[tuple[str, str]]) -> str:
         rules = []

@@ -104,7 +104,7 @@ _INVALID = "invalid_request_error"
 INTERNAL = Wire(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "internal_error", message="Internal error.")
 
 WIRE: dict[type[Exception], Wire] = {
-    Unauthenticated: Wire(HTTPStatus.UNAUTHORIZED, _INVALID, "invalid_api_key", message="Incorrect API key."),
+    Unauthenticated: Wire(HTTPStatus.UNAUTHORIZED, _INVALID, "invalid_api_key", message="Incorrect API key or token."),
     PersonUnknown: Wire(
         HTTPStatus.UNAUTHORIZED, _INVALID, "invalid_token", message="The token in X-On-Behalf-Of is not acceptable."
     ),

@@ -45,12 +45,20 @@ def _explain(first: Mapping[str, Any], param: str) -> str:
             return f"Missing required parameter: '{param}'." if param else "The body must be a JSON object."
         case "unsupported_parameter":
             return str(first["msg"])
+        case "too_long" | "too_short" if isinstance(first["input"], str):
+            # Behind a validator of its own pydantic has lost sight of what it measures, and says "items".
+            return f"Invalid '{param}': {_measured(first['type'], first['ctx'])}."
         case "model_attributes_type" | "model_type" | "dict_type" if not param:
             return "The body must be a JSON object, sent as application/json."
         case _ if not param:
             return f"Invalid request: {first['msg']}."
         case _:
             return f"Invalid '{param}': {first['msg']}."
+
+
+def _measured(kind: str, bounds: Mapping[str, Any]) -> str:
+    most_or_least, bound = ("most", bounds["max_length"]) if kind == "too_long" else ("least", bounds["min_length"])
+    return f"String should have at {most_or_least} {bound} character{'' if bound == 1 else 's'}"
 
 
 def _where_json_ends(first: Mapping[str, Any], body: str) -> str:

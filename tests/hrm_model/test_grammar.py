@@ -201,9 +201,14 @@ async def test_long_chains_of_references_and_rules_end_in_no_crash(compiler: Gra
         (schema({"format": "postcode"}), "", "postcode"),
         (schema({"enum": []}), "", "Unsatisfiable"),
         (schema({"type": "string", "allOf": [{"type": "null"}]}), "", "Unsatisfiable"),
+        (schema({"$ref": "#"}), "", "its '$ref' leads back to itself"),
+        (schema({"allOf": [{"$ref": "#"}]}), "allOf[0]", "its '$ref' leads back to itself"),
+        (schema({"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}), "$defs.A", "back to itself"),
         (schema({"const": "\ud800"}), "", "surrogate"),
         (Regex("("), "", "unclosed group"),
         (Regex(r"(a)\1"), "", "backreferences"),
+        (Regex(r"[^\s\S]"), "", "it allows no text at all"),
+        (Lark("start: a\na: a"), "", "it allows no text at all"),
         (Regex("x" * (MAX_TEXT_BYTES + 1)), "", "may have 16384 bytes"),
         (Regex("\ud800"), "", "surrogate"),
         (Lark('begin: "a"'), "", "no start rule"),
@@ -215,6 +220,7 @@ async def test_long_chains_of_references_and_rules_end_in_no_crash(compiler: Gra
         (FunctionCall((("f", "{}"), ("g", '{"items": {"type": "x"}}'))), "[1].items", "x"),
         (FunctionCall((("f", '{"not": {}}'),)), "[0].not", "not supported"),
         (FunctionCall((("f", "[]"),)), "[0]", "must be an object"),
+        (FunctionCall((("f", '{"$ref": "#"}'),)), "[0]", "its '$ref' leads back to itself"),
     ],
 )
 def test_what_is_broken_or_too_large_is_refused_with_its_place(

@@ -243,6 +243,33 @@ async def test_a_caller_may_read_the_description() -> None:
     assert response.json() == bare_app().openapi()
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("/x/search", {"query": "a" * 10_001}, "Invalid 'query': String should have at most 10000 characters."),
+        (
+            "/x/search",
+            {"query": ["a", "é" * 10_001]},
+            "Invalid 'query[1]': String should have at most 10000 characters.",
+        ),
+        ("", {"name": "a" * 257}, "Invalid 'name': String should have at most 256 characters."),
+        (
+            "/x/search",
+            {"query": "a", "filters": {"type": "eq", "key": "", "value": 1}},
+            "Invalid 'filters.key': String should have at least 1 character.",
+        ),
+        ("/x/search", {"query": []}, "Invalid 'query': List should have at least 1 item after validation, not 0."),
+    ],
+)
+async def test_a_text_is_measured_in_characters_and_a_list_in_items(
+    path: str, body: dict[str, Any], message: str
+) -> None:
+    async with client_of(services(), "sk-admin") as client:
+        response = await client.post(f"/v1/vector_stores{path}", json=body)
+
+    assert (response.status_code, response.json()["error"]["message"]) == (400, message)
+
+
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic sk-ann", "sk-ann"])
 @pytest.mark.parametrize("content", [b"{", b"x" * 20_000_000])
 async def test_a_stranger_is_turned_away_before_the_body_is_read(header: str | None, content: bytes) -> None:
@@ -253,7 +280,7 @@ async def test_a_stranger_is_turned_away_before_the_body_is_read(header: str | N
 
     assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
     assert response.json()["error"] == {
-        "message": "Incorrect API key.",
+        "message": "Incorrect API key or token.",
         "type": "invalid_request_error",
         "param": None,
         "code": "invalid_api_key",
@@ -269,4 +296,4 @@ async def test_a_key_without_the_role_is_a_403() -> None:
 
 
 async def test_an_unauthenticated_error_says_the_same_whatever_was_wrong() -> None:
-    assert wire_form(Unauthenticated("expired yesterday")).message == "Incorrect API key."
+    assert wire_form(Unauthenticated("expired yesterday")).message == "Incorrect API key or token."
