@@ -82,6 +82,32 @@ async def test_other_routes_count_too_and_the_probes_and_metrics_do_not() -> Non
             assert (await client.get("/metrics", headers=key("sk-probe"))).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "status"),
+    [
+        (CHAT, b"{", 400),
+        (CHAT, b'{"model": "hrm-text-mini", "messages": []}', 400),
+        (CHAT, b'{"model": "another", "messages": [{"role": "user", "content": "Who?"}]}', 404),
+        (CHAT, b"[" * 5_000_000, 413),
+    ],
+)
+async def test_a_request_that_is_wrong_counts_as_one(path: str, content: bytes, status: int) -> None:
+    async with client_of(limited(requests_per_minute=1)) as client:
+        refused = await client.post(path, content=content, headers={"content-type": "application/json"})
+
+        assert (refused.status_code, left(refused)[1]) == (status, "0")
+        assert is_over(await client.post(CHAT, json=question()), 61)
+
+
+async def test_what_is_refused_to_whoever_asks_counts_for_nobody() -> None:
+    async with client_of(limited(requests_per_minute=1)) as client:
+        for _ in range(2):
+            assert (await client.post("/v1/files", headers=key("sk-ann"))).status_code == 403
+        assert (await client.post(CHAT, json=question())).status_code == 200
+        for _ in range(2):
+            assert is_over(await client.post(CHAT, json=question()), 61)
+
+
 async def test_a_stranger_uses_up_nothing_and_learns_nothing() -> None:
     async with client_of(limited(requests_per_minute=1), None) as client:
         for _ in range(3):
@@ -108,7 +134,7 @@ async def test_tokens_are_reserved_and_what_was_not_used_comes_back(route: str, 
 
 async def test_too_many_tokens_are_a_429_and_start_nothing() -> None:
     engine, clock = ScriptedEngine(*["a"] * 60), Clock()
-    async with client_of(limited(engine, clock, tokens_per_minute=100)) as client:
+    async with client_of(limited(engine, clock, tokens_per_minute=100, requests_per_minute=5)) as client:
         asked = question("one two", max_tokens=60)
         first = await client.post(CHAT, json=asked)
         second = await client.post(CHAT, json=asked)
@@ -117,6 +143,8 @@ async def test_too_many_tokens_are_a_429_and_start_nothing() -> None:
 
     assert (first.status_code, third.status_code) == (200, 200)
     assert is_over(second, 61)
+    assert left(second)[1] == "3", "it is a request that was made"
+    assert left(second, "tokens")[1] == left(first, "tokens")[1], "and took no tokens"
     assert len(engine.prompts) == 2
 
 
