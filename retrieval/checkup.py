@@ -5,6 +5,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from retrieval.embedder import MiniLM
+from retrieval.errors import StoreFailed
 from retrieval.snapshots import UNREADABLE, read_manifest
 from retrieval.store import jobs, meta
 from retrieval.store.database import looking
@@ -52,6 +53,22 @@ def check_up(data_dir: Path) -> Checkup:
         reader,
         until,
     )
+
+
+def store_names(data_dir: Path) -> frozenset[str]:
+    """The ids and names of all stores, whoever may use them; none where there is no data directory yet.
+
+    Raises:
+        StoreFailed: they cannot be read.
+    """
+    file = data_dir / "store.db"
+    if not file.exists():
+        return frozenset()
+    with looking(file) as tx:
+        (schema,) = tx.rows("PRAGMA user_version")[0]
+        if schema != len(MIGRATIONS):
+            raise StoreFailed(file, f"it has schema version {schema}; this version reads {len(MIGRATIONS)}")
+        return frozenset(name for row in tx.rows("SELECT store_id, name FROM stores") for name in row if name)
 
 
 def _snapshot(folder: Path) -> tuple[int | None, tuple[str, ...]]:

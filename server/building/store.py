@@ -42,6 +42,17 @@ def check_up(settings: Settings) -> "Checkup":
     return look(settings.data_dir)
 
 
+def store_names(settings: Settings) -> frozenset[str]:
+    """The ids and names of all stores, read without opening them.
+
+    Raises:
+        StoreFailed: they cannot be read.
+    """
+    from retrieval.checkup import store_names as names
+
+    return names(settings.data_dir)
+
+
 def sqlite_build() -> tuple[str, bool]:
     """SQLite's version, and whether it can search texts."""
     from retrieval.store.database import sqlite_build as build

@@ -1,7 +1,7 @@
 """`hrm-serve keys`: make, list, rotate and revoke API keys. A running server follows from its next request on."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import time
@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
+from retrieval.errors import StoreFailed
 from server.commands.terminal import DataDir, TextCommand, duration_s, moment, print_rows, settings_for
 from server.identity import Limits
 from server.keyring import ROLES, Key, Keyring
 from server.ledger import Ledger
+from server.settings import Settings
 
 app = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
 
@@ -47,6 +49,7 @@ def create(
 ) -> None:
     """Make a key and print its secret, once."""
     seconds = None if expires is None else duration_s(expires)
+    warnings = list(_unknown(settings_for(data_dir), model or (), store or ()))
     with _keys(data_dir) as keys:
         is_first = keys.is_empty()
         key, secret = keys.create(
@@ -62,6 +65,8 @@ def create(
         )
     end = "until it is revoked" if key.expires_at is None else f"until {moment(key.expires_at)}"
     print(f"{key.key_id} for {key.principal} ({', '.join(sorted(key.roles))}), valid {end}.", file=sys.stderr)
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
     if is_first:
         print("It is the first key: from now on every request needs one.", file=sys.stderr)
     print("The secret is shown this once:", file=sys.stderr)
@@ -126,6 +131,29 @@ def revoke(key_id: KeyId, data_dir: DataDir = None) -> None:
     with _keys(data_dir) as keys:
         key = keys.revoke(key_id)
     print(f"{key.key_id} of {key.principal} is revoked.")
+
+
+def _unknown(settings: Settings, models: Sequence[str], stores: Sequence[str]) -> Iterator[str]:
+    """What a key is limited to that does not exist: a slip, or something that is still to come."""
+    from server.building.store import store_names
+    from server.plan import NO_STORE
+
+    served = settings.model_id
+    for model in models:
+        if (model.rpartition("@")[0] or model) != served:
+            yield f"there is no model {model} at present; the settings name {served}."
+    aliased = [store for model in models if (store := model.rpartition("@")[2]) not in (model, NO_STORE)]
+    named = [*stores, *aliased]
+    if not named:
+        return
+    try:
+        known = store_names(settings)
+    except StoreFailed as error:
+        yield f"whether there are such stores cannot be told at present: {error}."
+        return
+    for store in dict.fromkeys(named):
+        if store not in known:
+            yield f"there is no store {store} at present; `hrm-serve stores` lists those there are."
 
 
 @contextmanager

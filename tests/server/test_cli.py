@@ -282,6 +282,42 @@ def test_the_list_shows_limits_notes_and_how_long_an_old_secret_lives(run: Run) 
     assert "the old one ended at once" in run("keys", "rotate", key_id, "--overlap", "0")[2]
 
 
+def test_a_key_for_what_does_not_exist_is_made_with_a_warning(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "desk.txt").write_text("Marta Velin leads the claims desk.")
+    assert run("ingest", "desk.txt", "--store", "desk")[0] == 0
+    (store_id,) = (row.split("\t")[0] for row in run("stores")[1].splitlines())
+    bundled = "hrm-text-mini"
+
+    def made(*limits: str) -> list[str]:
+        """The warnings."""
+        status, secret, said = run("keys", "create", "--principal", "user:anna", "--role", "ask", *limits)
+        assert (status, bool(secret.strip())) == (0, True)
+        return [line for line in said.splitlines() if line.startswith("Warning: ")]
+
+    assert made() == []
+    assert made("--store", "desk", "--store", store_id, "--model", bundled, "--model", f"{bundled}@desk") == []
+    assert made("--model", f"{bundled}@none") == []
+    said = made("--store", "deks", "--model", "nosuch", "--model", f"{bundled}@nowhere")
+    assert said == [
+        f"Warning: there is no model nosuch at present; the settings name {bundled}.",
+        "Warning: there is no store deks at present; `hrm-serve stores` lists those there are.",
+        "Warning: there is no store nowhere at present; `hrm-serve stores` lists those there are.",
+    ]
+
+
+def test_a_key_is_made_where_stores_cannot_be_looked_at_and_where_there_are_none(run: Run, tmp_path: Path) -> None:
+    asked = ("keys", "create", "--principal", "user:anna", "--role", "ask", "--store", "desk")
+    assert "there is no store desk at present" in run(*asked)[2]
+    (data,) = (path.parent for path in tmp_path.rglob("ledger.db"))
+    assert not (data / "store.db").exists(), "looking makes none"
+
+    (data / "store.db").write_bytes(b"no database" * 1000)
+    status, secret, said = run(*asked)
+
+    assert (status, bool(secret.strip())) == (0, True)
+    assert "cannot be told at present" in said
+
+
 def test_an_empty_list_of_keys_says_what_that_means(run: Run) -> None:
     status, out, err = run("keys", "list")
 
