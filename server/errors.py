@@ -80,6 +80,17 @@ class UnknownStore(StoreNotFound):
         self.param = param
 
 
+class DefaultStoreUnavailable(UnknownStore):
+    """The default store cannot be seen; whoever asked did not name it, and is not told its name."""
+
+    def __init__(self, store: str, model: str) -> None:
+        super().__init__(store, "model")
+        self.args = (
+            "The default store of this model is not available to you;"
+            f" name a store, or ask '{model}@none' for an answer without one.",
+        )
+
+
 class NotReady(Exception):
     """The server is still starting, or is draining."""
 

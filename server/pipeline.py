@@ -14,7 +14,7 @@ from retrieval.errors import DocumentNotFound, RetrievalError, StoreNotFound
 from retrieval.types import Hits, Passage, Reader
 from server.calls import OpenCall, told
 from server.deps import Services
-from server.errors import UnknownStore
+from server.errors import DefaultStoreUnavailable, UnknownStore
 from server.events import AnswerEvent, Closable, Closed, EndReason, Opened, Refused, Said, Sources, Used, closing
 from server.grounding.cite import CitedText, Verdict
 from server.grounding.likeness import Likeness
@@ -183,6 +183,8 @@ class Pipeline:
                 score_threshold=search.score_threshold,
             )
         except StoreNotFound as error:
+            if search.is_default:
+                raise DefaultStoreUnavailable(error.store, self._model.id) from error
             raise UnknownStore(error.store, search.param) from error
         except RetrievalError:
             self._metrics.search_failed()

@@ -16,13 +16,14 @@ NO_STORE = "none"  # the alias `model@none`; no store can have this name
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Look these stores up. `param` is where the request named them."""
+    """Look these stores up. `param` is where the request named them; it named none where that `is_default`."""
 
     stores: tuple[str, ...]
     param: str
     k: int
     score_threshold: float
     filters: Filter | None = None
+    is_default: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ def _lookup(
         return _brought(request.documents, tool, options)
     if request.retrieval is False or request.tool_choice == "none" or alias == NO_STORE:
         return None
+    is_default = not named and alias is None
     if not named:
         stores = [alias] if alias else [policy.default_store] if policy.default_store else []
         named, param = stores, "model"
@@ -124,6 +126,7 @@ def _lookup(
         k=asked or policy.retrieval_k,
         score_threshold=policy.score_threshold if threshold is None else threshold,
         filters=filters.meaning() if filters else None,
+        is_default=is_default,
     )
 
 

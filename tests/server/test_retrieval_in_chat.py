@@ -189,6 +189,24 @@ async def test_a_forbidden_store_answers_exactly_like_one_that_does_not_exist(
     assert (forbidden.status_code, absent.status_code) == (404, 404)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_default_store_that_the_caller_may_not_see_is_not_named(tmp_path: Path, stream: bool) -> None:
+    shelf = await stocked(tmp_path, HANDBOOK)
+    absent = await post(services(shelf=shelf, default_store="secret"), question(ASK, stream=stream))
+    await stock(shelf, tmp_path, {"x.txt": CLAIMS}, store="secret", read="user:root")
+    forbidden = await post(services(shelf=shelf, default_store="secret"), question(ASK, stream=stream))
+
+    assert forbidden.json() == absent.json()
+    assert absent.json()["error"] == {
+        "message": "The default store of this model is not available to you;"
+        f" name a store, or ask '{MODEL}@none' for an answer without one.",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "vector_store_not_found",
+    }
+    assert (forbidden.status_code, absent.status_code) == (404, 404)
+
+
 async def test_a_group_may_read_what_its_members_may_not_alone(tmp_path: Path) -> None:
     shelf = await stocked(tmp_path, HANDBOOK, read="group:staff")
     body = question(ASK, model=f"{MODEL}@handbook")
