@@ -127,6 +127,8 @@ class TracedAnswer:
             return
         self._has_ended = True
         broken_off = {"abort": "error"} if error else {}
+        if not self._reasons and error is None:
+            self._reasons[0] = "abort"  # left before anything was written
         if self._reasons:
             reasons = [broken_off.get(reason, reason) for _, reason in sorted(self._reasons.items())]
             self._span.note({"gen_ai.response.finish_reasons": reasons})

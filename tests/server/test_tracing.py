@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -19,7 +19,11 @@ from hrm_model.errors import EngineError
 from retrieval.errors import StoreFailed
 from retrieval.opening import open_library
 from server.deps import Services
+from server.events import AnswerEvent, Opened
 from server.otel import OtelTracer
+from server.pipeline import Answer
+from server.traced import TracedAnswer
+from server.tracing import within
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.meaning import WordsApart
 from tests.fakes.serving import HANDBOOK, MODEL, client_of, listening, question, services, stocked
@@ -224,6 +228,23 @@ async def test_a_client_that_leaves_ends_the_span_and_is_no_error(stream: bool) 
     assert facts(chat)["gen_ai.response.finish_reasons"] == ("abort",)
     assert "error.type" not in facts(chat)
     assert spans.names() == [f"chat {MODEL}", f"POST {CHAT}"]
+
+
+async def test_an_answer_that_is_left_before_its_first_word_was_aborted() -> None:
+    spans, traced = Spans(), TracedAnswer("chat", MODEL)
+
+    async def silent() -> AsyncGenerator[AnswerEvent, None]:
+        await asyncio.Event().wait()
+        yield Opened(0, None)
+
+    async def start() -> Answer:
+        return Answer(silent(), None)
+
+    with within(spans.tracer.request("POST", {}, {})):
+        answer = traced.followed(await traced.begun(start))
+    await answer.aclose()
+
+    assert facts(spans.named(f"chat {MODEL}"))["gen_ai.response.finish_reasons"] == ("abort",)
 
 
 async def test_a_completion_is_named_as_one() -> None:
