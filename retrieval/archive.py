@@ -116,10 +116,10 @@ class Archive:
         access: Access | None = None,
         attachments: Sequence[Attachment] = (),
     ) -> Store:
-        """Add a store with these files; its slug is made of its name, with something added where that is taken."""
+        """Add a store with these files; its slug is made of its name, see `stores.free_slug`."""
 
         def make(tx: Transaction) -> Store:
-            store_no = stores.create(tx, stores.free_slug(tx, description.name), reader, access)
+            store_no = stores.create(tx, stores.free_slug(tx, description.name, reader), reader, access)
             stores.describe(tx, store_no, description)
             for attachment in attachments:
                 self._attached(tx, store_no, attachment, reader)

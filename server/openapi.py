@@ -29,8 +29,9 @@ Differences from OpenAI that a client can notice:
 - Files and stores have an `owner` and `access` lists (`read`, `write`: `user:x`, `group:y` or `*`). A store is its
   owner's alone unless it says more; a file without lists may also be used by whoever may use a store that holds it.
   Putting documents in takes the role `ingest`, asking and searching takes `ask`.
-- A store's `slug` is made of its name, is unique, and may stand wherever an id may. Automatic chunks have up to 220 of
-  the embedder's tokens. Attributes of another kind than a filter's value are unequal to it.
+- A store's `slug` is made of its name, with something random added unless an admin makes the store; it is unique, and
+  may stand wherever an id may. Automatic chunks have up to 220 of the embedder's tokens. Attributes of another kind
+  than a filter's value are unequal to it.
 - `/v1/embeddings` reads token ids as the embedder's own, and has one number of `dimensions`.
 - A store or file that the caller may not see answers exactly like one that does not exist.
 """

@@ -285,7 +285,7 @@ class Archive(Protocol):
         access: Access | None = None,
         attachments: Sequence[Attachment] = (),
     ) -> Store:
-        """Add a store with these files; its slug is made of its name, with something added where that is taken."""
+        """Add a store with these files; its slug is made of its name, and tells nothing of stores that are hidden."""
         ...
 
     async def change_store(

@@ -164,7 +164,7 @@ async def test_a_store_is_described_anew_and_what_is_left_out_stays(tmp_path: Pa
         changed = await client.vector_stores.update(
             store.id, name="Oil", expires_after={"anchor": "last_active_at", "days": 7}
         )
-        by_slug = await client.vector_stores.retrieve("ather-ol")
+        by_slug = await client.vector_stores.retrieve(str(store.to_dict()["slug"]))
         cleared = await client.vector_stores.update(store.id, expires_after=None, metadata=None)
         deleted = await client.vector_stores.delete(store.id)
         with pytest.raises(openai.NotFoundError) as gone:

@@ -1,6 +1,8 @@
 """retrieval.archive: files and stores as an API manages them."""
 
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -14,6 +16,8 @@ from retrieval.types import Access, Attachment, Chunking, Cursor, Description, D
 from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, write
 
 pytestmark = pytest.mark.anyio
+
+ADMIN = Reader(frozenset({"user:root"}), is_admin=True)
 
 
 @pytest.fixture
@@ -98,7 +102,7 @@ async def test_what_is_used_does_not_expire(library: Library, tmp_path: Path, us
     before = (await library.store(store, ANNA)).last_active_at
 
     if use == "search":
-        await found(library, "shop")
+        await found(library, (await library.store(store, ANNA)).name)
     else:
         await library.archive.attach(store, Attachment(file.file_id), ANNA)
     await anyio.to_thread.run_sync(library.archive.tend)
@@ -175,17 +179,42 @@ async def test_a_batch_with_an_unknown_file_puts_nothing_in(library: Library) ->
     [("hr_docs", "hr_docs"), ("Staff Handbook!", "staff-handbook"), ("Käse", "kase"), ("vs_1", "vs-1")],
 )
 async def test_a_slug_is_made_of_the_name(library: Library, name: str, slug: str) -> None:
-    store = await library.archive.make_store(Description(name), ANNA)
+    theirs = await library.archive.make_store(Description(name), ANNA)
+    store = await library.archive.make_store(Description(name), ADMIN)
 
     assert (store.name, store.description.name) == (slug, name)
-    assert (await library.store(slug, ANNA)).store_id == store.store_id
+    assert (await library.store(slug, ADMIN)).store_id == store.store_id
+    assert re.fullmatch(f"{slug}-[0-9a-f]{{8}}", theirs.name)
+    assert (await library.store(theirs.name, ANNA)).store_id == theirs.store_id
 
 
+@pytest.mark.parametrize(
+    "reader",
+    [
+        replace(ADMIN, stores=frozenset({"vs_1"})),
+        replace(ADMIN, through=ANNA),
+        replace(ANNA, through=ADMIN),
+        replace(ADMIN, through=replace(ADMIN, stores=frozenset({"vs_1"}))),
+    ],
+)
+async def test_whoever_may_not_see_every_store_gets_no_slug_that_another_could_have(
+    library: Library, reader: Reader
+) -> None:
+    await library.create_store("taken", BEN)
+
+    slugs = [(await library.archive.make_store(Description(name), reader)).name for name in ("taken", "free")]
+
+    assert all(re.fullmatch("(taken|free)-[0-9a-f]{8}", slug) for slug in slugs)
+
+
+@pytest.mark.parametrize("reader", [ANNA, ADMIN])
 @pytest.mark.parametrize("name", [None, "", "none", "資料", "twice"])
-async def test_a_name_that_makes_no_free_slug_gets_one_that_is_free(library: Library, name: str | None) -> None:
+async def test_a_name_that_makes_no_free_slug_gets_one_that_is_free(
+    library: Library, name: str | None, reader: Reader
+) -> None:
     await library.create_store("twice", BEN)
 
-    slugs = {(await library.archive.make_store(Description(name), ANNA)).name for _ in range(2)}
+    slugs = {(await library.archive.make_store(Description(name), reader)).name for _ in range(2)}
 
     assert len(slugs) == 2
     assert not slugs & {"none", "twice"}
@@ -202,7 +231,7 @@ async def test_a_place_that_is_not_in_the_list_is_named(library: Library, param:
 
 async def test_lists_of_a_file_count_in_every_store(library: Library) -> None:
     store = await store_of(library)
-    await library.set_access("shop", Access(read=("*",)), ANNA)
+    await library.set_access(store, Access(read=("*",)), ANNA)
     file = await upload(library, "apple")
     await read(library, store, Attachment(file.file_id))
     assert await found(library, store, reader=BEN) == ["apple"]

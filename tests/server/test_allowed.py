@@ -1,5 +1,6 @@
 """Keys for certain models and stores: what is outside answers exactly like what does not exist."""
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,24 @@ async def test_a_store_outside_a_key_is_one_that_does_not_exist(tmp_path: Path) 
             assert (stores, files) == (["handbook"], ["handbook.txt"])
             assert found.json()["choices"][0]["message"]["context"]["citations"]
         assert not any("million" in str(prompt) for prompt in here.engine.prompts)
+
+
+async def test_the_slug_of_a_new_store_does_not_tell_whether_a_hidden_one_has_it(tmp_path: Path) -> None:
+    async with site(tmp_path) as here:
+        await here.stock("board", "The salary of the board is 9 million.")
+        slugs: dict[str, list[str]] = {}
+        for role in ("ingest", "admin"):
+            _, key = here.ledger.keys.create(principal=f"user:{role}", roles=[role])
+            async with here.client(key) as client:
+                answers = [await client.post("/v1/vector_stores", json={"name": name}) for name in ("Board", "Staff")]
+            slugs[role] = [answer.json()["slug"] for answer in answers]
+
+    taken, free = slugs["ingest"]
+    assert re.fullmatch("board-[0-9a-f]{8}", taken)
+    assert re.fullmatch("staff-[0-9a-f]{8}", free)
+    # From an admin nothing is hidden.
+    assert slugs["admin"][0].startswith("board-")
+    assert slugs["admin"][1] == "staff"
 
 
 async def test_a_key_for_certain_stores_makes_no_store_and_sees_no_erasures(tmp_path: Path) -> None:
