@@ -29,7 +29,8 @@ from server.ledger import Ledger
 from server.local_only import LocalOnly
 from server.ports import Archive, Embedder
 from server.process import Readiness, configured, listen, run
-from server.settings import Settings, SettingsError
+from server.settings import Settings
+from server.settings_reading import SettingsError
 from server.signing import Signer
 from server.tls import Tls
 

@@ -31,7 +31,7 @@ from server.commands.sharing import share
 from server.commands.terminal import CommandError, TextCommand, printable
 from server.commands.upkeep import backup, reindex, restore
 from server.keyring import LedgerError
-from server.settings import SettingsError
+from server.settings_reading import SettingsError
 from server.signing import SigningKeyError
 from server.tls import TlsError
 

@@ -1,4 +1,4 @@
-"""What a running server is made of, as plain values: built once in server/build.py, read by every route."""
+"""What a running server is made of, as plain values: put together in server/build.py, read by every route."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +27,8 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The decisions an operator takes: plain values, so that nothing below knows where settings come from."""
+    """The decisions an operator takes: plain values, made by server/building/policy.py, so that nothing below
+    knows where settings come from."""
 
     default_store: str | None = None  # the plain model id retrieves from it
     retrieval_k: int = 6  # passages looked up for a question that does not say how many

@@ -15,7 +15,8 @@ from server.building import model, policy, store
 from server.database import Unreadable, looking
 from server.ledger import MIGRATIONS as LEDGER_SCHEMA
 from server.process import listen
-from server.settings import Settings, SettingsError
+from server.settings import Settings
+from server.settings_reading import SettingsError
 from server.signing import KEY_FILE
 from server.tls import TlsError
 from server.upkeep import AUDIT, LEDGER

@@ -4,7 +4,7 @@ from typing import cast
 
 from server.identity import Role
 from server.jwks import KeyAddress, KeyFile, KeySetRefused, KeySource
-from server.settings import SettingsError
+from server.settings_reading import SettingsError
 from server.settings_tokens import TokenSettings
 from server.tokens import BearerTokens, TokenRules
 

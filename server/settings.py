@@ -1,45 +1,29 @@
 """Every knob of the server: one frozen class, read once when a command starts, from environment, file and flags.
 
-Nothing below the commands knows this class; server/build.py turns it into plain values.
+Nothing below the commands and server/building knows this class; server/building/policy.py turns it into plain values.
 """
 
-import os
-import tomllib
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from ipaddress import ip_address
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import ByteSize, Field, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import ByteSize, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from server.settings_limits import PREFIX, LimitSettings
+from server.settings_limits import LimitSettings
+from server.settings_reading import PREFIX, read
 from server.settings_tokens import TokenSettings
+from server.settings_transport import TransportSettings
 
-CONFIG = "HRM_CONFIG"  # names the TOML file, so it cannot stand in it
-OF_CLIENTS = frozenset({"HRM_API_KEY"})  # set for hrm-ask by people who run both
-DEFAULT_CONFIG = Path("hrm-serve.toml")
 BUNDLED_MODEL = Path(__file__).resolve().parents[1] / "hrm_model" / "mini"
 BUNDLED_NAME = "hrm-text-mini"
 
 # A model id must survive `model@store`; a store is named by its slug or its id.
 _MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
-_ORIGIN = r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?"
 _STORE = r"^[a-z0-9][a-z0-9_-]*$"
 
 
-class SettingsError(ValueError):
-    """The settings cannot be used; one line for each thing that is wrong with them."""
-
-
-class Settings(LimitSettings, TokenSettings):
+class Settings(LimitSettings, TokenSettings, TransportSettings):
     """Immutable. Tests build one with keyword arguments; only `load` reads the environment and the file."""
 
     # Here and in no base: of several bases the last one's configuration holds, whether it has set any or not.
@@ -97,25 +81,6 @@ class Settings(LimitSettings, TokenSettings):
         allow_inf_nan=False,
         description="Seconds in one step of the engine after which the server is no longer ready.",
     )
-    host: str = Field(
-        default="127.0.0.1",
-        min_length=1,
-        description="Address to listen on. Any other than loopback needs an API key first.",
-    )
-    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    tls_certificate: Path | None = Field(
-        default=None,
-        description="PEM file of the server's certificate and those above it; with it, only TLS is spoken.",
-    )
-    tls_key: Path | None = Field(
-        default=None,
-        description="PEM file of the certificate's private key; as the other TLS files, read again when it changes.",
-    )
-    tls_client_ca: Path | None = Field(
-        default=None,
-        description="PEM file of certificate authorities; with it, clients need a certificate of one of them.",
-    )
-    tls_minimum: Literal["1.2", "1.3"] = Field(default="1.2", description="The oldest version of TLS that is spoken.")
     data_dir: Path = Field(
         default=Path("data"), description="Folder of the databases, the index and the original files."
     )
@@ -188,11 +153,6 @@ class Settings(LimitSettings, TokenSettings):
         pattern=r"^(https?://[^\s?#]+)?$",
         description="Put before the paths of citations, as https://ask.example.org; empty leaves them relative.",
     )
-    cors_origins: str = Field(
-        default="",
-        pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$",
-        description="Origins of web pages that may call, exactly as browsers send them, with commas; empty: none.",
-    )
     heartbeat_seconds: float = Field(
         default=10, gt=0, le=600, description="Silence on a stream after which a comment keeps proxies from closing it."
     )
@@ -233,14 +193,6 @@ class Settings(LimitSettings, TokenSettings):
         "content; needs the extra `otel`. Unset, none are made.",
     )
 
-    @model_validator(mode="after")
-    def _tls_is_whole(self) -> Self:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key belong together; name both or neither")
-        if self.tls_client_ca is not None and self.tls_certificate is None:
-            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
-        return self
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -260,20 +212,7 @@ class Settings(LimitSettings, TokenSettings):
             SettingsError: a value is invalid, or a name is not a setting (a typo would otherwise
                 silently leave the default in force). Every mistake is named with where it was made.
         """
-        layers = [
-            _environment(cls),
-            _file(cls),
-            ({name: f"--{dashed(name)}" for name in flags or {}}, dict(flags or {})),
-        ]
-        origins: dict[str, str] = {}
-        values: dict[str, Any] = {}
-        for where, layer in layers:
-            origins |= where
-            values |= layer
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            raise SettingsError(_in_words(error, origins)) from error
+        return read(cls, flags or {})
 
     @property
     def model_id(self) -> str:
@@ -281,66 +220,3 @@ class Settings(LimitSettings, TokenSettings):
         if self.served_model_name is not None:
             return self.served_model_name
         return BUNDLED_NAME if self.model == BUNDLED_MODEL else self.model.resolve().name
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-
-def dashed(name: str) -> str:
-    """A field's name as a flag spells it, without the two dashes."""
-    return name.replace("_", "-")
-
-
-def _environment(cls: type[Settings]) -> tuple[dict[str, str], dict[str, Any]]:
-    known = {PREFIX + name.upper(): name for name in cls.model_fields}
-    present = {name for name in os.environ if name.upper().startswith(PREFIX)} - {CONFIG, *OF_CLIENTS}
-    _refuse_unknown(present - known.keys(), known, "the environment")
-    # `-e HRM_X=` and `${HRM_X:-}` in compose files mean that X is not set.
-    values = EnvSettingsSource(cls, env_ignore_empty=True)()
-    return {name: PREFIX + name.upper() for name in values}, values
-
-
-def _file(cls: type[Settings]) -> tuple[dict[str, str], dict[str, Any]]:
-    chosen = os.environ.get(CONFIG)
-    path = Path(chosen) if chosen else DEFAULT_CONFIG
-    if not path.is_file():
-        if chosen:
-            raise SettingsError(f"{CONFIG} names {path}, which is not a file.")
-        return {}, {}
-    try:
-        values = TomlConfigSettingsSource(cls, toml_file=path)()
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} is not TOML: {error}.") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is not UTF-8: byte {error.start} cannot be read; save it as UTF-8.") from error
-    _refuse_unknown(values.keys() - cls.model_fields.keys(), cls.model_fields, str(path))
-    return {name: f"{name} in {path}" for name in values}, values
-
-
-def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
-    lines = []
-    for name in sorted(names):
-        near = get_close_matches(name.lower(), [candidate.lower() for candidate in known], n=1)
-        spelled = next((candidate for candidate in known if near and candidate.lower() == near[0]), None)
-        lines.append(f"{name} in {where} is not a setting." + (f" Did you mean {spelled}?" if spelled else ""))
-    if lines:
-        raise SettingsError("\n".join(lines))
-
-
-def _in_words(error: ValidationError, origins: Mapping[str, str]) -> str:
-    lines = []
-    for problem in error.errors():
-        if not problem["loc"]:  # about several settings, which it names itself
-            lines.append(f"{problem['msg']}.")
-            continue
-        name = str(problem["loc"][0])
-        reason = problem["msg"]
-        lines.append(f"{origins.get(name, name)}: {reason} (it is {problem['input']!s}).")
-    return "\n".join(dict.fromkeys(lines))

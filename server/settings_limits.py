@@ -1,11 +1,10 @@
-"""The settings that bound what requests and connections may take; server/settings.py has the others, and reads them."""
+"""The settings that bound what requests and connections may take."""
 
 from typing import Annotated
 
 from pydantic import ByteSize, Field
 from pydantic_settings import BaseSettings
 
-PREFIX = "HRM_"
 Count = Annotated[int, Field(ge=1, le=10**12)]
 
 

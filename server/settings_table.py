@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ByteSize
 
-from server.settings import BUNDLED_MODEL, BUNDLED_NAME, Settings, dashed
-from server.settings_limits import PREFIX
+from server.settings import BUNDLED_MODEL, BUNDLED_NAME, Settings
+from server.settings_reading import PREFIX, dashed
 
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
 _BLOCK = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)

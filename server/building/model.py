@@ -9,7 +9,8 @@ from hrm_model.config import CONFIG_FILE, read_config
 from server.audit.facts import Origin
 from server.audit.log import digest_of
 from server.deps import ModelCard
-from server.settings import Settings, SettingsError
+from server.settings import Settings
+from server.settings_reading import SettingsError
 
 if TYPE_CHECKING:
     from hrm_model.check import Needs

@@ -11,7 +11,8 @@ import typer
 
 from server.commands.serve import flags
 from server.commands.terminal import CommandError, checked, printable
-from server.settings import Settings, SettingsError
+from server.settings import Settings
+from server.settings_reading import SettingsError
 
 _MARKS = {"ok": "ok", "warning": "!", "error": "!!"}
 

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from server.commands.terminal import checked
-from server.settings import Settings, dashed
+from server.settings import Settings
+from server.settings_reading import dashed
 
 
 def serve(**flags: str | None) -> None:

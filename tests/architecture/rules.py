@@ -36,7 +36,7 @@ ONLY_IN: Mapping[str, Sequence[str]] = {
     "opentelemetry": ("server/otel.py",),
     "llguidance": ("hrm_model/grammar.py", "hrm_model/grammar_trial.py"),
     "os.environ": (
-        "server/settings.py",
+        "server/settings_reading.py",
         "release/bundle.py",
     ),  # a setting that is read elsewhere is one that nobody can look up
 }

@@ -80,7 +80,7 @@ def test_what_the_rules_allow_is_not_reported(tmp_path: Path) -> None:
             "hrm_model/types.py": "import dataclasses",
             "retrieval/index.py": "import faiss",
             "retrieval/store/database.py": "import apsw",
-            "server/settings.py": "import os\nx = os.environ.get('HRM_A')",
+            "server/settings_reading.py": "import os\nx = os.environ.get('HRM_A')",
             "server/database.py": "import apsw",
             "server/metrics.py": "import prometheus_client",
             "server/build.py": "def f():\n    from hrm_model.engine import load_engine",

@@ -88,7 +88,8 @@ def test_the_samples_are_found_from_any_folder(run: Run) -> None:
 
 
 def test_serve_has_a_flag_for_each_setting(run: Run) -> None:
-    from server.settings import Settings, dashed
+    from server.settings import Settings
+    from server.settings_reading import dashed
 
     _, out, _ = run("serve", "--help")
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from server.provider import bearer_tokens
-from server.settings import Settings, SettingsError
+from server.settings import Settings
+from server.settings_reading import SettingsError
 from tests.identity_provider import AUDIENCE, ISSUER, Provider
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from server.settings import BUNDLED_NAME, Settings, SettingsError
+from server.settings import BUNDLED_NAME, Settings
+from server.settings_reading import SettingsError
 
 
 @pytest.fixture(autouse=True)

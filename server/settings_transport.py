@@ -1,0 +1,62 @@
+"""The settings of the addresses that are listened on, and of what is spoken there."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings
+
+_ORIGIN = r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?"
+
+
+class TransportSettings(BaseSettings):
+    """Immutable."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen on. Any other than loopback needs an API key first.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the server's certificate and those above it; with it, only TLS is spoken.",
+    )
+    tls_key: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate's private key; as the other TLS files, read again when it changes.",
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="PEM file of certificate authorities; with it, clients need a certificate of one of them.",
+    )
+    tls_minimum: Literal["1.2", "1.3"] = Field(default="1.2", description="The oldest version of TLS that is spoken.")
+    cors_origins: str = Field(
+        default="",
+        pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$",
+        description="Origins of web pages that may call, exactly as browsers send them, with commas; empty: none.",
+    )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together; name both or neither")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
