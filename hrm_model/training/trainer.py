@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hrm_model.config import HrmConfig, read_config
 from hrm_model.model import HrmText
+from hrm_model.projections.widened import can_multiply
 from hrm_model.training.curriculum import Curriculum
 from hrm_model.training.objective import exact_match, response_loss
 from hrm_model.training.optimizer import Average, optimizer, set_rate
@@ -62,6 +63,9 @@ class Trainer:
     ) -> None:
         self.config, self.curriculum, self.recipe, self.folder = config, curriculum, recipe, folder
         self.device = device
+        kind = device.partition(":")[0]
+        # A CPU without products of 16 bits makes do with scalar ones, many times slower than fp32.
+        self._casting = torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or can_multiply(torch.bfloat16))
         count_V = curriculum.token_counts(config.vocab_size)
         self.model = initialise(config, recipe.seed, recipe.start, count_V=count_V, vectors_VD=vectors_VD).to(device)
         self.optimizer = optimizer(self.model, recipe)
@@ -95,7 +99,7 @@ class Trainer:
         progress, recipe = self.progress, self.recipe
         spent = progress.spent(recipe)
         set_rate(self.optimizer, recipe.rate(progress.step, spent))
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+        with self._casting:
             loss, _ = response_loss(self.model, _on(batch, self.device), recipe.steps_with_gradient(spent))
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
@@ -116,7 +120,7 @@ class Trainer:
     def _evaluate(self) -> None:
         """Score the averaged weights on the open stage; open the next when it is learned or has had its share."""
         stage = self.curriculum.stage
-        with self._averaged_weights(), torch.autocast(self.device.split(":")[0], torch.bfloat16):
+        with self._averaged_weights(), self._casting:
             held_out = [_on(batch, self.device) for batch in self.curriculum.load(stage).held_out]
             self.progress.matches[stage] = exact_match(self.model, held_out)
         spent = self.progress.spent(self.recipe)

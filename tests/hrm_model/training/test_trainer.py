@@ -1,4 +1,4 @@
-"""A run that is cut off and goes on is, bit for bit, the run that was not. Steps are in bf16 autocast, as always."""
+"""A run that is cut off and goes on is, bit for bit, the run that was not. Steps are in the dtype that the CPU has."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +70,23 @@ def test_a_run_that_is_killed_and_goes_on_equals_one_that_is_not(tmp_path: Path,
     assert (second.progress.loss, second.progress.matches) == (whole.progress.loss, whole.progress.matches)
     assert same(everything(second), everything(whole))
     assert same(second.averaged(), whole.averaged())
+
+
+@pytest.mark.parametrize("is_able", [True, False])
+def test_steps_and_scoring_are_in_bf16_only_where_the_cpu_has_such_products(
+    tmp_path: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch, is_able: bool
+) -> None:
+    monkeypatch.setattr("hrm_model.training.trainer.can_multiply", lambda dtype: is_able)
+    one = trainer(files, tmp_path / "run", recipe(tokens=2 * 512, evaluate_every=1))
+    dtypes = set[torch.dtype]()
+    stack = one.model.model.H_module.layers[0]
+    for part in stack.modules():
+        if isinstance(part, torch.nn.Linear):
+            part.register_forward_hook(lambda _, __, out: dtypes.add(out.dtype))
+
+    one.run(silent)
+
+    assert dtypes == {torch.bfloat16 if is_able else torch.float32}
 
 
 def test_what_is_scored_and_exported_is_the_average_and_training_goes_on_from_the_weights(
