@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from server.errors import refusal
+from server.headers import SafeHeaders, make_safe
 from server.intake import headers_too_large
 
 # A reader that takes less than this is not reading: no line is that slow, but somebody holding an answer open is.
@@ -106,6 +107,7 @@ class Connection(H11Protocol):
     def _refuse(self, reason: str, response: JSONResponse) -> None:
         """Send a response that no application made, and hang up."""
         self._refused(reason)
+        make_safe(response.headers, self.scheme or "http")
         if self.cycle is not None and not self.cycle.response_complete:  # the body broke off: nobody waits any more
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -130,7 +132,7 @@ class Connection(H11Protocol):
         )
         response.headers["Retry-After"] = str(self._bounds.retry_after_s)
         response.headers["Connection"] = "close"
-        await response(scope, receive, send)
+        await SafeHeaders(response)(scope, receive, send)
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -37,13 +37,17 @@ class SafeHeaders:
 
         async def safe(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(SAFE)
-                if scope["scheme"] == "https":  # a browser ignores it otherwise, and must
-                    headers[STRICT_TRANSPORT[0]] = STRICT_TRANSPORT[1]
+                make_safe(MutableHeaders(scope=message), scope["scheme"])
             await send(message)
 
         await self._app(scope, receive, safe)
+
+
+def make_safe(headers: MutableHeaders, scheme: str) -> None:
+    """Put the headers above among those of a response."""
+    headers.update(SAFE)
+    if scheme == "https":  # a browser ignores it otherwise, and must
+        headers[STRICT_TRANSPORT[0]] = STRICT_TRANSPORT[1]
 
 
 class Origins(CORSMiddleware):

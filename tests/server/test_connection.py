@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from server.connection import Bounds
+from server.headers import SAFE
 from server.schemas.objects import ErrorBody
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import listening, question, services
@@ -67,8 +68,13 @@ async def line_to(url: str, *, receive_bytes: int | None = None) -> AsyncIterato
         writer.close()
 
 
+def is_safe(headers: dict[str, str]) -> bool:
+    return all(headers.get(name.lower()) == value.lower() for name, value in SAFE.items())
+
+
 def is_refusal(answer: tuple[int, dict[str, str], dict[str, Any]], status: int, code: str) -> bool:
     ErrorBody.model_validate(answer[2])
+    assert is_safe(answer[1])
     return (answer[0], answer[2]["error"]["code"], answer[1].get("connection")) == (status, code, "close")
 
 
@@ -115,9 +121,10 @@ async def test_a_connection_may_rest_between_two_requests_and_not_for_ever() -> 
 async def test_headers_beyond_the_limit_are_a_431(piece: bytes, end: bytes) -> None:
     given = services(max_header_bytes=4096)
     async with listening(given, bounds=Bounds(header_bytes=4096)) as url, line_to(url) as line:
-        status, _, body = await line.ask(b"GET /livez HTTP/1.1\r\nhost: x\r\n", piece, end)
+        status, headers, body = await line.ask(b"GET /livez HTTP/1.1\r\nhost: x\r\n", piece, end)
 
     ErrorBody.model_validate(body)
+    assert is_safe(headers)
     assert (status, body["error"]["code"]) == (431, "headers_too_large")
 
 
@@ -144,6 +151,7 @@ async def test_what_is_not_http_has_the_one_error_body(sent: bytes) -> None:
     ErrorBody.model_validate(body)
     assert 400 <= status <= 501
     assert (body["error"]["code"], headers["connection"]) == ("invalid_http", "close")
+    assert is_safe(headers)
 
 
 async def test_a_body_that_does_not_arrive_is_a_408_and_the_connection_ends() -> None:

@@ -58,8 +58,13 @@ async def test_browsers_are_told_to_keep_to_tls(tmp_path: Path) -> None:
     tls = Tls(TlsFiles(pair.certificate, pair.key))
     async with listening(services(), tls.context) as url, httpx.AsyncClient(verify=trusting) as client:
         response = await client.get(f"{url}/livez")
+        # Its headers are too many for any route to see it.
+        refused = await client.get(f"{url}/livez", headers={"X-Filler": "a" * 40_000})
 
-    assert response.headers[STRICT_TRANSPORT[0]] == STRICT_TRANSPORT[1]
+    assert refused.status_code == 431
+    for each in (response, refused):
+        assert is_safe(each)
+        assert each.headers[STRICT_TRANSPORT[0]] == STRICT_TRANSPORT[1]
 
 
 def preflight(origin: str) -> dict[str, str]:
