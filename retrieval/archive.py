@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
+from typing import BinaryIO
 
 from anyio.to_thread import run_sync
 
@@ -100,14 +100,22 @@ class Archive:
 
         return await self._stored.write(share)
 
-    async def original(self, file_id: str, reader: Reader) -> Path:
-        """Where the file lies as it came.
+    async def original(self, file_id: str, reader: Reader) -> BinaryIO:
+        """The file as it came, open for reading, which goes on when it is deleted meanwhile.
 
         Raises:
             FileFormRefused: it is redacted, or about to be.
         """
-        await self._stored.read(lambda tx: personal.refuse_redacted(tx, files.number(tx, file_id, reader)))
-        return self._originals.path(file_id)
+
+        async def check() -> None:
+            await self._stored.read(lambda tx: personal.refuse_redacted(tx, files.number(tx, file_id, reader)))
+
+        await check()
+        try:
+            return await run_sync(self._originals.open, file_id)
+        except FileNotFoundError:
+            await check()  # it may have gone since
+            raise
 
     async def make_store(
         self,

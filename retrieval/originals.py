@@ -75,6 +75,9 @@ class Originals:
     def path(self, file_id: str) -> Path:
         return self._folder / file_id
 
+    def open(self, file_id: str) -> BinaryIO:
+        return self.path(file_id).open("rb")
+
     @contextmanager
     def staging(self) -> Iterator[StagedFile]:
         """A file that is still coming, to be written piece by piece; unless it is adopted, it is dropped again."""

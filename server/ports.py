@@ -6,7 +6,7 @@ The docstrings are the contract that tests/contract runs against the fakes and t
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -274,8 +274,8 @@ class Archive(Protocol):
         """Give a file lists of its own; None: it goes by the stores that hold it."""
         ...
 
-    async def original(self, file_id: str, reader: Reader) -> Path:
-        """Where the file lies as it came."""
+    async def original(self, file_id: str, reader: Reader) -> BinaryIO:
+        """The file as it came, open for reading, which goes on when it is deleted meanwhile."""
         ...
 
     async def make_store(

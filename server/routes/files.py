@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from retrieval.errors import DocumentNotFound
@@ -12,6 +12,7 @@ from server.errors import InvalidRequest
 from server.gone import refuse_missing
 from server.multipart import MAX_FIELD_BYTES, read_form
 from server.routes.guard import AskRoute, CallerDep, IngestRoute, ServicesDep, StoreRoute
+from server.routes.whole_file import WholeFile
 from server.schemas.files import Deleted, FileChange, FileList, FileListing, FileObject, UploadForm, page_of
 
 UPLOADS = "/v1/files"
@@ -114,14 +115,14 @@ async def read_content(
         raise InvalidRequest("'start' and 'end' count in the text, not in the original.", param="form")
     try:
         if part.form == "original":
-            return FileResponse(await services.archive().original(file_id, reader))
+            return WholeFile(await services.archive().original(file_id, reader))
         text = await services.library.text(file_id, reader)
     except DocumentNotFound as missing:
         await refuse_missing(missing, services, reader)
     if not text and (part.form == "text" or is_part):
         raise InvalidRequest("The file has no text yet: no store has read it.", param="file_id", code="file_not_read")
     if not text:
-        return FileResponse(await services.archive().original(file_id, reader))
+        return WholeFile(await services.archive().original(file_id, reader))
     end, start = len(text) if part.end is None else part.end, part.start or 0
     for name, place in (("end", end), ("start", start)):
         if place > len(text):
