@@ -28,7 +28,7 @@ from server.headers import SafeHeaders
 from server.ledger import Ledger
 from server.local_only import LocalOnly
 from server.ports import Archive, Embedder
-from server.process import Readiness, configured, listen, run
+from server.process import Readiness, configured, leave_within, listen, run
 from server.settings import Settings
 from server.settings_reading import SettingsError
 from server.signing import Signer
@@ -128,7 +128,8 @@ async def _serve(
                 asyncio.to_thread(origin, settings),
             )
             opened.push_async_callback(store.aclose)
-            opened.callback(model.close)
+            # Beside the loop, where answers that were cut off are still recorded should the engine be stuck.
+            opened.push_async_callback(asyncio.to_thread, model.close)
             model.start()
             library.supply(store, store)
             archive.supply(store.archive)
@@ -155,6 +156,7 @@ async def _serve(
             work=lambda store: _work(store, ledger, settings, engine.purge),
             drain=drain,
             drain_s=settings.drain_seconds,
+            leave=leave_within,
         )
 
 

@@ -1,6 +1,7 @@
 """The life of the serving process: listen at once, load, answer, drain, stop. Knows no engine and no store."""
 
 import asyncio
+import faulthandler
 import logging
 import signal
 import socket
@@ -29,6 +30,10 @@ DEAD = "the engine has stopped after an error; the log says which"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # After the engine has drained, what is left of a response is bytes on their way.
 _LAST_BYTES_S = 2
+# How long an engine may take to end what it was not to end by itself: a step, unless it is stuck.
+_LAST_STEP_S = 10
+# From then on, or from a second signal: whatever still holds up the end is left where it is.
+_END_S = 8
 
 
 class Readiness:
@@ -112,8 +117,11 @@ async def run(
     work: Callable[[T], Awaitable[None]],
     drain: Callable[[float], Awaitable[None]],
     drain_s: float,
+    leave: Callable[[float], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end for `drain_s`; a second signal ends them now.
+
+    `leave` is told when the process has to end within some seconds, after a second signal or when an engine is stuck.
 
     `load` runs beside the listening server, and `work`, with what it loaded, from then on. What either raises ends the
     process: a server that will never be ready, or that does half of its work unsaid, helps nobody.
@@ -124,8 +132,16 @@ async def run(
     loop.set_exception_handler(_report)
 
     def told() -> None:
-        (hurry if stop.is_set() else stop).set()
         ready.stop()  # at once, whatever has to be ended first
+        if stop.is_set():
+            hurry_up("told again to stop")
+        stop.set()
+
+    def hurry_up(reason: str) -> None:
+        if not hurry.is_set():
+            log.info("%s: running answers end now", reason)
+            hurry.set()
+            leave(_END_S)
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, told)
@@ -143,8 +159,10 @@ async def run(
         if not stop.is_set():
             raise RuntimeError("the server ended by itself")
         log.info("stopping: running answers may take %g s to end", drain_s)
-        if not await _first({hurried}, asyncio.ensure_future(drain(drain_s))):
-            log.info("told again to stop: running answers end now")
+        patience = loop.call_later(drain_s + _LAST_STEP_S, hurry_up, "the engine does not end them")
+        ended = await _first({hurried}, asyncio.ensure_future(drain(drain_s)))
+        patience.cancel()
+        if not ended:
             with suppress(TimeoutError):  # an engine that is stuck cannot end them
                 await asyncio.wait_for(drain(0), _LAST_BYTES_S)
     finally:
@@ -156,6 +174,14 @@ async def run(
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
     log.info("stopped")
+
+
+def leave_within(seconds: float) -> None:
+    """End this process in `seconds` unless it has ended by itself, and say where its threads were; they are not asked.
+
+    To the data this is a kill, which they survive at any moment: what was acknowledged is on the disk.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True)
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

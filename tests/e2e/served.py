@@ -37,7 +37,17 @@ def watch(event, arguments, beyond=open(sys.argv.pop(1), "a", buffering=1)):
         raise OSError("the network is cut")
 sys.addaudithook(watch)
 """
-_SERVE = f"{CUT_OFF}\nfrom server.cli import main\nsys.exit(main())"
+_SERVE = "from server.cli import main\nsys.exit(main())"
+# Run before it, to the same end as an operation of the processor's libraries that does not return.
+STUCK_ENGINE = """
+import threading, time
+def stop(frame, event, _, seen=[0]):
+    if event == "call" and frame.f_code.co_qualname == "Stepper.step":
+        seen[0] += 1
+        while seen[0] > 5:
+            time.sleep(1)
+threading.setprofile(stop)
+"""
 
 
 def write_checkpoint(folder: Path) -> Path:
@@ -109,13 +119,18 @@ def serving(
     *,
     wait: bool = True,
     verify: ssl.SSLContext | bool = True,
+    before: str = "",
 ) -> Iterator[Served]:
-    """Start a server on a free port, by default wait until it is ready, and end it."""
+    """Start a server on a free port, by default wait until it is ready, and end it.
+
+    Args:
+        before: code that runs in the process before the server's.
+    """
     log, beyond = folder / "serve.log", folder / "beyond.txt"
     arguments = ["serve", "--model", str(checkpoint), "--data-dir", str(folder / "data"), "--port", "0", *flags]
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, str(beyond), *arguments],
+            [sys.executable, "-c", "\n".join((CUT_OFF, before, _SERVE)), str(beyond), *arguments],
             cwd=ROOT,
             env=environment(),
             stdout=sink,

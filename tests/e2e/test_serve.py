@@ -11,7 +11,7 @@ import httpx
 import openai
 import pytest
 
-from tests.e2e.served import CUT_OFF, Served, hrm_serve, serving, write_checkpoint
+from tests.e2e.served import CUT_OFF, STUCK_ENGINE, Served, hrm_serve, serving, write_checkpoint
 from tests.server.test_metrics import Samples, samples
 
 QUESTION = "Who leads the claims desk?"
@@ -240,15 +240,41 @@ def test_an_answer_that_outlasts_the_patience_ends_in_an_error_and_the_process_w
             lines = stream.iter_lines()
             next(lines)
             served.terminate()
-            while served.ready() is None:
-                pass
             if signals == 2:
+                while served.ready() is None:
+                    pass
                 served.terminate()
             frames = [line for line in lines if line.startswith("data: ")]
 
         assert "data: [DONE]" not in frames
         assert json.loads(frames[-1].removeprefix("data: "))["error"]["code"] == "engine_unavailable"
         assert served.process.wait(20) == 0
+
+
+def test_an_engine_that_is_stuck_does_not_outlast_a_second_signal_and_what_was_acknowledged_is_there(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    with serving(tmp_path, checkpoint, ["--drain-seconds", "300"], before=STUCK_ENGINE) as served:
+        with client_of(served) as client:
+            kept = client.files.create(file=("leave.txt", LEAVE.encode()), purpose="assistants")
+        request = body(max_tokens=1000, stream=True)
+        with httpx.stream("POST", f"{served.url}/v1/chat/completions", json=request, timeout=60) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            served.terminate()
+            while served.ready() is None:
+                pass
+            served.terminate()
+            began = monotonic()
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(lines)
+            assert served.process.wait(20) == 1
+
+        assert monotonic() - began < 15
+        assert "in _work" in served.log.read_text(), "the log says where the engine was"
+        assert (served.data / "files" / kept.id).read_bytes() == LEAVE.encode()
+        verified = served.command("audit", "verify").stdout
+        assert verified.startswith("2 records"), verified
 
 
 def test_keys_made_and_revoked_beside_the_server_count_from_the_next_request_on(

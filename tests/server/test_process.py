@@ -72,6 +72,9 @@ async def started(
     load: Callable[[], Awaitable[None]],
     drain: Callable[[float], Awaitable[None]],
     work: Callable[[], Awaitable[None]] | None = None,
+    *,
+    leave: Callable[[float], None] = lambda seconds: None,
+    drain_s: float = 7,
 ) -> AsyncIterator[Started]:
     ready = Readiness(Load, stall_s=60, door=Door())
     listener = listen("127.0.0.1", 0)
@@ -84,7 +87,8 @@ async def started(
             load=load,
             work=lambda _: (work or Part().work)(),
             drain=drain,
-            drain_s=7,
+            drain_s=drain_s,
+            leave=leave,
         )
     )
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client:
@@ -132,15 +136,53 @@ async def test_a_signal_drains_before_the_listener_goes() -> None:
 
 async def test_a_second_signal_drains_without_patience_and_not_for_ever() -> None:
     draining = Part()
-    async with started(Part(done=True).load, draining.drain) as (client, task):
+    left: list[float] = []
+    async with started(Part(done=True).load, draining.drain, leave=left.append) as (client, task):
         await until(client, None)
         terminate()
         await draining.begun.wait()
+        assert left == []
 
         terminate()
 
         await asyncio.wait_for(task, 5)
         assert draining.given_s == [7, 0]
+        assert left == [8]
+
+
+async def test_a_second_signal_is_not_lost_on_work_that_does_not_end() -> None:
+    working = Part()
+    left: list[float] = []
+
+    async def stubborn() -> None:
+        with CancelScope(shield=True):
+            await working.load()
+
+    async with started(Part(done=True).load, Part(done=True).drain, stubborn, leave=left.append) as (client, task):
+        await until(client, None)
+        terminate()
+        await until(client, STOPPING)
+
+        terminate()
+        terminate()
+
+        await until(client, STOPPING)
+        assert left == [8]
+        working.done.set()
+        await asyncio.wait_for(task, 5)
+
+
+async def test_an_engine_that_outlasts_all_patience_is_left_behind() -> None:
+    draining = Part()
+    left: list[float] = []
+    # Less than none: the patience with a step is over at once as well.
+    async with started(Part(done=True).load, draining.drain, leave=left.append, drain_s=-10) as (client, task):
+        await until(client, None)
+
+        terminate()
+
+        await asyncio.wait_for(task, 5)
+        assert (draining.given_s, left) == ([-10, 0], [8])
 
 
 async def test_a_signal_is_seen_before_anything_has_ended() -> None:
