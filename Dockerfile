@@ -46,7 +46,8 @@ ENV PATH=/opt/hrm/bin:/usr/bin:/bin \
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-EXPOSE 8000
+# 8001: for HRM_METRICS_LISTEN, which is not set here.
+EXPOSE 8000 8001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python3", "/opt/hrm/healthcheck.py"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["hrm-serve"]

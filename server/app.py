@@ -5,14 +5,16 @@ from importlib.metadata import version
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 
 from server import errors, openapi
 from server.completions import Completions
-from server.deps import Services
+from server.deps import Policy, Services
 from server.door import Doorway
 from server.headers import Origins, SafeHeaders
 from server.intake import Body, Intake
 from server.limiter import Limiter
+from server.local_only import LocalOnly
 from server.logs import RequestLog
 from server.metrics import Metrics
 from server.pipeline import Pipeline
@@ -33,6 +35,8 @@ from server.routes import (
 from server.traced import TracedRequests, TracedRetriever
 from server.unforeseen import Unforeseen
 
+_METRICS_STAY_HERE = "Here the metrics are told to callers on this machine and under its own name only."
+
 
 def create_app(services: Services) -> FastAPI:
     """Build the application. Starts nothing: whoever built the services also ends them."""
@@ -50,14 +54,7 @@ def create_app(services: Services) -> FastAPI:
     errors.install(app, retry_after_s=services.policy.retry_after_s)
     policy = services.policy
     # The last one added is the outermost.
-    app.add_middleware(
-        Intake,
-        body=Body(policy.max_body_bytes, policy.body_s),
-        max_header_bytes=policy.max_header_bytes,
-        refused=measured.refused,
-        others={files.UPLOADS: Body(policy.max_upload_bytes + files.FORM_BYTES, policy.upload_s)},
-    )
-    app.add_middleware(Unforeseen)
+    _bound(app, policy, measured)
     app.add_middleware(Quota)
     app.add_middleware(Doorway, door=services.door)
     if policy.origins:
@@ -69,26 +66,29 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
+def metrics_app(policy: Policy, measured: Metrics, *, is_loopback: bool) -> FastAPI:
+    """Build what the metrics' own listener serves: /metrics, without a key, and nothing else.
+
+    No door is in front of it: how a server stops is what somebody wants to watch.
+
+    Args:
+        is_loopback: only this machine can connect, so a request that names another host comes from a web page.
+    """
+    app = _empty_app()
+    app.state.metrics = measured
+    app.add_api_route("/metrics", metrics.read_metrics, response_class=PlainTextResponse)
+    errors.install(app, retry_after_s=policy.retry_after_s)
+    _bound(app, policy, measured)
+    if is_loopback:
+        app.add_middleware(LocalOnly, is_open=lambda: True, refusal=_METRICS_STAY_HERE)
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(RequestLog, metrics=measured)
+    return app
+
+
 def bare_app() -> FastAPI:
     """The routes alone: enough to describe them, with nothing behind them."""
-    # No /docs: FastAPI's page loads its scripts from another host, and this server works without a network.
-    # No redirect either: clients do not repeat a POST behind an empty 307, and a 404 says what is wrong.
-    app = FastAPI(
-        title="hrm-serve",
-        version=version("hrm-serve"),
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        # Its own telemetry has paths in it, and the words of errors; server/tracing.py has neither.
-        telemetry={
-            "tracing": False,
-            "metrics": False,
-            "logs": False,
-            "operation_spans": False,
-            "auto_configure": False,
-        },
-    )
+    app = _empty_app()
     for router in (
         chat.router,
         completions.router,
@@ -105,3 +105,36 @@ def bare_app() -> FastAPI:
         app.include_router(router)
     openapi.install(app)
     return app
+
+
+def _bound(app: FastAPI, policy: Policy, measured: Metrics) -> None:
+    """Put the innermost middleware around the routes: what a request may bring, and what becomes of a failure."""
+    app.add_middleware(
+        Intake,
+        body=Body(policy.max_body_bytes, policy.body_s),
+        max_header_bytes=policy.max_header_bytes,
+        refused=measured.refused,
+        others={files.UPLOADS: Body(policy.max_upload_bytes + files.FORM_BYTES, policy.upload_s)},
+    )
+    app.add_middleware(Unforeseen)
+
+
+def _empty_app() -> FastAPI:
+    # No /docs: FastAPI's page loads its scripts from another host, and this server works without a network.
+    # No redirect either: clients do not repeat a POST behind an empty 307, and a 404 says what is wrong.
+    return FastAPI(
+        title="hrm-serve",
+        version=version("hrm-serve"),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Its own telemetry has paths in it, and the words of errors; server/tracing.py has neither.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+    )

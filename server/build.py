@@ -6,7 +6,6 @@ What is heavy is imported inside the functions, so that the command line and the
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -17,8 +16,9 @@ from server import storage
 from server.audit.facts import Origin
 from server.audit.log import AuditLog
 from server.auth import Authentication, check_exposure
+from server.building.listeners import Listeners, open_listeners
 from server.building.model import load_engine, load_speller, model_card, origin
-from server.building.policy import bounds, policy, tls_files
+from server.building.policy import bounds, metrics_bounds, policy, tls_files
 from server.building.records import adopt_first_key, open_audit, open_ledger, opened_ledger
 from server.building.store import warm_library
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
@@ -28,9 +28,10 @@ from server.headers import SafeHeaders
 from server.ledger import Ledger
 from server.local_only import LocalOnly
 from server.ports import Archive, Embedder
-from server.process import Readiness, configured, leave_within, listen, run
+from server.process import Readiness, beside, configured, leave_within, run
 from server.settings import Settings
 from server.settings_reading import SettingsError
+from server.settings_transport import is_loopback
 from server.signing import Signer
 from server.tls import Tls
 
@@ -67,11 +68,8 @@ def serve(settings: Settings) -> None:
         adopt_first_key(ledger, settings.first_key_file)
         authentication = Authentication(ledger, is_loopback=settings.is_loopback, tokens=bearer_tokens(settings))
         check_exposure(authentication, host=settings.host, is_loopback=settings.is_loopback)
-        with listen(settings.host, settings.port) as listener:
-            host, port = listener.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            log.info("listening on http%s://%s:%s, loading %s", "s" if tls else "", shown, port, card.id)
-            asyncio.run(_serve(settings, card, ledger, authentication, audit, listener, tls, tracer))
+        with open_listeners(settings, card.id) as listeners:
+            asyncio.run(_serve(settings, card, ledger, authentication, audit, listeners, tls, tracer))
     finally:
         if tracer is not None:
             tracer.close()
@@ -86,11 +84,11 @@ async def _serve(
     ledger: Ledger,
     authentication: Authentication,
     audit: AuditLog | None,
-    listener: socket.socket,
+    listeners: Listeners,
     tls: Tls | None,
     tracer: "OtelTracer | None",
 ) -> None:
-    from server.app import create_app
+    from server.app import create_app, metrics_app
     from server.metrics import Metrics
 
     engine, speller, library = DeferredEngine(), DeferredSpeller(), DeferredLibrary()
@@ -148,16 +146,23 @@ async def _serve(
                 log.warning("%d answers are cut off after %g s", door.inside, timeout_s)
             await engine.drain(0)
 
-        await run(
-            configured(app, bounds(settings), measured.refused, tls.context if tls else None),
-            listener,
-            ready,
-            load=load,
-            work=lambda store: _work(store, ledger, settings, engine.purge),
-            drain=drain,
-            drain_s=settings.drain_seconds,
-            leave=leave_within,
-        )
+        context = tls.context if tls else None
+        async with AsyncExitStack() as watched:
+            if listeners.metrics is not None:
+                is_local = is_loopback(listeners.metrics.getsockname()[0])
+                own = metrics_app(services.policy, measured, is_loopback=is_local)
+                config = configured(own, metrics_bounds(settings), measured.refused, context)
+                await watched.enter_async_context(beside(config, listeners.metrics))
+            await run(
+                configured(app, bounds(settings), measured.refused, context),
+                listeners.answers,
+                ready,
+                load=load,
+                work=lambda store: _work(store, ledger, settings, engine.purge),
+                drain=drain,
+                drain_s=settings.drain_seconds,
+                leave=leave_within,
+            )
 
 
 def open_tracer(settings: Settings) -> "OtelTracer | None":

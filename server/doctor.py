@@ -184,13 +184,21 @@ def _tls(settings: Settings) -> Iterator[Finding]:
     yield Finding("TLS", "ok", f"the certificate lasts until {loaded.expires:%Y-%m-%d}")
 
 
-def _port(settings: Settings) -> Iterator[Finding]:
-    try:
-        listen(settings.host, settings.port).close()
-    except OSError as error:
-        yield Finding("port", "warning", str(error), "right if the server runs; otherwise stop who listens, or --port")
-    else:
-        yield Finding("port", "ok", f"{settings.host} port {settings.port} is free")
+def _ports(settings: Settings) -> Iterator[Finding]:
+    places = [("port", "--port", (settings.host, settings.port))]
+    if settings.metrics_address is not None:
+        places.append(("metrics", "--metrics-listen", settings.metrics_address))
+    for about, flag, (host, port) in places:
+        try:
+            listen(host, port).close()
+        except OSError as error:
+            todo = f"right if the server runs; otherwise stop who listens, or {flag}"
+            yield Finding(about, "warning", str(error), todo)
+        else:
+            yield Finding(about, "ok", f"{host} port {port} is free")
+    if settings.metrics_are_exposed:
+        said = f"whoever can reach {settings.metrics_listen} reads them, without a key"
+        yield Finding("metrics", "warning", said, "let only Prometheus reach it, or set HRM_TLS_CLIENT_CA")
 
 
 def _sqlite(settings: Settings) -> Iterator[Finding]:
@@ -208,4 +216,4 @@ def _version_of(name: str, found: object, known: int) -> Finding:
     return Finding("schema", "error", said, "run the newer version that wrote it")
 
 
-CHECKS: tuple[Check, ...] = (_data_dir, _store, _ledger, _audit, _model, _tls, _port, _sqlite)
+CHECKS: tuple[Check, ...] = (_data_dir, _store, _ledger, _audit, _model, _tls, _ports, _sqlite)

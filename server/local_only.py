@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.errors import body_of
 
 _OF_PROXIES = ("forwarded", "x-forwarded-for", "x-real-ip")
-_REFUSAL = (
+_WITHOUT_KEYS = (
     "While it has no API keys, this server answers callers on its own machine and under its own name only. "
     "Make a key with `hrm-serve keys create` and send it."
 )
@@ -26,13 +26,20 @@ _REFUSAL = (
 class LocalOnly:
     """ASGI middleware that asks `is_open` only about requests that name another host."""
 
-    def __init__(self, app: ASGIApp, *, is_open: Callable[[], bool]) -> None:
+    def __init__(self, app: ASGIApp, *, is_open: Callable[[], bool], refusal: str = _WITHOUT_KEYS) -> None:
+        """Wrap an application.
+
+        Args:
+            is_open: says whether everyone who can connect is trusted; may block.
+            refusal: what a stranger is told.
+        """
         self._app = app
         self._is_open = is_open
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _is_local(Headers(scope=scope)) and await run_sync(self._is_open):
-            body = body_of(_REFUSAL, "invalid_request_error", None, "local_only")
+            body = body_of(self._refusal, "invalid_request_error", None, "local_only")
             await JSONResponse(body, status_code=403)(scope, receive, send)
             return
         await self._app(scope, receive, send)

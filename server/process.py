@@ -6,8 +6,8 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
@@ -184,6 +184,20 @@ def leave_within(seconds: float) -> None:
     faulthandler.dump_traceback_later(seconds, exit=True)
 
 
+@asynccontextmanager
+async def beside(config: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
+    """Serve on a listener of its own from before a block begins until after it has ended, deaf to signals."""
+    server = _Server(config)
+    serving: asyncio.Future[Any] = asyncio.ensure_future(server.serve(sockets=[listener]))
+    try:
+        if not await _first({serving}, asyncio.ensure_future(server.up.wait())):
+            raise RuntimeError("a listener ended by itself")
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     # asyncio's own words show values: results of tasks, arguments of callbacks.
     error = context.get("exception")
@@ -205,6 +219,14 @@ async def _first(others: set[asyncio.Future[Any]], task: asyncio.Future[Any]) ->
 
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling, which would drop the listener before the answers are drained."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -7,6 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
+_ADDRESS = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$"
+_LAST_PORT = 65535
 _ORIGIN = r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?"
 
 
@@ -18,7 +20,13 @@ class TransportSettings(BaseSettings):
         min_length=1,
         description="Address to listen on. Any other than loopback needs an API key first.",
     )
-    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(default=8000, ge=0, le=_LAST_PORT, description="Port to listen on; 0 takes a free one.")
+    metrics_listen: str | None = Field(
+        default=None,
+        pattern=_ADDRESS,
+        description="Address and port, as 127.0.0.1:8001, where /metrics and nothing else is told to whoever can reach "
+        "it, without a key; by TLS where TLS is set. Unset, there is none.",
+    )
     tls_certificate: Path | None = Field(
         default=None,
         description="PEM file of the server's certificate and those above it; with it, only TLS is spoken.",
@@ -45,6 +53,32 @@ class TransportSettings(BaseSettings):
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         return self
+
+    @model_validator(mode="after")
+    def _metrics_have_a_place_of_their_own(self) -> Self:
+        if self.metrics_address is None:
+            return self
+        host, port = self.metrics_address
+        if port > _LAST_PORT:
+            raise ValueError(f"metrics_listen names port {port}, and the last one is {_LAST_PORT}")
+        if port and (host, port) == (self.host, self.port):
+            raise ValueError("metrics_listen is the address of host and port; give the metrics one of their own")
+        return self
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Host and port of the metrics' own listener; an IPv6 address without its brackets."""
+        if self.metrics_listen is None:
+            return None
+        host, _, port = self.metrics_listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def metrics_are_exposed(self) -> bool:
+        """Whether other machines may read the metrics with neither a key nor a certificate."""
+        if self.metrics_address is None or is_loopback(self.metrics_address[0]):
+            return False
+        return self.tls_client_ca is None
 
     @property
     def is_loopback(self) -> bool:

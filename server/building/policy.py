@@ -1,11 +1,16 @@
 """The operator's decisions, from settings to plain values."""
 
+from dataclasses import replace
+
 from server.connection import Bounds
 from server.deps import Policy
 from server.examples import EXAMPLES
 from server.identity import Limits
 from server.settings import Settings
 from server.tls import TlsFiles
+
+# A Prometheus or two, each with a connection that it keeps; whoever opens more gets a 503.
+_SCRAPERS = 16
 
 
 def policy(settings: Settings) -> Policy:
@@ -53,6 +58,12 @@ def bounds(settings: Settings) -> Bounds:
         unread_s=settings.unread_seconds,
         retry_after_s=settings.retry_after_seconds,
     )
+
+
+def metrics_bounds(settings: Settings) -> Bounds:
+    """What connections to the metrics' own listener may take: the same, but only a few at a time."""
+    few = min(settings.max_connections, _SCRAPERS)
+    return replace(bounds(settings), connections=few)
 
 
 def tls_files(settings: Settings) -> TlsFiles | None:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from server.settings import Settings
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"
 
@@ -48,6 +50,16 @@ def test_no_service_has_capabilities_or_a_port_that_others_reach(services: dict[
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+def test_prometheus_scrapes_the_port_of_the_metrics_which_is_published_nowhere(services: dict[str, Any]) -> None:
+    [scraped] = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["scrape_configs"]
+    settings = Settings.load({"metrics_listen": services["hrm"]["environment"]["HRM_METRICS_LISTEN"]})
+    assert settings.metrics_address is not None
+    port = settings.metrics_address[1]
+
+    assert scraped["static_configs"] == [{"targets": [f"hrm:{port}"]}]
+    assert not [one for one in services["hrm"]["ports"] if one.endswith(f":{port}")]
 
 
 def test_what_it_mounts_from_here_is_here(services: dict[str, Any]) -> None:

@@ -7,6 +7,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from server.settings import Settings
+
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 # The oldest that Kubernetes' makers still look after when this was written, and the newest that is known here.
 VERSIONS = ("1.34", "1.37")
@@ -89,14 +91,28 @@ def test_what_is_mounted_is_defined_and_the_data_outlive_the_pod(
     assert generated["files"] == ["hrm_first_key=first_key"]
 
 
-def test_nothing_leaves_and_only_labelled_namespaces_come_in() -> None:
+def test_nothing_leaves_and_only_labelled_namespaces_come_in_each_to_its_own_port() -> None:
     deny = OBJECTS["NetworkPolicy/default-deny"]["spec"]
-    let_in = OBJECTS["NetworkPolicy/clients-to-hrm-serve"]["spec"]
+    policies = {name: found["spec"] for name, found in OBJECTS.items() if found["kind"] == "NetworkPolicy"}
 
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    assert "egress" not in let_in
-    [rule] = let_in["ingress"]
-    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"hrm-serve/client": "true"}}}]
+    assert len(policies) == 3
+    for who, port in (("clients", "http"), ("watchers", "metrics")):
+        let_in = policies[f"NetworkPolicy/{who}-to-hrm-serve"]
+        label = "hrm-serve/client" if who == "clients" else "hrm-serve/metrics"
+        assert "egress" not in let_in
+        [rule] = let_in["ingress"]
+        assert rule["from"] == [{"namespaceSelector": {"matchLabels": {label: "true"}}}]
+        assert rule["ports"] == [{"protocol": "TCP", "port": port}]
+
+
+def test_the_server_listens_on_every_port_that_is_named(container: dict[str, Any]) -> None:
+    listened = {port["name"]: port["containerPort"] for port in container["ports"]}
+    served = {port["targetPort"]: port["port"] for port in OBJECTS["Service/hrm-serve"]["spec"]["ports"]}
+    settings = Settings.load({one["name"].removeprefix("HRM_").lower(): one["value"] for one in container["env"]})
+
+    assert listened == served == {"http": settings.port, "metrics": 8001}
+    assert settings.metrics_address == ("0.0.0.0", 8001)
 
 
 def test_service_policy_and_set_mean_the_same_pods() -> None:
@@ -104,4 +120,5 @@ def test_service_policy_and_set_mean_the_same_pods() -> None:
 
     assert OBJECTS["StatefulSet/hrm-serve"]["spec"]["selector"]["matchLabels"] == labels
     assert OBJECTS["Service/hrm-serve"]["spec"]["selector"] == labels
-    assert OBJECTS["NetworkPolicy/clients-to-hrm-serve"]["spec"]["podSelector"]["matchLabels"] == labels
+    for who in ("clients", "watchers"):
+        assert OBJECTS[f"NetworkPolicy/{who}-to-hrm-serve"]["spec"]["podSelector"]["matchLabels"] == labels

@@ -79,6 +79,12 @@ class Served:
     log: Path
     verify: ssl.SSLContext | bool = True  # what a client trusts, where the server speaks TLS
 
+    @property
+    def metrics_url(self) -> str:
+        """Base URL of the metrics' own listener, where there is one."""
+        (line,) = [line for line in self.log.read_text().splitlines() if "metrics are at " in line]
+        return line.split("metrics are at ")[1].removesuffix("/metrics")
+
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run another `hrm-serve` command over the same data."""
         return hrm_serve(*arguments, "--data-dir", str(self.data))

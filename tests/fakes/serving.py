@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from starlette.types import ASGIApp
 
 from retrieval.erasure import Erasure
 from retrieval.library import Library
@@ -20,6 +21,7 @@ from server.connection import Bounds
 from server.deps import ModelCard, Policy, Services
 from server.erasure_records import ErasureRecord
 from server.identity import Caller, Forbidden, Unauthenticated
+from server.metrics import Metrics
 from server.ports import Embedder, Erasures
 from server.process import configured, listen
 from tests.fakes.engine import ScriptedEngine
@@ -151,7 +153,16 @@ async def listening(
 ) -> AsyncIterator[str]:
     """The application under uvicorn on a loopback port, as it is really served; gives its base URL."""
     app = create_app(given)
-    server = _Server(configured(app, bounds or Bounds(), app.state.metrics.refused, tls))
+    async with behind_socket(app, app.state.metrics, tls, bounds=bounds) as url:
+        yield url
+
+
+@asynccontextmanager
+async def behind_socket(
+    app: ASGIApp, measured: Metrics, tls: ssl.SSLContext | None = None, *, bounds: Bounds | None = None
+) -> AsyncIterator[str]:
+    """Any application, likewise."""
+    server = _Server(configured(app, bounds or Bounds(), measured.refused, tls))
     task = asyncio.create_task(server.serve([listen("127.0.0.1", 0)]))
     try:
         await server.up.wait()

@@ -242,6 +242,20 @@ def test_a_taken_port_is_a_warning_since_it_may_be_the_server(data: Path) -> Non
     assert [(one.about, one.level) for one in found if one.level != "ok"] == [("port", "warning")]
 
 
+def test_the_metrics_own_port_is_looked_at_and_said_to_be_open_where_it_is(data: Path) -> None:
+    assert [one.said for one in examined(data, metrics_listen="127.0.0.1:0") if one.about == "metrics"] == [
+        "127.0.0.1 port 0 is free"
+    ]
+    ((about, level, said),) = wrong(data, metrics_listen="0.0.0.0:0")
+
+    assert (about, level) == ("metrics", "warning")
+    assert said.startswith("whoever can reach 0.0.0.0:0 reads them, without a key")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ((about, level, said),) = wrong(data, metrics_listen=f"127.0.0.1:{taken.getsockname()[1]}")
+    assert (about, level) == ("metrics", "warning")
+    assert "Address already in use" in said
+
+
 def test_a_model_that_is_none_and_a_cache_that_does_not_fit_are_errors(data: Path, tmp_path: Path) -> None:
     assert [(about, level) for about, level, _ in wrong(data, model=tmp_path / "nothing")] == [("model", "error")]
     ((about, level, said),) = wrong(data, kv_cache_bytes=1 << 50)

@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from hrm_model.types import Load
 from server.connection import Bounds
 from server.door import Door
-from server.process import DEAD, LOADING, STOPPING, Readiness, configured, listen, run
+from server.process import DEAD, LOADING, STOPPING, Readiness, beside, configured, listen, run
 
 pytestmark = pytest.mark.anyio
 
@@ -242,6 +242,30 @@ async def test_a_client_that_never_stops_reading_does_not_hold_up_the_end() -> N
         terminate()
 
         await asyncio.wait_for(task, 10)
+
+
+async def test_a_listener_beside_it_answers_before_anything_is_loaded_and_after_the_other_has_gone() -> None:
+    beside_ready, draining = Readiness(Load, stall_s=60, door=Door()), Part()
+    listener = listen("127.0.0.1", 0)
+    config = configured(application(beside_ready), Bounds(), lambda reason: None)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with httpx.AsyncClient(base_url=url, timeout=5) as watching:
+        async with beside(config, listener):
+            assert (await watching.get("/ready")).status_code == 200
+            async with started(Part(done=True).load, draining.drain) as (client, task):
+                await until(client, None)
+                terminate()
+                await draining.begun.wait()
+                assert (await watching.get("/ready")).status_code == 200
+
+                draining.done.set()
+                await asyncio.wait_for(task, 5)
+
+                with pytest.raises(httpx.ConnectError):
+                    await client.get("/ready")
+                assert (await watching.get("/ready")).status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            await watching.get("/ready")
 
 
 def test_a_taken_port_is_named() -> None:

@@ -1,6 +1,7 @@
 """The settings: environment, then file, then flags; and what a typing mistake gets."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,48 @@ def test_every_setting_is_described_and_bounded() -> None:
 def test_half_of_tls_is_none(given: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         Settings.load(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "address", "are_exposed"),
+    [
+        (None, None, False),
+        ("127.0.0.1:8001", ("127.0.0.1", 8001), False),
+        ("localhost:0", ("localhost", 0), False),
+        ("[::1]:8001", ("::1", 8001), False),
+        ("[::]:8001", ("::", 8001), True),
+        ("0.0.0.0:8001", ("0.0.0.0", 8001), True),
+        ("hrm.example.org:8001", ("hrm.example.org", 8001), True),
+    ],
+)
+def test_metrics_may_have_an_address_of_their_own(
+    given: str | None, address: tuple[str, int] | None, are_exposed: bool
+) -> None:
+    settings = Settings(metrics_listen=given)
+
+    assert (settings.metrics_address, settings.metrics_are_exposed) == (address, are_exposed)
+
+
+def test_metrics_that_need_a_certificate_are_not_exposed() -> None:
+    given = {"tls_certificate": "a.pem", "tls_key": "a.key", "tls_client_ca": "ca.pem"}
+
+    assert not Settings.load({"metrics_listen": "0.0.0.0:8001", **given}).metrics_are_exposed
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("8001", "--metrics-listen: String should match pattern"),
+        (":8001", "--metrics-listen: String should match pattern"),
+        ("::1:8001", "--metrics-listen: String should match pattern"),
+        ("http://127.0.0.1:8001", "--metrics-listen: String should match pattern"),
+        ("127.0.0.1:65536", "metrics_listen names port 65536, and the last one is 65535"),
+        ("127.0.0.1:8000", "metrics_listen is the address of host and port"),
+    ],
+)
+def test_an_address_that_is_none_or_taken_is_refused(given: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        Settings.load({"metrics_listen": given})
 
 
 @pytest.mark.parametrize("given", ["*", "https://a.example/", "a.example", "https://a.example,*", "https://*.example"])
