@@ -8,7 +8,7 @@ from pydantic import Field
 from retrieval.types import DocumentStatus
 from server.routes.guard import AskRoute, CallerDep, IngestRoute, ServicesDep, StoreRoute
 from server.schemas.files import Deleted, Listing, page_of
-from server.schemas.vector_stores import (
+from server.schemas.store_files import (
     AttachRequest,
     AttributesChange,
     BatchRequest,

@@ -12,15 +12,8 @@ from server.metrics import Metrics
 from server.query import rewrite_query
 from server.routes.guard import AskRoute, CallerDep, IngestRoute, MetricsDep, ServicesDep, StoreRoute
 from server.schemas.files import Deleted, Listing, page_of
-from server.schemas.vector_stores import (
-    SearchHit,
-    SearchRequest,
-    SearchResults,
-    StoreChange,
-    StoreRequest,
-    VectorStore,
-    VectorStoreList,
-)
+from server.schemas.store_search import SearchHit, SearchRequest, SearchResults
+from server.schemas.vector_stores import StoreChange, StoreRequest, VectorStore, VectorStoreList
 
 _PLACE: dict[str, Any] = {"prefix": "/v1", "tags": ["vector stores"]}
 _looking = APIRouter(route_class=StoreRoute, **_PLACE)
