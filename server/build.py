@@ -27,12 +27,13 @@ from server.door import Door
 from server.headers import SafeHeaders
 from server.ledger import Ledger
 from server.local_only import LocalOnly
-from server.ports import Archive, Embedder
+from server.ports import Embedder
 from server.process import Readiness, beside, configured, leave_within, run
 from server.settings import Settings
 from server.settings_reading import SettingsError
 from server.settings_transport import is_loopback
 from server.signing import Signer
+from server.store_ports import Archive
 from server.tls import Tls
 
 if TYPE_CHECKING:

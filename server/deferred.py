@@ -9,7 +9,8 @@ from retrieval.erasure import Erasure, Purge
 from retrieval.facts import StoreFacts
 from retrieval.types import Document, Filter, Hits, Reader, Store
 from server.errors import NotReady
-from server.ports import Engine, Library, Retriever, Speller
+from server.ports import Engine, Retriever, Speller
+from server.store_ports import Library
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ class DeferredSpeller:
 
 
 class DeferredLibrary:
-    """The same for the store; see `server.ports.Library` and `Retriever`."""
+    """The same for the store; see `server.store_ports.Library` and `server.ports.Retriever`."""
 
     def __init__(self) -> None:
         self._library: Library | None = None

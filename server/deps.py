@@ -9,7 +9,8 @@ from hrm_model.template import Shot
 from server.audit.facts import UNKNOWN_ORIGIN, Origin
 from server.door import Door
 from server.identity import UNLIMITED, Authenticate, Limits
-from server.ports import Archive, Audit, Embedder, Engine, Erasures, Library, Retriever, Speller
+from server.ports import Audit, Embedder, Engine, Retriever, Speller
+from server.store_ports import Archive, Erasures, Library
 from server.tracing import Tracer
 
 Grounding = Literal["off", "cite", "strict"]

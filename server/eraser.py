@@ -15,8 +15,8 @@ from retrieval.erasure import Erasure, Purge, Scan
 from retrieval.errors import RetrievalError
 from server.certificates import certificate
 from server.ledger import Ledger
-from server.ports import Library
 from server.signing import Signer
+from server.store_ports import Library
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The contract of server.ports.Retriever and server.ports.Library, run on the real store and on the fake alike."""
+"""The contract of server.ports.Retriever and server.store_ports.Library, on the real store and on the fake alike."""
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
@@ -12,7 +12,8 @@ from retrieval.embedder import MiniLM
 from retrieval.errors import DocumentNotFound, DocumentRefused, StoreNameRefused, StoreNotFound
 from retrieval.opening import open_library
 from retrieval.types import Access, Attribute, Comparison, Compound, Document, Filter, Passage, Reader, Store
-from server import ports
+from server.ports import Retriever
+from server.store_ports import Library
 from tests.fakes.shelf import Shelf
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +35,7 @@ A doctor's certificate is due on the fourth day of illness.
 PARKING = "The car park closes at ten in the evening.\n"
 
 
-class KnowledgeStore(ports.Retriever, ports.Library, Protocol):
+class KnowledgeStore(Retriever, Library, Protocol):
     """Both ports, and the creation of a store with access lists, which the tests need."""
 
     async def create_store(self, name: str, reader: Reader, access: Access | None = None) -> Store: ...

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 from retrieval.embedder import MiniLM
 from retrieval.library import Library
 from retrieval.opening import open_library
-from server.ports import Erasures
+from server.store_ports import Erasures
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import listening, services
 from tests.retrieval.desk import WordsEmbedder

@@ -22,8 +22,9 @@ from server.deps import ModelCard, Policy, Services
 from server.erasure_records import ErasureRecord
 from server.identity import Caller, Forbidden, Unauthenticated
 from server.metrics import Metrics
-from server.ports import Embedder, Erasures
+from server.ports import Embedder
 from server.process import configured, listen
+from server.store_ports import Erasures
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.meaning import WordsApart
 from tests.fakes.shelf import Shelf
