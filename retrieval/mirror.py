@@ -13,6 +13,7 @@ from retrieval.embedder import Vectors
 from retrieval.errors import EmbedderMismatch
 from retrieval.graphs import GraphLimits, Graphs
 from retrieval.index import BLOCK, Numbers, SnapshotRefused, VectorIndex, Visible, block_of
+from retrieval.lists import AccessLists
 from retrieval.postings import LexicalIndex
 from retrieval.snapshots import Snapshots
 from retrieval.store import meta, passages, stores
@@ -45,6 +46,7 @@ class Mirror:
         self._dims = dims
         self._lock = threading.RLock()
         self.words = LexicalIndex()  # for use inside a `view`
+        self.lists = AccessLists()  # likewise
         self._index = VectorIndex(dims)
         self._graphs = Graphs(dims, graph_limits)
         self._tried: set[int] = set()  # stores that have a graph here although they did not ask for one
@@ -202,6 +204,7 @@ class Mirror:
 
     def _rebuild(self, tx: Transaction) -> None:
         self.words.forget()
+        self.lists.forget()
         self._index = VectorIndex(self._dims)
         self._places = np.zeros((2, 1024), np.int32)
         self._last = 0

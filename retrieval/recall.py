@@ -45,8 +45,8 @@ class Trial:
 
     def _measure(self, store: str, reader: Reader, questions: Sequence[str], report: Report) -> Recall:
         with self._mirror.view() as tx:
-            found_in = scope.resolve(tx, [stores.number(tx, store, reader)], reader, None)
-        (store_no,) = found_in.store_nos
+            store_no = stores.number(tx, store, reader)
+            found_in = scope.resolve(tx, [store_no], None, self._mirror.lists.hidden(tx, reader))
         chunks = self._mirror.try_graph(store_no)
         done = 0
         while self._mirror.grow_graphs():

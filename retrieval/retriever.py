@@ -90,7 +90,7 @@ class Searcher:
             stores.refuse_expired(tx, store_nos)
             if meaning is None:
                 return Hits((), generation)
-            found_in = scope.resolve(tx, store_nos, reader, filters)
+            found_in = scope.resolve(tx, store_nos, filters, self._mirror.lists.hidden(tx, reader))
             ranked = self._ranked(tx, query, meaning, found_in, k, fusion)
         # Outside again: reading passages anew takes longer than everything before.
         if fusion.late_interaction:

@@ -21,11 +21,16 @@ def matching(tx: Transaction, wanted: Filter) -> Flags:
 
 def flags_of(tx: Transaction, source: str, *values: Value) -> Flags:
     """Say of each document number whether `source`, a query from its FROM on, has it."""
-    # One text instead of a row for each: a sixth of the time where most documents match.
-    (numbers,) = tx.rows(f"SELECT coalesce(group_concat(document_no), '') {source}", *values)[0]
     flags = np.zeros(_size(tx), np.bool_)
-    flags[np.fromstring(numbers, np.int64, sep=",")] = True
+    flags[numbers(tx, source, *values)] = True
     return flags
+
+
+def numbers(tx: Transaction, source: str, *values: Value) -> NDArray[np.int32]:
+    """The document numbers of `source`, a query from its FROM on."""
+    # One text instead of a row for each: a sixth of the time where most documents match.
+    (joined,) = tx.rows(f"SELECT coalesce(group_concat(document_no), '') {source}", *values)[0]
+    return np.fromstring(joined, np.int32, sep=",")
 
 
 def _size(tx: Transaction) -> int:

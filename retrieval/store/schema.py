@@ -308,6 +308,23 @@ _INDEX = """
 ALTER TABLE stores ADD COLUMN vector_index TEXT NOT NULL DEFAULT 'exact' CHECK (vector_index IN ('exact', 'hnsw'));
 """
 
+# Readers are looked up by name, and what was found is kept while this counts the same; see retrieval/lists.py. A file
+# that no store holds has no document yet, and documents that come later are looked at in any case.
+_COUNTED = """
+    WHEN EXISTS (SELECT 1 FROM documents WHERE file_no = {row}.file_no) BEGIN
+    INSERT INTO meta (key, value) VALUES ('changes_of_lists', '1')
+        ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1;
+END;
+"""
+_READERS_BY_NAME = f"""
+CREATE INDEX file_access_by_name ON file_access (name, mode, file_no);
+CREATE INDEX files_with_lists_of_owner ON files (owner, file_no) WHERE has_access;
+CREATE TRIGGER limits_changed AFTER UPDATE OF has_access, expires_at, owner ON files {_COUNTED.format(row="new")}
+CREATE TRIGGER reader_added AFTER INSERT ON file_access {_COUNTED.format(row="new")}
+CREATE TRIGGER reader_removed AFTER DELETE ON file_access {_COUNTED.format(row="old")}
+CREATE TRIGGER reader_changed AFTER UPDATE ON file_access {_COUNTED.format(row="new")}
+"""
+
 MIGRATIONS = (
     _FIRST,
     _FILES,
@@ -319,6 +336,7 @@ MIGRATIONS = (
     _FLAGS,
     _FORMER_READERS,
     _INDEX,
+    _READERS_BY_NAME,
 )
 
 

@@ -5,6 +5,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retrieval.store import filters
 from retrieval.store.access import for_each_reader, grants
 from retrieval.store.database import Transaction, Value
@@ -22,11 +25,6 @@ VISIBLE = f"""
     ((files.expires_at IS NULL OR files.expires_at > ?4) AND (NOT files.has_access OR {for_each_reader(_LISTED)}))
 """
 
-# As `_LISTED`, but for many files at a time: the granted ones are collected once, not looked up for each.
-_COLLECTED = """
-    (files.owner IN (NAMES) OR file_no IN (SELECT file_no FROM file_access WHERE mode = ?3 AND name IN (NAMES)))
-"""
-
 # CROSS: the few files with limits are looked up first, from the index of just those.
 _LIMITED = "files CROSS JOIN documents USING (file_no) WHERE (has_access OR expires_at IS NOT NULL)"
 
@@ -40,14 +38,9 @@ class Scope:
     hidden: Flags | None = None  # None: none
 
 
-def resolve(tx: Transaction, store_nos: Sequence[int], reader: Reader, wanted: Filter | None) -> Scope:
-    """The scope of a search in stores that `reader` may read.
-
-    What is hidden is looked up rather than what is seen: most files have no lists of their own.
-    """
-    matching = None if wanted is None else filters.matching(tx, wanted)
-    hidden = _hidden(tx, store_nos, reader) if has_limits(tx, store_nos) else None
-    return Scope(tuple(store_nos), matching, hidden)
+def resolve(tx: Transaction, store_nos: Sequence[int], wanted: Filter | None, hidden: Flags | None) -> Scope:
+    """The scope of a search in stores that its reader may read, less what is hidden (see `retrieval.lists`)."""
+    return Scope(tuple(store_nos), None if wanted is None else filters.matching(tx, wanted), hidden)
 
 
 def visible(reader: Reader) -> tuple[Value, ...]:
@@ -65,11 +58,53 @@ def has_limits(tx: Transaction, store_nos: Sequence[int]) -> bool:
     )
 
 
-def _hidden(tx: Transaction, store_nos: Sequence[int], reader: Reader) -> Flags:
-    return filters.flags_of(
-        tx,
-        f"FROM {_LIMITED} AND store_no IN (SELECT value FROM json_each(?5))"
-        f" AND (expires_at <= ?4 OR has_access AND NOT {for_each_reader(_COLLECTED)})",
-        *visible(reader),
-        json.dumps(store_nos),
+def changes_of_lists(tx: Transaction) -> int:
+    """How often the limits of files that were in stores have changed; whatever was read of them before is void."""
+    return int(
+        tx.rows("SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE key = 'changes_of_lists'")[0][0]
     )
+
+
+def newest(tx: Transaction) -> int:
+    """The highest document number; numbers are never used again."""
+    return int(tx.rows("SELECT coalesce(max(document_no), 0) FROM documents")[0][0])
+
+
+def with_lists(tx: Transaction, after: int) -> NDArray[np.int32]:
+    """The documents above `after` whose files have lists of their own."""
+    return filters.numbers(tx, f"{_limited(after)} AND has_access", after)
+
+
+def expiring(tx: Transaction, after: int) -> NDArray[np.int64]:
+    """(2, n): the documents above `after` whose files expire, and when."""
+    rows = tx.rows(f"SELECT document_no, expires_at {_limited(after)} AND expires_at IS NOT NULL", after)
+    return np.array(rows, np.int64).reshape(-1, 2).T
+
+
+def readable(tx: Transaction, name: str) -> NDArray[np.int32]:
+    """The documents whose lists have `name` for reading, and those with lists that it owns."""
+    return filters.numbers(
+        tx,
+        "FROM (SELECT document_no FROM file_access CROSS JOIN documents USING (file_no)"
+        " WHERE mode = 'read' AND name = ?1"
+        " UNION ALL SELECT document_no FROM files CROSS JOIN documents USING (file_no)"
+        " WHERE has_access AND owner = ?1)",
+        name,
+    )
+
+
+def readable_above(tx: Transaction, name: str, after: int) -> NDArray[np.int32]:
+    """As `readable`, of the documents above `after`; takes as long as there are such documents."""
+    return filters.numbers(
+        tx,
+        f"{_limited(after)} AND has_access AND (owner = ?2 OR EXISTS (SELECT 1 FROM file_access"
+        " WHERE file_access.file_no = files.file_no AND mode = 'read' AND name = ?2))",
+        after,
+        name,
+    )
+
+
+def _limited(after: int) -> str:
+    """Of documents above ?1 whose files have limits. CROSS: in the order in which there is less to be looked at."""
+    tables = "documents CROSS JOIN files USING (file_no)" if after else "files CROSS JOIN documents USING (file_no)"
+    return f"FROM {tables} WHERE (has_access OR expires_at IS NOT NULL) AND document_no > ?1"

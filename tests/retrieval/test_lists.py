@@ -1,0 +1,210 @@
+"""retrieval.lists: which documents are hidden from whom, at the very next look after any change."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from retrieval.errors import StoreFailed
+from retrieval.lists import AccessLists
+from retrieval.store import attaching, documents, files, scope, stores
+from retrieval.store.database import Database, Transaction
+from retrieval.store.erasures import REPLACED
+from retrieval.types import Access, Reader
+
+BEN, CLAIMS = Reader(frozenset({"user:ben"})), Reader(frozenset({"user:eva", "group:claims"}))
+ADMIN = Reader(frozenset({"user:root"}), is_admin=True)
+
+
+class Shelf:
+    """A store of files, and what is kept in memory of their lists."""
+
+    def __init__(self, path: Path) -> None:
+        self.database = Database(path)
+        self.lists = AccessLists()
+        with self.database.write() as tx:
+            self.store_no = stores.create(tx, "shelf", BEN, Access(read=("*",)))
+
+    def add(self, *readers: str, owner: str = "user:anna", expires_at: int | None = None) -> tuple[int, int]:
+        """A file and its document; without readers, the file has no lists."""
+        with self.database.write() as tx:
+            file_no, _ = files.add(tx, owner=owner, filename="a", size=1, sha256="x", expires_at=expires_at)
+            if readers:
+                files.grant(tx, file_no, Access(read=readers))
+            return file_no, attaching.attach(tx, self.store_no, file_no)
+
+    def grant(self, file_no: int, readers: Sequence[str] | None) -> None:
+        with self.database.write() as tx:
+            files.grant(tx, file_no, None if readers is None else Access(read=tuple(readers)))
+
+    def hidden(self, reader: Reader, lists: AccessLists | None = None) -> list[int]:
+        with self.database.read() as tx:
+            flags = (lists or self.lists).hidden(tx, reader)
+        return [] if flags is None else flags.nonzero()[0].tolist()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "store.db")
+
+
+def test_without_limits_there_is_nothing_to_look_through(shelf: Shelf) -> None:
+    shelf.add()
+
+    with shelf.database.read() as tx:
+        assert shelf.lists.hidden(tx, BEN) is None
+
+
+def test_lists_hide_a_document_from_all_but_those_on_them_its_owner_and_admins(shelf: Shelf) -> None:
+    _, open_to_all = shelf.add("*")
+    _, of_claims = shelf.add("group:claims")
+    _, of_ben = shelf.add("user:nobody", owner="user:ben")
+
+    assert shelf.hidden(BEN) == [of_claims]
+    assert shelf.hidden(CLAIMS) == [of_ben]
+    assert shelf.hidden(ADMIN) == []
+    assert open_to_all not in {*shelf.hidden(BEN), *shelf.hidden(CLAIMS)}
+
+
+def test_what_the_application_may_not_read_is_hidden_from_whom_it_acts_for(shelf: Shelf) -> None:
+    _, of_ben = shelf.add("user:ben")
+    _, of_both = shelf.add("user:ben", "user:portal")
+    portal = Reader(frozenset({"user:portal"}))
+
+    assert shelf.hidden(Reader(BEN.names, through=portal)) == [of_ben]
+    assert shelf.hidden(Reader(ADMIN.names, is_admin=True, through=portal)) == [of_ben]
+    assert of_both not in shelf.hidden(portal)
+
+
+def test_what_came_since_is_hidden_or_shown_by_its_own_lists(shelf: Shelf) -> None:
+    _, first = shelf.add("group:claims")
+    assert (shelf.hidden(BEN), shelf.hidden(CLAIMS)) == ([first], [])
+
+    _, for_ben = shelf.add("user:ben")
+    _, of_ben = shelf.add("user:nobody", owner="user:ben")
+    shelf.add()
+
+    assert shelf.hidden(BEN) == [first]
+    assert shelf.hidden(CLAIMS) == [for_ben, of_ben]
+
+
+def test_a_change_of_lists_holds_at_the_next_look_whoever_made_it(shelf: Shelf) -> None:
+    file_no, document_no = shelf.add("user:ben", "group:claims")
+    assert shelf.hidden(BEN) == []
+
+    shelf.grant(file_no, ["group:claims"])
+    assert shelf.hidden(BEN) == [document_no]
+    shelf.grant(file_no, None)
+    assert shelf.hidden(BEN) == []
+    shelf.grant(file_no, [])
+    assert shelf.hidden(CLAIMS) == [document_no]
+    shelf.grant(file_no, ["user:ben"])
+    assert shelf.hidden(BEN) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM file_access WHERE name = 'user:ben'",
+        "UPDATE file_access SET name = 'user:eva' WHERE name = 'user:ben'",
+        "UPDATE file_access SET mode = 'write' WHERE name = 'user:ben'",
+        "UPDATE files SET expires_at = 1",
+    ],
+)
+def test_the_store_itself_tells_of_changes_so_that_none_can_be_overlooked(shelf: Shelf, change: str) -> None:
+    _, document_no = shelf.add("user:ben")
+    assert shelf.hidden(BEN) == []
+
+    with shelf.database.write() as tx:
+        tx.run(change)
+
+    assert shelf.hidden(BEN) == [document_no]
+
+
+def test_a_file_that_gets_another_owner_leaves_the_former_one(shelf: Shelf) -> None:
+    _, document_no = shelf.add("user:nobody", owner="user:ben")
+    assert shelf.hidden(BEN) == []
+
+    with shelf.database.write() as tx:
+        tx.run("UPDATE files SET owner = 'user:anna'")
+
+    assert shelf.hidden(BEN) == [document_no]
+
+
+def test_a_file_past_its_expiry_is_hidden_from_everybody(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    soon = int(time.time()) + 1_000
+    _, document_no = shelf.add(expires_at=soon)
+    assert shelf.hidden(ADMIN) == shelf.hidden(BEN) == []
+
+    monkeypatch.setattr(time, "time", lambda: soon)
+
+    assert shelf.hidden(ADMIN) == shelf.hidden(BEN) == [document_no]
+
+
+def test_a_file_in_a_second_store_is_hidden_there_too(shelf: Shelf) -> None:
+    file_no, first = shelf.add("group:claims")
+    assert shelf.hidden(BEN) == [first]
+
+    with shelf.database.write() as tx:
+        other = stores.create(tx, "other", BEN, Access(read=("*",)))
+        second = attaching.attach(tx, other, file_no)
+
+    assert shelf.hidden(BEN) == [first, second]
+    assert shelf.hidden(CLAIMS) == []
+
+
+def test_numbers_of_documents_that_are_gone_confuse_nothing(shelf: Shelf) -> None:
+    file_no, _ = shelf.add("group:claims")
+    assert len(shelf.hidden(BEN)) == 1
+    with shelf.database.write() as tx:
+        documents.remove_file(tx, file_no, REPLACED)
+
+    _, document_no = shelf.add("group:claims")
+
+    assert document_no in shelf.hidden(BEN)
+    assert document_no not in shelf.hidden(CLAIMS)
+
+
+def test_a_look_that_fails_half_way_hides_all_the_same_the_next_time(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, first = shelf.add("group:claims")
+    assert shelf.hidden(BEN) == [first]
+    _, second = shelf.add("group:claims")
+
+    def fails(tx: Transaction, name: str, after: int) -> None:
+        raise StoreFailed(Path("store.db"), "disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scope, "readable_above", fails)
+        with pytest.raises(StoreFailed):
+            shelf.hidden(BEN)
+
+    assert shelf.hidden(BEN) == [first, second]
+
+
+def test_the_memory_for_names_is_bounded_and_forgetting_changes_nothing(shelf: Shelf) -> None:
+    for name in ("user:ben", "group:claims", "user:eva", "user:ben"):
+        shelf.add(name)
+    small = AccessLists(kept=2)
+
+    for reader in (BEN, CLAIMS, ADMIN, BEN):
+        assert shelf.hidden(reader, small) == shelf.hidden(reader)
+        assert small._entries == sum(map(len, small._known.values()))
+        assert small._entries <= 2
+    small.forget()
+    assert shelf.hidden(CLAIMS, small) == shelf.hidden(CLAIMS)
+
+
+def test_what_is_kept_outlives_new_files_with_lists_and_removals(shelf: Shelf) -> None:
+    file_no, _ = shelf.add("group:claims")
+    with shelf.database.read() as tx:
+        before = scope.changes_of_lists(tx)
+
+    shelf.add("user:ben")
+    with shelf.database.write() as tx:
+        documents.remove_file(tx, file_no, REPLACED)
+
+    with shelf.database.read() as tx:
+        assert scope.changes_of_lists(tx) == before
