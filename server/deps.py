@@ -1,15 +1,17 @@
 """What a running server is made of, as plain values: put together in server/build.py, read by every route."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 
 from hrm_model.template import Shot
 from server.audit.facts import UNKNOWN_ORIGIN, Origin
 from server.door import Door
 from server.identity import UNLIMITED, Authenticate, Limits
 from server.ports import Audit, Embedder, Engine, Retriever, Speller
+from server.signing import canonical
 from server.store_ports import Archive, Erasures, Library
 from server.tracing import Tracer
 
@@ -50,6 +52,17 @@ class Policy:
     key_limits: Limits = UNLIMITED  # of each key that has none of its own
     person_limits: Limits = UNLIMITED  # of each principal, whatever keys it comes with
     public_url: str = ""  # put before the paths of citations; empty leaves them relative to this server
+
+    def defaults(self) -> dict[str, Any]:
+        """What decides an answer where its request does not, as a record keeps it; of worked examples their digest."""
+        shots = canonical([asdict(shot) for shot in self.shots])
+        return {
+            "retrieval_k": self.retrieval_k,
+            "score_threshold": self.score_threshold,
+            "grounding": self.grounding,
+            "abstention": self.abstention,
+            "shots": sha256(shots.encode()).hexdigest() if self.shots else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)

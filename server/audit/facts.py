@@ -70,6 +70,7 @@ class AnswerFacts:
     route: str
     asked: Mapping[str, Any]  # the request's body as JSON has it, its seed decided
     origin: Origin
+    defaults: Mapping[str, Any]  # what decided where the request did not; see `server.deps.Policy.defaults`
     outcome: str = "left"
     error: str | None = None
     _passages: tuple[Passage, ...] = ()
@@ -114,6 +115,7 @@ class AnswerFacts:
             "software": self.origin.version,
             "model_digest": self.origin.model_digest,
             "template_digest": self.origin.template_digest,
+            "defaults": dict(self.defaults),
             "generation": self._generation,
             "searched": None if self._stores is None else list(self._stores),
             "passages": [passage_of(rank, passage) for rank, passage in enumerate(self._passages, 1)]

@@ -54,7 +54,7 @@ async def replay(log: AuditLog, request: str, services: Services, question: Mapp
     if missing := await _missing(record, caller, services):
         return Replayed("erased", tuple(f"passage {rank} is of a document that is gone" for rank in missing))
     try:
-        facts = await _asked_again(record, content, caller, _as_then(record, services))
+        facts = await _asked_again(record, content, caller, as_then(record, services))
     except UnknownStore as error:
         return Replayed("erased", (f"the store {error.store} is gone, or closed to who asked",))
     return _compared(record, facts, salt)
@@ -88,8 +88,8 @@ async def _missing(record: Mapping[str, Any], caller: Caller, services: Services
     return missing
 
 
-def _as_then(record: Mapping[str, Any], services: Services) -> Services:
-    """The same services, with the store for the default that answered then: which one it is today is a setting."""
+def as_then(record: Mapping[str, Any], services: Services) -> Services:
+    """The same services, with the defaults of then; which they are today is a matter of settings."""
     passages = record["passages"]
     if passages is None:
         default = None
@@ -98,7 +98,9 @@ def _as_then(record: Mapping[str, Any], services: Services) -> Services:
         # them have passages alone.
         named = [passage["store"] for passage in passages] or record.get("searched") or [services.policy.default_store]
         default = named[0]
-    return replace(services, policy=replace(services.policy, default_store=default))
+    # Records of before `defaults` was in them are asked again with today's. Worked examples are not in a record.
+    kept = {name: value for name, value in record.get("defaults", {}).items() if name != "shots"}
+    return replace(services, policy=replace(services.policy, default_store=default, **kept))
 
 
 async def _asked_again(
@@ -111,7 +113,8 @@ async def _asked_again(
         answer = await Pipeline(services, metrics).answer(request, caller)
     else:
         answer, _ = await Completions(services, metrics).answer(request, caller)
-    facts = AnswerFacts(caller, record["request"], record["route"], asked, services.origin())
+    origin, defaults = services.origin(), services.policy.defaults()
+    facts = AnswerFacts(caller, record["request"], record["route"], asked, origin, defaults)
     async with closing(answer):
         async for event in answer.events:
             facts.hear(event)
@@ -125,6 +128,8 @@ def _form_of(record: Mapping[str, Any]) -> type[ChatRequest] | type[CompletionRe
 def _compared(record: Mapping[str, Any], facts: AnswerFacts, salt: bytes) -> Replayed:
     now = facts.record()
     differences = [f"{cause} was {record[cause]}, is {now[cause]}" for cause in _CAUSES if record[cause] != now[cause]]
+    if "defaults" in record and record["defaults"]["shots"] != now["defaults"]["shots"]:
+        differences.append("the worked examples are others")
     before, after = _places(record["passages"]), _places(now["passages"])
     if before != after:
         first = next((rank for rank, pair in enumerate(zip(before, after, strict=False), 1) if pair[0] != pair[1]), 0)

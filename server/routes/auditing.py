@@ -66,7 +66,8 @@ async def recorded(answer: Answer, request: Request, caller: Caller, services: S
     request.state.is_recorded = True
     # As it was sent, so that it can be shown to be what was sent.
     asked = {**await request.json(), "seed": seed}
-    facts = AnswerFacts(caller, request.state.request_id, _route(request), asked, services.origin())
+    origin, defaults = services.origin(), services.policy.defaults()
+    facts = AnswerFacts(caller, request.state.request_id, _route(request), asked, origin, defaults)
     recording = Recording(answer, facts, services.audit)
     return Answer(recording.events(), recording)
 

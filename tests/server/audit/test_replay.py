@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hrm_model.template import Shot
 from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.types import Access
 from server.audit.facts import Origin
 from server.audit.log import AuditLog
-from server.audit.replay import Replayed, replay
-from server.deps import Services
+from server.audit.replay import Replayed, as_then, replay
+from server.deps import Policy, Services
 from server.signing import Signer
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import HANDBOOK, OWNER, client_of, question, services
@@ -34,9 +35,9 @@ class Desk:
     log: AuditLog
     library: Library
 
-    def given(self, default_store: str | None) -> Services:
-        """A server with this default."""
-        engine = ScriptedEngine("Full-time staff ", "receive 28 days.")
+    def given(self, default_store: str | None, *said: str) -> Services:
+        """A server with this default, whose model says this."""
+        engine = ScriptedEngine(*(said or ("Full-time staff ", "receive 28 days.")))
         given = services(engine, store=self.library, default_store=default_store)
         return replace(given, audit=self.log, origin=lambda: Origin("1.2", "mini", "digest", "template"))
 
@@ -112,3 +113,41 @@ async def test_a_name_that_another_store_has_now_does_not_stand_for_the_one_that
 
     assert again.verdict == "erased"
     assert "is gone" in again.differences[0]
+
+
+SETTINGS = Policy(
+    default_store="handbook", retrieval_k=1, score_threshold=0.01, grounding="strict", abstention="Not known."
+)
+
+
+@pytest.mark.parametrize("said", ["Full-time staff receive 28 days.", "unanswerable", "Nobody knows that."])
+async def test_what_the_request_left_open_is_as_it_was_then(desk: Desk, said: str) -> None:
+    then = replace(desk.given("handbook", said), policy=SETTINGS)
+    async with client_of(then) as client:
+        await client.post(CHAT, json=question(), headers={"x-request-id": "req_1"})
+
+    now = desk.given("handbook", said)
+    again = await replay(desk.log, "req_1", now, question())
+
+    assert now.policy.defaults() != SETTINGS.defaults()
+    assert again == Replayed("same")
+
+
+async def test_other_worked_examples_are_named_as_a_cause(desk: Desk) -> None:
+    await desk.asked("handbook")
+    other = desk.given("handbook", "Full-time staff receive 27 days.")
+    shots = (Shot((), "How long?", "28 days"),)
+
+    again = await replay(desk.log, "req_1", replace(other, policy=replace(other.policy, shots=shots)), question())
+
+    assert again.verdict == "differs"
+    assert again.differences[0] == "the worked examples are others"
+
+
+async def test_a_record_of_before_defaults_were_kept_is_asked_again_with_those_of_today(desk: Desk) -> None:
+    record = await desk.asked("handbook")
+    del record["defaults"]
+
+    today = replace(desk.given("parking"), policy=SETTINGS)
+
+    assert as_then(record, today).policy.defaults() == SETTINGS.defaults()
