@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from hrm_model.compiled.choose import compiled_step
 from hrm_model.config import HrmConfig, read_config
 from hrm_model.loading import PREFILL_TOKENS, check_vocabulary, load_placed
 from hrm_model.model import HrmText
@@ -161,7 +162,8 @@ def _trial(folder: Path, config: HrmConfig, placement: Placement) -> Trial:
 
 def _decode(model: HrmText, config: HrmConfig, placement: Placement, prompt: int) -> tuple[float, float]:
     pages = pages_for(prompt + _DECODE_STEPS + 1)
-    runner = Runner(model, placement.cache(config, pages), placement.device)
+    cache = placement.cache(config, pages)
+    runner = Runner(model, cache, placement.device, compiled_step(model, cache))
     ids = [index % min(256, config.vocab_size) for index in range(prompt)]
     sequence = Sequence(0, 0, ids, prompt, prompt, Sampling(seed=0), pages * PAGE_TOKENS, list(range(pages)))
     began = time.perf_counter()

@@ -31,8 +31,8 @@ class Rotary:
     def __init__(self, position_T: Tensor, head_dim: int, theta: float, dtype: torch.dtype) -> None:
         exponent = torch.arange(0, head_dim, 2, dtype=torch.float32, device=position_T.device) / head_dim
         angle = position_T[:, None].float() * (1.0 / theta**exponent)
-        self._cos = angle.cos().to(dtype)[:, None, None]  # (T, 1, 1, K/2)
-        self._sin = angle.sin().to(dtype)[:, None, None]
+        self.cosine_TK, self.sine_TK = angle.cos().to(dtype), angle.sin().to(dtype)  # (T, K/2)
+        self._cos, self._sin = self.cosine_TK[:, None, None], self.sine_TK[:, None, None]  # (T, 1, 1, K/2)
         self._minus_sin = -self._sin
 
     def __call__(self, x_TXNK: Tensor) -> Tensor:

@@ -3,6 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from hrm_model.cache import KvCache
+from hrm_model.compiled.choose import compiled_step
+from hrm_model.compiled.step import CompiledStep
 from hrm_model.config import HrmConfig, read_config
 from hrm_model.engine import NativeEngine
 from hrm_model.errors import CheckpointError
@@ -65,8 +68,12 @@ def load_engine(
     # there are cores, all of them sleep between two operations; a small network's steps then take three times as long.
     with ThreadPoolExecutor(1) as apart:
         model = apart.submit(load_placed, folder, placement).result()
+        cache = placement.cache(config)
+        compiled = apart.submit(compiled_step, model, cache).result()
     return build_engine(
         model,
+        cache,
+        compiled,
         tokenizer,
         placement,
         max_running=max_running,
@@ -89,6 +96,8 @@ def load_placed(folder: Path, placement: Placement) -> HrmText:
 
 def build_engine(
     model: HrmText,
+    cache: KvCache,
+    compiled: CompiledStep | None,
     tokenizer: Tokenizer,
     placement: Placement,
     *,
@@ -98,9 +107,8 @@ def build_engine(
     slice_tokens: int,
     kept_pages: int,
 ) -> NativeEngine:
-    """Put scheduler, runner and engine together around a loaded network."""
+    """Put scheduler, runner and engine together around a loaded network and its cache."""
     config = model.config
-    cache = placement.cache(config)
     scheduler = Scheduler(
         placement.pages,
         max_running=max_running,
@@ -117,7 +125,8 @@ def build_engine(
         max_context_tokens=config.max_context_tokens or context // 2,
         kv_bytes=cache.bytes,
     )
-    return NativeEngine(Runner(model, cache, placement.device), scheduler, tokenizer, limits, draft_tokens=draft_tokens)
+    runner = Runner(model, cache, placement.device, compiled)
+    return NativeEngine(runner, scheduler, tokenizer, limits, draft_tokens=draft_tokens)
 
 
 def check_vocabulary(folder: Path, config: HrmConfig, tokenizer: Tokenizer) -> None:

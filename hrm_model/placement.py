@@ -14,7 +14,7 @@ from hrm_model.projections.choose import Weights, check_weights, stack_bytes
 
 KvDtype = Literal["auto", "int8"]
 
-_SMALL_PARAMETERS = 100_000_000  # below this, fp32 on a CPU costs little memory and no time, and is exact
+SMALL_PARAMETERS = 100_000_000  # below this, fp32 on a CPU costs little memory and no time, and is exact
 _SLICE_TOKENS, _SLICE_TOKENS_SMALL = 64, 256  # see `default_slice_tokens`
 _MEMORY_SHARE = 0.25  # of free memory, for the cache, unless a size is given
 
@@ -68,7 +68,7 @@ def default_slice_tokens(config: HrmConfig) -> int:
     A small network reads 256 tokens in the time of a few of its steps, and a usual prompt then joins the others' step
     whole. A large one is busy with 64 for as long as with a step.
     """
-    return _SLICE_TOKENS_SMALL if config.parameters < _SMALL_PARAMETERS else _SLICE_TOKENS
+    return _SLICE_TOKENS_SMALL if config.parameters < SMALL_PARAMETERS else _SLICE_TOKENS
 
 
 def place(
@@ -99,7 +99,7 @@ def place(
     if where.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {device}, but torch sees no CUDA device")
     if dtype == "auto":
-        is_small = where == "cpu" and config.parameters < _SMALL_PARAMETERS
+        is_small = where == "cpu" and config.parameters < SMALL_PARAMETERS
         kind = torch.float32 if is_small else getattr(torch, config.dtype)
     else:
         kind = getattr(torch, dtype)

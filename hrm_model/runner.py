@@ -10,18 +10,26 @@ from torch import Tensor
 
 from hrm_model.attention import PagedAttention, Span
 from hrm_model.cache import KvCache
+from hrm_model.compiled.step import CompiledStep, Token
 from hrm_model.endings import Allowed
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for, rows_of
 from hrm_model.sampling import Draw, Drawn, NotFinite, draw
 from hrm_model.scheduler import Reading, Sequence
 
+_FEW_TOKENS = 16  # of one sequence that the compiled step reads at once: a token and its draft, and no prompt
+
 
 class Runner:
     """Owns the network and the cache; every mutable tensor is touched from the thread that calls it."""
 
-    def __init__(self, model: HrmText, cache: KvCache, device: str) -> None:
-        self._model, self._cache, self._device = model, cache, device
+    def __init__(self, model: HrmText, cache: KvCache, device: str, compiled: CompiledStep | None = None) -> None:
+        """Take the parts.
+
+        Args:
+            compiled: of the same network and cache; None leaves all to torch.
+        """
+        self._model, self._cache, self._device, self._compiled = model, cache, device, compiled
         self._reading: _Underway | None = None
 
     @torch.inference_mode()
@@ -116,9 +124,30 @@ class Runner:
     def forward(self, sequences: Items[Sequence]) -> Tensor:
         """Read pending ids into the cache.
 
+        Whoever has few goes through the compiled step where there is one, whatever the others bring: with whom an
+        answer shares its steps must not decide who computes it.
+
         Returns:
             (R, V) logits after each sequence's last id and each token of its draft, in order; R is B without drafts.
         """
+        compiled = self._compiled
+        few = [compiled is not None and len(s.ids) + len(s.draft) - s.cached <= _FEW_TOKENS for s in sequences]
+        parts: dict[bool, Tensor] = {}
+        if compiled is not None and any(few):
+            parts[True] = compiled(_tokens([s for s, is_few in zip(sequences, few, strict=True) if is_few]))
+        if not all(few):
+            parts[False] = self._forward([s for s, is_few in zip(sequences, few, strict=True) if not is_few])
+        for sequence in sequences:
+            sequence.cached = len(sequence.ids)
+        if len(parts) == 1:
+            (logits_RV,) = parts.values()
+            return logits_RV
+        rows = {is_few: iter(part_RV) for is_few, part_RV in parts.items()}
+        return torch.stack(
+            [next(rows[is_few]) for one, is_few in zip(sequences, few, strict=True) for _ in range(len(one.draft) + 1)]
+        )
+
+    def _forward(self, sequences: Items[Sequence]) -> Tensor:
         ids_T, position_T, spans = self._spans(sequences)
         attend = PagedAttention(self._cache, spans, self._device)
         slow_TD = self._model(ids_T, position_T, attend, gradient_steps=0)
@@ -129,8 +158,6 @@ class Runner:
                 span.at + span.end - span.start - 1 - len(span.sequence.draft), span.at + span.end - span.start
             )
         ]
-        for sequence in sequences:
-            sequence.cached = len(sequence.ids)
         return self._model.logits(slow_TD[torch.tensor(last_R, device=self._device)])
 
     def _begin(self, reading: Reading) -> "_Underway":
@@ -174,6 +201,15 @@ class _Underway:
 
     what: Reading
     passes: Generator[None, None, Tensor]
+
+
+def _tokens(sequences: Items[Sequence]) -> list[Token]:
+    """What the sequences have pending; the logits after the last id and after each token of a draft are wanted."""
+    return [
+        Token(sequence, token, position, position >= len(sequence.ids) - 1)
+        for sequence in sequences
+        for position, token in enumerate(sequence.pending, start=sequence.cached)
+    ]
 
 
 def _leaders(sequences: Items[Sequence]) -> list[Sequence]:

@@ -1,10 +1,12 @@
 """Fixtures that every test may use."""
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from hrm_model.compiled.library import library
 from retrieval.embedder import MiniLM
 from tests.airgap.trace import can_cut_off
 
@@ -15,10 +17,29 @@ settings.register_profile("untimed", deadline=None)  # a busy machine is no faul
 settings.load_profile("untimed")
 
 
+@cache
+def is_compiled() -> bool:
+    """Whether the compiled step was built for this machine."""
+    try:
+        library()
+    except OSError:
+        return False
+    return True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("compiled")]
+    if marked and not is_compiled():
+        items[:] = [item for item in items if item not in marked]
+        config.hook.pytest_deselected(items=marked)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what tests/airgap/conftest.py left out; here, as the process that reports need not be one that collects."""
+    """Say what this and tests/airgap/conftest.py left out; here, as who reports need not be one who collects."""
     if not can_cut_off():
         terminalreporter.write_line("Left out, as this machine has no network namespaces or no strace: tests/airgap.")
+    if not is_compiled():
+        terminalreporter.write_line("Left out, as the compiled step was not built here: what is marked `compiled`.")
 
 
 @pytest.fixture

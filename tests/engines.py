@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from hrm_model.cache import PagedCache
+from hrm_model.compiled.choose import compiled_step
 from hrm_model.config import HrmConfig
 from hrm_model.engine import NativeEngine
 from hrm_model.model import HrmText
@@ -45,6 +46,11 @@ _WORDS = (
 )
 
 
+def fastest_runner(model: HrmText, cache: PagedCache, device: str) -> Runner:
+    """The runner that is served: with the compiled step where that was built."""
+    return Runner(model, cache, device, compiled_step(model, cache))
+
+
 @dataclass(frozen=True)
 class Tiny:
     """A random network and its tokenizer."""
@@ -58,7 +64,7 @@ class Tiny:
         limits: Limits = LIMITS,
         max_running: int = 8,
         max_waiting: int = 8,
-        runner: Callable[[HrmText, PagedCache, str], Runner] = Runner,
+        runner: Callable[[HrmText, PagedCache, str], Runner] | None = None,
         prefill_tokens: int = 4096,
         draft_tokens: int = 0,
         slice_tokens: int = 64,
@@ -75,7 +81,11 @@ class Tiny:
             kept_pages=kept_pages,
         )
         return NativeEngine(
-            runner(self.model, cache, "cpu"), scheduler, self.tokenizer, limits, draft_tokens=draft_tokens
+            (runner or fastest_runner)(self.model, cache, "cpu"),
+            scheduler,
+            self.tokenizer,
+            limits,
+            draft_tokens=draft_tokens,
         )
 
     def changed(self, change: Callable[[HrmText], object]) -> "Tiny":

@@ -24,7 +24,7 @@ from hrm_model.scheduler import Reading, Scheduler
 from hrm_model.scheduler import Sequence as Running
 from hrm_model.stepper import Stepper
 from hrm_model.types import Limits, Sampling, Tokens
-from tests.engines import CONFIG, Reply, Tiny
+from tests.engines import CONFIG, Reply, Tiny, fastest_runner
 
 PAGES = 14
 LIMITS = Limits(context_tokens=256, kv_tokens=PAGES * 16, default_max_tokens=8, max_context_tokens=128)
@@ -208,21 +208,29 @@ def ties(request: pytest.FixtureRequest) -> Iterator[list[int]]:
         print(f" [{sum(counted)} answers of {len(counted)} schedules differ at a near tie] ", end="")
 
 
-@settings(max_examples=40, deadline=None)
+# Each alone is read and written by torch, so what is compiled is held against that as well.
+BUILDS = pytest.mark.parametrize(
+    "build", [pytest.param(Runner, id="torch"), pytest.param(fastest_runner, id="compiled", marks=pytest.mark.compiled)]
+)
+
+
+@BUILDS
+@settings(max_examples=30, deadline=None)
 @given(acts=SCHEDULES, slice_tokens=st.sampled_from([1, 8, 40, 4096]), draft_tokens=st.sampled_from([0, 5]))
 def test_no_schedule_changes_an_answer(
-    tiny: Tiny, ties: list[int], acts: list[Act], slice_tokens: int, draft_tokens: int
+    tiny: Tiny, ties: list[int], build: Build, acts: list[Act], slice_tokens: int, draft_tokens: int
 ) -> None:
-    ties.append(follow(tiny, acts, slice_tokens, draft_tokens))
+    ties.append(follow(tiny, acts, slice_tokens, draft_tokens, build))
 
 
 @pytest.mark.soak
+@BUILDS
 @settings(max_examples=3000, deadline=None)
 @given(acts=SCHEDULES, slice_tokens=st.sampled_from([1, 8, 40, 4096]), draft_tokens=st.sampled_from([0, 5]))
 def test_thousands_of_schedules_change_no_answer(
-    tiny: Tiny, ties: list[int], acts: list[Act], slice_tokens: int, draft_tokens: int
+    tiny: Tiny, ties: list[int], build: Build, acts: list[Act], slice_tokens: int, draft_tokens: int
 ) -> None:
-    ties.append(follow(tiny, acts, slice_tokens, draft_tokens))
+    ties.append(follow(tiny, acts, slice_tokens, draft_tokens, build))
 
 
 # Faults that the property has to catch: an eventful schedule, and one thing that is done wrong.

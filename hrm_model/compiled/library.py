@@ -1,0 +1,34 @@
+"""Finds the compiled step: built when the package is installed, where there is a C compiler."""
+
+import ctypes
+from ctypes import c_int, c_int64, c_void_p
+from functools import cache
+from importlib.util import find_spec
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """Load step.c's functions.
+
+    Raises:
+        OSError: see `opened`.
+    """
+    found = find_spec("hrm_model.compiled._step")
+    return opened(None if found is None else found.origin)
+
+
+def opened(path: str | None) -> ctypes.CDLL:
+    """Load step.c's functions from a file; None is one that is not there.
+
+    Raises:
+        OSError: it was not built, or for another processor.
+    """
+    if path is None:
+        raise OSError("it was not built: its installation found no C compiler for x86-64")
+    functions = ctypes.CDLL(path)
+    functions.hrm_open.argtypes, functions.hrm_open.restype = (c_void_p,), c_void_p
+    functions.hrm_step.argtypes, functions.hrm_step.restype = (c_void_p, c_void_p, c_int64), c_int
+    functions.hrm_close.argtypes, functions.hrm_close.restype = (c_void_p,), None
+    if not functions.hrm_runs_here():
+        raise OSError("it wants AVX2 and FMA, which this processor lacks")
+    return functions

@@ -1,0 +1,85 @@
+"""A decode step of a small network alone: the compiled step beside torch, in one process, by processor time.
+
+    python -m tests.bench.compiled --shape mini --threads 1
+
+The ceiling is reading: all weights once a pass, which a core's caches may or may not hold, and each sequence's keys and
+values. Processor time leaves out what others on the machine take, but not that they take the caches.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from hrm_model.cache import PagedCache
+from hrm_model.compiled.choose import compiled_step
+from hrm_model.pages import pages_for
+from hrm_model.runner import Runner
+from hrm_model.scheduler import Sequence
+from hrm_model.types import Sampling
+from hrm_model.weights import load_model
+from tests.bench.report import prompts
+from tests.bench.shapes import shape
+
+
+def median_ms(action: Callable[[], object], rounds: int) -> float:
+    """The median of some runs after one that warms up, in milliseconds of processor time."""
+    taken = []
+    for _ in range(rounds + 1):
+        began = time.process_time()
+        action()
+        taken.append(time.process_time() - began)
+    return round(1e3 * statistics.median(taken[1:]), 2)
+
+
+def main() -> None:
+    """Print a table, then one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=("tiny", "mini"), default="mini")
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8, 32])
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    chosen = shape(arguments.shape)
+    model = load_model(chosen.folder, dtype=torch.float32)
+    length = chosen.prompt_tokens
+    each = pages_for(length + 1)
+    cache = PagedCache(model.config, each * max(arguments.batches), dtype=torch.float32, device="cpu")
+    sequences = [
+        Sequence(number, 0, [*ids, 9], length, length, Sampling(), 1, list(range(number * each, (number + 1) * each)))
+        for number, ids in enumerate(prompts(max(arguments.batches), length, chosen.vocab, 0))
+    ]
+    compiled = compiled_step(model, cache)
+    if compiled is None:
+        raise SystemExit("the compiled step was not built here")
+    found: dict[str, object] = {"bench": "compiled", **vars(arguments)}
+    for batch in arguments.batches:
+
+        def step(runner: Runner, batch: int = batch) -> torch.Tensor:
+            for sequence in sequences[:batch]:
+                sequence.cached = length
+            with torch.inference_mode():
+                return runner.forward(sequences[:batch])
+
+        sides = {"torch": Runner(model, cache, "cpu"), "compiled": Runner(model, cache, "cpu", compiled)}
+        ms = {
+            name: median_ms(lambda runner=runner: step(runner), arguments.rounds)  # type: ignore[misc]
+            for name, runner in sides.items()
+        }
+        differs = float((step(sides["torch"]) - step(sides["compiled"])).abs().max())
+        ratio = round(ms["torch"] / ms["compiled"], 2)
+        print(
+            f"batch {batch:3}  torch {ms['torch']:8.2f} ms  compiled {ms['compiled']:8.2f} ms, "
+            f"{ratio:5.2f} times as fast; logits at most {differs:.1e} apart",
+            flush=True,
+        )
+        found[f"batch_{batch}"] = {"ms": ms, "times_faster": ratio, "logits_apart": differs}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

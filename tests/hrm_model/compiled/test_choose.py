@@ -1,0 +1,46 @@
+"""hrm_model.compiled.choose: who is served by the compiled step, and that the log says it."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hrm_model.cache import KvCache, PagedCache
+from hrm_model.cache_int8 import Int8Cache
+from hrm_model.compiled.choose import compiled_step
+from hrm_model.compiled.library import opened
+from hrm_model.compiled.step import objection
+from hrm_model.model import HrmText
+from tests.engines import CONFIG, Tiny
+
+
+def cache_of(kind: type[PagedCache] | type[Int8Cache] = PagedCache, dtype: torch.dtype = torch.float32) -> KvCache:
+    return kind(CONFIG, 4, dtype=dtype, device="cpu")
+
+
+@pytest.mark.compiled
+def test_a_small_network_in_fp32_has_it(tiny: Tiny, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert compiled_step(tiny.model, cache_of()) is not None
+
+    assert caplog.messages == [f"steps run compiled, on {torch.get_num_threads()} threads"]
+
+
+def test_rounded_numbers_and_odd_sizes_are_left_to_torch_for_a_reason_that_the_log_has(
+    tiny: Tiny, caplog: pytest.LogCaptureFixture
+) -> None:
+    narrow = HrmText(replace(CONFIG, hidden_size=24))
+    rounded = tiny.changed(lambda model: model.bfloat16()).model
+
+    assert objection(rounded, cache_of(dtype=torch.bfloat16)) == "the network computes in bfloat16 on cpu"
+    assert objection(narrow, cache_of()) == "its width and heads are no multiples of 16, or its feed-forward none of 32"
+    assert objection(tiny.model, cache_of(Int8Cache)) == "its keys and values are rounded"
+    with caplog.at_level(logging.INFO):
+        assert compiled_step(rounded, cache_of(dtype=torch.bfloat16)) is None
+    assert caplog.messages == ["steps run on torch: the network computes in bfloat16 on cpu"]
+
+
+def test_where_it_was_not_built_the_reason_says_so() -> None:
+    with pytest.raises(OSError, match="was not built: its installation found no C compiler"):
+        opened(None)

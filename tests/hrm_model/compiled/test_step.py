@@ -1,0 +1,206 @@
+"""hrm_model.compiled: torch's logits, and the same bits alone, among others, with drafts and wherever pages lie."""
+
+from collections.abc import Sequence as Items
+
+import pytest
+import torch
+from torch import Tensor
+
+from hrm_model.cache import PagedCache
+from hrm_model.compiled.step import CompiledStep, Token, packed_panels
+from hrm_model.config import HrmConfig
+from hrm_model.model import HrmText
+from hrm_model.pages import pages_for
+from hrm_model.runner import Runner
+from hrm_model.scheduler import Sequence
+from hrm_model.types import Sampling
+
+pytestmark = pytest.mark.compiled
+
+TOLERANCE = 1e-4  # of fp32 logits between 1 and 10, as in tests/parity
+PROMPTS = (40, 3, 21, 33, 16, 7, 64)  # more than share the read of a panel
+STEPS = 4
+SHAPES = {
+    # Heads of four panels, a vocabulary that ends within a panel, several layers.
+    "heads of 64": HrmConfig(
+        vocab_size=301,
+        hidden_size=128,
+        intermediate_size=256,
+        layers_per_stack=2,
+        num_heads=2,
+        head_dim=64,
+        max_position_embeddings=128,
+        embedding_scale=20.0,
+        dtype="float32",
+    ),
+    # Panels that do not come in fours, anywhere.
+    "heads of 48": HrmConfig(
+        vocab_size=250,
+        hidden_size=144,
+        intermediate_size=96,
+        layers_per_stack=1,
+        num_heads=3,
+        head_dim=48,
+        max_position_embeddings=128,
+        embedding_scale=20.0,
+        H_cycles=1,
+        L_cycles=2,
+        dtype="float32",
+    ),
+}
+
+
+def network(config: HrmConfig, *, in_bf16: bool = False) -> HrmText:
+    """Random weights, all of them fp32 numbers or all of them bf16 ones."""
+    model = HrmText(config).requires_grad_(False).eval()
+    generator = torch.Generator().manual_seed(3)
+    for name, parameter in model.named_parameters():
+        std = {"z_L_init": 1.0, "lm_head": 0.1, "embed": 0.05}
+        parameter.normal_(
+            std=next((value for part, value in std.items() if part in name), 1.5 * parameter.shape[-1] ** -0.5),
+            generator=generator,
+        )
+        if in_bf16:
+            parameter.copy_(parameter.bfloat16())
+    return model
+
+
+class Written:
+    """Sequences whose prompts torch has read, to be written on by the compiled step."""
+
+    def __init__(self, model: HrmText, numbers: Items[int], *, threads: int = 1, scattered: bool = False) -> None:
+        each = pages_for(max(PROMPTS) + 16)
+        self.cache = PagedCache(model.config, each * len(numbers), dtype=torch.float32, device="cpu")
+        pages = list(range(self.cache.pages))
+        if scattered:
+            pages = torch.randperm(len(pages), generator=torch.Generator().manual_seed(1)).tolist()
+        self.by_torch = Runner(model, self.cache, "cpu")
+        self.compiled = CompiledStep(model, self.cache, threads=threads)
+        self.runner = Runner(model, self.cache, "cpu", self.compiled)
+        self.sequences = [
+            Sequence(number, 0, ids_of(number), PROMPTS[number], PROMPTS[number] - number % 3, Sampling(), 16, mine)
+            for number, mine in zip(numbers, (pages[at * each :][:each] for at in range(len(numbers))), strict=True)
+        ]
+        with torch.inference_mode():
+            for sequence in self.sequences:
+                self.by_torch.forward([sequence])
+                sequence.ids.append(20 + sequence.request)
+
+    def step(self, runner: Runner) -> Tensor:
+        """The logits of a step; the same answers follow whatever they are."""
+        with torch.inference_mode():
+            logits_BV = runner.forward(self.sequences)
+        for sequence in self.sequences:
+            sequence.ids.append(answer_of(sequence.request, len(sequence.ids)))
+        return logits_BV
+
+
+def ids_of(number: int) -> list[int]:
+    generator = torch.Generator().manual_seed(number)
+    return torch.randint(8, 240, (PROMPTS[number],), generator=generator).tolist()
+
+
+def answer_of(number: int, position: int) -> int:
+    return 20 + (7 * position + 31 * number) % 200
+
+
+@pytest.fixture(scope="module", params=["heads of 64", "heads of 48", "bf16 numbers"])
+def model(request: pytest.FixtureRequest) -> HrmText:
+    return network(SHAPES.get(request.param, SHAPES["heads of 64"]), in_bf16=request.param == "bf16 numbers")
+
+
+EVERYONE = range(len(PROMPTS))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
+def test_logits_are_those_of_torch(model: HrmText, count: int, threads: int) -> None:
+    compiled, by_torch = (Written(model, EVERYONE[:count], threads=threads) for _ in range(2))
+
+    for _ in range(STEPS):
+        expected = by_torch.step(by_torch.by_torch)
+        torch.testing.assert_close(compiled.step(compiled.runner), expected, atol=TOLERANCE, rtol=0)
+        assert expected.std() > 0.1
+
+
+def test_nobodys_logits_have_other_bits_in_company_on_more_threads_or_in_scattered_pages(model: HrmText) -> None:
+    alone = [Written(model, [number]) for number in EVERYONE]
+    together = Written(model, EVERYONE, threads=2, scattered=True)
+
+    for _ in range(STEPS):
+        batched = together.step(together.runner)
+        for row, one in zip(batched, alone, strict=True):
+            assert torch.equal(one.step(one.runner)[0], row)
+
+
+def test_a_draft_has_the_bits_of_writing_token_by_token(model: HrmText) -> None:
+    slowly, at_once = Written(model, EVERYONE[:3]), Written(model, EVERYONE[:3])
+    expected = torch.stack([slowly.step(slowly.runner) for _ in range(STEPS)], dim=1)
+
+    for sequence in at_once.sequences:
+        sequence.draft = [answer_of(sequence.request, len(sequence.ids) + ahead) for ahead in range(STEPS - 1)]
+    drafted = at_once.step(at_once.runner)
+
+    assert torch.equal(drafted.view(3, STEPS, -1), expected)
+
+
+def test_a_short_prompt_is_read_in_both_directions(model: HrmText) -> None:
+    written = Written(model, [0])
+    prompt, pages = [30, 31, 32, 33, 34, 35], written.sequences[0].pages
+    logits = []
+
+    for runner in (written.by_torch, written.runner):
+        # Two of its ids are given answer, which the prompt must not read.
+        sequence = Sequence(9, 0, list(prompt), 6, 4, Sampling(), 8, list(pages))
+        with torch.inference_mode():
+            logits.append(runner.forward([sequence]))
+
+    torch.testing.assert_close(logits[1], logits[0], atol=TOLERANCE, rtol=0)
+
+
+def test_what_others_have_left_in_the_cache_is_never_read_and_a_fault_stays_where_it_is(model: HrmText) -> None:
+    clean, soiled = Written(model, EVERYONE[:2]), Written(model, EVERYONE[:2])
+    for sequence in soiled.sequences[:1]:
+        after = sequence.pages[0] * 16 + len(sequence.ids)
+        for stored in (soiled.cache.key, soiled.cache.value):
+            stored[:, after : sequence.pages[-1] * 16 + 16].fill_(torch.nan)
+    assert torch.equal(soiled.step(soiled.runner), clean.step(clean.runner))
+
+    soiled.cache.value[0, soiled.sequences[0].pages[0] * 16] = torch.nan
+    faulty, healthy = soiled.step(soiled.runner)
+
+    assert faulty.isnan().all()
+    assert torch.equal(healthy, clean.step(clean.runner)[1])
+
+
+def test_weights_that_are_bf16_numbers_are_held_as_such_and_no_others() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight_OI = torch.randn(20, 6, generator=generator)
+
+    exact, short = packed_panels(weight_OI), packed_panels(weight_OI.bfloat16().float())
+
+    assert (exact.dtype, short.dtype) == (torch.float32, torch.bfloat16)
+    assert torch.equal(exact.transpose(1, 2).reshape(-1, 6)[:20], weight_OI)
+    assert not exact[1, :, 4:].any(), "what follows the last output is zero"
+    assert torch.equal(short[0, 2, ::2].float(), weight_OI[:8, 2].bfloat16().float())
+    assert torch.equal(short[0, 2, 1::2].float(), weight_OI[8:16, 2].bfloat16().float())
+
+
+def test_a_token_whose_place_is_wrong_is_noticed(model: HrmText) -> None:
+    """The comparisons above can fail: a stale position, another page and a wrong slot all show."""
+    differences = []
+    for fault in range(3):
+        written, expected = Written(model, [0]), Written(model, [0])
+        [sequence] = written.sequences
+        position = len(sequence.ids) - 1
+        if fault == 0:
+            position -= 1
+        if fault == 1:
+            sequence.pages[0] = sequence.pages[-1]
+        if fault == 2:
+            written.cache.key.copy_(written.cache.key.roll(1, dims=0))
+        with torch.inference_mode():
+            got = written.compiled([Token(sequence, sequence.ids[-1], position, True)])
+        differences.append(float((got - expected.step(expected.runner)).abs().max()))
+
+    assert min(differences) > 100 * TOLERANCE
