@@ -94,13 +94,14 @@ class GuardedRoute(APIRoute):
             )
             record = record_of(request)
             record.caller, record.key_id = caller.principal, caller.key_id or "-"
-            if self.roles:
-                caller.require(*self.roles)
             request.state.caller = caller
             services = services_of(request)
+            # Before the role: a refusal for want of one is recorded as well, and nobody is to fill the log with them.
             if self.is_limited:
                 quota.begin(request.scope["state"], caller, services.policy, request.app.state.limiter)
             try:
+                if self.roles:
+                    caller.require(*self.roles)
                 response = await inner(
                     JsonRequest(request.scope, request.receive, max_depth=services.policy.max_json_depth)
                 )

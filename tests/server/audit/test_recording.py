@@ -157,6 +157,19 @@ async def test_what_is_refused_is_recorded_with_its_status(
     assert (record["kind"], record["outcome"]) == ("answer", outcome)
 
 
+async def test_what_is_refused_for_want_of_a_role_is_recorded(log: AuditLog, tmp_path: Path) -> None:
+    async with client_of(await recording(log, tmp_path)) as client:
+        response = await client.delete("/v1/files/file_1")
+
+    (record,) = records(log)
+    assert response.status_code == record["status"] == 403
+    assert (record["caller"], record["route"], record["outcome"]) == (
+        "user:ann",
+        "DELETE /v1/files/{file_id}",
+        "refused",
+    )
+
+
 async def test_reading_a_document_is_recorded_and_looking_around_is_not(log: AuditLog, tmp_path: Path) -> None:
     given = await recording(log, tmp_path)
     async with client_of(given) as client:
