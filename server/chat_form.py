@@ -1,5 +1,7 @@
 """How /v1/chat/completions spells an answer: OpenAI's messages and deltas, with sources and reports beside them."""
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from server.events import Called, Closed, Opened, Refused, Said, Spoken
@@ -49,31 +51,38 @@ class ChatForm:
                     closing_delta["context"] = {"grounding": grounding(verdict, sources)}
                 return [*chunks, _chunk(choice, closing_delta, reason=reason)]
 
-    def empty(self, index: int) -> Json:
-        """A choice before its first chunk."""
-        message: Json = {"role": "assistant", "content": "", "refusal": None, "annotations": []}
-        return {"index": index, "message": message, "logprobs": None, "finish_reason": None}
+    def folded(self, index: int, chunks: Sequence[Json]) -> Json:
+        """A choice of a whole answer, made of all its chunks."""
+        deltas = [chunk["delta"] for chunk in chunks]
+        calls = [piece for delta in deltas for piece in delta.get("tool_calls", ())]
+        refusals = [delta["refusal"] for delta in deltas if "refusal" in delta]
+        content = "".join(delta.get("content", "") for delta in deltas)
+        message: Json = {
+            "role": "assistant",
+            "content": None if calls or refusals else content,
+            "refusal": refusals[-1] if refusals else None,
+            "annotations": [mark for delta in deltas for mark in delta.get("annotations", ())],
+        }
+        if calls:
+            arguments = "".join(piece["function"]["arguments"] for piece in calls)
+            first = calls[0]
+            function = {"name": first["function"]["name"], "arguments": arguments}
+            message["tool_calls"] = [{"id": first["id"], "type": first["type"], "function": function}]
+        for delta in deltas:
+            if "context" in delta:
+                message["context"] = message.get("context", {}) | delta["context"]
+        spelled = [chunk["logprobs"]["content"] for chunk in chunks if chunk["logprobs"] is not None]
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": {"content": list(chain.from_iterable(spelled)), "refusal": None} if spelled else None,
+            "finish_reason": ending(chunks),
+        }
 
-    def fold(self, chunk: Json, choice: Json) -> None:
-        """Add a chunk to its choice."""
-        message, delta = choice["message"], chunk["delta"]
-        if "content" in delta:
-            message["content"] += delta["content"]
-        for piece in delta.get("tool_calls", ()):
-            message["content"] = None
-            if "id" in piece:
-                message["tool_calls"] = [{name: piece[name] for name in ("id", "type", "function")}]
-            else:
-                message["tool_calls"][0]["function"]["arguments"] += piece["function"]["arguments"]
-        if "refusal" in delta:
-            message["content"], message["refusal"] = None, delta["refusal"]
-        message["annotations"] += delta.get("annotations", [])
-        if "context" in delta:
-            message["context"] = {**message.get("context", {}), **delta["context"]}
-        if chunk["logprobs"] is not None:
-            so_far = choice["logprobs"]["content"] if choice["logprobs"] else []
-            choice["logprobs"] = {"content": [*so_far, *chunk["logprobs"]["content"]], "refusal": None}
-        choice["finish_reason"] = choice["finish_reason"] or chunk["finish_reason"]
+
+def ending(chunks: Sequence[Json]) -> str | None:
+    """How a choice ended."""
+    return next((chunk["finish_reason"] for chunk in chunks if chunk["finish_reason"]), None)
 
 
 def _chunk(choice: int, delta: Json, *, logprobs: Json | None = None, reason: str | None = None) -> Json:

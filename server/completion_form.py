@@ -1,9 +1,11 @@
 """How /v1/completions spells an answer: OpenAI's `text_completion`."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from hrm_model.types import Spelled, TokenLogprob
+from server.chat_form import ending
 from server.events import Called, Closed, Opened, Refused, Said, Spoken
 
 Json = dict[str, Any]
@@ -37,17 +39,20 @@ class CompletionForm:
             case Closed(choice, reason):
                 return [self._chunk(choice, "", [], reason)]
 
-    def empty(self, index: int) -> Json:
-        """A choice before its first chunk."""
-        return {"index": index, "text": "", "logprobs": None, "finish_reason": None}
-
-    def fold(self, chunk: Json, choice: Json) -> None:
-        """Add a chunk to its choice."""
-        choice["text"] += chunk["text"]
-        choice["finish_reason"] = choice["finish_reason"] or chunk["finish_reason"]
-        if chunk["logprobs"] is not None:
-            so_far = choice["logprobs"] or {name: [] for name in chunk["logprobs"]}
-            choice["logprobs"] = {name: so_far[name] + added for name, added in chunk["logprobs"].items()}
+    def folded(self, index: int, chunks: Sequence[Json]) -> Json:
+        """A choice of a whole answer, made of all its chunks."""
+        spelled = [chunk["logprobs"] for chunk in chunks if chunk["logprobs"] is not None]
+        logprobs = (
+            {name: list(chain.from_iterable(each[name] for each in spelled)) for name in spelled[0]}
+            if spelled
+            else None
+        )
+        return {
+            "index": index,
+            "text": "".join(chunk["text"] for chunk in chunks),
+            "logprobs": logprobs,
+            "finish_reason": ending(chunks),
+        }
 
     def _echo(self, choice: int) -> Json:
         echo = self._echoes[choice // self._n]

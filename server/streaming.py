@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from fastapi import Request
@@ -37,12 +38,8 @@ class Form(Protocol):
         """The choices that one event puts on the wire, in the order in which clients expect them."""
         ...
 
-    def empty(self, index: int) -> Json:
-        """A choice before its first chunk."""
-        ...
-
-    def fold(self, chunk: Json, choice: Json) -> None:
-        """Add a chunk to its choice."""
+    def folded(self, index: int, chunks: Sequence[Json]) -> Json:
+        """A choice of a whole answer, made of all its chunks."""
         ...
 
 
@@ -76,7 +73,7 @@ async def sse(
 
 async def whole(events: AsyncGenerator[AnswerEvent, None], head: Json, form: Form) -> Json:
     """The answer that is not streamed: the deltas of the same chunks, folded."""
-    choices: dict[int, Json] = {}
+    chunks = defaultdict[int, list[Json]](list)
     total: Json = {}
     async with closing(events):
         async for event in events:
@@ -84,12 +81,12 @@ async def whole(events: AsyncGenerator[AnswerEvent, None], head: Json, form: For
                 total = usage(event)
                 continue
             for chunk in form.chunks(event):
-                form.fold(chunk, choices.setdefault(chunk["index"], form.empty(chunk["index"])))
+                chunks[chunk["index"]].append(chunk)
     assert total, "an answer ends with Used"
     return {
         **head,
         "object": form.whole_object,
-        "choices": [choices[index] for index in sorted(choices)],
+        "choices": [form.folded(index, chunks[index]) for index in sorted(chunks)],
         "usage": total,
     }
 
