@@ -2,12 +2,14 @@
 
     python journey.py STARTS DATA_DIR [DOCUMENT...] -- HRM_SERVE...
 
-Takes in the documents, or else the samples; then, STARTS times, serves, asks and stops. Prints the answers as a JSON
-list. `HRM_SERVE...` is the command.
+Takes in the documents, or else the samples; then, STARTS times, serves, asks and stops. `HRM_SERVE...` is the command.
+A collector of traces listens at HRM_OTEL_ENDPOINT, if that is set. Prints a JSON object: the `answers`, and whether the
+collector was `told` of them.
 """
 
 import fcntl
 import json
+import os
 import signal
 import socket
 import struct
@@ -15,6 +17,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from time import monotonic, sleep
 from typing import Any
 from urllib.request import Request, urlopen
@@ -36,10 +40,32 @@ def main(arguments: Sequence[str]) -> None:
     ingest = [*hrm_serve, "ingest", *documents, "--store", "handbook", "--read", "*", "--data-dir", data]
     subprocess.run(ingest, check=True, stdout=sys.stderr)
     answers = []
-    for _ in range(int(starts)):
-        with serving([*hrm_serve, "serve", "--data-dir", data, "--default-store", "handbook"]) as url:
-            answers.append(ask(url, QUESTION))
-    print(json.dumps(answers))
+    with collecting(os.environ.get("HRM_OTEL_ENDPOINT")) as received:
+        for _ in range(int(starts)):
+            with serving([*hrm_serve, "serve", "--data-dir", data, "--default-store", "handbook"]) as url:
+                answers.append(ask(url, QUESTION))
+    told = sum(f"chat {MODEL}".encode() in message for message in received)
+    print(json.dumps({"answers": answers, "told": told}))
+
+
+@contextmanager
+def collecting(endpoint: str | None) -> Iterator[list[bytes]]:
+    """What is sent to a collector of traces on this machine; nothing, if there is no address for it."""
+    received: list[bytes] = []
+    if endpoint is None:
+        yield received
+        return
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", int(endpoint.rpartition(":")[2])), Collector) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield received
+        server.shutdown()
 
 
 def raise_loopback() -> None:

@@ -17,11 +17,12 @@ DOCUMENTS = ("data-retention.md", "glossary.txt", "branches.html")
 JOURNEY = str(Path(journey.__file__))
 
 
-def check(ended: "subprocess.CompletedProcess[str]", trace: Path, *, starts: int) -> None:
-    """The journey was made, its answers are from the documents, and no call left the machine."""
+def check(ended: "subprocess.CompletedProcess[str]", trace: Path, *, starts: int, told: int) -> None:
+    """The journey was made, its answers are from the documents, the collector knows, and no call left the machine."""
     assert ended.returncode == 0, ended.stderr
-    answers = json.loads(ended.stdout)
-    assert len(answers) == starts
+    found = json.loads(ended.stdout)
+    answers = found["answers"]
+    assert (len(answers), found["told"]) == (starts, told)
     for answer in answers:
         message = answer["choices"][0]["message"]
         assert "twelve months [1]" in message["content"]
@@ -49,18 +50,18 @@ def test_documents_are_taken_in_and_asked_without_a_network(tmp_path: Path) -> N
 
     ended = cut_off(command, trace, cwd=ROOT, env=environment(), timeout_s=280)
 
-    check(ended, trace, starts=1)
+    check(ended, trace, starts=1, told=0)
 
 
 @pytest.mark.airgap
 @pytest.mark.timeout(2500)
-def test_a_site_installs_from_the_bundle_asks_restarts_and_asks_again(tmp_path: Path) -> None:
+def test_a_site_installs_from_the_bundle_asks_with_tracing_on_restarts_and_asks_again(tmp_path: Path) -> None:
     bundle, venv = ROOT / "dist" / "bundle", tmp_path / "venv"
     command = [
         "sh",
         "-euc",
         'sha256sum --quiet --check SHA256SUMS >&2; "$1" -m venv "$2"; '
-        '"$2/bin/pip" install --quiet --no-index --find-links . hrm-serve >&2; '
+        '"$2/bin/pip" install --quiet --no-index --find-links . --no-deps --require-hashes -r server.txt >&2; '
         'cd "$3"; exec "$2/bin/python" "$4" 2 "$3/data" -- "$2/bin/hrm-serve"',
         *("journey", sys.executable, str(venv), str(tmp_path), JOURNEY),
     ]
@@ -68,6 +69,7 @@ def test_a_site_installs_from_the_bundle_asks_restarts_and_asks_again(tmp_path: 
     trace = tmp_path / "trace"
 
     # pip's own settings could name wheels outside the bundle, which would prove nothing.
-    ended = cut_off(command, trace, cwd=bundle, env={**plain, "PIP_CONFIG_FILE": "/dev/null"}, timeout_s=2400)
+    plain |= {"PIP_CONFIG_FILE": "/dev/null", "HRM_OTEL_ENDPOINT": "http://127.0.0.1:4318"}
+    ended = cut_off(command, trace, cwd=bundle, env=plain, timeout_s=2400)
 
-    check(ended, trace, starts=2)
+    check(ended, trace, starts=2, told=2)

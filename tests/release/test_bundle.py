@@ -5,7 +5,8 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from release.bundle import checksums, instructions, needed_by, requirements
+from release.bundle import SERVER, SOURCES, build_wheel, checksums, instructions, needed_by, requirements
+from release.closure import closure
 from release.wheels import read_wheels
 from tests.release.made import make_wheel
 
@@ -40,6 +41,17 @@ def test_optional_parts_are_in_the_bundle_and_developers_tools_are_not(tmp_path:
     [one] = read_wheels(tmp_path)
 
     assert {text.split(";")[0].strip() for text in needed_by(one)} == {"a>=1", "b"}
+
+
+def test_a_site_can_turn_tracing_on_since_its_extra_is_in_every_bundle(tmp_path: Path) -> None:
+    source, _ = SOURCES[SERVER]
+    build_wheel(source, ("pyproject.toml", "README.md", "LICENSE"), tmp_path)
+    [wheel] = read_wheels(tmp_path)
+
+    found = closure(needed_by(wheel))
+
+    assert {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "torch"} <= found.keys()
+    assert "pytest" not in found
 
 
 def test_the_instructions_name_the_python_they_are_for() -> None:
