@@ -12,7 +12,7 @@ WORKERS ?= 2
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: serve
 serve: $(DATA)/.handbook ## set everything up and serve the bundled model over the sample documents, on port 8000
@@ -134,6 +134,11 @@ $(VLLM_VENV)/.installed: | $(VENV)/bin/python
 .PHONY: test-prometheus
 test-prometheus: $(VENV)/.dev ## let a real Prometheus (Debian's package) scrape the server, and ask it for dashboard and alerts
 	@$(BIN)/python -m pytest -q -m prometheus tests/monitoring
+
+PICTURE := docs/dashboard.png
+.PHONY: dashboard-picture
+dashboard-picture: $(VENV)/.dev ## draw docs/dashboard.png: ten minutes of traffic, scraped by a real Prometheus (Debian's package)
+	@$(BIN)/python -m tests.monitoring.picture $(PICTURE)
 
 .PHONY: test-node
 test-node: $(VENV)/.dev $(VENV)/node/.installed ## drive the server with the official Node client, which npm installs beside the virtual environment

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from server.errors import refusal
 from server.headers import SafeHeaders, make_safe
 from server.intake import headers_too_large
+from server.refusals import Refusal
 
 # A reader that takes less than this is not reading: no line is that slow, but somebody holding an answer open is.
 _SLOWEST_BYTES_A_SECOND = 1024
@@ -43,7 +44,7 @@ class Connection(H11Protocol):
     at once, and `pause_writing` says so.
     """
 
-    def __init__(self, *args: Any, bounds: Bounds, refused: Callable[[str], None], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, bounds: Bounds, refused: Callable[[Refusal], None], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._bounds = bounds
         self._refused = refused
@@ -104,7 +105,7 @@ class Connection(H11Protocol):
         else:
             self._refuse("not_http", refusal(status, "The request is not valid HTTP.", "invalid_http"))
 
-    def _refuse(self, reason: str, response: JSONResponse) -> None:
+    def _refuse(self, reason: Refusal, response: JSONResponse) -> None:
         """Send a response that no application made, and hang up."""
         self._refused(reason)
         make_safe(response.headers, self.scheme or "http")

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import refusal
+from server.refusals import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Intake:
         body: Body,
         *,
         max_header_bytes: int,
-        refused: Callable[[str], None],
+        refused: Callable[[Refusal], None],
         others: Mapping[str, Body] | None = None,
     ) -> None:
         """Wrap an application.

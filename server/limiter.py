@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Literal, NamedTuple
 
 from server.identity import Limits
+from server.refusals import Refusal
 
 MINUTE_S = 60
 _MEMORY_S = MINUTE_S + 1  # the end of an expense's second may be a second after the expense
@@ -107,7 +108,7 @@ class Limiter:
     """The accounts of all subjects. May be used from any thread; those that are idle for a minute are forgotten."""
 
     def __init__(
-        self, clock: Callable[[], float] = monotonic, refused: Callable[[str], None] = lambda reason: None
+        self, clock: Callable[[], float] = monotonic, refused: Callable[[Refusal], None] = lambda reason: None
     ) -> None:
         """Begin with nothing spent.
 

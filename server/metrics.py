@@ -5,16 +5,18 @@ Where vLLM has a name for something, it is vLLM's name, so that its dashboards w
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from time import perf_counter
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from hrm_model.types import Event, Failed, Finished, Load, Started, Text
+from hrm_model.types import Event, Failed, Finished, FinishReason, Load, Started, Text
 from retrieval.facts import Ended, StoreFacts, Worked
 from retrieval.types import Hits
 from server.events import closing
 from server.grounding.cite import Status
+from server.refusals import Refusal
 from server.store_metrics import StoreState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -100,6 +102,16 @@ class Metrics:
         self._grounding = counter("hrm_grounding", "Answers checked against sources, by outcome.", "status")
         self._refused = counter("hrm_refused_requests", "Requests and connections beyond a limit, by which.", "reason")
         self._requests = counter("hrm_http_requests", "Responses sent, by route and status.", "route", "status")
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Make the series whose labels are known: the first value that Prometheus sees of one is no growth to it."""
+        for reason in (*get_args(FinishReason), "abort", "error"):
+            self._success.labels(self._model, reason)
+        for status in get_args(Status):
+            self._grounding.labels(status)
+        for limit in get_args(Refusal):
+            self._refused.labels(limit)
 
     def watched(self, ready: Callable[[], str | None], warnings: Callable[[], list[str]]) -> None:
         """Tell what /readyz tells."""
@@ -148,7 +160,7 @@ class Metrics:
         """A response ended."""
         self._requests.labels(route, str(status)).inc()
 
-    def refused(self, reason: str) -> None:
+    def refused(self, reason: Refusal) -> None:
         """A limit held. `reason` is a word of the code's, never a client's."""
         self._refused.labels(reason).inc()
 

@@ -19,6 +19,7 @@ from hrm_model.types import Load
 from server.connection import Bounds, Connection
 from server.door import Door
 from server.faults import kind_and_place
+from server.refusals import Refusal
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def configured(
-    app: ASGIApp, bounds: Bounds, refused: Callable[[str], None], tls: ssl.SSLContext | None = None
+    app: ASGIApp, bounds: Bounds, refused: Callable[[Refusal], None], tls: ssl.SSLContext | None = None
 ) -> uvicorn.Config:
     """How an application is served.
 

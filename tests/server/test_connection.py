@@ -252,7 +252,7 @@ async def test_an_answer_that_nobody_reads_is_cancelled(stream: bool) -> None:
         await engine.busy.wait()
 
         async with asyncio.timeout(10):
-            while 'reason="unread"' not in (await probe.get("/metrics")).text:  # noqa: ASYNC110  # can only be asked
+            while 'reason="unread"} 1.0' not in (await probe.get("/metrics")).text:  # noqa: ASYNC110  # can only be asked
                 await asyncio.sleep(0.05)
             await engine.idle.wait()
         await line.ends()

@@ -34,6 +34,16 @@ def of_model(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]
     return name, tuple(sorted({"model_name": MODEL, **labels}.items()))
 
 
+def test_outcomes_are_there_before_they_come_since_prometheus_counts_no_first_one() -> None:
+    found = samples(Metrics(MODEL, Load).text().decode())
+
+    for reason in ("stop", "length", "abort", "error"):
+        assert found[of_model("vllm:request_success_total", finished_reason=reason)] == 0
+    for status in ("supported", "partial", "unsupported", "abstained", "no_sources"):
+        assert found["hrm_grounding_total", (("status", status),)] == 0
+    assert found["hrm_refused_requests_total", (("reason", "requests_per_minute"),)] == 0
+
+
 async def test_an_answer_is_counted_under_vllms_names_and_ours(tmp_path: Path) -> None:
     engine = ScriptedEngine("28 ", "days.")
     given = services(engine, await stocked(tmp_path, HANDBOOK), default_store="handbook")
@@ -113,7 +123,7 @@ async def test_a_request_that_never_started_is_no_generation(refusal: Exception)
         await client.post(CHAT, json=question())
         found = samples((await client.get("/metrics")).text)
 
-    assert not [name for name, _ in found if name == "vllm:request_success_total"]
+    assert {value for (name, _), value in found.items() if name == "vllm:request_success_total"} == {0}
 
 
 async def test_a_client_that_leaves_is_an_abort() -> None:
