@@ -47,12 +47,11 @@ class LexicalIndex:
         for term, weight in wording.weights.items():
             carried[self._chunks(tx, term.expression(), len(visible) - 1)] += weight
         carried[~visible] = 0
-        found = np.flatnonzero(carried)
-        if len(found) <= k:
-            return found.tolist(), np.zeros(len(visible), np.bool_)
-        weights = carried[found]
-        border = np.partition(weights, -k)[-k]
-        return found[weights > border].tolist(), carried == border
+        # Not by a list of those that carry anything: a frequent word is in half of a million chunks.
+        beyond, border = np.partition(carried, (-k - 1, -k))[-k - 1 : -k + 1 or None] if k < len(carried) else (0, 0)
+        if not beyond:
+            return np.flatnonzero(carried).tolist(), np.zeros(len(visible), np.bool_)
+        return np.flatnonzero(carried > border).tolist(), carried == border
 
     def forget(self) -> None:
         """Drop everything; for when the store was replaced."""

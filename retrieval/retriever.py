@@ -10,6 +10,7 @@ A query of stop words alone is scored by its cosine. With late interaction, the 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from time import perf_counter
 
 import anyio.to_thread
@@ -20,7 +21,7 @@ from retrieval.index import Visible
 from retrieval.mirror import Mirror
 from retrieval.store import meta, passages, scope, stores
 from retrieval.store.database import Transaction
-from retrieval.store.passages import StoredPassage
+from retrieval.store.passages import Candidate, StoredPassage
 from retrieval.store.scope import Scope
 from retrieval.types import Filter, Fusion, Hits, Passage, Reader
 from retrieval.wording import Wording, terms
@@ -31,7 +32,7 @@ CANDIDATES_PER_PASSAGE = 4
 # Of the comparison token by token in a passage's score; tests/eval/retrieval.py is where it was chosen.
 LATE_WEIGHT = 0.7
 
-Scored = tuple[float, StoredPassage]
+Scored = tuple[float, Candidate]
 
 
 class Searcher:
@@ -91,26 +92,33 @@ class Searcher:
             if meaning is None:
                 return Hits((), generation)
             found_in = scope.resolve(tx, store_nos, filters, self._mirror.lists.hidden(tx, reader))
-            ranked = self._ranked(tx, query, meaning, found_in, k, fusion)
+            ranked = self._ranked(tx, query, meaning, found_in, max(k, fusion.late_interaction), fusion)
+            shown = {
+                stored.chunk_no: stored
+                for stored in passages.load(tx, sorted(candidate.chunk_no for _, candidate in ranked))
+            }
         # Outside again: reading passages anew takes longer than everything before.
         if fusion.late_interaction:
-            ranked = self._compared(query, ranked[: max(k, fusion.late_interaction)])
-        found = tuple(_passage(score, stored) for score, stored in ranked[:k] if score >= threshold)
+            ranked = self._compared(query, ranked)
+        found = tuple(
+            _passage(score, shown[candidate.chunk_no]) for score, candidate in ranked[:k] if score >= threshold
+        )
         return Hits(found, generation, embed_s=embedded - began, search_s=perf_counter() - embedded)
 
     def _ranked(
         self, tx: Transaction, query: str, meaning: Vectors, scope: Scope, k: int, fusion: Fusion
     ) -> list[Scored]:
-        """The candidates, best first, without copies of a better one; `k` or more wherever there are."""
+        """The best `k` candidates, best first, without copies of a better one; `k` wherever there are as many."""
         visible = self._mirror.visible(scope)
         wording = self._mirror.words.weigh(tx, terms(query, tx.words), visible)
         depth = max(CANDIDATES, CANDIDATES_PER_PASSAGE * k)
         while True:
             numbers = self._candidates(tx, meaning, wording, visible, depth)
-            loaded = passages.load(tx, sorted(numbers))
-            assert len(loaded) == len(numbers), "the index holds a chunk that the store does not"
-            scored = [(_score(tx, stored, meaning, wording, fusion), stored) for stored in loaded]
-            kept = list(distinct(sorted(scored, key=lambda item: (-item[0], item[1].chunk_no))))
+            candidates = passages.candidates(tx, sorted(numbers))
+            assert len(candidates) == len(numbers), "the index holds a chunk that the store does not"
+            scored = [(_score(tx, candidate, meaning, wording, fusion), candidate) for candidate in candidates]
+            ranked = sorted(scored, key=lambda item: (-item[0], item[1].chunk_no))
+            kept = list(islice(distinct(ranked), k))
             if len(kept) >= k or len(numbers) < depth:
                 return kept
             depth *= 4
@@ -130,12 +138,12 @@ class Searcher:
     def _compared(self, query: str, ranked: Sequence[Scored]) -> list[Scored]:
         """The same passages, ordered mainly by how well each token of the query is met by one of theirs."""
         asked, *read = self._embedder.token_vectors(
-            [query, *(f"{stored.title}\n{stored.text}" for _, stored in ranked)]
+            [query, *(f"{candidate.title}\n{candidate.text}" for _, candidate in ranked)]
         )
         met = [min(1.0, max(0.0, float((asked @ tokens.T).max(axis=1).mean()))) for tokens in read]
         compared = [
-            ((1 - LATE_WEIGHT) * score + LATE_WEIGHT * late, stored)
-            for (score, stored), late in zip(ranked, met, strict=True)
+            ((1 - LATE_WEIGHT) * score + LATE_WEIGHT * late, candidate)
+            for (score, candidate), late in zip(ranked, met, strict=True)
         ]
         return sorted(compared, key=lambda item: (-item[0], item[1].chunk_no))
 
@@ -147,19 +155,19 @@ def distinct(ranked: Iterable[Scored]) -> Iterator[Scored]:
     however near their vectors are.
     """
     seen: set[str] = set()
-    for score, stored in ranked:
-        wording = " ".join(re.findall(r"\w+", stored.text.casefold()))
+    for score, candidate in ranked:
+        wording = " ".join(re.findall(r"\w+", candidate.text.casefold()))
         if wording not in seen:
             seen.add(wording)
-            yield score, stored
+            yield score, candidate
 
 
-def _score(tx: Transaction, stored: StoredPassage, meaning: Vectors, wording: Wording, fusion: Fusion) -> float:
-    cosine = float(np.frombuffer(stored.vector, np.dtype("<f4")) @ meaning)
+def _score(tx: Transaction, candidate: Candidate, meaning: Vectors, wording: Wording, fusion: Fusion) -> float:
+    cosine = float(np.frombuffer(candidate.vector, np.dtype("<f4")) @ meaning)
     by_meaning = min(1.0, max(0.0, cosine))
     if wording.says_nothing:
         return by_meaning
-    by_wording = wording.score(tx.words(f"{stored.title}\n{stored.text}"))
+    by_wording = wording.score(tx.words(f"{candidate.title}\n{candidate.text}"))
     weights = fusion.embedding_weight + fusion.text_weight
     return (fusion.embedding_weight * by_meaning + fusion.text_weight * by_wording) / weights
 

@@ -15,6 +15,16 @@ from retrieval.types import Attribute, FlagKind, PersonalDataKind
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A chunk with what it is ranked by."""
+
+    chunk_no: int
+    title: str
+    text: str
+    vector: bytes  # float32, little-endian
+
+
+@dataclass(frozen=True, slots=True)
 class StoredPassage:
     """A chunk with what a citation of it needs."""
 
@@ -32,7 +42,6 @@ class StoredPassage:
     attributes: Mapping[str, Attribute]
     personal_data: tuple[PersonalDataKind, ...]  # kinds in the document
     flags: tuple[FlagKind, ...]
-    vector: bytes  # float32, little-endian
 
 
 def vectors(tx: Transaction, after: int = 0, upto: int | None = None) -> Iterator[tuple[int, int, int, bytes]]:
@@ -79,11 +88,22 @@ def removed(tx: Transaction, since: int) -> list[int]:
     return [row[0] for row in tx.rows("SELECT chunk_no FROM removals WHERE generation > ?", since)]
 
 
+def candidates(tx: Transaction, chunk_nos: Sequence[int]) -> list[Candidate]:
+    """Chunks to be ranked, in rising order of their numbers: many, of which few are shown."""
+    rows = tx.rows(
+        "SELECT chunk_no, title, text, vector FROM chunks JOIN vectors USING (chunk_no)"
+        " WHERE chunk_no IN (SELECT value FROM json_each(?)) ORDER BY chunk_no",
+        json.dumps(chunk_nos),
+    )
+    return [Candidate(*row) for row in rows]
+
+
 def load(tx: Transaction, chunk_nos: Sequence[int]) -> list[StoredPassage]:
+    """Chunks to be shown, in rising order of their numbers."""
     rows = tx.rows(
         "SELECT chunk_no, file_id, store_id, filename, chunks.title, chunks.text, start_char, end_char,"
-        f" text_sha256, page, locator, {filters.AS_JSON}, {personal.AS_JSON}, {flags.AS_JSON}, vector"
-        " FROM chunks JOIN vectors USING (chunk_no) JOIN documents USING (document_no) JOIN files USING (file_no)"
+        f" text_sha256, page, locator, {filters.AS_JSON}, {personal.AS_JSON}, {flags.AS_JSON}"
+        " FROM chunks JOIN documents USING (document_no) JOIN files USING (file_no)"
         " JOIN stores ON stores.store_no = chunks.store_no"
         " WHERE chunk_no IN (SELECT value FROM json_each(?)) ORDER BY chunk_no",
         json.dumps(chunk_nos),
@@ -92,9 +112,9 @@ def load(tx: Transaction, chunk_nos: Sequence[int]) -> list[StoredPassage]:
 
 
 def _passage(*row: Any) -> StoredPassage:
-    *facts, attributes, found, flagged, vector = row
+    *facts, attributes, found, flagged = row
     kinds = tuple(flag.kind for flag in flags.from_json(flagged))
-    return StoredPassage(*(*facts, filters.from_json(attributes), tuple(json.loads(found)), kinds, vector))
+    return StoredPassage(*(*facts, filters.from_json(attributes), tuple(json.loads(found)), kinds))
 
 
 def _pairs(tx: Transaction, sql: str, upto: int) -> NDArray[np.int64]:
