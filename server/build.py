@@ -27,6 +27,7 @@ from server.door import Door
 from server.headers import SafeHeaders
 from server.ledger import Ledger
 from server.local_only import LocalOnly
+from server.memory import keep_in_few_places
 from server.ports import Embedder
 from server.process import Readiness, beside, configured, leave_within, run
 from server.settings import Settings
@@ -56,6 +57,7 @@ def serve(settings: Settings) -> None:
     from server import logs
     from server.provider import bearer_tokens
 
+    keep_in_few_places()
     logs.configure(settings.log_level.upper(), settings.log_format)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
