@@ -98,12 +98,12 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # Stamps, so that nothing is installed twice.
-$(VENV)/.installed: pyproject.toml hrm_model/compiled/step.c | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml $(wildcard hrm_model/compiled/*.[ch]) | $(VENV)/bin/python
 	@echo "installing into $(VENV), once: about a minute where packages come quickly"
 	@$(BIN)/pip install --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml clients/python/pyproject.toml hrm_model/compiled/step.c | $(VENV)/bin/python
+$(VENV)/.dev: pyproject.toml clients/python/pyproject.toml $(wildcard hrm_model/compiled/*.[ch]) | $(VENV)/bin/python
 	@echo "installing into $(VENV), once: about a minute where packages come quickly"
 	@$(BIN)/pip install --disable-pip-version-check --editable '.[dev]' --editable clients/python
 	@touch $@ $(VENV)/.installed

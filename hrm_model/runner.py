@@ -1,6 +1,6 @@
 """A step's decisions -> tensors -> logits -> ids. No policy, no threads."""
 
-from collections.abc import Generator
+from collections.abc import Callable
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from itertools import accumulate
@@ -16,8 +16,6 @@ from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for, rows_of
 from hrm_model.sampling import Draw, Drawn, NotFinite, draw
 from hrm_model.scheduler import Reading, Sequence
-
-_FEW_TOKENS = 16  # of one sequence that the compiled step reads at once: a token and its draft, and no prompt
 
 
 class Runner:
@@ -96,20 +94,15 @@ class Runner:
             self._reading = self._begin(reading)
         underway = self._reading
         try:
-            for _ in range(layers):
-                next(underway.passes)
-        except StopIteration as end:
-            slow_TD: Tensor = end.value
-            self._reading = None
-            rows = list(accumulate(leader.prompt_len for leader in reading.leaders))
-            logits_BV = self._model.logits(slow_TD[torch.tensor(rows, device=self._device) - 1])
-            for leader, logits_V in zip(reading.leaders, logits_BV, strict=True):
-                leader.first, leader.cached = logits_V.clone(), leader.prompt_len
-            return True
+            logits_BV = underway.advance(layers)
+            if logits_BV is not None:
+                self._reading = None
+                for leader, logits_V in zip(reading.leaders, logits_BV, strict=True):
+                    leader.first, leader.cached = logits_V.clone(), leader.prompt_len
         except BaseException:
             self._reading = None
             raise
-        return False
+        return logits_BV is not None
 
     @property
     def layers(self) -> int:
@@ -124,30 +117,15 @@ class Runner:
     def forward(self, sequences: Items[Sequence]) -> Tensor:
         """Read pending ids into the cache.
 
-        Whoever has few goes through the compiled step where there is one, whatever the others bring: with whom an
-        answer shares its steps must not decide who computes it.
-
         Returns:
             (R, V) logits after each sequence's last id and each token of its draft, in order; R is B without drafts.
         """
-        compiled = self._compiled
-        few = [compiled is not None and len(s.ids) + len(s.draft) - s.cached <= _FEW_TOKENS for s in sequences]
-        parts: dict[bool, Tensor] = {}
-        if compiled is not None and any(few):
-            parts[True] = compiled(_tokens([s for s, is_few in zip(sequences, few, strict=True) if is_few]))
-        if not all(few):
-            parts[False] = self._forward([s for s, is_few in zip(sequences, few, strict=True) if not is_few])
+        logits_RV = self._compiled(_tokens(sequences)) if self._compiled is not None else self._by_torch(sequences)
         for sequence in sequences:
             sequence.cached = len(sequence.ids)
-        if len(parts) == 1:
-            (logits_RV,) = parts.values()
-            return logits_RV
-        rows = {is_few: iter(part_RV) for is_few, part_RV in parts.items()}
-        return torch.stack(
-            [next(rows[is_few]) for one, is_few in zip(sequences, few, strict=True) for _ in range(len(one.draft) + 1)]
-        )
+        return logits_RV
 
-    def _forward(self, sequences: Items[Sequence]) -> Tensor:
+    def _by_torch(self, sequences: Items[Sequence]) -> Tensor:
         ids_T, position_T, spans = self._spans(sequences)
         attend = PagedAttention(self._cache, spans, self._device)
         slow_TD = self._model(ids_T, position_T, attend, gradient_steps=0)
@@ -161,9 +139,22 @@ class Runner:
         return self._model.logits(slow_TD[torch.tensor(last_R, device=self._device)])
 
     def _begin(self, reading: Reading) -> "_Underway":
+        if self._compiled is not None:
+            return _Underway(reading, self._compiled.begin(_tokens(reading.leaders)).advance)
         ids_T, position_T, spans = self._spans(reading.leaders)
-        attend = PagedAttention(self._cache, spans, self._device)
-        return _Underway(reading, self._model.paced(ids_T, position_T, attend))
+        passes = self._model.paced(ids_T, position_T, PagedAttention(self._cache, spans, self._device))
+        rows = list(accumulate(leader.prompt_len for leader in reading.leaders))
+
+        def advance(layers: int) -> Tensor | None:
+            try:
+                for _ in range(layers):
+                    next(passes)
+            except StopIteration as end:
+                slow_TD: Tensor = end.value
+                return self._model.logits(slow_TD[torch.tensor(rows, device=self._device) - 1])
+            return None
+
+        return _Underway(reading, advance)
 
     def _spans(self, sequences: Items[Sequence]) -> tuple[Tensor, Tensor, list[Span]]:
         """Pending ids (T,), their positions (T,), and which sequence has which of them."""
@@ -200,7 +191,7 @@ class _Underway:
     """Prompts that are half read."""
 
     what: Reading
-    passes: Generator[None, None, Tensor]
+    advance: Callable[[int], Tensor | None]  # by so many layers; the logits after each prompt once it is read
 
 
 def _tokens(sequences: Items[Sequence]) -> list[Token]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import weakref
+from collections.abc import Callable
 from collections.abc import Sequence as Items
 from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ class _Network(Structure):
 class _Step(Structure):
     _fields_ = (
         *((name, c_int64) for name in ("tokens", "wanted")),
-        *((name, c_void_p) for name in ("id", "position", "readable", "page_at", "page", "wanted_row", "logits")),
+        *((name, c_void_p) for name in ("id", "position", "readable", "page_at", "page", "wanted_row")),
+        *((name, c_int64) for name in ("first_layer", "end_layer")),
+        *((name, c_void_p) for name in ("slow", "fast", "x", "logits")),
     )
 
 
@@ -84,7 +87,7 @@ class CompiledStep:
         config, body = model.config, model.model
         self._cache, self._kept = cache, list[object]()
         rotary = Rotary(torch.arange(config.max_position_embeddings), config.head_dim, config.rope_theta, torch.float32)
-        self._vocab = config.vocab_size
+        self._width, self._vocab, self._layer_count = config.hidden_size, config.vocab_size, model.layers
         network = _Network(
             width=config.hidden_size,
             heads=config.num_heads,
@@ -123,29 +126,17 @@ class CompiledStep:
         Returns:
             (R, V) fp32 logits after the tokens that want them, in order.
         """
-        pages: list[int] = []
-        page_at: dict[int, int] = {}
-        for token in tokens:
-            if id(token.sequence) not in page_at:
-                page_at[id(token.sequence)] = len(pages)
-                pages += token.sequence.pages
-        wanted = [row for row, token in enumerate(tokens) if token.is_wanted]
-        prefix = [token.sequence.prefix_len for token in tokens]
-        columns = (
-            [token.id for token in tokens],
-            [token.position for token in tokens],
-            [max(token.position + 1, known) for token, known in zip(tokens, prefix, strict=True)],
-            [page_at[id(token.sequence)] for token in tokens],
-            pages,
-            wanted,
-        )
-        arrays = [(c_int64 * len(column))(*column) for column in columns]
-        logits_RV = torch.empty(len(wanted), -(-self._vocab // PANEL) * PANEL)
-        addresses = [ctypes.addressof(array) for array in arrays]
-        step = _Step(len(tokens), len(wanted), *addresses, logits_RV.data_ptr())
+        logits_RV = self.begin(tokens).advance(self._layer_count)
+        assert logits_RV is not None
+        return logits_RV
+
+    def begin(self, tokens: Items[Token]) -> "Underway":
+        """As a call, but to be made some layers at a time, with other calls in between."""
+        return Underway(self._run, tokens, self._width, self._vocab, self._layer_count)
+
+    def _run(self, step: _Step) -> None:
         if self._step(self._engine, byref(step), self._positions):
-            raise MemoryError(f"no memory for a step of {len(tokens)} tokens")
-        return logits_RV[:, : self._vocab]
+            raise MemoryError(f"no memory for a step of {step.tokens} tokens")
 
     def _layers(self, stack: Stack) -> "ctypes.Array[_Layer]":
         layers = (_Layer * len(stack.layers))()
@@ -164,6 +155,46 @@ class CompiledStep:
     def _address(self, tensor: Tensor) -> int:
         self._kept.append(kept := tensor.contiguous())
         return kept.data_ptr()
+
+
+class Underway:
+    """Tokens on their way through the layers. Where they stand is held here, so that others may go in between."""
+
+    def __init__(self, run: Callable[[_Step], None], tokens: Items[Token], width: int, vocab: int, layers: int) -> None:
+        pages: list[int] = []
+        page_at: dict[int, int] = {}
+        for token in tokens:
+            if id(token.sequence) not in page_at:
+                page_at[id(token.sequence)] = len(pages)
+                pages += token.sequence.pages
+        columns = (
+            [token.id for token in tokens],
+            [token.position for token in tokens],
+            [max(token.position + 1, token.sequence.prefix_len) for token in tokens],
+            [page_at[id(token.sequence)] for token in tokens],
+            pages,
+            [row for row, token in enumerate(tokens) if token.is_wanted],
+        )
+        self._arrays = [(c_int64 * len(column))(*column) for column in columns]
+        self._state_3TD = torch.empty(3, len(tokens), width)
+        self._logits_RV = torch.empty(len(columns[-1]), -(-vocab // PANEL) * PANEL)
+        self._run, self._vocab, self._layers = run, vocab, layers
+        self._step = _Step(
+            len(tokens),
+            len(columns[-1]),
+            *map(ctypes.addressof, self._arrays),
+            0,
+            0,
+            *(part_TD.data_ptr() for part_TD in self._state_3TD),
+            self._logits_RV.data_ptr(),
+        )
+
+    def advance(self, layers: int) -> Tensor | None:
+        """Go through so many layers more, and return the logits once all are behind."""
+        step = self._step
+        step.first_layer, step.end_layer = step.end_layer, min(step.end_layer + layers, self._layers)
+        self._run(step)
+        return self._logits_RV[:, : self._vocab] if step.end_layer == self._layers else None
 
 
 def loaded() -> ctypes.CDLL:

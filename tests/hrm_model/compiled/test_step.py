@@ -144,18 +144,48 @@ def test_a_draft_has_the_bits_of_writing_token_by_token(model: HrmText) -> None:
     assert torch.equal(drafted.view(3, STEPS, -1), expected)
 
 
-def test_a_short_prompt_is_read_in_both_directions(model: HrmText) -> None:
-    written = Written(model, [0])
-    prompt, pages = [30, 31, 32, 33, 34, 35], written.sequences[0].pages
-    logits = []
+def unread(numbers: Items[int]) -> list[Sequence]:
+    """Sequences with prompts whose last ids, if any, are given answer, which the prompt must not read."""
+    each = pages_for(max(PROMPTS))
+    return [
+        Sequence(
+            n, 0, ids_of(n), PROMPTS[n], PROMPTS[n] - n % 3, Sampling(), 8, list(range(at * each, (at + 1) * each))
+        )
+        for at, n in enumerate(numbers)
+    ]
 
-    for runner in (written.by_torch, written.runner):
-        # Two of its ids are given answer, which the prompt must not read.
-        sequence = Sequence(9, 0, list(prompt), 6, 4, Sampling(), 8, list(pages))
-        with torch.inference_mode():
-            logits.append(runner.forward([sequence]))
 
-    torch.testing.assert_close(logits[1], logits[0], atol=TOLERANCE, rtol=0)
+def test_a_prompt_is_read_in_both_directions(model: HrmText) -> None:
+    written = Written(model, EVERYONE)
+
+    with torch.inference_mode():
+        expected, got = (runner.forward(unread(EVERYONE)) for runner in (written.by_torch, written.runner))
+
+    torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_a_prompt_has_the_same_bits_read_alone_or_together_and_in_slices_between_others_steps(model: HrmText) -> None:
+    with torch.inference_mode():
+        alone = torch.cat([Written(model, [0]).runner.forward(unread([number])) for number in EVERYONE])
+        together = Written(model, EVERYONE, threads=2)
+        assert torch.equal(together.runner.forward(unread(EVERYONE)), alone)
+
+        sliced = Written(model, EVERYONE)
+        underway = sliced.compiled.begin(
+            [
+                Token(one, token, place, place == one.prompt_len - 1)
+                for one in unread(EVERYONE)
+                for place, token in enumerate(one.ids)
+            ]
+        )
+        apart = Sequence(9, 0, [30, 31], 2, 2, Sampling(), 8, [sliced.cache.pages - 1])
+        for _ in range(model.layers - 1):
+            assert underway.advance(1) is None
+            sliced.compiled([Token(apart, 30, 0, True)])
+        read = underway.advance(1)
+
+    assert read is not None
+    assert torch.equal(read, alone)
 
 
 def test_what_others_have_left_in_the_cache_is_never_read_and_a_fault_stays_where_it_is(model: HrmText) -> None:

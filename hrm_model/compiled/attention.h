@@ -1,0 +1,159 @@
+/* Tokens meet the keys and values of their sequences, where those lie. */
+
+#pragma once
+
+#include <string.h>
+
+#include "engine.h"
+
+#define QUERIES 4 /* tokens of one sequence that share a read of its keys */
+
+/* How well one query, or four of one sequence, fit up to a page of keys. A score is the same either way. */
+INLINE void fit(int queries, const float *query, int64_t query_stride, const float *key, int64_t stride, int64_t size,
+                int64_t count, float *score, int64_t room) {
+    const int keys = queries == 1 ? 4 : 2;
+    for (int64_t k = 0; k < count; k += keys) {
+        vec sum[4][4];
+        float found[4];
+        /* Past the last one the last one again, whose score is written first and stays. */
+        int64_t at[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < keys; j++) at[j] = (k + j < count ? k + j : count - 1) * stride;
+#pragma GCC unroll 4
+        for (int q = 0; q < queries; q++)
+#pragma GCC unroll 4
+            for (int j = 0; j < keys; j++) sum[q][j] = splat(0);
+        for (int64_t i = 0; i < size; i += 8)
+#pragma GCC unroll 4
+            for (int j = 0; j < keys; j++) {
+                const vec one = *(const vec *)(key + at[j] + i);
+#pragma GCC unroll 4
+                for (int q = 0; q < queries; q++) sum[q][j] += *(const vec *)(query + q * query_stride + i) * one;
+            }
+        if (queries == 1) {
+            totals(sum[0][0], sum[0][1], sum[0][2], sum[0][3], found);
+            for (int j = 0; j < 4 && k + j < count; j++) score[k + j] = found[j];
+        } else {
+#pragma GCC unroll 4
+            for (int q = 0; q < 4; q += 2) {
+                totals(sum[q][0], sum[q][1], sum[q + 1][0], sum[q + 1][1], found);
+                for (int j = 0; j < 2 && k + j < count; j++) {
+                    score[q * room + k + j] = found[j];
+                    score[(q + 1) * room + k + j] = found[2 + j];
+                }
+            }
+        }
+    }
+}
+
+/* Scores to weights that are not yet divided by their sum, which is returned. There is room up to a multiple of 8. */
+INLINE float weigh(float *score, int64_t count, float factor) {
+    for (int64_t k = count; k % 8; k++) score[k] = -INFINITY;
+    vec mosts = *(vec *)score;
+    for (int64_t k = 8; k < count; k += 8) mosts = choose(*(vec *)(score + k) > mosts, *(vec *)(score + k), mosts);
+    float most = mosts[0];
+    for (int lane = 1; lane < 8; lane++) most = mosts[lane] > most ? mosts[lane] : most;
+    vec sum = splat(0);
+    for (int64_t k = 0; k < count; k += 8) {
+        vec weight = exponential((*(vec *)(score + k) - most) * factor);
+        *(vec *)(score + k) = weight;
+        sum += weight;
+    }
+    return total(sum);
+}
+
+/* Add up to a page of values, each times its weight, for one query or four; `wide` vectors at a time. */
+INLINE void mix(int queries, int wide, const float *weight, int64_t room, const float *value, int64_t stride,
+                int64_t size, int64_t count, float *out, int64_t out_stride) {
+    for (int64_t i = 0; i < size; i += 8 * wide) {
+        vec sum[4][8];
+#pragma GCC unroll 8
+        for (int q = 0; q < queries; q++)
+#pragma GCC unroll 8
+            for (int v = 0; v < wide; v++) sum[q][v] = *(const vec *)(out + q * out_stride + i + 8 * v);
+        for (int64_t k = 0; k < count; k++)
+#pragma GCC unroll 8
+            for (int v = 0; v < wide; v++) {
+                const vec one = *(const vec *)(value + k * stride + i + 8 * v);
+#pragma GCC unroll 8
+                for (int q = 0; q < queries; q++) sum[q][v] += one * weight[q * room + k];
+            }
+#pragma GCC unroll 8
+        for (int q = 0; q < queries; q++)
+#pragma GCC unroll 8
+            for (int v = 0; v < wide; v++) *(vec *)(out + q * out_stride + i + 8 * v) = sum[q][v];
+    }
+}
+
+/* Some heads of one token, or of four of one sequence that read the same keys, meet those keys. They do so page by
+ * page, so that what lies side by side is read together. */
+INLINE void attend(int queries, Engine *engine, int64_t slot, int64_t token, int64_t first_head, int64_t end_head,
+                   int64_t number) {
+    const Network *net = &engine->net;
+    const Step *step = engine->step;
+    const int64_t size = net->head_dim, inner = net->heads * size, count = step->readable[token];
+    const int64_t room = (count + 7) / 8 * 8, width = 4 * inner, each = queries * room;
+    const float *parts = engine->parts + token * width, factor = 1.0f / sqrtf((float)size);
+    float *mixed = engine->mixed + token * inner, *scores = engine->scores[number], *sums = scores + net->heads * each;
+    for (int64_t k = 0; k < count; k += PAGE_TOKENS) {
+        const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
+        const float *keys = net->keys + slot * net->slot_size + row_of(step, token, k) * inner;
+        for (int64_t head = first_head; head < end_head; head++)
+            fit(queries, parts + inner + head * size, width, keys + head * size, inner, size, here,
+                scores + head * each + k, room);
+    }
+    for (int64_t head = first_head; head < end_head; head++)
+        for (int q = 0; q < queries; q++) {
+            sums[head * queries + q] = weigh(scores + head * each + q * room, count, factor);
+            memset(mixed + q * inner + head * size, 0, (size_t)size * sizeof(float));
+        }
+    for (int64_t k = 0; k < count; k += PAGE_TOKENS) {
+        const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
+        const float *values = net->values + slot * net->slot_size + row_of(step, token, k) * inner;
+        for (int64_t head = first_head; head < end_head; head++) {
+            const float *weight = scores + head * each + k, *value = values + head * size;
+            if (queries > 1 || size % 64)
+                mix(queries, 2, weight, room, value, inner, size, here, mixed + head * size, inner);
+            else
+                mix(queries, 8, weight, room, value, inner, size, here, mixed + head * size, inner);
+        }
+    }
+    for (int64_t head = first_head; head < end_head; head++) /* the gate is bent already */
+        for (int q = 0; q < queries; q++)
+            for (int64_t i = head * size; i < (head + 1) * size; i += 8)
+                *(vec *)(mixed + q * inner + i) *= *(const vec *)(parts + q * width + i) / sums[head * queries + q];
+}
+
+/* Whether a token and the three after it are of one sequence and read the same keys, as a prompt's do. */
+INLINE int are_alike(const Step *step, int64_t token) {
+    int alike = token + QUERIES <= step->tokens;
+    for (int64_t t = token + 1; alike && t < token + QUERIES; t++)
+        alike = step->page_at[t] == step->page_at[token] && step->readable[t] == step->readable[token];
+    return alike;
+}
+
+/* What a thread does of attention. */
+static void attend_all(Engine *engine, int64_t slot, int64_t number) {
+    const Step *step = engine->step;
+    const int64_t heads = engine->net.heads, threads = engine->net.threads;
+    int64_t first, end;
+    if (step->tokens < 2 * QUERIES * threads) { /* few: they are shared out head by head */
+        share(step->tokens * heads, number, threads, &first, &end);
+        while (first < end) {
+            const int64_t token = first / heads, head = first % heads;
+            const int64_t count = heads - head < end - first ? heads - head : end - first;
+            attend(1, engine, slot, token, head, head + count, number);
+            first += count;
+        }
+        return;
+    }
+    share((step->tokens + QUERIES - 1) / QUERIES, number, threads, &first, &end);
+    for (int64_t token = first * QUERIES; token < end * QUERIES; token += QUERIES) {
+        if (are_alike(step, token)) {
+            for (int64_t head = 0; head < heads; head++) attend(QUERIES, engine, slot, token, head, head + 1, number);
+        } else {
+            const int64_t last = token + QUERIES < step->tokens ? token + QUERIES : step->tokens;
+            for (int64_t t = token; t < last; t++) attend(1, engine, slot, t, 0, heads, number);
+        }
+    }
+}

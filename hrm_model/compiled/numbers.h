@@ -1,0 +1,150 @@
+/* Vectors of eight fp32 numbers, and products by packed matrices. Each sum has one order, whatever is beside it. */
+
+#pragma once
+
+#include <immintrin.h>
+#include <math.h>
+#include <stdint.h>
+
+#define PANEL 16  /* outputs whose weights lie side by side: two registers */
+#define ROWS 6    /* tokens that share a read of a panel */
+#define ABREAST 4 /* panels read at once for one token, or additions would wait for each other */
+
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint32_t bits __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t ints __attribute__((vector_size(32)));
+
+/* (outputs, inputs) in panels: for each input a panel's outputs, in fp32, or in bf16 with the panel's halves zipped. */
+typedef struct {
+    const void *packed;
+    int64_t is_bf16;
+} Matrix;
+
+INLINE vec splat(float value) { return value - (vec){0}; }
+
+/* The lanes of each, added up: always by halves, quarters and eighths. */
+INLINE void totals(vec a, vec b, vec c, vec d, float *to) {
+#define HALF(v) _mm_add_ps(_mm256_castps256_ps128((__m256)(v)), _mm256_extractf128_ps((__m256)(v), 1))
+    _mm_storeu_ps(to, _mm_hadd_ps(_mm_hadd_ps(HALF(a), HALF(b)), _mm_hadd_ps(HALF(c), HALF(d))));
+#undef HALF
+}
+
+INLINE float total(vec v) {
+    float to[4];
+    totals(v, v, v, v, to);
+    return to[0];
+}
+
+INLINE vec choose(ints is_first, vec first, vec second) {
+    return (vec)(((ints)first & is_first) | ((ints)second & ~is_first));
+}
+
+/* e^x to fp32's last bits: 2^n * e^r with |r| <= ln(2)/2, and a polynomial for e^r. */
+INLINE vec exponential(vec x) {
+    x = choose(x < splat(-87.0f), splat(-87.0f), x); /* NaN is neither, and stays */
+    x = choose(x > splat(88.0f), splat(88.0f), x);
+    vec n = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: what is added there is rounded to whole numbers */
+    ints exponent = (ints)n << 23;
+    n -= 12582912.0f;
+    vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    vec p = splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    return (vec)((ints)p + exponent);
+}
+
+INLINE vec sigmoid(vec x) { return 1.0f / (1.0f + exponential(-x)); }
+
+/* Products */
+
+INLINE void read_panel(const void *packed, int64_t at, int is_bf16, vec *low, vec *high) {
+    if (is_bf16) {
+        bits both = *(const bits *)((const uint16_t *)packed + at * PANEL);
+        *low = (vec)(both << 16);
+        *high = (vec)(both & 0xffff0000u);
+    } else {
+        *low = *(const vec *)((const float *)packed + at * PANEL);
+        *high = *(const vec *)((const float *)packed + at * PANEL + 8);
+    }
+}
+
+/* `rows` tokens by `panels` panels; all counts but `inputs` are known where this is called. */
+INLINE void tile(int rows, int panels, int is_bf16, const float *x, int64_t inputs, const void *packed, float *out,
+                 int64_t out_stride) {
+    vec sum[ROWS][2 * ABREAST];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int p = 0; p < 2 * panels; p++) sum[r][p] = splat(0);
+    for (int64_t i = 0; i < inputs; i++) {
+#pragma GCC unroll 8
+        for (int p = 0; p < panels; p++) {
+            vec low, high;
+            read_panel(packed, p * inputs + i, is_bf16, &low, &high);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) {
+                sum[r][2 * p] += low * x[r * inputs + i];
+                sum[r][2 * p + 1] += high * x[r * inputs + i];
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int p = 0; p < 2 * panels; p++) *(vec *)(out + r * out_stride + 8 * p) = sum[r][p];
+}
+
+INLINE void product_as(int is_bf16, const void *packed, const float *x, int64_t tokens, int64_t inputs, int64_t panels,
+                       float *out, int64_t out_stride) {
+    const int64_t size = inputs * PANEL * (is_bf16 ? 2 : 4);
+    for (int64_t p = 0; p < panels; p += ABREAST) {
+        const int whole = panels - p >= ABREAST;
+        for (int64_t t = 0; t < tokens; t += ROWS) {
+            const int64_t rows = tokens - t < ROWS ? tokens - t : ROWS;
+            const float *from = x + t * inputs;
+            float *to = out + t * out_stride + p * PANEL;
+            const char *w = (const char *)packed + p * size;
+            if (whole && rows == 1) {
+                tile(1, ABREAST, is_bf16, from, inputs, w, to, out_stride);
+            } else if (whole && rows == 2) {
+                tile(2, 2, is_bf16, from, inputs, w, to, out_stride);
+                tile(2, 2, is_bf16, from, inputs, w + 2 * size, to + 2 * PANEL, out_stride);
+            } else {
+                const int64_t count = whole ? ABREAST : panels - p;
+                for (int64_t one = 0; one < count; one++, w += size, to += PANEL) {
+                    switch (rows) {
+                        case 1: tile(1, 1, is_bf16, from, inputs, w, to, out_stride); break;
+                        case 2: tile(2, 1, is_bf16, from, inputs, w, to, out_stride); break;
+                        case 3: tile(3, 1, is_bf16, from, inputs, w, to, out_stride); break;
+                        case 4: tile(4, 1, is_bf16, from, inputs, w, to, out_stride); break;
+                        case 5: tile(5, 1, is_bf16, from, inputs, w, to, out_stride); break;
+                        default: tile(6, 1, is_bf16, from, inputs, w, to, out_stride);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* out (T, panels * PANEL) = x (T, inputs) by some panels of a matrix. */
+static void product(Matrix matrix, int64_t first_panel, int64_t panels, const float *x, int64_t tokens, int64_t inputs,
+                    float *out, int64_t out_stride) {
+    const int64_t at = first_panel * inputs * PANEL;
+    if (matrix.is_bf16)
+        product_as(1, (const uint16_t *)matrix.packed + at, x, tokens, inputs, panels, out, out_stride);
+    else
+        product_as(0, (const float *)matrix.packed + at, x, tokens, inputs, panels, out, out_stride);
+}
+
+static void norm(const float *x, float *out, int64_t width, float eps) {
+    vec sum = splat(0);
+    for (int64_t i = 0; i < width; i += 8) sum += *(const vec *)(x + i) * *(const vec *)(x + i);
+    const float factor = 1.0f / sqrtf(total(sum) / (float)width + eps);
+    for (int64_t i = 0; i < width; i += 8) *(vec *)(out + i) = *(const vec *)(x + i) * factor;
+}
