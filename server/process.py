@@ -57,6 +57,10 @@ class Readiness:
         self.reason = STOPPING
         self._door.close(STOPPING)
 
+    async def until_alone(self, timeout_s: float) -> None:
+        """Wait until nobody is being answered any more, so long at most."""
+        await self._door.emptied(timeout_s)
+
     def __call__(self) -> str | None:
         if self.reason is not None:
             return self.reason
@@ -172,6 +176,7 @@ async def run(
         stopped.cancel()
         hurried.cancel()
         await serving
+        await ready.until_alone(_LAST_BYTES_S)  # what was broken off is still recorded
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
     log.info("stopped")

@@ -1,6 +1,8 @@
 """Every answer and every act leaves a record before its response ends; what cannot be recorded does not happen."""
 
+import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from anyio import CancelScope
 from anyio.to_thread import run_sync
@@ -24,7 +26,7 @@ class Recording:
 
     def __init__(self, answer: Answer, facts: AnswerFacts, audit: Audit) -> None:
         self._answer, self._facts, self._audit = answer, facts, audit
-        self._is_recorded = False
+        self._writing: asyncio.Future[Any] | None = None
 
     async def events(self) -> AsyncGenerator[AnswerEvent, None]:
         """The answer's events.
@@ -46,13 +48,16 @@ class Recording:
         """Stop, and record what has not been."""
         async with closing(self._answer):
             pass
-        await self._record()
+        if self._writing is None:
+            await self._record()
+        else:  # whoever began it may have been cancelled meanwhile; if it failed, they were told
+            await asyncio.wait({self._writing})
 
     async def _record(self) -> None:
-        if not self._is_recorded:
-            self._is_recorded = True  # once, also when it fails
-            with CancelScope(shield=True):
-                await run_sync(self._audit.append, self._facts.record(), self._facts.texts())
+        # A task of its own: whoever waits for the last event may leave before a thread has taken the record on.
+        self._writing = asyncio.ensure_future(run_sync(self._audit.append, self._facts.record(), self._facts.texts()))
+        with CancelScope(shield=True):
+            await asyncio.shield(self._writing)
 
 
 async def recorded(answer: Answer, request: Request, caller: Caller, services: Services, seed: int | None) -> Answer:

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from anyio import CancelScope
 from fastapi import FastAPI
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from hrm_model.types import Load
 from server.connection import Bounds
@@ -45,8 +46,31 @@ class Part:
         await self.load()
 
 
-def application(ready: Readiness) -> FastAPI:
+class SlowToEnd(Response):
+    """A response without an end, after which something takes its time to be written down."""
+
+    def __init__(self, door: Door) -> None:
+        super().__init__()
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._door.enter()
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+                await asyncio.sleep(0.01)
+        finally:
+            await asyncio.sleep(0.5)
+            self._door.leave()
+
+
+def application(ready: Readiness, door: Door) -> FastAPI:
     app = FastAPI()
+
+    @app.get("/recorded", response_model=None)
+    async def recorded() -> Response:
+        return SlowToEnd(door)
 
     @app.get("/ready")
     async def reason() -> str | None:
@@ -75,13 +99,15 @@ async def started(
     *,
     leave: Callable[[float], None] = lambda seconds: None,
     drain_s: float = 7,
+    door: Door | None = None,
 ) -> AsyncIterator[Started]:
-    ready = Readiness(Load, stall_s=60, door=Door())
+    door = door or Door()
+    ready = Readiness(Load, stall_s=60, door=door)
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     task = asyncio.ensure_future(
         run(
-            configured(application(ready), Bounds(), lambda reason: None),
+            configured(application(ready, door), Bounds(), lambda reason: None),
             listener,
             ready,
             load=load,
@@ -244,10 +270,25 @@ async def test_a_client_that_never_stops_reading_does_not_hold_up_the_end() -> N
         await asyncio.wait_for(task, 10)
 
 
+async def test_a_request_that_is_broken_off_at_the_end_is_still_waited_for() -> None:
+    door = Door()
+    async with (
+        started(Part(done=True).load, Part(done=True).drain, door=door) as (client, task),
+        client.stream("GET", "/recorded") as response,
+    ):
+        await anext(response.aiter_raw())
+        assert door.inside == 1
+
+        terminate()
+
+        await asyncio.wait_for(task, 10)
+        assert door.inside == 0
+
+
 async def test_a_listener_beside_it_answers_before_anything_is_loaded_and_after_the_other_has_gone() -> None:
     beside_ready, draining = Readiness(Load, stall_s=60, door=Door()), Part()
     listener = listen("127.0.0.1", 0)
-    config = configured(application(beside_ready), Bounds(), lambda reason: None)
+    config = configured(application(beside_ready, Door()), Bounds(), lambda reason: None)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with httpx.AsyncClient(base_url=url, timeout=5) as watching:
         async with beside(config, listener):

@@ -1,5 +1,6 @@
 """What a server records: one record for each answer and act, before its response ends, and no text of anybody's."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import apsw
 import httpx
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.types import Message, Receive
 
@@ -18,9 +20,10 @@ from server.audit.chain import verify
 from server.audit.facts import Origin
 from server.audit.log import AuditLog, salted
 from server.deps import Services
+from server.events import Closed, following, settled
 from server.json_body import JsonRequest
 from server.metrics import Metrics
-from server.pipeline import Pipeline
+from server.pipeline import Answer, Pipeline
 from server.routes.auditing import recorded
 from server.schemas.chat import ChatRequest
 from server.signing import Signer
@@ -108,13 +111,7 @@ async def test_an_answer_that_nobody_reads_to_its_end_is_recorded_as_far_as_it_c
     log: AuditLog, tmp_path: Path, reads: int
 ) -> None:
     given = await recording(log, tmp_path, ScriptedEngine(*["word "] * 400))
-    scope = {"type": "http", "headers": [], "route": SimpleNamespace(path=CHAT)}
-    request = JsonRequest(scope, body_of(question(stream=True)), max_depth=64)
-    request.state.request_id = "req_1"
-    answer = await Pipeline(given, Metrics("m", given.engine.load)).answer(
-        ChatRequest.model_validate(question(stream=True)), CALLERS["sk-ann"]
-    )
-    answer = await recorded(answer, request, CALLERS["sk-ann"], given, seed=None)
+    answer = await begun(given)
 
     for _ in range(reads):
         await anext(answer.events)
@@ -124,6 +121,38 @@ async def test_an_answer_that_nobody_reads_to_its_end_is_recorded_as_far_as_it_c
     (record,) = records(log)
     assert (record["outcome"], record["request"]) == ("left", "req_1")
     assert given.engine.load().running == 0
+
+
+async def test_an_answer_that_is_left_at_its_last_event_is_on_record_as_it_was(log: AuditLog, tmp_path: Path) -> None:
+    answer = await begun(await recording(log, tmp_path))
+    while not isinstance(await anext(answer.events), Closed):
+        pass
+    # Every thread is taken, so that the record has to wait for one.
+    threads, others = current_default_thread_limiter(), [object() for _ in range(40)]
+    for other in others:
+        threads.acquire_on_behalf_of_nowait(other)
+    last = asyncio.ensure_future(following(answer.events))
+    while threads.statistics().tasks_waiting == 0:  # noqa: ASYNC110  # there is no event for it
+        await asyncio.sleep(0)
+
+    await settled(last)
+    for other in others:
+        threads.release_on_behalf_of(other)
+    await answer.aclose()
+
+    (record,) = records(log)
+    assert record["outcome"] == "answered"
+
+
+async def begun(given: Services) -> Answer:
+    """An answer that is to be recorded."""
+    scope = {"type": "http", "headers": [], "route": SimpleNamespace(path=CHAT)}
+    request = JsonRequest(scope, body_of(question(stream=True)), max_depth=64)
+    request.state.request_id = "req_1"
+    answer = await Pipeline(given, Metrics("m", given.engine.load)).answer(
+        ChatRequest.model_validate(question(stream=True)), CALLERS["sk-ann"]
+    )
+    return await recorded(answer, request, CALLERS["sk-ann"], given, seed=None)
 
 
 def body_of(asked: dict[str, Any]) -> Receive:
