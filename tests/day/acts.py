@@ -105,7 +105,8 @@ async def withdraw(visitor: Visitor, person: Person, model: str) -> None:
         return
     paper = visitor.random.choice(papers)
     paper.withdrawal_asked = True
-    access = {"read": [], "write": visitor.notebook.access(paper)["write"]}
+    portal = visitor.notebook.access(paper)["write"]
+    access = {"read": portal, "write": portal}  # else its owner could not reach it through the portal either
     path, what = f"/v1/files/{paper.file_id}", f"withdraw {paper.number}"
     answer = await visitor.send(person, "POST", path, what=what, expected=(200, 404), json={"access": access})
     if answer is not None and answer.status_code == 200:

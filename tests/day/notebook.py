@@ -69,7 +69,7 @@ class Told:
     was_left: bool = False  # by the client
     is_recorded: bool | None = True  # whether such a request leaves a record; None: it may
     choices: tuple[tuple[str, str], ...] = ()  # text and reason of the end, of an answer
-    tokens: tuple[int, int] = (0, 0)  # prompt and completion
+    tokens: tuple[int, int] | None = None  # prompt and completion, where that was asked for
     cited: tuple[str, ...] = ()  # files
 
 

@@ -128,14 +128,14 @@ def verified(data: Path, capsys: pytest.CaptureFixture[str]) -> str:
 async def test_after_a_kill_and_a_drain_everything_is_as_it_was_promised(
     seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    day = Day(tmp_path, write_checkpoint(tmp_path / "hrm-tiny"), seed, people_at_once=6, acts=30)
+    day = Day(tmp_path, write_checkpoint(tmp_path / "hrm-tiny"), seed, people_at_once=6, acts=24)
 
     await day.part(ends_by_kill=True)
     await day.part(ends_by_kill=False)
 
     problems = day.problems()
     assert not problems, f"seed {seed}:\n" + "\n".join(problems)
-    assert sum(one.is_whole for one in day.notebook.told) > 10, "there was traffic"
+    assert sum(one.is_whole for one in day.notebook.told) > 5, "there was traffic"
     assert "all as they were written" in verified(tmp_path / "data", capsys)
 
 

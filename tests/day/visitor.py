@@ -123,7 +123,7 @@ class Visitor:
                 was_left=was_left,
                 is_recorded=status == 200 or (None if status in (None, 503) else status != 401),
                 choices=heard.choices,
-                tokens=heard.tokens or (0, 0),
+                tokens=heard.tokens,
                 cited=tuple(dict.fromkeys(heard.files)),
             )
         )
