@@ -131,6 +131,17 @@ $(VLLM_VENV)/.installed: | $(VENV)/bin/python
 	@$(VLLM_VENV)/bin/pip uninstall -qq --yes torchvision torchaudio torchcodec
 	@touch $@
 
+TXTAI_VENV ?= $(VENV)/txtai
+.PHONY: bench-txtai
+bench-txtai: $(VENV)/.dev $(TXTAI_VENV)/.installed ## ask this store and txtai the same questions: make bench-txtai A='--chunks 100000'
+	@TXTAI_PYTHON=$(abspath $(TXTAI_VENV))/bin/python $(BIN)/python -m tests.bench.txtai $(A)
+
+$(TXTAI_VENV)/.installed: | $(VENV)/bin/python
+	@echo "installing txtai into $(TXTAI_VENV), once: about a minute where packages come quickly"
+	@$(PYTHON) -m venv $(TXTAI_VENV)
+	@$(TXTAI_VENV)/bin/pip install --disable-pip-version-check torch==2.13.0 txtai==9.14.0 'sentence-transformers>=5.1'
+	@touch $@
+
 .PHONY: test-prometheus
 test-prometheus: $(VENV)/.dev ## let a real Prometheus (Debian's package) scrape the server, and ask it for dashboard and alerts
 	@$(BIN)/python -m pytest -q -m prometheus tests/monitoring

@@ -26,14 +26,15 @@ class LexicalIndex:
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._entries = 0
-        self._known: OrderedDict[str, tuple[int, Postings]] = OrderedDict()  # up to which chunk, and the chunks
+        # Up to which chunk, and the chunks; by the words as they are cut, so that `Fee?` and `fees` are kept once.
+        self._known: OrderedDict[tuple[str, ...], tuple[int, Postings]] = OrderedDict()
 
     def weigh(self, tx: Transaction, terms: list[Term], visible: Visible) -> Wording:
         """Weigh a query's terms by how rare they are among the visible chunks."""
         return weigh(
             terms,
             int(np.count_nonzero(visible)),
-            lambda expression: int(np.count_nonzero(visible[self._chunks(tx, expression, len(visible) - 1)])),
+            lambda term: int(np.count_nonzero(visible[self._chunks(tx, term, len(visible) - 1)])),
         )
 
     def heaviest(self, tx: Transaction, wording: Wording, k: int, visible: Visible) -> tuple[list[int], Visible]:
@@ -45,7 +46,7 @@ class LexicalIndex:
         """
         carried = np.zeros(len(visible), np.float32)
         for term, weight in wording.weights.items():
-            carried[self._chunks(tx, term.expression(), len(visible) - 1)] += weight
+            carried[self._chunks(tx, term, len(visible) - 1)] += weight
         carried[~visible] = 0
         # Not by a list of those that carry anything: a frequent word is in half of a million chunks.
         beyond, border = np.partition(carried, (-k - 1, -k))[-k - 1 : -k + 1 or None] if k < len(carried) else (0, 0)
@@ -58,14 +59,14 @@ class LexicalIndex:
         self._known.clear()
         self._entries = 0
 
-    def _chunks(self, tx: Transaction, expression: str, last: int) -> Postings:
-        """The chunks up to `last` that match; removed ones may be among them, which nothing makes visible again."""
-        upto, chunks = self._known.pop(expression, (0, np.zeros(0, np.int32)))
+    def _chunks(self, tx: Transaction, term: Term, last: int) -> Postings:
+        """The chunks up to `last` that hold it; removed ones may be among them, which nothing makes visible again."""
+        upto, chunks = self._known.pop(term.words, (0, np.zeros(0, np.int32)))
         self._entries -= len(chunks)
         if upto < last:
-            added = passages.containing(tx, expression, upto)
+            added = passages.containing(tx, term.expression(), upto)
             chunks = np.concatenate([chunks, added[added <= last]])
-        self._known[expression] = (last, chunks)
+        self._known[term.words] = (last, chunks)
         self._entries += len(chunks)
         while self._entries > self._kept and len(self._known) > 1:
             _, (_, dropped) = self._known.popitem(last=False)

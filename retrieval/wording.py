@@ -76,9 +76,9 @@ def terms(query: str, words: Callable[[str], list[str]]) -> list[Term]:
     return list(found.values())
 
 
-def weigh(found: Sequence[Term], population: int, frequency: Callable[[str], int]) -> Wording:
-    """Weigh terms by how rare they are among `population` chunks; `frequency` counts chunks for an expression."""
-    counts = {term: min(frequency(term.expression()), population) for term in found}
+def weigh(found: Sequence[Term], population: int, frequency: Callable[[Term], int]) -> Wording:
+    """Weigh terms by how rare they are among `population` chunks; `frequency` counts the chunks of a term."""
+    counts = {term: min(frequency(term), population) for term in found}
     return Wording({term: math.log(1 + (population - count + 0.5) / (count + 0.5)) for term, count in counts.items()})
 
 

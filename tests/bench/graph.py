@@ -37,7 +37,7 @@ def main() -> None:
     figures = {"chunks": float(count), "build_cpu_ms_per_chunk": (time.process_time() - began) / count * 1000}
     figures["bytes_per_chunk"] = len(faiss.serialize_index(graph._index)) / count
     exact.add(numbers.tolist(), vectors)
-    for share in (1.0, 0.5, 0.2, 0.05):
+    for share in (1.0, 0.5, 0.2, 0.05, 0.01):
         visible = np.concatenate([[False], chance.random(count) < share])
         figures |= _compared(f"visible_{share:.0%}", graph, exact, vectors, queries, visible)
     order = chance.permutation(numbers)

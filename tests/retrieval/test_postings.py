@@ -88,6 +88,16 @@ def test_the_memory_for_words_is_bounded_and_forgetting_changes_nothing(shop: Sh
     assert ask(shop, small, "apple", seen) == found[0]
 
 
+def test_forms_of_one_word_are_kept_once(shop: Shop) -> None:
+    shop.add("apples", "an apple tree", "pear", "plum")
+    index = LexicalIndex()
+
+    found = [ask(shop, index, query, visible(1, 2, 3, 4))[1] for query in ("apple", "Apples?", '"apple"')]
+
+    assert found == [[1, 2]] * 3
+    assert index._entries == 2
+
+
 def test_a_store_that_was_replaced_is_read_anew(shop: Shop) -> None:
     mirror = shop.mirror()
     shop.add("apple")

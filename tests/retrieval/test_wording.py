@@ -10,7 +10,7 @@ def cut(text: str) -> list[str]:
 
 
 def wording(query: str, **counts: int) -> Wording:
-    return weigh(terms(query, cut), 100, lambda expression: counts.get(expression.strip('"'), 1))
+    return weigh(terms(query, cut), 100, lambda term: counts.get(term.asked, 1))
 
 
 def test_stop_words_say_nothing_whatever_their_case_and_punctuation() -> None:
