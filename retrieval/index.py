@@ -4,7 +4,6 @@ It knows chunk numbers and vectors, not documents, and it holds nothing that the
 reads half the bytes; what it finds is compared again in full precision, until nothing else can come before it.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -74,16 +73,14 @@ class Block:
         found = numbers[0] >= 0
         return scores[0][found], numbers[0][found]
 
-    def write(self, path: Path) -> str:
-        """Write the block to `path`, synced to disk, and return the file's sha256."""
-        faiss.write_index(self._index, str(path))
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    def image(self) -> NDArray[np.uint8]:
+        """The bytes of a file that `read` reads: a copy, which later changes leave alone."""
+        copied: NDArray[np.uint8] = faiss.serialize_index(self._index)
+        return copied
 
     @classmethod
     def read(cls, path: Path, dims: int) -> "Block":
-        """Read what `write` wrote.
+        """Read a file of an `image`.
 
         Raises:
             SnapshotRefused: it is no block of this kind.

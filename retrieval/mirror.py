@@ -57,6 +57,7 @@ class Mirror:
         self._last = 0
         self._unsaved = 0
         self._stale: set[int] = set()  # blocks whose files may hold what is gone
+        self._writing = threading.Lock()  # of one block; taken before the other lock, and by what drops files
 
     def open(self) -> None:
         """Start from the snapshot if it can be trusted, else from the store."""
@@ -138,11 +139,13 @@ class Mirror:
         """After a removal: take what is gone out of memory, and drop the snapshot files that hold it."""
         with self.view():
             stale, self._stale = self._stale, set()
-        self._snapshots.drop(stale)
+        with self._writing:
+            self._snapshots.drop(stale)
 
     def discard(self) -> None:
         """Drop every snapshot file; the next saving writes them all."""
-        self._snapshots.clear()
+        with self._writing:
+            self._snapshots.clear()
         with self._lock:
             self._unsaved += self._index.rows
 
@@ -154,6 +157,7 @@ class Mirror:
 
     def save(self) -> None:
         """Write what the last snapshot does not say."""
+        self._write_ahead()
         with self.view():
             if not self._unsaved:
                 return
@@ -177,6 +181,23 @@ class Mirror:
             with self._lock:
                 self._unsaved += unsaved
             self._snapshots.drop({block_of(number) for number in gone})
+
+    def _write_ahead(self) -> None:
+        """Write the blocks that changed, one by one; searches wait while one is copied, and not while it is written."""
+        with self._lock:
+            waiting = list(self._index.blocks) if self._unsaved else []
+        for at in waiting:
+            with self._writing:
+                with self._lock:
+                    block = self._index.blocks.get(at)
+                    copied = None if block is None else self._snapshots.copy(at, block)
+                if block is None or copied is None:
+                    continue
+                self._snapshots.write(copied)
+                with self._lock:
+                    # It may have lost a chunk meanwhile, whose vector must not stay in a file.
+                    if block.saved != copied.name:
+                        self._snapshots.withdraw(copied)
 
     def _say_held(self) -> None:
         self.held = (self._index.rows, self._generation)

@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from secrets import token_hex
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retrieval.index import Block, SnapshotRefused, VectorIndex
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,14 @@ class Manifest:
     blocks: tuple[Saved, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a block was at one moment, and the file that is to hold it."""
+
+    name: str
+    image: NDArray[np.uint8]
+
+
 class Snapshots:
     """The folder of snapshots: `<block>-<token>.faiss`, and the manifest `<generation>-<token>.json`, written last."""
 
@@ -54,6 +65,26 @@ class Snapshots:
         return Manifest(
             generation, stamp, embedder, last, tuple(self._stage(at, block) for at, block in index.blocks.items())
         )
+
+    def copy(self, at: int, block: Block) -> Copied | None:
+        """Copy a block that no file holds, to be written while the block may change; None: there is such a file."""
+        if block.saved in self._digests and (self._folder / block.saved).exists():
+            return None
+        block.saved = f"{at}-{token_hex(4)}.faiss"
+        return Copied(block.saved, block.image())
+
+    def write(self, copied: Copied) -> None:
+        """Write a file, synced to disk."""
+        with (self._folder / copied.name).open("wb") as file:
+            file.write(copied.image.data)
+            file.flush()
+            os.fsync(file.fileno())
+        self._digests[copied.name] = hashlib.sha256(copied.image.data).hexdigest()
+
+    def withdraw(self, copied: Copied) -> None:
+        """Remove a file whose block has changed since it was copied."""
+        self._digests.pop(copied.name, None)
+        (self._folder / copied.name).unlink(missing_ok=True)
 
     def publish(self, manifest: Manifest) -> bool:
         """Make a staged snapshot the one to load, and drop all other files; False if one of its files was dropped."""
@@ -112,16 +143,14 @@ class Snapshots:
         for path in self._folder.iterdir():
             if path.name not in keep:
                 path.unlink(missing_ok=True)
-        self._digests = {name: digest for name, digest in self._digests.items() if name in keep}
+        self._digests = {name: digest for name, digest in list(self._digests.items()) if name in keep}
         _sync_folder(self._folder)
 
     def _stage(self, at: int, block: Block) -> Saved:
-        name = block.saved
-        if name is None or name not in self._digests or not (self._folder / name).exists():
-            name = f"{at}-{token_hex(4)}.faiss"
-            self._digests[name] = block.write(self._folder / name)
-            block.saved = name
-        return Saved(at, name, block.rows, self._digests[name])
+        if copied := self.copy(at, block):
+            self.write(copied)
+        assert block.saved is not None, "a block that was written names its file"
+        return Saved(at, block.saved, block.rows, self._digests[block.saved])
 
     def _read(self, saved: Saved, dims: int) -> Block:
         path = self._folder / saved.file

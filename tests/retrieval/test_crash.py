@@ -79,8 +79,8 @@ PURGE = [
     ("Purger.purge", "return", 1),
 ]
 SNAPSHOT = [
-    ("Block.write", "call", 1),
-    ("Block.write", "return", 1),
+    ("Snapshots.write", "call", 1),
+    ("Snapshots.write", "return", 1),
     ("Snapshots.publish", "call", 1),
     ("_sync_folder", "call", 1),
     ("_sync_folder", "return", 1),

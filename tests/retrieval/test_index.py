@@ -151,7 +151,7 @@ def test_a_change_marks_its_block_as_not_saved() -> None:
 def test_a_written_block_is_read_as_it_was(tmp_path: Path) -> None:
     filled = Filled(unit(200))
     path = tmp_path / "0-x.faiss"
-    filled.index.blocks[0].write(path)
+    path.write_bytes(filled.index.blocks[0].image().tobytes())
 
     filled.index.blocks[0] = Block.read(path, DIMS)
 
@@ -165,7 +165,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SnapshotRefused):
         Block.read(path, DIMS)
 
-    Filled(unit(2)).index.blocks[0].write(path)
+    path.write_bytes(Filled(unit(2)).index.blocks[0].image().tobytes())
     with pytest.raises(SnapshotRefused, match="not a block of 9"):
         Block.read(path, DIMS + 1)
 

@@ -2,14 +2,16 @@
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from retrieval.index import BLOCK, VectorIndex
+from retrieval.index import BLOCK, Block, VectorIndex
 from retrieval.mirror import BATCH, DUE_ROWS, Mirror
-from retrieval.snapshots import Manifest, Snapshots
+from retrieval.snapshots import Copied, Manifest, Snapshots
 from retrieval.store import attaching, contents, documents, files, meta, stores
 from retrieval.store.contents import Content, StoredChunk
 from retrieval.store.database import Database, Transaction
@@ -293,6 +295,72 @@ def test_what_is_removed_while_a_snapshot_is_written_is_not_published(shop: Shop
 
     mirror.save()
     assert len(list(index.iterdir())) == 2
+
+
+class Watched(Snapshots):
+    """A folder in which something happens in another thread while a block is being written, and is waited for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def write(self, copied: Copied) -> None:
+        with ThreadPoolExecutor(1) as another:
+            another.submit(self.meanwhile).result(timeout=30)
+        super().write(copied)
+
+
+def test_searches_go_on_while_a_block_is_written(shop: Shop) -> None:
+    (apple,) = shop.add("apple")
+    snapshots = Watched(shop.folder / "index")
+    mirror = shop.mirror(snapshots)
+    answers: list[list[int]] = []
+    snapshots.meanwhile = lambda: answers.append(found(mirror, "apple"))
+
+    mirror.save()
+
+    assert answers == [[apple]]
+    assert len(list((shop.folder / "index").iterdir())) == 2
+
+
+def test_a_block_that_loses_a_chunk_while_it_is_written_leaves_no_file_with_it(shop: Shop) -> None:
+    apple, pear = shop.add("apple", "pear")
+    index = shop.folder / "index"
+    snapshots = Watched(index)
+    mirror = shop.mirror(snapshots)
+
+    def lose() -> None:
+        snapshots.meanwhile = lambda: None
+        shop.remove(apple)
+        assert found(mirror, "apple") == [pear]
+
+    snapshots.meanwhile = lose
+    mirror.save()
+
+    (block,) = index.glob("*.faiss")
+    assert Block.read(block, EMBEDDER.dims).numbers.tolist() == [pear]
+    assert found(shop.mirror(), "apple") == [pear]
+
+
+def test_a_removal_returns_only_when_the_file_being_written_is_gone_too(shop: Shop) -> None:
+    (apple, _), index = shop.add("apple", "pear"), shop.folder / "index"
+    snapshots = Watched(index)
+    mirror = shop.mirror(snapshots)
+    deleting = threading.Thread(target=mirror.forget)
+    returned_early: list[bool] = []
+
+    def remove() -> None:
+        shop.remove(apple)
+        deleting.start()
+        deleting.join(timeout=0.3)
+        returned_early.append(not deleting.is_alive())
+
+    snapshots.meanwhile = remove
+    mirror._write_ahead()
+    deleting.join(timeout=30)
+
+    assert returned_early == [False]
+    assert list(index.iterdir()) == []
 
 
 def test_a_snapshot_that_another_process_cleared_is_written_again(shop: Shop) -> None:
