@@ -9,13 +9,15 @@ from hrm_model.compiled.step import CompiledStep, loaded, objection
 from hrm_model.model import HrmText
 from hrm_model.placement import SMALL_PARAMETERS
 
+MOST_THREADS = 8  # a small network's matrices have no work for more, and all wait for each other many times a step
+
 log = logging.getLogger(__name__)
 
 
 def compiled_step(model: HrmText, cache: KvCache) -> CompiledStep | None:
-    """The compiled step for a small network in fp32, on as many threads as torch has; None leaves steps to torch.
+    """The compiled step for a small network in fp32, on torch's number of threads or 8; None leaves steps to torch.
 
-    A large network's steps are spent in its products, and its weights would be held twice: torch reads the prompts.
+    A large network's steps are spent in its products, and its weights would be held twice: once for torch.
     """
     reason = objection(model, cache)
     if reason is None and model.config.parameters >= SMALL_PARAMETERS:
@@ -29,5 +31,6 @@ def compiled_step(model: HrmText, cache: KvCache) -> CompiledStep | None:
         log.info("steps run on torch: %s", reason)
         return None
     assert isinstance(cache, PagedCache)
-    log.info("steps run compiled, on %d threads", torch.get_num_threads())
-    return CompiledStep(model, cache, threads=torch.get_num_threads())
+    threads = min(torch.get_num_threads(), MOST_THREADS)
+    log.info("steps run compiled, on %d threads", threads)
+    return CompiledStep(model, cache, threads=threads)
