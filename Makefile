@@ -23,7 +23,7 @@ test: $(VENV)/.dev ## style, types and tests, exactly as CI runs them (T=tests/s
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(T)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(T)
 
 .PHONY: check
 check: test ## the same as test
