@@ -14,6 +14,7 @@ from hrm_model.cache import PagedCache
 from hrm_model.compiled.library import library
 from hrm_model.layers import Block, Rotary, Stack
 from hrm_model.model import HrmText
+from hrm_model.pages import PAGE_TOKENS
 from hrm_model.scheduler import Sequence
 
 PANEL = 16  # outputs whose weights lie side by side
@@ -131,8 +132,21 @@ class CompiledStep:
         return logits_RV
 
     def begin(self, tokens: Items[Token]) -> "Underway":
-        """As a call, but to be made some layers at a time, with other calls in between."""
+        """As a call, but to be made some layers at a time, with other calls in between.
+
+        Raises:
+            IndexError: a token is outside the vocabulary, the positions or its sequence's pages; C would not notice.
+        """
+        for token in tokens:
+            self._refuse_outside(token)
         return Underway(self._run, tokens, self._width, self._vocab, self._layer_count)
+
+    def _refuse_outside(self, token: Token) -> None:
+        if not 0 <= token.id < self._vocab:
+            raise IndexError(f"token {token.id} of a vocabulary of {self._vocab}")
+        readable = max(token.position + 1, token.sequence.prefix_len)
+        if not 0 <= token.position < readable <= min(self._positions, len(token.sequence.pages) * PAGE_TOKENS):
+            raise IndexError(f"position {token.position} with {len(token.sequence.pages)} pages of {PAGE_TOKENS}")
 
     def _run(self, step: _Step) -> None:
         if self._step(self._engine, byref(step), self._positions):

@@ -234,3 +234,13 @@ def test_a_token_whose_place_is_wrong_is_noticed(model: HrmText) -> None:
         differences.append(float((got - expected.step(expected.runner)).abs().max()))
 
     assert min(differences) > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("token", "position"), [(-1, 40), (301, 40), (20, -1), (20, 128), (20, pages_for(max(PROMPTS) + 16) * 16)]
+)
+def test_what_lies_outside_is_refused_before_c_reads_it(token: int, position: int) -> None:
+    written = Written(network(SHAPES["heads of 64"]), [0])
+
+    with pytest.raises(IndexError, match=str(token if position == 40 else position)):
+        written.compiled([Token(written.sequences[0], token, position, True)])
