@@ -156,8 +156,8 @@ class NativeEngine:
                 match self._commands.get():
                     case Request() as request:
                         self._stepper.requests[request.number] = request
-                    case Purge(_, done):
-                        done.set_result(None)
+                    case Purge() as purge:
+                        purge.tell()
         self._stepper.abandon(EngineClosed("the engine has shut down"))
 
     def _take_commands(self) -> bool:
@@ -174,8 +174,8 @@ class NativeEngine:
                     return False
                 case Cancel(number):
                     self._stepper.cancel(number)
-                case Purge(partition, done):
+                case Purge(partition) as purge:
                     self._stepper.purge(partition)
-                    done.set_result(None)
+                    purge.tell()
                 case Request():
                     self._stepper.add(command)

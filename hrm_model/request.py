@@ -63,6 +63,11 @@ class Purge:
     partition: str | None
     done: "Future[None]" = field(default_factory=Future)
 
+    def tell(self) -> None:
+        """Say that it is done, to whoever has not stopped waiting: a cancelled future takes no result."""
+        if self.done.set_running_or_notify_cancel():
+            self.done.set_result(None)
+
 
 def open_request(
     number: int,

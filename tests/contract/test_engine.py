@@ -340,6 +340,24 @@ async def test_a_purge_leaves_an_answer_alone_that_is_being_written(make: Make) 
     assert reply.texts == alone.texts
 
 
+async def test_a_purge_that_nobody_waits_for_any_more_harms_no_answer(make: Make) -> None:
+    engine = await make()
+    alone = await reply_of(engine.generate(ASK, Sampling(max_tokens=60)))
+    writing = engine.generate(ASK, Sampling(max_tokens=60))
+    reply = Reply()
+    reply.take(await anext(writing))
+
+    for _ in range(5):
+        purging = asyncio.ensure_future(engine.purge())
+        await asyncio.sleep(0)  # begun, so that the engine has been told
+        purging.cancel()
+
+    async for event in writing:
+        reply.take(event)
+    assert reply.texts == alone.texts
+    assert engine.load().is_alive
+
+
 async def test_load_tells_what_runs_and_what_it_has_reserved(make: Make) -> None:
     engine = await make()
     events = engine.generate(ASK, LONG, n=3)
