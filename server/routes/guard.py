@@ -78,6 +78,11 @@ def _header(request: Request, name: str) -> str | None:
     return ", ".join(given) if given else None
 
 
+def _is_recorded(request: Request) -> bool:
+    """Answers leave a record of their own, also of how they failed, which knows more."""
+    return getattr(request.state, "is_recorded", False)
+
+
 class GuardedRoute(APIRoute):
     """A route for callers with a key."""
 
@@ -106,10 +111,10 @@ class GuardedRoute(APIRoute):
                     JsonRequest(request.scope, request.receive, max_depth=services.policy.max_json_depth)
                 )
             except Exception as error:
-                await record_act(request, caller, services, status_of(error), None)
+                if not _is_recorded(request):
+                    await record_act(request, caller, services, status_of(error), None)
                 raise
-            # Answers leave a record of their own, which knows more.
-            if not getattr(request.state, "is_recorded", False):
+            if not _is_recorded(request):
                 await record_act(request, caller, services, response.status_code, response)
             return response
 

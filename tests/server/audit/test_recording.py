@@ -162,10 +162,11 @@ def body_of(asked: dict[str, Any]) -> Receive:
     return receive
 
 
-async def test_an_answer_that_fails_is_recorded_too(log: AuditLog, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_fails_is_recorded_too(log: AuditLog, tmp_path: Path, stream: bool) -> None:
     engine = ScriptedEngine("Full-time ", "staff", failure=EngineError("x"), fail_after=1)
     async with client_of(await recording(log, tmp_path, engine)) as client:
-        await client.post(CHAT, json=question(stream=True))
+        await client.post(CHAT, json=question(stream=stream))
 
     (record,) = records(log)
     assert (record["outcome"], record["error"]) == ("failed", "EngineError")
