@@ -59,7 +59,10 @@ class Body(nn.Module):
 
     def __init__(self, config: HrmConfig) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        # Left as it comes, for whoever loads or draws the weights: drawing it on the meta device, where loading builds
+        # the network, makes torch import its compiler, which takes seconds.
+        blank_VD = torch.empty(config.vocab_size, config.hidden_size)
+        self.embed_tokens = nn.Embedding.from_pretrained(blank_VD, freeze=False)  # type: ignore[no-untyped-call]  # torch's
         self.L_module = Stack(config)
         self.H_module = Stack(config)
         # Frozen in training, but not always zero in a checkpoint: it must be loaded.

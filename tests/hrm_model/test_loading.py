@@ -1,6 +1,8 @@
 """From a folder to an engine: where a checkpoint is placed, and that all its conventions give the same logits."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import hrm_model
 from hrm_model.cache import PagedCache
 from hrm_model.config import CONFIG_FILE, HrmConfig
 from hrm_model.errors import CheckpointError
@@ -235,3 +238,16 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_small_network_reads_more_of_a_prompt_beside_others_than_a_large_one() -> None:
     assert default_slice_tokens(CONFIG) == 256
     assert default_slice_tokens(LARGE) == 64
+
+
+def test_loading_leaves_torchs_compiler_where_it_is() -> None:
+    """It takes seconds to import, and nothing here compiles."""
+    folder = Path(hrm_model.__file__).parent / "mini"
+    asked = (
+        "import sys; from pathlib import Path; from hrm_model.loading import load_engine;"
+        f"load_engine(Path({str(folder)!r})); print('torch._dynamo' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False, timeout=100)
+
+    assert (done.stdout.strip(), done.stderr) == ("False", "")
