@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from hashlib import sha256
 from time import monotonic
 from typing import Any, Literal
@@ -55,14 +56,18 @@ class Policy:
 
     def defaults(self) -> dict[str, Any]:
         """What decides an answer where its request does not, as a record keeps it; of worked examples their digest."""
-        shots = canonical([asdict(shot) for shot in self.shots])
         return {
             "retrieval_k": self.retrieval_k,
             "score_threshold": self.score_threshold,
             "grounding": self.grounding,
             "abstention": self.abstention,
-            "shots": sha256(shots.encode()).hexdigest() if self.shots else None,
+            "shots": _digest(self.shots) if self.shots else None,
         }
+
+
+@cache  # every answer's record has it, and a server has one set of them
+def _digest(shots: tuple[Shot, ...]) -> str:
+    return sha256(canonical([asdict(shot) for shot in shots]).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
