@@ -26,7 +26,8 @@ VISIBLE = f"""
 """
 
 # CROSS: the few files with limits are looked up first, from the index of just those.
-_LIMITED = "files CROSS JOIN documents USING (file_no) WHERE (has_access OR expires_at IS NOT NULL)"
+_FILES_FIRST = "files CROSS JOIN documents USING (file_no)"
+_HAVE_LIMITS = "(has_access OR expires_at IS NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +53,8 @@ def has_limits(tx: Transaction, store_nos: Sequence[int]) -> bool:
     """Say whether the stores hold files that not every reader of them may see, or not for ever."""
     return bool(
         tx.rows(
-            f"SELECT 1 FROM {_LIMITED} AND store_no IN (SELECT value FROM json_each(?)) LIMIT 1",
+            f"SELECT 1 FROM {_FILES_FIRST} WHERE {_HAVE_LIMITS}"
+            " AND store_no IN (SELECT value FROM json_each(?)) LIMIT 1",
             json.dumps(store_nos),
         )
     )
@@ -105,6 +107,6 @@ def readable_above(tx: Transaction, name: str, after: int) -> NDArray[np.int32]:
 
 
 def _limited(after: int) -> str:
-    """Of documents above ?1 whose files have limits. CROSS: in the order in which there is less to be looked at."""
-    tables = "documents CROSS JOIN files USING (file_no)" if after else "files CROSS JOIN documents USING (file_no)"
-    return f"FROM {tables} WHERE (has_access OR expires_at IS NOT NULL) AND document_no > ?1"
+    """Of documents above ?1 whose files have limits; in the order in which there is less to be looked at."""
+    tables = "documents CROSS JOIN files USING (file_no)" if after else _FILES_FIRST
+    return f"FROM {tables} WHERE {_HAVE_LIMITS} AND document_no > ?1"
