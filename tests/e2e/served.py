@@ -94,7 +94,7 @@ class Served:
 
     def ready(self) -> str | None:
         """Why it is not ready, None if it is."""
-        response = httpx.get(f"{self.url}/readyz", timeout=START_S, verify=self.verify)
+        response = httpx.get(f"{self.url}/readyz", timeout=10, verify=self.verify)
         return None if response.status_code == 200 else str(response.json()["error"]["message"])
 
 

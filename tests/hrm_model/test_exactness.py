@@ -215,7 +215,7 @@ BUILDS = pytest.mark.parametrize(
 
 
 @BUILDS
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(acts=SCHEDULES, slice_tokens=st.sampled_from([1, 8, 40, 4096]), draft_tokens=st.sampled_from([0, 5]))
 def test_no_schedule_changes_an_answer(
     tiny: Tiny, ties: list[int], build: Build, acts: list[Act], slice_tokens: int, draft_tokens: int
