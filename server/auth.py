@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from anyio.to_thread import run_sync
 
-from server.identity import ON_THIS_MACHINE, Caller, Forbidden, PersonUnknown, Unauthenticated
+from server.identity import ON_THIS_MACHINE, Caller, MayNotAct, PersonUnknown, Unauthenticated
 from server.ledger import Ledger
 
 _SCHEME = "bearer"
@@ -50,7 +50,7 @@ class Authentication:
 
         Raises:
             Unauthenticated: no credential, or one that is malformed, unknown, expired or revoked: all alike.
-            PersonUnknown, Forbidden, IdentityUnavailable: see `Authenticate`.
+            PersonUnknown, MayNotAct, IdentityUnavailable: see `Authenticate`.
         """
         secret = _credential(authorization_header)
         # SQLite may wait for a writer in another process, and must not hold up the event loop meanwhile.
@@ -63,14 +63,14 @@ class Authentication:
 
     async def _person(self, header: str, application: Caller) -> Caller:
         if "act-for" not in application.roles:
-            raise Forbidden("act-for", ON_BEHALF_OF)
+            raise MayNotAct(application, ON_BEHALF_OF)
         token = _credential(header)
         if token is None or self._tokens is None:
-            raise PersonUnknown
+            raise PersonUnknown(application)
         try:
             person = await self._tokens(token)
         except Unauthenticated as error:
-            raise PersonUnknown from error
+            raise PersonUnknown(application) from error
         return person.behind(application)
 
     def _by_key(self, secret: str | None) -> Caller | None:

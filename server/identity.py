@@ -39,6 +39,10 @@ class Unauthenticated(Exception):
 class PersonUnknown(Unauthenticated):
     """An application acts for somebody whose token is not acceptable."""
 
+    def __init__(self, application: "Caller") -> None:
+        super().__init__()
+        self.application = application
+
 
 class IdentityUnavailable(Exception):
     """Tokens cannot be told from forged ones at the moment: the provider's keys are out of reach."""
@@ -50,6 +54,14 @@ class Forbidden(Exception):
     def __init__(self, needed: str, what: str = "This") -> None:
         super().__init__(f"{what} needs a key with the role {needed}.")
         self.needed = needed
+
+
+class MayNotAct(Forbidden):
+    """A caller without the role for it acts for somebody."""
+
+    def __init__(self, application: "Caller", what: str = "Acting for people") -> None:
+        super().__init__("act-for", what)
+        self.application = application
 
 
 class StoresOnly(Exception):
@@ -169,7 +181,7 @@ class Authenticate(Protocol):
         Raises:
             Unauthenticated: there is no such caller.
             PersonUnknown: there is no such person.
-            Forbidden: the caller may not act for anybody.
+            MayNotAct: the caller may not act for anybody.
             IdentityUnavailable: tokens cannot be checked at the moment.
         """
         ...

@@ -78,14 +78,21 @@ async def recorded(answer: Answer, request: Request, caller: Caller, services: S
 
 
 async def record_act(
-    request: Request, caller: Caller, services: Services, status: int, response: Response | None
+    request: Request,
+    caller: Caller,
+    services: Services,
+    status: int,
+    response: Response | None,
+    *,
+    also_a_look: bool = False,
 ) -> None:
-    """Record what was done through any other route; nothing for a mere look.
+    """Record what was done through any other route; nothing for a mere look, unless that is wanted.
 
     Raises:
         AuditUnavailable: see above.
     """
-    if services.audit is None or (request.method == _READING and not _route(request).endswith(_READ_AND_RECORDED)):
+    is_look = request.method == _READING and not _route(request).endswith(_READ_AND_RECORDED)
+    if services.audit is None or (is_look and not also_a_look):
         return
     body = bytes(response.body) if isinstance(response, JSONResponse) else b""
     act = act_of(caller, request.state.request_id, request.method, _route(request), request.path_params, status, body)

@@ -12,7 +12,7 @@ from server.auth import ON_BEHALF_OF
 from server.completions import Completions
 from server.deps import Services
 from server.errors import status_of
-from server.identity import Caller, Role
+from server.identity import Caller, MayNotAct, PersonUnknown, Role
 from server.json_body import JsonRequest
 from server.logs import Record
 from server.metering import Meter
@@ -94,17 +94,19 @@ class GuardedRoute(APIRoute):
         inner = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            caller = await services_of(request).authenticate(
-                _header(request, "authorization"), _header(request, ON_BEHALF_OF)
-            )
-            record = record_of(request)
+            services, record, refusal = services_of(request), record_of(request), None
+            try:
+                caller = await services.authenticate(_header(request, "authorization"), _header(request, ON_BEHALF_OF))
+            except (PersonUnknown, MayNotAct) as error:
+                caller, refusal = error.application, error
             record.caller, record.key_id = caller.principal, caller.key_id or "-"
             request.state.caller = caller
-            services = services_of(request)
-            # Before the role: a refusal for want of one is recorded as well, and nobody is to fill the log with them.
+            # Before anything is refused: that is recorded as well, and nobody is to fill the log with it.
             if self.is_limited:
                 quota.begin(request.scope["state"], caller, services.policy, request.app.state.limiter)
             try:
+                if refusal is not None:
+                    raise refusal
                 if self.roles:
                     caller.require(*self.roles)
                 response = await inner(
@@ -112,7 +114,8 @@ class GuardedRoute(APIRoute):
                 )
             except Exception as error:
                 if not _is_recorded(request):
-                    await record_act(request, caller, services, status_of(error), None)
+                    is_for_nobody = refusal is not None and self.is_limited
+                    await record_act(request, caller, services, status_of(error), None, also_a_look=is_for_nobody)
                 raise
             if not _is_recorded(request):
                 await record_act(request, caller, services, response.status_code, response)

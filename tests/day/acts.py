@@ -178,8 +178,12 @@ async def be_refused(visitor: Visitor, person: Person, model: str) -> None:
             too_long = _question("code " * 20_000, model=f"{model}@none")
             await visitor.send(person, "POST", "/v1/chat/completions", what="too long", expected=(400,), json=too_long)
         case 3:
-            forged = visitor.office.forged(person)
-            await visitor.send(person, "GET", "/v1/files", what="forged", expected=(401,), headers=forged)
+            # Whose person is not known, is known itself, and on record.
+            known, headers = visitor.office.portal, visitor.office.forged(person)
+            is_known = person.is_behind_portal
+            await visitor.send(
+                known, "GET", "/v1/files", what="forged", expected=(401,), headers=headers, is_recorded=is_known
+            )
         case _:
             for secret in visitor.office.ended[-1:]:
                 headers = {"authorization": f"Bearer {secret}"}

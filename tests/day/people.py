@@ -56,6 +56,7 @@ class Office:
                 "fay", ("claims",), self._key("user:fay", ("claims",), "ask"), is_behind_portal=False, may_write=False
             ),
         ]
+        self.portal = Person("portal", ("claims", "loans"), portal, is_behind_portal=False)  # when it acts for nobody
         self.admin = Person("root", (), self._key("user:root", (), "admin"), is_behind_portal=False)
 
     @property

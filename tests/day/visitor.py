@@ -49,6 +49,7 @@ class Visitor:
         expected: tuple[int, ...] = (200,),
         headers: Mapping[str, str] | None = None,
         echo: str = "",
+        is_recorded: bool | None = None,
         **body: Any,
     ) -> httpx.Response | None:
         """Send a request; None where the server was gone before it had answered.
@@ -56,6 +57,7 @@ class Visitor:
         Args:
             headers: who asks, where that is not simply the person.
             echo: what is said back because it was said, and tells nothing.
+            is_recorded: whether it leaves a record; None: as such a request usually does.
         """
         request, began, what = self.notebook.next_request(), monotonic(), what or f"{method} {path}"
         given = {**(headers or self.office.headers(person)), "x-request-id": request}
@@ -69,7 +71,10 @@ class Visitor:
         if answer.status_code not in expected and not self._is_excused(answer, given):
             self.notebook.problem(request, what, f"{answer.status_code} instead of {expected}: {answer.text[:300]}")
         acts = method != "GET" or path.partition("?")[0].endswith("/content")
-        is_recorded = None if answer.status_code == 503 else answer.status_code != 401 and acts
+        if answer.status_code == 503:
+            is_recorded = None
+        elif is_recorded is None:
+            is_recorded = answer.status_code != 401 and acts
         told = Told(request, person, what, self.life.number, answer.status_code, is_recorded=is_recorded)
         self.notebook.told.append(told)
         return answer

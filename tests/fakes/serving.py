@@ -20,7 +20,7 @@ from server.app import create_app
 from server.connection import Bounds
 from server.deps import ModelCard, Policy, Services
 from server.erasure_records import ErasureRecord
-from server.identity import Caller, Forbidden, Unauthenticated
+from server.identity import Caller, MayNotAct, Unauthenticated
 from server.metrics import Metrics
 from server.ports import Embedder
 from server.process import configured, listen
@@ -48,11 +48,11 @@ CALLERS = {
 
 async def authenticate(authorization_header: str | None, on_behalf_of: str | None = None) -> Caller:
     """Know the callers above by their keys; none of them acts for anybody."""
-    if on_behalf_of is not None:
-        raise Forbidden("act-for")
     scheme, _, key = (authorization_header or "").partition(" ")
     if scheme.lower() != "bearer" or key not in CALLERS:
         raise Unauthenticated
+    if on_behalf_of is not None:
+        raise MayNotAct(CALLERS[key])
     return CALLERS[key]
 
 

@@ -203,6 +203,25 @@ async def test_a_revoked_application_acts_for_nobody_any_more(here: Site) -> Non
         assert (await client.get("/v1/models")).status_code == 401
 
 
+@pytest.mark.parametrize(("roles", "token", "status"), [(("ask",), None, 403), (("ask", "act-for"), "forged", 401)])
+async def test_who_is_refused_to_act_is_on_record_even_for_a_look(
+    here: Site, tmp_path: Path, roles: tuple[str, ...], token: str | None, status: int
+) -> None:
+    log = AuditLog(tmp_path / "audit.db", Signer(Ed25519PrivateKey.generate()))
+    here.services = replace(here.services, audit=log)
+    header = f"Bearer {token or PROVIDER.token('anna', roles=['ask'])}"
+    async with here.client(portal(here, *roles), {"X-On-Behalf-Of": header}) as client:
+        answers = [await client.get("/v1/models"), await client.post(CHAT, json=question("Where may I park?"))]
+    records = [json.loads(entry.record) for entry in log.entries()]
+    log.close()
+
+    assert [answer.status_code for answer in answers] == [status, status]
+    assert [(record["caller"], record["status"], record["outcome"]) for record in records] == [
+        ("user:portal", status, "refused"),
+        ("user:portal", status, "refused"),
+    ]
+
+
 async def test_the_audit_log_names_the_person_and_the_application(here: Site, tmp_path: Path) -> None:
     log = AuditLog(tmp_path / "audit.db", Signer(Ed25519PrivateKey.generate()))
     here.services = replace(here.services, audit=log)
