@@ -152,18 +152,28 @@ def passage_of(rank: int, passage: Passage) -> dict[str, Any]:
 
 
 def act_of(
-    caller: Caller, request: str, method: str, route: str, path: Mapping[str, Any], status: int, body: bytes
+    caller: Caller, request: str, method: str, route: str, path: Mapping[str, Any], status: int | None, body: bytes
 ) -> dict[str, Any]:
-    """A record of anything but an answer: what was done to what, and how it ended."""
+    """A record of anything but an answer: what was done to what, and how it ended.
+
+    Args:
+        status: None: the server ended before it could say, and it may or may not have been done.
+    """
     return {
         "kind": _kind(route),
         **who(caller, request),
         "route": f"{method} {route}",
         "path": {name: str(value) for name, value in path.items()},
         "status": status,
-        "outcome": "done" if status < 400 else "refused" if status < 500 else "failed",
+        "outcome": _outcome(status),
         **_found_in(body, route),
     }
+
+
+def _outcome(status: int | None) -> str:
+    if status is None:
+        return "cut off"
+    return "done" if status < 400 else "refused" if status < 500 else "failed"
 
 
 def _kind(route: str) -> str:

@@ -81,12 +81,15 @@ async def record_act(
     request: Request,
     caller: Caller,
     services: Services,
-    status: int,
+    status: int | None,
     response: Response | None,
     *,
     also_a_look: bool = False,
 ) -> None:
     """Record what was done through any other route; nothing for a mere look, unless that is wanted.
+
+    Args:
+        status: None: it was cut off, and may have been done.
 
     Raises:
         AuditUnavailable: see above.

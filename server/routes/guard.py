@@ -1,5 +1,6 @@
 """Who may use a route: asked before the body is read, so that a stranger learns nothing and costs nothing."""
 
+from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -112,10 +113,12 @@ class GuardedRoute(APIRoute):
                 response = await inner(
                     JsonRequest(request.scope, request.receive, max_depth=services.policy.max_json_depth)
                 )
-            except Exception as error:
+            except (Exception, CancelledError) as error:
+                # Cancelled when the server ends; a thread may have done it all the same.
+                status = None if isinstance(error, CancelledError) else status_of(error)
                 if not _is_recorded(request):
                     is_for_nobody = refusal is not None and self.is_limited
-                    await record_act(request, caller, services, status_of(error), None, also_a_look=is_for_nobody)
+                    await record_act(request, caller, services, status, None, also_a_look=is_for_nobody)
                 raise
             if not _is_recorded(request):
                 await record_act(request, caller, services, response.status_code, response)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -185,6 +185,26 @@ async def test_what_is_refused_is_recorded_with_its_status(
     (record,) = records(log)
     assert response.status_code == record["status"] == status
     assert (record["kind"], record["outcome"]) == ("answer", outcome)
+
+
+async def test_an_act_that_is_cut_off_is_on_record_as_one_that_may_have_been_done(
+    log: AuditLog, tmp_path: Path
+) -> None:
+    begun = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b'{"name":'
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with client_of(await recording(log, tmp_path), "sk-ines") as client:
+        making = asyncio.ensure_future(client.post("/v1/vector_stores", content=endless()))
+        await begun.wait()
+        await settled(making)
+
+    (record,) = records(log)
+    assert (record["caller"], record["route"]) == ("user:ines", "POST /v1/vector_stores")
+    assert (record["status"], record["outcome"]) == (None, "cut off")
 
 
 async def test_what_is_refused_for_want_of_a_role_is_recorded(log: AuditLog, tmp_path: Path) -> None:
