@@ -146,6 +146,8 @@ static void block(Engine *engine, const Layer *layer, int64_t slot, int64_t numb
 static void run(Engine *engine, int64_t number) {
     const Network *net = &engine->net;
     const Step *step = engine->step;
+    /* Nothing of the step is read after its last meeting: whoever asked for it has gone on, and may ask for more. */
+    const int64_t last = step->end_layer;
     int64_t first, end;
     share(step->tokens, number, net->threads, &first, &end); /* what it does of each token, but for products */
     for (int64_t t = first; t < end && !step->first_layer; t++)
@@ -155,7 +157,7 @@ static void run(Engine *engine, int64_t number) {
             step->x[i] = step->slow[i] + step->fast[i];
         }
     meet(engine);
-    for (int64_t slot = step->first_layer; slot < step->end_layer; slot++) {
+    for (int64_t slot = step->first_layer; slot < last; slot++) {
         const int64_t layer = slot % net->layers;
         const int is_slow = (slot / net->layers + 1) % net->cycle == 0;
         block(engine, (is_slow ? net->slow : net->fast) + layer, slot, number);
@@ -167,7 +169,7 @@ static void run(Engine *engine, int64_t number) {
         }
         meet(engine);
     }
-    if (step->end_layer < net->passes * net->layers) return;
+    if (last < net->passes * net->layers) return;
     const int64_t panels = (net->vocab + PANEL - 1) / PANEL, groups = (panels + ABREAST - 1) / ABREAST;
     share(groups, number, net->threads, &first, &end);
     first *= ABREAST, end = end * ABREAST < panels ? end * ABREAST : panels;

@@ -155,6 +155,14 @@ def unread(numbers: Items[int]) -> list[Sequence]:
     ]
 
 
+def prompts_of(sequences: Items[Sequence]) -> list[Token]:
+    return [
+        Token(one, token, place, place == one.prompt_len - 1)
+        for one in sequences
+        for place, token in enumerate(one.ids)
+    ]
+
+
 def test_a_prompt_is_read_in_both_directions(model: HrmText) -> None:
     written = Written(model, EVERYONE)
 
@@ -171,13 +179,7 @@ def test_a_prompt_has_the_same_bits_read_alone_or_together_and_in_slices_between
         assert torch.equal(together.runner.forward(unread(EVERYONE)), alone)
 
         sliced = Written(model, EVERYONE)
-        underway = sliced.compiled.begin(
-            [
-                Token(one, token, place, place == one.prompt_len - 1)
-                for one in unread(EVERYONE)
-                for place, token in enumerate(one.ids)
-            ]
-        )
+        underway = sliced.compiled.begin(prompts_of(unread(EVERYONE)))
         apart = Sequence(9, 0, [30, 31], 2, 2, Sampling(), 8, [sliced.cache.pages - 1])
         for _ in range(model.layers - 1):
             assert underway.advance(1) is None
@@ -244,3 +246,15 @@ def test_what_lies_outside_is_refused_before_c_reads_it(token: int, position: in
 
     with pytest.raises(IndexError, match=str(token if position == 40 else position)):
         written.compiled([Token(written.sequences[0], token, position, True)])
+
+
+def test_slices_have_the_same_bits_on_threads_that_lag_behind(model: HrmText) -> None:
+    """More threads than cores: some are still leaving a slice when the next one is asked for."""
+    with torch.inference_mode():
+        (expected,) = Written(model, [0]).runner.forward(unread([1]))
+        sliced = Written(model, [0], threads=6)
+        for _ in range(20):
+            underway = sliced.compiled.begin(prompts_of(unread([1])))
+            while (logits_RV := underway.advance(1)) is None:
+                pass
+            assert torch.equal(logits_RV[0], expected)
