@@ -85,6 +85,18 @@ INLINE void mix(int queries, int wide, const float *weight, int64_t room, const 
     }
 }
 
+/* Read some heads of a page in the order in which they lie. Memory is fastest so; head by head, as they are needed, it
+ * comes at two thirds of its speed, and asking for it ahead changes nothing. */
+INLINE void bring_near(const float *page, int64_t stride, int64_t width, int64_t count) {
+    vec sum[2] = {splat(0), splat(0)};
+    for (int64_t k = 0; k < count; k++)
+        for (int64_t i = 0; i < width; i += 16) {
+            sum[0] += *(const vec *)(page + k * stride + i);
+            sum[1] += *(const vec *)(page + k * stride + i + 8);
+        }
+    __asm__ volatile("" : : "x"(sum[0] + sum[1])); /* nobody needs it, which the compiler is not to know */
+}
+
 /* Some heads of one token, or of four of one sequence that read the same keys, meet those keys. They do so page by
  * page, so that what lies side by side is read together. */
 INLINE void attend(int queries, Engine *engine, int64_t slot, int64_t token, int64_t first_head, int64_t end_head,
@@ -93,11 +105,13 @@ INLINE void attend(int queries, Engine *engine, int64_t slot, int64_t token, int
     const Step *step = engine->step;
     const int64_t size = net->head_dim, inner = net->heads * size, count = step->readable[token];
     const int64_t room = (count + 7) / 8 * 8, width = 4 * inner, each = queries * room;
+    const int64_t near = first_head * size, near_width = (end_head - first_head) * size;
     const float *parts = engine->parts + token * width, factor = 1.0f / sqrtf((float)size);
     float *mixed = engine->mixed + token * inner, *scores = engine->scores[number], *sums = scores + net->heads * each;
     for (int64_t k = 0; k < count; k += PAGE_TOKENS) {
         const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
         const float *keys = net->keys + slot * net->slot_size + row_of(step, token, k) * inner;
+        if (queries == 1) bring_near(keys + near, inner, near_width, here); /* four share what one has brought */
         for (int64_t head = first_head; head < end_head; head++)
             fit(queries, parts + inner + head * size, width, keys + head * size, inner, size, here,
                 scores + head * each + k, room);
@@ -110,6 +124,7 @@ INLINE void attend(int queries, Engine *engine, int64_t slot, int64_t token, int
     for (int64_t k = 0; k < count; k += PAGE_TOKENS) {
         const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
         const float *values = net->values + slot * net->slot_size + row_of(step, token, k) * inner;
+        if (queries == 1) bring_near(values + near, inner, near_width, here);
         for (int64_t head = first_head; head < end_head; head++) {
             const float *weight = scores + head * each + k, *value = values + head * size;
             if (queries > 1 || size % 64)
