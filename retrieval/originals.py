@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
@@ -60,17 +60,11 @@ class Originals:
     @contextmanager
     def staged(self, data: bytes) -> Iterator[Callable[[str], None]]:
         """Write `data` to disk, synced, and yield what gives it its id; without an id it is dropped again."""
-        aside = self._folder / f"{_ASIDE}{token_hex(8)}"
-        with aside.open("wb") as file:
-            # Held until it has its id: a file aside that nobody holds was left by a process that died.
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                yield lambda file_id: self._adopt(aside, file_id)
-            finally:
-                aside.unlink(missing_ok=True)
+        with self._aside() as (aside, file):
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            yield lambda file_id: self._adopt(aside, file_id)
 
     def path(self, file_id: str) -> Path:
         return self._folder / file_id
@@ -81,13 +75,8 @@ class Originals:
     @contextmanager
     def staging(self) -> Iterator[StagedFile]:
         """A file that is still coming, to be written piece by piece; unless it is adopted, it is dropped again."""
-        aside = self._folder / f"{_ASIDE}{token_hex(8)}"
-        with aside.open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield StagedFile(file, aside, lambda file_id: self._adopt(aside, file_id))
-            finally:
-                aside.unlink(missing_ok=True)
+        with self._aside() as (aside, file):
+            yield StagedFile(file, aside, lambda file_id: self._adopt(aside, file_id))
 
     def read(self, file_id: str) -> bytes:
         return (self._folder / file_id).read_bytes()
@@ -106,8 +95,25 @@ class Originals:
     def sweep(self, known: set[str]) -> None:
         """Remove what belongs to no document: left by a process that died between the store and the folder."""
         for path in self._folder.iterdir():
-            if _is_abandoned(path) if path.name.startswith(_ASIDE) else path.name not in known:
+            if path.name.startswith(_ASIDE):
+                _drop_abandoned(path)
+            elif path.name not in known:
                 path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _aside(self) -> Iterator[tuple[Path, BinaryIO]]:
+        """A file aside, held until it has its id: one that nobody holds was left by a process that died."""
+        while True:
+            path = self._folder / f"{_ASIDE}{token_hex(8)}"
+            with path.open("wb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if not os.fstat(file.fileno()).st_nlink:
+                    continue  # a sweep came between the two
+                try:
+                    yield path, file
+                finally:
+                    path.unlink(missing_ok=True)
+                return
 
     def _adopt(self, aside: Path, file_id: str) -> None:
         aside.rename(self._folder / file_id)
@@ -118,10 +124,8 @@ class Originals:
             os.close(descriptor)
 
 
-def _is_abandoned(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, FileNotFoundError):
-        return False
-    return True
+def _drop_abandoned(path: Path) -> None:
+    # Unlinked while it is held: whoever waits to hold it sees then that it has gone.
+    with suppress(BlockingIOError, FileNotFoundError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
