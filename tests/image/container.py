@@ -61,23 +61,48 @@ class Container:
     process: "subprocess.Popen[bytes]"
     log: Path
     image: Image
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside the image's
+    trust: Path | None = None  # the authority of its certificate; None: it speaks no TLS
     _pid: int | None = field(default=None, init=False)
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """Run a command inside, as the image's user."""
         user, group = self.image.user
         flags = ["--user", f"{user}:{group}", "--cwd", "/data"]
-        flags += [part for variable in self.image.config["Env"] for part in ("--env", variable)]
+        variables = [*self.image.config["Env"], *_spelled(self.environment)]
+        flags += [part for variable in variables for part in ("--env", variable)]
         return subprocess.run(
             ["runc", "exec", *flags, self.id, *command], capture_output=True, text=True, timeout=300, check=False
         )
 
     def visit(self, path: str, *, key: str | None = None, body: Any = None) -> tuple[int, Any]:
-        """Make a request over the container's loopback interface; status and JSON."""
-        command = [sys.executable, "-m", "tests.image.visitor", f"http://127.0.0.1:8000{path}", key or ""]
-        said = output("nsenter", f"--net=/proc/{self.pid}/ns/net", *command, typed=json.dumps(body))
-        status, answer = json.loads(said)
-        return status, answer
+        """Post JSON, or get where there is no body; status and JSON."""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        method, text = ("GET", None) if body is None else ("POST", json.dumps(body))
+        answer = self.send(method, path, {**headers, "content-type": "application/json"}, text)
+        return answer.status, json.loads(answer.text)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: str | None = None,
+        *,
+        port: int = 8000,
+    ) -> "Answer":
+        """Make a request over the container's loopback interface."""
+        asked = {
+            "method": method,
+            "url": f"{'https' if self.trust else 'http'}://127.0.0.1:{port}{path}",
+            "headers": dict(headers or {}),
+            "body": body,
+            "trust": self.trust and str(self.trust),
+        }
+        command = [sys.executable, "-m", "tests.image.visitor"]
+        said = output("nsenter", f"--net=/proc/{self.pid}/ns/net", *command, typed=json.dumps(asked))
+        status, got, text = json.loads(said)
+        return Answer(status, {name.lower(): value for name, value in got.items()}, text)
 
     @property
     def pid(self) -> int:
@@ -102,22 +127,46 @@ class Container:
         return self.process.wait(timeout=STOP_S)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; status 0: nothing."""
+
+    status: int
+    headers: Mapping[str, str]  # lower case
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
 @contextmanager
-def running(image: Image, folder: Path, data: Path, secrets: Path, *command: str) -> Iterator[Container]:
+def running(
+    image: Image,
+    folder: Path,
+    data: Path,
+    secrets: Path,
+    *command: str,
+    environment: Mapping[str, str] | None = None,
+    trust: Path | None = None,
+) -> Iterator[Container]:
     """A container of the image over a volume and a folder of secrets; it is gone afterwards.
 
     Args:
         folder: for its bundle and log.
         command: instead of the image's.
+        environment: beside the image's.
+        trust: the authority of its certificate, where the environment names one.
     """
+    environment = environment or {}
     identity = f"hrm-test-{uuid4().hex[:12]}"
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(_spec(image, data, secrets, command)))
+    (folder / "config.json").write_text(json.dumps(_spec(image, data, secrets, command, environment)))
     log = folder / "log"
     with log.open("wb") as sink:
         process = subprocess.Popen(["runc", "run", "--bundle", str(folder), identity], stdout=sink, stderr=sink)
     try:
-        yield Container(identity, process, log, image)
+        yield Container(identity, process, log, image, environment, trust)
     finally:
         subprocess.run(["runc", "delete", "--force", identity], capture_output=True, check=False)
         process.wait(timeout=STOP_S)
@@ -130,7 +179,13 @@ def output(*command: str, typed: str | None = None) -> str:
     return ended.stdout.strip()
 
 
-def _spec(image: Image, data: Path, secrets: Path, command: Sequence[str]) -> dict[str, Any]:
+def _spelled(environment: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in environment.items()]
+
+
+def _spec(
+    image: Image, data: Path, secrets: Path, command: Sequence[str], environment: Mapping[str, str]
+) -> dict[str, Any]:
     user, group = image.user
     private = ["nosuid", "nodev", "noexec"]
     return {
@@ -138,7 +193,7 @@ def _spec(image: Image, data: Path, secrets: Path, command: Sequence[str]) -> di
         "process": {
             "user": {"uid": user, "gid": group},
             "args": [*image.config["Entrypoint"], *(command or image.config["Cmd"])],
-            "env": image.config["Env"],
+            "env": [*image.config["Env"], *_spelled(environment)],
             "cwd": image.config["WorkingDir"],
             "capabilities": {name: [] for name in ("bounding", "effective", "permitted")},
             "noNewPrivileges": True,

@@ -1,51 +1,18 @@
 """What a security reviewer tries on the built image: run without privileges, network or a writable root, it serves."""
 
-import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.airgap.journey import MODEL, QUESTION
-from tests.image.container import IMAGE, Container, Image, mounted, running
+from tests.image.conftest import KEY, Start
+from tests.image.container import Container, Image
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(900)]
 
 BUDGET_MB = 1300
-KEY = f"hrm_{secrets.token_urlsafe(32)}"
-Start = Callable[..., AbstractContextManager[Container]]
-
-
-@pytest.fixture(scope="module")
-def image() -> Iterator[Image]:
-    with mounted(IMAGE) as image:
-        yield image
-
-
-@pytest.fixture(scope="module")
-def volume(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What lives on between containers."""
-    folder = tmp_path_factory.mktemp("volume")
-    os.chown(folder, *image.user)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def start(image: Image, volume: Path, tmp_path_factory: pytest.TempPathFactory) -> Start:
-    """Start a container over the volume, with or without the file of the first key."""
-
-    def start(*command: str, key: str | None = KEY) -> AbstractContextManager[Container]:
-        folder = tmp_path_factory.mktemp("container")
-        folder.chmod(0o755)
-        (folder / "secrets").mkdir()
-        if key is not None:
-            (folder / "secrets" / "hrm_first_key").write_text(f"{key}\n")
-        return running(image, folder / "bundle", volume, folder / "secrets", *command)
-
-    return start
 
 
 @pytest.fixture(scope="module")

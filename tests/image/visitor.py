@@ -1,27 +1,31 @@
-"""One request from inside a container's network, as a program: python -m tests.image.visitor URL KEY < BODY.
+"""One request from inside a container's network, as a program: python -m tests.image.visitor < REQUEST.
 
-KEY may be empty, BODY is JSON, null for a GET. Prints the status and the JSON that came back.
+REQUEST is JSON: `method`, `url`, `headers`, `body` (text or null), and `trust`, an authority's file or null. Prints
+status, headers and text as JSON; status 0 where nobody answered.
 """
 
 import json
+import ssl
 import sys
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 
-def main(url: str, key: str) -> None:
+def main() -> None:
     """Make the request."""
-    body = json.load(sys.stdin)
-    headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
-    request = Request(url, None if body is None else json.dumps(body).encode(), headers)
+    asked = json.load(sys.stdin)
+    body = None if asked["body"] is None else asked["body"].encode()
+    request = Request(asked["url"], body, asked["headers"], method=asked["method"])
+    trusted = ssl.create_default_context(cafile=asked["trust"]) if asked["trust"] else None
     try:
-        with urlopen(request, timeout=120) as response:
-            print(json.dumps([response.status, json.load(response)]))
+        with urlopen(request, timeout=120, context=trusted) as response:
+            said = [response.status, dict(response.headers), response.read().decode()]
     except HTTPError as error:
-        print(json.dumps([error.code, json.load(error)]))
+        said = [error.code, dict(error.headers), error.read().decode()]
     except OSError as error:
-        print(json.dumps([0, str(error)]))
+        said = [0, {}, str(error)]
+    print(json.dumps(said))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
