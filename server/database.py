@@ -71,7 +71,6 @@ class Database:
         self._db = apsw.Connection(str(path))
         try:
             self._db.set_busy_timeout(busy_timeout_ms)
-            self._db.transaction_mode = "IMMEDIATE"  # what a transaction read still holds when it writes
             self._db.pragma("journal_mode", "wal")
             self._db.pragma("synchronous", "full" if survives_power_cuts else "normal")
             self._db.pragma("secure_delete", True)
@@ -92,7 +91,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[apsw.Connection]:
         """The connection in a transaction; an exception undoes everything."""
-        with self._lock, self._db:
+        with self._lock, self._transaction():
             yield self._db
 
     def values(self) -> Iterator[str | bytes]:
@@ -117,6 +116,18 @@ class Database:
         with self._lock:
             self._db.close()
 
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        # Not `with self._db`, which waits for other writers, and for the disk, without letting other threads run.
+        self._db.execute("BEGIN IMMEDIATE")  # what a transaction read still holds when it writes
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # SQLite may have ended it by itself
+                self._db.execute("ROLLBACK")
+            raise
+
     def _migrate(self) -> None:
         version = self._version()
         if version == len(self._migrations):
@@ -131,7 +142,7 @@ class Database:
             partial = backup.with_name(f"{backup.name}.{secrets.token_hex(4)}")
             self.copy_to(partial)
             partial.rename(backup)
-        with self._db:
+        with self._transaction():
             # Another process may have migrated while this one waited for the lock.
             for number in range(self._version(), len(self._migrations)):
                 self._db.execute(self._migrations[number])

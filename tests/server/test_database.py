@@ -1,0 +1,77 @@
+"""server.database: a transaction waits for other writers without holding up the rest of the process."""
+
+import threading
+import time
+from pathlib import Path
+
+import apsw
+import pytest
+
+from server.database import FAILED, Database
+
+TABLE = "CREATE TABLE seen (number INTEGER PRIMARY KEY) STRICT;"
+
+
+class Refused(Exception):
+    pass
+
+
+def opened(path: Path, *, busy_timeout_ms: int = 5_000) -> Database:
+    return Database(path, purpose="a test's", refusal=Refused, busy_timeout_ms=busy_timeout_ms, migrations=(TABLE,))
+
+
+def numbers(database: Database) -> list[int]:
+    with database.reading() as db:
+        return [number for (number,) in db.execute("SELECT number FROM seen ORDER BY number")]
+
+
+def test_who_waits_for_another_writer_leaves_the_interpreter_to_other_threads(tmp_path: Path) -> None:
+    database = opened(tmp_path / "a.db")
+    other = apsw.Connection(str(tmp_path / "a.db"))
+    other.execute("BEGIN IMMEDIATE")
+    begun, refused = threading.Event(), list[Exception]()
+
+    def write() -> None:
+        begun.set()
+        try:
+            with database.writing() as db:
+                db.execute("INSERT INTO seen VALUES (1)")
+        except FAILED as error:
+            refused.append(error)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    begun.wait()
+    time.sleep(0.2)  # it waits now; a thread that held the interpreter would keep this one from ever making room
+    other.execute("ROLLBACK")
+    writing.join()
+
+    assert refused == []
+    assert numbers(database) == [1]
+
+
+def test_an_exception_undoes_everything_and_the_next_transaction_begins_anew(tmp_path: Path) -> None:
+    database = opened(tmp_path / "a.db")
+
+    def fail() -> None:
+        with database.writing() as db:
+            db.execute("INSERT INTO seen VALUES (1)")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with database.writing() as db:
+        db.execute("INSERT INTO seen VALUES (2)")
+
+    assert numbers(database) == [2]
+
+
+def test_a_statement_that_ends_the_transaction_itself_is_told_as_it_was(tmp_path: Path) -> None:
+    database = opened(tmp_path / "a.db")
+    with database.writing() as db:
+        db.execute("INSERT INTO seen VALUES (1)")
+
+    with pytest.raises(apsw.ConstraintError), database.writing() as db:
+        db.execute("INSERT OR ROLLBACK INTO seen VALUES (1)")
+
+    assert numbers(database) == [1]
