@@ -138,7 +138,11 @@ async def _serve(
             speller.supply(words)
             made_by.supply(digests)
             engine.supply(model)
-            ready.store = lambda: store.trouble() or storage.trouble(settings.data_dir, settings.min_free_bytes)
+            ready.store = lambda: (
+                store.trouble()
+                or storage.trouble(settings.data_dir, settings.min_free_bytes)
+                or (audit.trouble() if audit is not None else None)
+            )
             return store
 
         app = SafeHeaders(LocalOnly(served, is_open=authentication.is_open))

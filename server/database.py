@@ -64,6 +64,7 @@ class Database:
             `refusal`: it is of a newer version than this program, or SQLite cannot use it; the message says why.
         """
         self._path, self._refusal = path, refusal
+        self._busy_timeout_ms = busy_timeout_ms
         self._migrations = migrations
         self._lock = threading.Lock()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,6 +94,26 @@ class Database:
         """The connection in a transaction; an exception undoes everything."""
         with self._lock, self._transaction():
             yield self._db
+
+    @contextmanager
+    def trying(self) -> Iterator[apsw.Connection]:
+        """A transaction that begins at once or not at all, and is undone in any case: to see what could be written.
+
+        Raises:
+            FAILED: somebody else writes, or it cannot be written.
+        """
+        if not self._lock.acquire(blocking=False):
+            raise BUSY("another thread uses it")
+        try:
+            self._db.set_busy_timeout(0)
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            finally:
+                self._db.execute("ROLLBACK")
+        finally:
+            self._db.set_busy_timeout(self._busy_timeout_ms)
+            self._lock.release()
 
     def values(self) -> Iterator[str | bytes]:
         """Every text and blob that it holds, with its schema."""

@@ -75,6 +75,7 @@ class AuditLog:
         """
         self._signer, self._clock = signer, clock
         self._cipher = AESGCM(content_key) if content_key is not None else None
+        self._has_failed = False  # at the last record
         self._file = Database(
             path,
             purpose="the audit log",
@@ -115,13 +116,28 @@ class AuditLog:
         try:
             with self._file.writing() as db:
                 entry = link(_head(db), spelled, self._signer)
-                row = (entry.number, entry.record, entry.hash, entry.signature)
-                db.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", row)
-                private = (entry.number, str(record.get("request", "")), salt, content)
-                db.execute("INSERT INTO private VALUES (?, ?, ?, ?)", private)
+                _put(db, entry, str(record.get("request", "")), salt, content)
         except FAILED as error:
+            log.error("audit: a record cannot be written: %s", error)
+            self._has_failed = True
             raise AuditUnavailable(f"The audit log cannot be written: {error}") from error
+        self._has_failed = False
         return entry
+
+    def trouble(self) -> str | None:
+        """Why the next record could not be written either, after one that could not; None: it could. Waits for nothing.
+
+        Nobody is sent here while there is trouble, so that no record would find out that it is over.
+        """
+        if not self._has_failed:
+            return None
+        try:
+            with self._file.trying() as db:
+                _put(db, link(_head(db), "{}", self._signer), "", b"", None)
+        except FAILED as error:
+            return f"the audit log cannot be written: {error}"
+        self._has_failed = False
+        return None
 
     def head(self) -> Head:
         """Where the chain ends now."""
@@ -192,6 +208,12 @@ class AuditLog:
             return None
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, canonical(dict(texts)).encode(), salt)
+
+
+def _put(db: Connection, entry: Entry, request: str, salt: bytes, content: bytes | None) -> None:
+    row = (entry.number, entry.record, entry.hash, entry.signature)
+    db.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", row)
+    db.execute("INSERT INTO private VALUES (?, ?, ?, ?)", (entry.number, request, salt, content))
 
 
 def _head(db: Connection) -> Head:

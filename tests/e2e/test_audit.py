@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import apsw
 import httpx
 import pytest
 
@@ -65,3 +66,22 @@ def test_answers_before_and_after_a_kill_are_in_one_chain_and_can_be_replayed(
     run("delete", json.loads(shown)["passages"][0]["file"])
     status, said = run(*with_question)
     assert (status, said.splitlines()[0]) == (1, "erased")
+
+
+def test_a_server_that_can_record_nothing_is_not_ready_until_it_can_again(tmp_path: Path, checkpoint: Path) -> None:
+    with serving(tmp_path, checkpoint) as served, httpx.Client(base_url=served.url, timeout=60) as client:
+
+        def statuses() -> list[int]:
+            return [client.post("/v1/chat/completions", json=QUESTION).status_code, client.get("/readyz").status_code]
+
+        assert statuses() == [200, 200]
+        audit = apsw.Connection(str(tmp_path / "data" / "audit.db"))
+        audit.execute("INSERT INTO private VALUES (2, 'in the way', x'', NULL)")
+        assert statuses() == [503, 503]
+        assert "the audit log cannot be written" in client.get("/readyz").json()["error"]["message"]
+
+        audit.execute("DELETE FROM private WHERE number = 2")
+
+        assert client.get("/readyz").status_code == 200
+        assert statuses() == [200, 200]
+        audit.close()

@@ -134,10 +134,13 @@ def test_a_log_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     other = apsw.Connection(str(tmp_path / "audit.db"))
     other.execute("BEGIN IMMEDIATE")
 
+    assert log.trouble() is None, "nobody has tried"
     with pytest.raises(AuditUnavailable):
         log.append({}, {})
+    assert log.trouble() == "the audit log cannot be written: database is locked"
 
     other.execute("ROLLBACK")
+    assert log.trouble() is None
     assert log.head() == Head()
     assert log.append({}, {}).number == 1
 
