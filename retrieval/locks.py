@@ -26,11 +26,11 @@ class Lock:
             self._descriptor = None
 
 
-def take(path: Path, *, alone: bool) -> Lock | None:
-    """Take a lock without waiting; None: somebody holds it who rules this out."""
+def take(path: Path, *, alone: bool, waits: bool = False) -> Lock | None:
+    """Take a lock, without waiting unless told to; None: somebody holds it who rules this out."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if waits else fcntl.LOCK_NB))
     except BlockingIOError:
         os.close(descriptor)
         return None

@@ -129,6 +129,8 @@ async def _serve(
                 asyncio.to_thread(origin, settings),
             )
             opened.push_async_callback(store.aclose)
+            if audit is not None:
+                await asyncio.to_thread(audit.settle)
             # Beside the loop, where answers that were cut off are still recorded should the engine be stuck.
             opened.push_async_callback(asyncio.to_thread, model.close)
             model.start()

@@ -15,8 +15,7 @@ from retrieval.errors import (
     StoreNameRefused,
     StoreNotFound,
 )
-from server.audit.chain import Broken
-from server.audit.log import AuditError
+from server.audit.chain import AuditError, AuditUnavailable, Broken
 from server.auth import ExposedWithoutKey
 from server.certificates import CertificateRefused
 from server.commands import audit, erasures, keys
@@ -39,6 +38,7 @@ from server.tls import TlsError
 MISTAKES = (
     CertificateRefused,
     AuditError,
+    AuditUnavailable,
     Broken,
     CheckpointError,
     CommandError,

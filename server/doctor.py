@@ -10,7 +10,7 @@ from hrm_model.errors import CheckpointError
 from retrieval.errors import StoreFailed
 from server import storage, tls
 from server.audit.chain import Broken, Entry, Head, check_next
-from server.audit.log import MIGRATIONS as AUDIT_SCHEMA
+from server.audit.tables import MIGRATIONS as AUDIT_SCHEMA
 from server.building import model, policy, store
 from server.database import Unreadable, looking
 from server.ledger import MIGRATIONS as LEDGER_SCHEMA

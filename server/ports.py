@@ -66,8 +66,19 @@ class Engine(Protocol):
 class Audit(Protocol):
     """Keeps a record of what happened."""
 
-    def append(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> object:
+    def append(self, record: Mapping[str, Any], texts: Mapping[str, str], *, note: int | None = None) -> object:
         """Add a record, and of each text a hash that is salted for this record alone. May take a disk's time.
+
+        Args:
+            note: what `begin` returned, which the record takes the place of.
+
+        Raises:
+            AuditUnavailable: it could not be written.
+        """
+        ...
+
+    def begin(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> int:
+        """Note down what becomes the record if the process ends before it adds one. May take a disk's time.
 
         Raises:
             AuditUnavailable: it could not be written.

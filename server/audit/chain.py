@@ -13,6 +13,10 @@ class AuditUnavailable(Exception):
     """A record cannot be written, so nothing that needs one may happen."""
 
 
+class AuditError(Exception):
+    """The log cannot be read as asked; the message says why."""
+
+
 class Broken(Exception):
     """The first record at which a chain does not hold, and what is wrong with it."""
 

@@ -3,51 +3,33 @@
 Its own database, because it grows without end, is written for every answer, and must never hold up a look at a key.
 What a record says of a text is a hash salted for that record alone. Salts lie beside the chain, so that erasing one
 makes its hash meaningless and leaves the chain whole.
+
+An answer that is read while it is made is noted down before its first word leaves. The note goes when the record comes;
+a note whose server is gone becomes the record. So there is one record for each answer, however it ended.
 """
 
-import hashlib
-import hmac
+import json
 import logging
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import time
 from typing import Any, Literal
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from server.audit.chain import AuditUnavailable, Entry, Head, link
+from retrieval.locks import Lock, take, trying
+from server.audit.beside import ERASURE, Beside, checked, filed_under
+from server.audit.chain import AuditError, AuditUnavailable, Broken, Entry, Head, link, verify
+from server.audit.seal import Seal
+from server.audit.tables import MIGRATIONS, RECORDS, WITHOUT_RECORD
 from server.database import FAILED, Connection, Database
-from server.signing import Signer, canonical
+from server.signing import Signer
 
 log = logging.getLogger(__name__)
 
 Durability = Literal["durable", "async"]
-NONCE_BYTES = 12
-MIN_SECRET_BYTES = 32
-
-_TABLES = """
-CREATE TABLE audit (
-    number INTEGER PRIMARY KEY,
-    record TEXT NOT NULL,
-    hash BLOB NOT NULL,
-    signature BLOB NOT NULL
-) STRICT;
-CREATE TABLE private (
-    number INTEGER PRIMARY KEY,
-    request TEXT NOT NULL,
-    salt BLOB NOT NULL,
-    content BLOB
-) STRICT;
-CREATE INDEX private_of_request ON private (request);
-"""
-MIGRATIONS: Sequence[str] = (_TABLES,)
-
-
-class AuditError(Exception):
-    """The log cannot be read as asked; the message says why."""
+_LOCK = "audit.lock"  # held shared by every process that makes notes
+_AT_ONCE = 500  # records that are read while writers wait
 
 
 class AuditLog:
@@ -73,9 +55,11 @@ class AuditLog:
         Raises:
             AuditError: it is of a newer version than this program, or SQLite cannot use it.
         """
-        self._signer, self._clock = signer, clock
-        self._cipher = AESGCM(content_key) if content_key is not None else None
+        self._signer, self._seal = signer, Seal(content_key, clock)
         self._has_failed = False  # at the last record
+        self._lock_file = path.with_name(_LOCK)
+        self._life: Lock | None = None
+        self._one_at_a_time = threading.Lock()
         self._file = Database(
             path,
             purpose="the audit log",
@@ -88,6 +72,8 @@ class AuditLog:
     def close(self) -> None:
         """Close the database; nothing may be asked afterwards."""
         self._file.close()
+        if self._life is not None:
+            self._life.release()
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of this moment to a new file, synced."""
@@ -96,33 +82,71 @@ class AuditLog:
     @property
     def keeps_content(self) -> bool:
         """Whether texts are kept, encrypted, beside their hashes."""
-        return self._cipher is not None
+        return self._seal.keeps_content
 
-    def append(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> Entry:
+    def append(self, record: Mapping[str, Any], texts: Mapping[str, str], *, note: int | None = None) -> Entry:
         """Add a record; when this returns, it is in the chain.
 
         Args:
-            record: what happened; `at` and `hashes` are added to it. Its `request` is what `find` finds it by.
+            record: what happened; `at`, `hashes` and `beside` are added to it. Its `request` is what `of_request`
+                finds it by.
             texts: what it speaks about, each under the name that its hash shall have.
+            note: what `begin` returned, which the record takes the place of.
 
         Raises:
             AuditUnavailable: it could not be written.
         """
-        salt = secrets.token_bytes(32)
-        moment = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        hashes = {name: salted(salt, text) for name, text in texts.items()}
-        spelled = canonical({**record, "at": moment, "hashes": hashes})
-        content = self._sealed(texts, salt)
-        try:
-            with self._file.writing() as db:
-                entry = link(_head(db), spelled, self._signer)
-                _put(db, entry, str(record.get("request", "")), salt, content)
-        except FAILED as error:
-            log.error("audit: a record cannot be written: %s", error)
-            self._has_failed = True
-            raise AuditUnavailable(f"The audit log cannot be written: {error}") from error
-        self._has_failed = False
+        spelled, beside = self._seal.spelled(record, texts)
+        with self._writing() as db:
+            entry = link(_head(db), spelled, self._signer)
+            _put(db, entry, beside)
+            if note is not None:
+                db.execute("DELETE FROM begun WHERE note = ?", (note,))
         return entry
+
+    def begin(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> int:
+        """Note down what becomes the record if this process ends before it has added one.
+
+        Returns:
+            The note's number, for `append`.
+
+        Raises:
+            AuditUnavailable: it could not be written.
+        """
+        self._live()
+        spelled, beside = self._seal.spelled(record, texts)
+        with self._writing() as db:
+            values = (spelled, beside.salt, beside.content)
+            db.execute("INSERT INTO begun (record, salt, content) VALUES (?, ?, ?)", values)
+            return db.last_insert_rowid()
+
+    def settle(self) -> int:
+        """Make records of the notes that ended servers left, unless one that makes notes is still alive beside them.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            AuditUnavailable: they could not be written.
+        """
+        with trying(self._lock_file) as is_alone:
+            if not is_alone:
+                return 0
+            with self._writing() as db:
+                left: list[Any] = db.execute("SELECT record, salt, content FROM begun ORDER BY note").fetchall()
+                for spelled, salt, content in left:
+                    request = filed_under(json.loads(spelled))
+                    _put(db, link(_head(db), spelled, self._signer), Beside(request, salt, content))
+                db.execute("DELETE FROM begun")
+        if left:
+            log.warning("audit: %d answers that a server did not live to end are recorded as cut off", len(left))
+        return len(left)
+
+    def under_way(self) -> int:
+        """How many answers are noted down and not yet on record."""
+        with self._file.reading() as db:
+            row: Any = db.execute("SELECT count(*) FROM begun").fetchone()
+        return int(row[0])
 
     def trouble(self) -> str | None:
         """Why the next record could not be written either, after one that could not; None: it could. Waits for nothing.
@@ -133,7 +157,7 @@ class AuditLog:
             return None
         try:
             with self._file.trying() as db:
-                _put(db, link(_head(db), "{}", self._signer), "", b"", None)
+                _put(db, link(_head(db), "{}", self._signer), Beside("", b"", None))
         except FAILED as error:
             return f"the audit log cannot be written: {error}"
         self._has_failed = False
@@ -144,20 +168,59 @@ class AuditLog:
         with self._file.reading() as db:
             return _head(db)
 
+    def verify(self, public_keys: Sequence[str], *, expected: Iterable[Head] = ()) -> Head:
+        """Check every record with what lies beside it, and the file they are in.
+
+        Args:
+            public_keys, expected: as `chain.verify` has them.
+
+        Raises:
+            Broken: at the first record that does not hold.
+            AuditError: all of them do, and the file is damaged elsewhere.
+        """
+        end = verify(checked(self._rows()), public_keys, expected=expected)
+        try:
+            with self._file.reading() as db:
+                lost: Any = db.execute(WITHOUT_RECORD).fetchone()
+                found: Any = db.execute("PRAGMA integrity_check(1)").fetchone()
+            said = found[0]
+        except FAILED as error:
+            said, lost = str(error), None
+        if lost is not None:
+            raise Broken(max(lost[0], 1), "is missing, and what lay beside it is there")
+        if said != "ok":
+            raise AuditError(f"{end.number} records are all as they were written, and their file is damaged: {said}.")
+        return end
+
     def entries(self) -> Iterator[Entry]:
-        """All records, in the order of their places in the database, read in pieces so that writers may go on."""
+        """All records, in the order of their places in the database, read in pieces so that writers may go on.
+
+        Raises:
+            Broken: at the first that cannot be read.
+        """
+        return (entry for entry, _ in self._rows())
+
+    def _rows(self) -> Iterator[tuple[Entry, Beside | None]]:
         last = -(2**63)
         while True:
-            with self._file.reading() as db:
-                query = "SELECT number, record, hash, signature FROM audit WHERE number > ? ORDER BY number LIMIT 500"
-                # The table is STRICT, so the columns have the types that it declares.
-                rows: list[Any] = db.execute(query, (last,)).fetchall()
+            rows = self._read(last)
             if not rows:
                 return
             for row in rows:
-                entry = Entry(*row)
-                last = entry.number
-                yield entry
+                # The table is STRICT; a damaged file may hold anything.
+                if [type(value) for value in row[:4]] != [int, str, bytes, bytes] or row[0] <= last:
+                    raise Broken(max(last, 0) + 1, "is not stored as records are")
+                last = row[0]
+                yield Entry(*row[:4]), _beside(*row[4:])
+
+    def _read(self, last: int) -> list[Any]:
+        for count in (_AT_ONCE, 1):  # the second time to find out which it is
+            try:
+                with self._file.reading() as db:
+                    return db.execute(RECORDS, (last, count)).fetchall()
+            except (FAILED, UnicodeDecodeError) as error:
+                failed = error
+        raise Broken(max(last, 0) + 1, f"cannot be read: {failed}") from failed
 
     def of_request(self, request: str) -> list[Entry]:
         """The records of one request."""
@@ -181,70 +244,60 @@ class AuditLog:
             AuditError: they are kept, and this log was opened without their key or with another one.
         """
         with self._file.reading() as db:
-            row = db.execute("SELECT salt, content FROM private WHERE number = ?", (number,)).fetchone()
-        if row is None or row[1] is None:
-            return None
-        if self._cipher is None:
-            raise AuditError("The texts are kept encrypted; HRM_AUDIT_CONTENT_KEY_FILE has to name their key.")
-        try:
-            return self._cipher.decrypt(row[1][:NONCE_BYTES], row[1][NONCE_BYTES:], row[0]).decode()
-        except InvalidTag as error:
-            raise AuditError(f"The texts of record {number} were encrypted with another key.") from error
+            row: Any = db.execute("SELECT salt, content FROM private WHERE number = ?", (number,)).fetchone()
+        return None if row is None or row[1] is None else self._seal.opened(number, *row)
 
-    def erase(self, request: str) -> int:
-        """Forget salts and texts of a request's records; the chain stays as it is.
+    def erase(self, request: str, record: Mapping[str, Any]) -> int:
+        """Forget salts and texts of a request's records, and add a record of that; the chain stays as it is.
+
+        Args:
+            record: who did it; nothing is added where nothing was found.
 
         Returns:
             How many records it had.
+
+        Raises:
+            AuditUnavailable: it could not be written, and nothing is forgotten.
         """
-        with self._file.writing() as db:
+        spelled, beside = self._seal.spelled({**record, "request": request, "route": ERASURE}, {})
+        with self._writing() as db:
             db.execute("UPDATE private SET salt = x'', content = NULL WHERE request = ?", (request,))
             count = int(db.changes())
+            if count:
+                _put(db, link(_head(db), spelled, self._signer), beside)
         log.info("audit: salts and texts of %d records of %s are erased", count, request)
         return count
 
-    def _sealed(self, texts: Mapping[str, str], salt: bytes) -> bytes | None:
-        if self._cipher is None:
-            return None
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, canonical(dict(texts)).encode(), salt)
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        try:
+            with self._file.writing() as db:
+                yield db
+        except FAILED as error:
+            log.error("audit: a record cannot be written: %s", error)
+            self._has_failed = True
+            raise AuditUnavailable(f"The audit log cannot be written: {error}") from error
+        self._has_failed = False
+
+    def _live(self) -> None:
+        """Show other processes that notes are made here, until the log is closed or this process is gone."""
+        with self._one_at_a_time:
+            if self._life is None:
+                self._life = take(self._lock_file, alone=False, waits=True)
 
 
-def _put(db: Connection, entry: Entry, request: str, salt: bytes, content: bytes | None) -> None:
+def _put(db: Connection, entry: Entry, beside: Beside) -> None:
     row = (entry.number, entry.record, entry.hash, entry.signature)
     db.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", row)
-    db.execute("INSERT INTO private VALUES (?, ?, ?, ?)", (entry.number, request, salt, content))
+    db.execute("INSERT INTO private VALUES (?, ?, ?, ?)", (entry.number, beside.request, beside.salt, beside.content))
+
+
+def _beside(request: object, salt: object, content: object) -> Beside | None:
+    if isinstance(request, str) and isinstance(salt, bytes) and isinstance(content, bytes | None):
+        return Beside(request, salt, content)
+    return None
 
 
 def _head(db: Connection) -> Head:
     row: Any = db.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
     return Head() if row is None else Head(*row)
-
-
-def salted(salt: bytes, text: str) -> str:
-    """The hash of a text under a record's salt (HMAC-SHA256, in hex)."""
-    return hmac.new(salt, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
-
-
-def content_key(file: Path) -> bytes:
-    """The key that a file's secret stands for.
-
-    Raises:
-        AuditError: there is no such file, or its secret is too short to be one.
-    """
-    try:
-        secret = file.read_bytes().strip()
-    except FileNotFoundError as error:
-        raise AuditError(f"HRM_AUDIT_CONTENT_KEY_FILE names {file}, which does not exist.") from error
-    if len(secret) < MIN_SECRET_BYTES:
-        raise AuditError(f"The secret in {file} has {len(secret)} characters; it needs {MIN_SECRET_BYTES}.")
-    return hashlib.sha256(b"hrm-serve audit content\0" + secret).digest()
-
-
-def digest_of(files: Sequence[Path]) -> str:
-    """One sha256 over names and contents, in the order given."""
-    whole = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            whole.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()

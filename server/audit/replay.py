@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from retrieval.errors import DocumentNotFound
+from server.audit.chain import AuditError
 from server.audit.facts import AnswerFacts, caller_of, question_of
-from server.audit.log import AuditError, AuditLog, salted
+from server.audit.log import AuditLog
+from server.audit.seal import salted
 from server.completions import Completions
 from server.deps import Services
 from server.errors import UnknownStore

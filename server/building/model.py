@@ -1,5 +1,6 @@
 """The model as the settings want it: loaded, checked, trained, and told to clients."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from hrm_model.config import CONFIG_FILE, read_config
 from server.audit.facts import Origin
-from server.audit.log import digest_of
 from server.deps import ModelCard
 from server.settings import Settings
 from server.settings_reading import SettingsError
@@ -70,7 +70,7 @@ def origin(settings: Settings) -> Origin:
 
     code = [Path(module.__file__ or "") for module in (hrm_model.template, server.prompt)]
     files = sorted(path for path in settings.model.iterdir() if path.suffix in (".json", ".safetensors"))
-    return Origin(version("hrm-serve"), settings.model_id, digest_of(files), digest_of(code))
+    return Origin(version("hrm-serve"), settings.model_id, _digest_of(files), _digest_of(code))
 
 
 def check_model(folder: Path, *, decode: bool, weights: str, kv_dtype: str) -> Iterator[str]:
@@ -115,3 +115,12 @@ def train(arguments: Sequence[str]) -> int:
     from retrieval.embedder import MiniLM
 
     return main(arguments, MiniLM().embed)
+
+
+def _digest_of(files: Sequence[Path]) -> str:
+    """One sha256 over names and contents, in the order given."""
+    whole = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            whole.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()

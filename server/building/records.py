@@ -7,7 +7,8 @@ from pathlib import Path
 from time import time
 
 from server import upkeep
-from server.audit.log import AuditLog, Durability, content_key
+from server.audit.log import AuditLog, Durability
+from server.audit.seal import content_key
 from server.keyring import LedgerError
 from server.ledger import Ledger
 from server.settings import Settings

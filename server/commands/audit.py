@@ -29,11 +29,16 @@ def verify_log(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Check every record, its place, its hash and its signature; name the first that does not hold."""
+    """Check every record, its place, hash and signature, and what lies beside it; name the first that does not hold."""
     with _log(data_dir) as (log, _, keys):
         heads = [read_export(file, keys)[0] for file in head or ()]
-        end = verify(log.entries(), keys, expected=heads)
+        end = log.verify(keys, expected=heads)
+        under_way = log.under_way()
     print(f"{end.number} records, all as they were written; the last one's hash is {end.hash.hex()}.")
+    if under_way:
+        print(
+            f"{under_way} answers are under way, or were cut off and come next when the server starts.", file=sys.stderr
+        )
     if not heads:
         print(
             "Records cut off at the end can be noticed with --head and an earlier export, kept elsewhere.",
@@ -103,9 +108,8 @@ def erase(
 ) -> None:
     """Forget the salts of a request's hashes, and its texts where they are kept; the chain stays whole, and says so."""
     with _log(data_dir) as (log, _, _):
-        if not (count := log.erase(request)):
+        if not (count := log.erase(request, {"kind": "admin", "caller": ON_THIS_MACHINE})):
             raise CommandError(f"There is no record of a request {request}.")
-        log.append({"kind": "admin", "request": request, "caller": ON_THIS_MACHINE, "route": "audit erase"}, {})
     print(f"Salts and texts of {count} records of {request} are erased; the records stay.")
 
 

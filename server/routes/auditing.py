@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 from anyio import CancelScope
@@ -22,10 +23,14 @@ _READ_AND_RECORDED = "/content"
 
 
 class Recording:
-    """An answer on its way, which leaves one record: before its last event, or when it is closed before that."""
+    """An answer on its way, which leaves one record: before its last event, or when it is closed before that.
+
+    One that is read while it is made is noted down before its first event, should this process not live to record it.
+    """
 
     def __init__(self, answer: Answer, facts: AnswerFacts, audit: Audit) -> None:
         self._answer, self._facts, self._audit = answer, facts, audit
+        self._note: asyncio.Future[int] | None = None
         self._writing: asyncio.Future[Any] | None = None
 
     async def events(self) -> AsyncGenerator[AnswerEvent, None]:
@@ -39,6 +44,8 @@ class Recording:
                 self._facts.hear(event)
                 if isinstance(event, Used):
                     await self._record()
+                elif self._note is None and self._facts.asked.get("stream"):
+                    await self._begin()
                 yield event
         except Exception as error:
             self._facts.outcome, self._facts.error = "failed", type(error).__name__
@@ -53,11 +60,23 @@ class Recording:
         else:  # whoever began it may have been cancelled meanwhile; if it failed, they were told
             await asyncio.wait({self._writing})
 
+    async def _begin(self) -> None:
+        record, texts = {**self._facts.record(), "outcome": "cut off"}, self._facts.texts()
+        self._note = asyncio.ensure_future(run_sync(self._audit.begin, record, {"question": texts["question"]}))
+        with CancelScope(shield=True):
+            await asyncio.shield(self._note)
+
     async def _record(self) -> None:
         # A task of its own: whoever waits for the last event may leave before a thread has taken the record on.
-        self._writing = asyncio.ensure_future(run_sync(self._audit.append, self._facts.record(), self._facts.texts()))
+        self._writing = asyncio.ensure_future(self._append(self._facts.record(), self._facts.texts()))
         with CancelScope(shield=True):
             await asyncio.shield(self._writing)
+
+    async def _append(self, record: dict[str, Any], texts: dict[str, str]) -> None:
+        if self._note is not None:  # whoever waited for it may have left meanwhile
+            await asyncio.wait({self._note})
+        note = None if self._note is None or self._note.exception() else self._note.result()
+        await run_sync(partial(self._audit.append, record, texts, note=note))
 
 
 async def recorded(answer: Answer, request: Request, caller: Caller, services: Services, seed: int | None) -> Answer:

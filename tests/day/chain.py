@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from server.audit.log import AuditLog, salted
+from server.audit.log import AuditLog
+from server.audit.seal import salted
 from server.building.records import open_audit, opened_ledger
 from server.settings import Settings
 from tests.day.notebook import Told
@@ -29,7 +30,7 @@ def missing(data: Path, told: list[Told], killed: set[int]) -> list[str]:
     """What the chain says otherwise than clients heard it, or not at all.
 
     Args:
-        killed: lives that ended by a kill, whose answers under way may be missing.
+        killed: lives that ended by a kill; an answer of which nothing had come by then may be missing.
     """
     with opened(data) as log:
         records = defaultdict[str, list[tuple[int, dict[str, Any]]]](list)
@@ -46,7 +47,7 @@ def missing(data: Path, told: list[Told], killed: set[int]) -> list[str]:
 def _wrong(log: AuditLog, told: Told, records: list[tuple[int, dict[str, Any]]], killed: set[int]) -> Iterator[str]:
     if told.is_recorded is False and records:
         yield "it has a record, and should not"
-    must = told.is_recorded and (told.is_whole or told.what != "answer" or told.life not in killed)
+    must = told.is_recorded and (told.is_begun or told.what != "answer" or told.life not in killed)
     if len(records) > 1 or (must and not records):
         yield f"it has {len(records)} records"
     for number, record in records:
@@ -64,7 +65,9 @@ def _wrong(log: AuditLog, told: Told, records: list[tuple[int, dict[str, Any]]],
                 yield f"it was answered {told.status}, the record says {record['status']}"
         elif told.is_whole:
             yield from _wrong_answer(log, told, number, record)
-        elif told.was_left and record["outcome"] not in ("left", "answered"):
+        elif record["outcome"] == "cut off" and told.life not in killed:
+            yield "its server was not killed, the record says cut off"
+        elif told.was_left and record["outcome"] not in ("left", "answered", "cut off"):
             yield f"its client left, the record says {record['outcome']}"
 
 

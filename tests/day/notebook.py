@@ -65,6 +65,7 @@ class Told:
     what: str
     life: int
     status: int | None  # None: nothing, the server was gone
+    is_begun: bool = False  # an answer of which something came
     is_whole: bool = False  # an answer that came to its end
     was_left: bool = False  # by the client
     is_recorded: bool | None = True  # whether such a request leaves a record; None: it may

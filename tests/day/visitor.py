@@ -124,6 +124,7 @@ class Visitor:
                 "answer",
                 self.life.number,
                 status,
+                is_begun=status == 200 and heard.raw != "",
                 is_whole=heard.is_whole,
                 was_left=was_left,
                 is_recorded=status == 200 or (None if status in (None, 503) else status != 401),

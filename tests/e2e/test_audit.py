@@ -68,6 +68,36 @@ def test_answers_before_and_after_a_kill_are_in_one_chain_and_can_be_replayed(
     assert (status, said.splitlines()[0]) == (1, "erased")
 
 
+def test_what_was_read_of_an_answer_before_a_kill_is_on_record_once(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data-dir", str(tmp_path / "data")]
+    (tmp_path / "desk.txt").write_text("Marta Velin leads the claims desk.")
+    assert main(["ingest", str(tmp_path / "desk.txt"), "--store", "desk", *data]) == 0
+    asked = {**GROUNDED, "stream": True, "max_tokens": 400, "ignore_eos": True}
+    with serving(tmp_path, checkpoint) as served:
+        url, headers = f"{served.url}/v1/chat/completions", {"x-request-id": "req_cut"}
+        with httpx.stream("POST", url, json=asked, headers=headers, timeout=60) as response:
+            assert next(response.iter_lines()).startswith("data: ")
+            served.process.kill()
+            served.process.wait()
+    assert main(["audit", "verify", *data]) == 0
+    assert "1 answers are under way, or were cut off" in capsys.readouterr().err
+
+    for _ in range(2):
+        with serving(tmp_path, checkpoint) as served:
+            assert httpx.get(f"{served.url}/readyz").status_code == 200
+
+    assert main(["audit", "verify", *data]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("1 records")
+    assert "cut off" not in said.err.partition("Records")[0]
+    assert main(["audit", "show", "req_cut", *data]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["kind"], record["outcome"], record["passages"][0]["rank"]) == ("answer", "cut off", 1)
+    assert list(record["hashes"]) == ["question"]
+
+
 def test_a_server_that_can_record_nothing_is_not_ready_until_it_can_again(tmp_path: Path, checkpoint: Path) -> None:
     with serving(tmp_path, checkpoint) as served, httpx.Client(base_url=served.url, timeout=60) as client:
 

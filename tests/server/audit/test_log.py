@@ -5,13 +5,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from server.audit.chain import AuditUnavailable, Broken, Head, verify
-from server.audit.log import AuditError, AuditLog, content_key, salted
+from server.audit.chain import AuditError, AuditUnavailable, Broken, Head, verify
+from server.audit.log import AuditLog
+from server.audit.seal import content_key, salted
+from server.database import looking
 from server.signing import Signer
 
 SIGNER = Signer(Ed25519PrivateKey.generate())
@@ -64,11 +70,14 @@ def test_an_erasure_takes_salt_and_texts_and_leaves_the_chain_whole(tmp_path: Pa
     for request in ("req_1", "req_2", "req_1"):
         log.append({"request": request}, {"question": QUESTION})
 
-    assert log.erase("req_1") == 2
+    assert log.erase("req_1", {"caller": "somebody"}) == 2
+    assert log.erase("req_unknown", {"caller": "somebody"}) == 0
 
     assert [log.salt(number) is None for number in (1, 2, 3)] == [True, False, True]
     assert log.content(1) is None
-    assert verify(log.entries(), [SIGNER.public_key]).number == 3
+    assert log.verify([SIGNER.public_key]).number == 4
+    assert log.erase("req_1", {"caller": "somebody"}) == 3, "and the record of the erasure"
+    assert log.verify([SIGNER.public_key]).number == 5
 
 
 def test_two_writers_make_one_chain(tmp_path: Path) -> None:
@@ -100,10 +109,87 @@ def test_what_is_done_to_the_database_is_found(tmp_path: Path, statement: str, n
     assert refusal.value.number == number
 
 
+@pytest.mark.parametrize(
+    ("statement", "number", "reason"),
+    [
+        ("DELETE FROM private WHERE number = 2", 2, "has lost what lay beside it"),
+        ("UPDATE private SET request = 'req_9' WHERE number = 3", 3, "'req_9', which is not its own"),
+        ("UPDATE private SET salt = randomblob(32) WHERE number = 4", 4, "has other salt"),
+        ("UPDATE private SET salt = x'' WHERE number = 1", 1, "texts all the same"),
+        ("UPDATE private SET salt = x'', content = NULL WHERE number = 1", 1, "no later record tells of an erasure"),
+        ("UPDATE private SET content = NULL WHERE number = 5", 5, "other encrypted texts"),
+        ("UPDATE private SET content = randomblob(length(content)) WHERE number = 2", 2, "other encrypted texts"),
+        ("UPDATE private SET number = 9 WHERE number = 5", 5, "has lost what lay beside it"),
+        ("INSERT INTO private VALUES (6, 'req_6', x'', NULL)", 6, "is missing"),
+        ("DELETE FROM audit WHERE number = 5", 5, "is missing"),
+    ],
+)
+def test_what_is_done_beside_the_chain_is_found(tmp_path: Path, statement: str, number: int, reason: str) -> None:
+    log = opened(tmp_path, bytes(32))
+    for which in range(1, 6):
+        log.append({"request": f"req_{which}"}, {"question": QUESTION})
+    assert log.verify([SIGNER.public_key]).number == 5
+    apsw.Connection(str(tmp_path / "audit.db")).execute(statement)
+
+    with pytest.raises(Broken, match=reason) as refusal:
+        log.verify([SIGNER.public_key])
+    assert refusal.value.number == number
+
+
+def everything(path: Path) -> list[list[tuple[Any, ...]]]:
+    with looking(path) as db:
+        return [db.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for name in ("audit", "private", "begun")]
+
+
+@settings(max_examples=60, deadline=None)
+@example(place=0.6, bit=0)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_flipped_bit_of_the_file_is_said_or_has_changed_nothing(place: float, bit: int) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "audit.db"
+        log = opened(path.parent)
+        for which in range(1, 30):
+            log.append({"request": f"req_{which}"}, {"question": QUESTION})
+        log.close()
+        before, whole = everything(path), bytearray(path.read_bytes())
+        whole[int(place * len(whole))] ^= 1 << bit
+        path.write_bytes(whole)
+
+        try:
+            log = opened(path.parent)
+            log.verify([SIGNER.public_key])
+            log.close()
+        except (AuditError, Broken):
+            return
+        assert everything(path) == before
+
+
+def test_an_answer_whose_server_is_gone_is_on_record_once_and_no_other_server_s(tmp_path: Path) -> None:
+    gone, alive = opened(tmp_path), opened(tmp_path)
+    gone.begin({"request": "req_1", "outcome": "cut off"}, {"question": QUESTION})
+    ended = alive.begin({"request": "req_2", "outcome": "cut off"}, {"question": QUESTION})
+    gone.close()
+
+    later = opened(tmp_path)
+    assert (later.settle(), later.under_way()) == (0, 2), "somebody who makes notes lives"
+    alive.append({"request": "req_2", "outcome": "answered"}, {"question": QUESTION}, note=ended)
+    alive.close()
+    assert (later.settle(), later.settle(), later.under_way()) == (1, 0, 0)
+
+    found = [json.loads(entry.record) for entry in later.entries()]
+    assert [(record["request"], record["outcome"]) for record in found] == [("req_2", "answered"), ("req_1", "cut off")]
+    salt = later.salt(2)
+    assert salt is not None
+    assert found[1]["hashes"] == {"question": salted(salt, QUESTION)}
+    assert [entry.number for entry in later.of_request("req_1")] == [2]
+    assert later.verify([SIGNER.public_key]).number == 2
+
+
 _WRITER = """
 import sys
 from pathlib import Path
 from server.audit.log import AuditLog
+from server.database import looking
 from server.signing import Signer
 
 folder = Path(sys.argv[1])

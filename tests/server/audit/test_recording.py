@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.types import Message, Receive
 
 from hrm_model.errors import EngineError, EngineOverloaded
-from server.audit.chain import verify
 from server.audit.facts import Origin
-from server.audit.log import AuditLog, salted
+from server.audit.log import AuditLog
+from server.audit.seal import salted
 from server.deps import Services
 from server.events import Closed, following, settled
 from server.json_body import JsonRequest
@@ -45,7 +45,7 @@ def log(tmp_path: Path) -> Iterator[AuditLog]:
 
 def records(log: AuditLog) -> list[dict[str, Any]]:
     """All of them, the chain checked on the way."""
-    verify(log.entries(), [SIGNER.public_key])
+    log.verify([SIGNER.public_key])
     return [json.loads(entry.record) for entry in log.entries()]
 
 
@@ -104,6 +104,34 @@ async def test_an_answer_is_on_record_before_its_last_word_is_sent(log: AuditLog
         lines = [(line, log.head().number) async for line in response.aiter_lines() if line]
 
     assert lines[-1] == ("data: [DONE]", 1)
+
+
+async def test_a_streamed_answer_is_noted_down_before_its_first_word_and_a_whole_one_is_not(
+    log: AuditLog, tmp_path: Path
+) -> None:
+    given = await recording(log, tmp_path)
+    answer = await begun(given)
+    assert log.under_way() == 0
+
+    await anext(answer.events)
+    assert log.under_way() == 1
+    async for _ in answer.events:
+        pass
+    await answer.aclose()
+    assert log.under_way() == 0
+    async with client_of(replace(given, audit=NoNotes(log))) as client:
+        assert (await client.post(CHAT, json=question())).status_code == 200
+    assert len(records(log)) == 2
+
+
+class NoNotes:
+    """A log that must not be asked to note anything down."""
+
+    def __init__(self, log: AuditLog) -> None:
+        self.append = log.append
+
+    def begin(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> int:
+        raise AssertionError(record, texts)
 
 
 @pytest.mark.parametrize("reads", [0, 1, 3])
