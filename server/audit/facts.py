@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retrieval.types import Passage
-from server.events import AnswerEvent, Closed, Opened, Refused, Said, Used
+from server.events import AnswerEvent, Called, Closed, Opened, Refused, Said, Used
 from server.identity import Caller
 from server.signing import canonical
 
@@ -90,6 +90,8 @@ class AnswerFacts:
                     self._has_sources = True
                     self._passages, self._generation = sources.passages, sources.generation
                     self._stores = sources.stores
+            case Called(choice, _, name, text):
+                self._said[choice].append(name + text)
             case Said(choice, text) | Refused(choice, text):
                 self._said[choice].append(text)
             case Closed(choice, reason, _, verdict):

@@ -124,6 +124,20 @@ async def test_a_streamed_answer_is_noted_down_before_its_first_word_and_a_whole
     assert len(records(log)) == 2
 
 
+async def test_a_function_call_is_hashed_as_what_was_answered(log: AuditLog, tmp_path: Path) -> None:
+    clock = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}}}
+    engine = ScriptedEngine("get_", "time\n{", "}")
+    async with client_of(await recording(log, tmp_path, engine)) as client:
+        response = await client.post(CHAT, json=question(tools=[clock], tool_choice="required"))
+    (call,) = response.json()["choices"][0]["message"]["tool_calls"]
+    assert call["function"] == {"name": "get_time", "arguments": "{}"}
+
+    (record,) = records(log)
+    salt = log.salt(1)
+    assert salt is not None
+    assert record["hashes"]["answer_0"] == salted(salt, "get_time{}")
+
+
 class NoNotes:
     """A log that must not be asked to note anything down."""
 
