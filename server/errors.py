@@ -161,7 +161,7 @@ WIRE: dict[type[Exception], Wire] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "server_error",
         "engine_unavailable",
-        message="The engine takes no new requests; retry shortly.",
+        message="The engine has stopped, or is about to; retry shortly.",
         retry_after_s=5,
     ),
     GrammarFault: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "grammar_too_complex"),
