@@ -76,11 +76,11 @@ class Container:
         )
 
     def visit(self, path: str, *, key: str | None = None, body: Any = None) -> tuple[int, Any]:
-        """Post JSON, or get where there is no body; status and JSON."""
+        """Post JSON, or get where there is no body; status, and JSON where anything came back."""
         headers = {"authorization": f"Bearer {key}"} if key else {}
         method, text = ("GET", None) if body is None else ("POST", json.dumps(body))
         answer = self.send(method, path, {**headers, "content-type": "application/json"}, text)
-        return answer.status, json.loads(answer.text)
+        return answer.status, answer.json if answer.status else None
 
     def send(
         self,
