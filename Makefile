@@ -34,7 +34,7 @@ fix: $(VENV)/.dev ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 
 .PHONY: soak
-soak: $(VENV)/.dev ## the properties at full counts; takes long
+soak: $(VENV)/.dev ## the properties at full counts; takes long (SOAK_MINUTES=30: how long memory is watched under mixed load, 3 unless said)
 	@$(BIN)/python -m pytest -q -m soak -o timeout=3600 $(T)
 
 .PHONY: bench
