@@ -32,6 +32,7 @@ def bearer_tokens(settings: TokenSettings) -> BearerTokens | None:
         groups_claim=settings.oidc_groups_claim,
         roles_claim=settings.oidc_roles_claim,
         default_roles=roles,
+        max_life_s=settings.oidc_max_life_seconds,
         leeway_s=settings.oidc_leeway_seconds,
     )
     return BearerTokens(rules, _keys(settings))

@@ -58,6 +58,12 @@ class TokenSettings(BaseSettings):
         pattern=rf"^({_ROLE})(,({_ROLE}))*$",
         description="Roles of everybody with a token where no claim lists them.",
     )
+    oidc_max_life_seconds: int | None = Field(
+        default=None,
+        ge=60,
+        description="The longest time from a token's making (`iat`) to its end: what is good longer, or does not say,"
+        " is refused. Without it, any.",
+    )
     oidc_leeway_seconds: int = Field(
         default=30, ge=0, le=300, description="How far the provider's clock and this one may differ."
     )

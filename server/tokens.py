@@ -40,6 +40,7 @@ class TokenRules:
     roles_claim: str | None = None  # None: everybody has the default roles
     default_roles: frozenset[Role] = frozenset({"ask"})
     leeway_s: float = 30
+    max_life_s: float | None = None  # from `iat` to `exp`; None: any, and `iat` may be left out
 
 
 class BearerTokens:
@@ -76,15 +77,18 @@ class BearerTokens:
         key = await self._keys.find(kid, algorithm)
         if key is None:
             raise Refused("no key of the provider suits it")
-        return jwt.decode(
+        claims: dict[str, Any] = jwt.decode(
             token,
             key.key,
             algorithms=[algorithm],
             issuer=self._rules.issuer,
             audience=self._rules.audience,
             leeway=self._rules.leeway_s,
-            options={"require": ["exp", "iss", "aud"]},
+            options={"require": ["exp", "iss", "aud", *(() if self._rules.max_life_s is None else ("iat",))]},
         )
+        if self._rules.max_life_s is not None and claims["exp"] - claims["iat"] > self._rules.max_life_s:
+            raise Refused("it is good for longer than HRM_OIDC_MAX_LIFE_SECONDS")
+        return claims
 
     def _caller(self, claims: Mapping[str, Any]) -> Caller:
         rules = self._rules

@@ -73,6 +73,7 @@ def test_half_a_provider_is_refused_in_words(given: dict[str, Any], words: str) 
         ("oidc_jwks_url", "file:///etc/keys"),
         ("oidc_roles", "ask,act-for"),
         ("oidc_leeway_seconds", 301),
+        ("oidc_max_life_seconds", 0),
     ],
 )
 def test_a_setting_that_would_open_a_door_is_refused(name: str, value: Any) -> None:

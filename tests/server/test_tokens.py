@@ -154,6 +154,21 @@ async def test_clocks_may_differ_by_the_leeway_and_no_more() -> None:
     await refused(PROVIDER.token("anna", exp=now - 10), checking(leeway_s=0))
 
 
+async def test_a_token_that_is_good_for_too_long_is_refused_where_that_is_bounded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "server.tokens")
+    now, hour = int(time()), checking(max_life_s=3600)
+
+    assert (await hour(PROVIDER.token("anna", iat=now, exp=now + 3600))).principal == "user:anna"
+    await refused(PROVIDER.token("anna", iat=now, exp=now + 3601), hour)
+    assert "longer than HRM_OIDC_MAX_LIFE_SECONDS" in caplog.text
+    unsaid = {name: value for name, value in claims_for("anna").items() if name != "iat"}
+    token = jwt.encode(unsaid, PROVIDER.rsa, algorithm="RS256", headers={"kid": PROVIDER.kid})
+    await refused(token, hour)
+    assert (await checking()(token)).principal == "user:anna"
+
+
 async def test_a_public_key_is_no_secret_to_sign_with() -> None:
     public = PROVIDER.rsa.public_key()
     for shape in (
