@@ -27,9 +27,16 @@ def is_compiled() -> bool:
     return True
 
 
+@cache
+def is_wide() -> bool:
+    """Whether its products use vectors of 512 bits here."""
+    return is_compiled() and bool(library().hrm_is_wide_here())
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    marked = [item for item in items if item.get_closest_marker("compiled")]
-    if marked and not is_compiled():
+    lacking = [name for name, is_here in (("compiled", is_compiled), ("wide", is_wide)) if not is_here()]
+    marked = [item for item in items if any(item.get_closest_marker(name) for name in lacking)]
+    if marked:
         items[:] = [item for item in items if item not in marked]
         config.hook.pytest_deselected(items=marked)
 
@@ -40,6 +47,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("Left out, as this machine has no network namespaces or no strace: tests/airgap.")
     if not is_compiled():
         terminalreporter.write_line("Left out, as the compiled step was not built here: what is marked `compiled`.")
+    elif not is_wide():
+        terminalreporter.write_line("Left out, as this processor has no AVX-512 with bf16: what is marked `wide`.")
 
 
 @pytest.fixture

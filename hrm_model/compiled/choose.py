@@ -32,5 +32,6 @@ def compiled_step(model: HrmText, cache: KvCache) -> CompiledStep | None:
         return None
     assert isinstance(cache, PagedCache)
     threads = min(torch.get_num_threads(), MOST_THREADS)
-    log.info("steps run compiled, on %d threads", threads)
-    return CompiledStep(model, cache, threads=threads)
+    step = CompiledStep(model, cache, threads=threads)
+    log.info("steps run compiled, on %d threads, in vectors of %d bits", threads, 512 if step.is_wide else 256)
+    return step

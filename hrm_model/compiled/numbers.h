@@ -1,4 +1,7 @@
-/* Vectors of eight fp32 numbers, and products by packed matrices. Each sum has one order, whatever is beside it. */
+/* Vectors of eight fp32 numbers, and products by packed matrices. Each sum has one order, whatever is beside it.
+ *
+ * Products come twice, in vectors of eight and of sixteen. A sum lies in a lane of its own in both, so its bits are equal.
+ */
 
 #pragma once
 
@@ -6,20 +9,23 @@
 #include <math.h>
 #include <stdint.h>
 
-#define PANEL 16  /* outputs whose weights lie side by side: two registers */
-#define ROWS 6    /* tokens that share a read of a panel */
-#define ABREAST 4 /* panels read at once for one token, or additions would wait for each other */
+#define PANEL 16     /* outputs whose weights lie side by side: two registers, or a wide one */
+#define ROWS 6       /* tokens that share a read of a panel */
+#define WIDE_ROWS 12 /* the same where there are 32 registers */
+#define ABREAST 4    /* panels read at once for one token, or additions would wait for each other */
 
 #define INLINE static inline __attribute__((always_inline))
+#define AVX512 __attribute__((target("avx512f,avx512dq,prefer-vector-width=512")))
 
 typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
 typedef uint32_t bits __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(32)));
+typedef float wide __attribute__((vector_size(64), aligned(4), may_alias));
 
 /* (outputs, inputs) in panels: for each input a panel's outputs, in fp32, or in bf16 with the panel's halves zipped. */
 typedef struct {
     const void *packed;
-    int64_t is_bf16;
+    int64_t is_bf16, is_wide; /* what is packed; whether this processor multiplies by it sixteen numbers at a time */
 } Matrix;
 
 INLINE vec splat(float value) { return value - (vec){0}; }
@@ -132,14 +138,83 @@ INLINE void product_as(int is_bf16, const void *packed, const float *x, int64_t 
     }
 }
 
+INLINE AVX512 wide read_wide(const void *packed, int64_t at, int is_bf16) {
+    vec low, high;
+    if (!is_bf16) return *(const wide *)((const float *)packed + at * PANEL);
+    read_panel(packed, at, 1, &low, &high);
+    return (wide)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)low), (__m256)high, 1);
+}
+
+/* As `tile`, for up to WIDE_ROWS tokens. */
+INLINE AVX512 void wide_tile(int rows, int panels, int is_bf16, const float *x, int64_t inputs, const void *packed,
+                             float *out, int64_t out_stride) {
+    wide sum[WIDE_ROWS][ABREAST];
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) sum[r][p] = (wide){0};
+    for (int64_t i = 0; i < inputs; i++) {
+        wide weight[ABREAST];
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) weight[p] = read_wide(packed, p * inputs + i, is_bf16);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+            for (int p = 0; p < panels; p++) sum[r][p] += weight[p] * x[r * inputs + i];
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) *(wide *)(out + r * out_stride + PANEL * p) = sum[r][p];
+}
+
+INLINE AVX512 void wide_product_as(int is_bf16, const void *packed, const float *x, int64_t tokens, int64_t inputs,
+                                   int64_t panels, float *out, int64_t out_stride) {
+    const int64_t size = inputs * PANEL * (is_bf16 ? 2 : 4);
+    for (int64_t p = 0; p < panels; p += ABREAST) {
+        const int64_t count = panels - p < ABREAST ? panels - p : ABREAST;
+        for (int64_t t = 0; t < tokens; t += WIDE_ROWS) {
+            const int64_t rows = tokens - t < WIDE_ROWS ? tokens - t : WIDE_ROWS;
+            const float *from = x + t * inputs;
+            const char *w = (const char *)packed + p * size;
+            float *to = out + t * out_stride + p * PANEL;
+            int64_t one = 0;
+#define TILES(R, P)                                                                                           \
+    case R:                                                                                                   \
+        for (; one + P <= count; one += P)                                                                    \
+            wide_tile(R, P, is_bf16, from, inputs, w + one * size, to + one * PANEL, out_stride);             \
+        break;
+            switch (rows) {
+                TILES(1, 4) TILES(2, 4) TILES(3, 2) TILES(4, 2) TILES(5, 2) TILES(6, 2)
+                TILES(7, 2) TILES(8, 2) TILES(9, 2) TILES(10, 2) TILES(11, 2) TILES(12, 2)
+            }
+            switch (rows) {
+                TILES(1, 1) TILES(2, 1) TILES(3, 1) TILES(4, 1) TILES(5, 1) TILES(6, 1)
+                TILES(7, 1) TILES(8, 1) TILES(9, 1) TILES(10, 1) TILES(11, 1) TILES(12, 1)
+            }
+#undef TILES
+        }
+    }
+}
+
+static AVX512 void wide_product(int is_bf16, const void *packed, const float *x, int64_t tokens, int64_t inputs,
+                                int64_t panels, float *out, int64_t out_stride) {
+    if (is_bf16)
+        wide_product_as(1, packed, x, tokens, inputs, panels, out, out_stride);
+    else
+        wide_product_as(0, packed, x, tokens, inputs, panels, out, out_stride);
+}
+
 /* out (T, panels * PANEL) = x (T, inputs) by some panels of a matrix. */
 static void product(Matrix matrix, int64_t first_panel, int64_t panels, const float *x, int64_t tokens, int64_t inputs,
                     float *out, int64_t out_stride) {
-    const int64_t at = first_panel * inputs * PANEL;
-    if (matrix.is_bf16)
-        product_as(1, (const uint16_t *)matrix.packed + at, x, tokens, inputs, panels, out, out_stride);
+    const char *from = (const char *)matrix.packed + first_panel * inputs * PANEL * (matrix.is_bf16 ? 2 : 4);
+    if (matrix.is_wide && tokens > 1) /* one token's time is spent in reading */
+        wide_product(matrix.is_bf16 != 0, from, x, tokens, inputs, panels, out, out_stride);
+    else if (matrix.is_bf16)
+        product_as(1, from, x, tokens, inputs, panels, out, out_stride);
     else
-        product_as(0, (const float *)matrix.packed + at, x, tokens, inputs, panels, out, out_stride);
+        product_as(0, from, x, tokens, inputs, panels, out, out_stride);
 }
 
 static void norm(const float *x, float *out, int64_t width, float eps) {

@@ -238,6 +238,9 @@ static int make_room(Engine *engine, int64_t tokens, int64_t positions) {
 /* Whether this processor has the instructions that this file was compiled to. */
 int hrm_runs_here(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
+/* Whether products may be wide, and gain by it: processors before those with bf16 slow down for such vectors. */
+int hrm_is_wide_here(void) { return __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16"); }
+
 /* Tells structs of another version. */
 int hrm_layout(void) { return (int)(sizeof(Network) << 16 | sizeof(Step)); }
 

@@ -22,7 +22,7 @@ _HALF = 2 * PANEL  # of what is fed forward in one go: as many gates beside as m
 
 
 class _Matrix(Structure):
-    _fields_ = (("packed", c_void_p), ("is_bf16", c_int64))
+    _fields_ = (("packed", c_void_p), ("is_bf16", c_int64), ("is_wide", c_int64))
 
 
 class _Layer(Structure):
@@ -79,13 +79,18 @@ def objection(model: HrmText, cache: object) -> str | None:
 class CompiledStep:
     """A network and its cache behind one call. Only one thread may call it at a time."""
 
-    def __init__(self, model: HrmText, cache: PagedCache, *, threads: int) -> None:
+    def __init__(self, model: HrmText, cache: PagedCache, *, threads: int, is_wide: bool | None = None) -> None:
         """Pack the weights; threads - 1 threads begin, and end when this is forgotten.
+
+        Args:
+            is_wide: whether products use vectors of 512 bits, which says nothing else; None: where that is faster.
 
         Raises:
             MemoryError: there is no memory for it, or no more threads.
         """
         config, body = model.config, model.model
+        functions = loaded()
+        self.is_wide = bool(functions.hrm_is_wide_here()) if is_wide is None else is_wide
         self._cache, self._kept = cache, list[object]()
         rotary = Rotary(torch.arange(config.max_position_embeddings), config.head_dim, config.rope_theta, torch.float32)
         self._width, self._vocab, self._layer_count = config.hidden_size, config.vocab_size, model.layers
@@ -113,7 +118,6 @@ class CompiledStep:
             slot_size=cache.key.stride(0),
         )
         self._positions = config.max_position_embeddings
-        functions = loaded()
         self._step = functions.hrm_step
         self._engine = functions.hrm_open(byref(network))
         if not self._engine:
@@ -164,7 +168,7 @@ class CompiledStep:
 
     def _matrix(self, weight_OI: Tensor) -> _Matrix:
         packed = packed_panels(weight_OI)
-        return _Matrix(self._address(packed), packed.dtype is torch.bfloat16)
+        return _Matrix(self._address(packed), packed.dtype is torch.bfloat16, self.is_wide)
 
     def _address(self, tensor: Tensor) -> int:
         self._kept.append(kept := tensor.contiguous())

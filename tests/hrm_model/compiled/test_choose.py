@@ -22,9 +22,11 @@ def cache_of(kind: type[PagedCache] | type[Int8Cache] = PagedCache, dtype: torch
 @pytest.mark.compiled
 def test_a_small_network_in_fp32_has_it(tiny: Tiny, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        assert compiled_step(tiny.model, cache_of()) is not None
+        step = compiled_step(tiny.model, cache_of())
 
-    assert caplog.messages == [f"steps run compiled, on {min(torch.get_num_threads(), MOST_THREADS)} threads"]
+    assert step is not None
+    threads, size = min(torch.get_num_threads(), MOST_THREADS), 512 if step.is_wide else 256
+    assert caplog.messages == [f"steps run compiled, on {threads} threads, in vectors of {size} bits"]
 
 
 def test_rounded_numbers_and_odd_sizes_are_left_to_torch_for_a_reason_that_the_log_has(

@@ -68,14 +68,22 @@ def network(config: HrmConfig, *, in_bf16: bool = False) -> HrmText:
 class Written:
     """Sequences whose prompts torch has read, to be written on by the compiled step."""
 
-    def __init__(self, model: HrmText, numbers: Items[int], *, threads: int = 1, scattered: bool = False) -> None:
+    def __init__(
+        self,
+        model: HrmText,
+        numbers: Items[int],
+        *,
+        threads: int = 1,
+        scattered: bool = False,
+        is_wide: bool | None = None,
+    ) -> None:
         each = pages_for(max(PROMPTS) + 16)
         self.cache = PagedCache(model.config, each * len(numbers), dtype=torch.float32, device="cpu")
         pages = list(range(self.cache.pages))
         if scattered:
             pages = torch.randperm(len(pages), generator=torch.Generator().manual_seed(1)).tolist()
         self.by_torch = Runner(model, self.cache, "cpu")
-        self.compiled = CompiledStep(model, self.cache, threads=threads)
+        self.compiled = CompiledStep(model, self.cache, threads=threads, is_wide=is_wide)
         self.runner = Runner(model, self.cache, "cpu", self.compiled)
         self.sequences = [
             Sequence(number, 0, ids_of(number), PROMPTS[number], PROMPTS[number] - number % 3, Sampling(), 16, mine)
@@ -131,6 +139,21 @@ def test_nobodys_logits_have_other_bits_in_company_on_more_threads_or_in_scatter
         batched = together.step(together.runner)
         for row, one in zip(batched, alone, strict=True):
             assert torch.equal(one.step(one.runner)[0], row)
+
+
+@pytest.mark.wide
+def test_products_in_wide_vectors_have_the_bits_of_those_in_narrow_ones(model: HrmText) -> None:
+    narrow, wide = (Written(model, EVERYONE, is_wide=is_wide) for is_wide in (False, True))
+
+    for _ in range(STEPS):
+        assert torch.equal(wide.step(wide.runner), narrow.step(narrow.runner))
+    for count in range(1, 30):  # tokens that share the read of a panel, and some beyond
+        both = []
+        for written in (narrow, wide):
+            prompt = Sequence(0, 0, ids_of(6)[:count], count, count, Sampling(), 8, [0, 1])
+            with torch.inference_mode():
+                both.append(written.compiled([Token(prompt, one, at, True) for at, one in enumerate(prompt.ids)]))
+        assert torch.equal(*both)
 
 
 def test_a_draft_has_the_bits_of_writing_token_by_token(model: HrmText) -> None:
