@@ -9,6 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from server import errors, openapi
 from server.completions import Completions
+from server.counted_audit import CountedAudit
 from server.deps import Policy, Services
 from server.door import Doorway
 from server.headers import Origins, SafeHeaders
@@ -45,6 +46,8 @@ def create_app(services: Services) -> FastAPI:
         services = replace(services, retriever=TracedRetriever(services.retriever))
     measured = Metrics(services.model.id, services.engine.load, services.erasures.waiting, services.library.facts)
     measured.watched(services.ready, services.warnings)
+    if services.audit is not None:
+        services = replace(services, audit=CountedAudit(services.audit, measured.recorded))
     app.state.services = services
     app.state.metrics = measured
     app.state.limiter = Limiter(services.clock, measured.refused)

@@ -100,6 +100,7 @@ class Metrics:
         )
         self._failures = counter("hrm_retrieval_failures", "Searches that failed through no fault of the request.")
         self._grounding = counter("hrm_grounding", "Answers checked against sources, by outcome.", "status")
+        self._records = counter("hrm_audit_records", "Records for the audit log: written, or failed.", "outcome")
         self._refused = counter("hrm_refused_requests", "Requests and connections beyond a limit, by which.", "reason")
         self._requests = counter("hrm_http_requests", "Responses sent, by route and status.", "route", "status")
         self._begin_at_zero()
@@ -110,6 +111,8 @@ class Metrics:
             self._success.labels(self._model, reason)
         for status in get_args(Status):
             self._grounding.labels(status)
+        for outcome in ("written", "failed"):
+            self._records.labels(outcome)
         for limit in get_args(Refusal):
             self._refused.labels(limit)
 
@@ -159,6 +162,10 @@ class Metrics:
     def responded(self, route: str, status: int) -> None:
         """A response ended."""
         self._requests.labels(route, str(status)).inc()
+
+    def recorded(self, is_written: bool) -> None:
+        """The audit log took a record, or could not. May be called from any thread."""
+        self._records.labels("written" if is_written else "failed").inc()
 
     def refused(self, reason: Refusal) -> None:
         """A limit held. `reason` is a word of the code's, never a client's."""

@@ -286,7 +286,11 @@ async def test_what_cannot_be_recorded_does_not_end_well(log: AuditLog, tmp_path
     blocker.execute("BEGIN IMMEDIATE")
     async with client_of(await recording(log, tmp_path)) as client:
         response = await client.post(CHAT, json=question(stream=stream))
+        metrics = await client.get("/metrics", headers={"Authorization": "Bearer sk-probe"})
 
+    given_up = 2 if stream else 1  # a stream's note and its record
+    assert f'hrm_audit_records_total{{outcome="failed"}} {given_up}.0' in metrics.text
+    assert 'hrm_audit_records_total{outcome="written"} 0.0' in metrics.text
     if stream:
         assert frames(response.text)[-1] != "[DONE]"
         assert "audit_unavailable" in response.text
