@@ -21,14 +21,18 @@ def opened(path: str | None) -> ctypes.CDLL:
     """Load step.c's functions from a file; None is one that is not there.
 
     Raises:
-        OSError: it was not built, or for another processor.
+        OSError: it was not built, or for another processor, or from another version of the file.
     """
     if path is None:
         raise OSError("it was not built: its installation found no C compiler for x86-64")
     functions = ctypes.CDLL(path)
-    functions.hrm_open.argtypes, functions.hrm_open.restype = (c_void_p,), c_void_p
-    functions.hrm_step.argtypes, functions.hrm_step.restype = (c_void_p, c_void_p, c_int64), c_int
-    functions.hrm_close.argtypes, functions.hrm_close.restype = (c_void_p,), None
+    try:
+        functions.hrm_open.argtypes, functions.hrm_open.restype = (c_void_p,), c_void_p
+        functions.hrm_step.argtypes, functions.hrm_step.restype = (c_void_p, c_void_p, c_int64), c_int
+        functions.hrm_close.argtypes, functions.hrm_close.restype = (c_void_p,), None
+        functions.hrm_is_wide_here.argtypes, functions.hrm_is_wide_here.restype = (), c_int
+    except AttributeError as error:
+        raise OSError("it was built from another version of step.c; install again") from error
     if not functions.hrm_runs_here():
         raise OSError("it wants AVX2 and FMA, which this processor lacks")
     return functions

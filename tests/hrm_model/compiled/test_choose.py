@@ -46,3 +46,10 @@ def test_rounded_numbers_and_odd_sizes_are_left_to_torch_for_a_reason_that_the_l
 def test_where_it_was_not_built_the_reason_says_so() -> None:
     with pytest.raises(OSError, match="was not built: its installation found no C compiler"):
         opened(None)
+
+
+def test_a_library_without_its_functions_is_one_of_another_version() -> None:
+    import _hashlib
+
+    with pytest.raises(OSError, match="another version"):
+        opened(_hashlib.__file__)
