@@ -36,9 +36,7 @@ def verify_log(
         under_way = log.under_way()
     print(f"{end.number} records, all as they were written; the last one's hash is {end.hash.hex()}.")
     if under_way:
-        print(
-            f"{under_way} answers are under way, or were cut off and come next when the server starts.", file=sys.stderr
-        )
+        print(f"Under way, or cut off and on record when a server next starts: {under_way}.", file=sys.stderr)
     if not heads:
         print(
             "Records cut off at the end can be noticed with --head and an earlier export, kept elsewhere.",
