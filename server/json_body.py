@@ -3,6 +3,7 @@
 import json
 import re
 from http import HTTPStatus
+from math import isinf
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def read(body: bytes, encoding: str, max_depth: int) -> Any:
             f"The body is nested too deeply: at most {max_depth} lists and objects may stand in each other."
         )
     try:
-        return json.loads(body.decode("utf-8-sig"))
+        return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         byte = body[error.start]
         raise _unreadable(f"The body is not UTF-8: byte 0x{byte:02X} at position {error.start}.") from error
@@ -58,6 +59,17 @@ def read(body: bytes, encoding: str, max_depth: int) -> Any:
         raise
     except ValueError as error:  # Python's limit to what it converts: the work grows with the digits' square
         raise _unreadable("A number in the body is too long.") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise _unreadable(f"{name} in the body is no number of JSON.")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise _unreadable("A number in the body is too large.")
+    return number
 
 
 def _unreadable(detail: str) -> HTTPException:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
@@ -15,8 +15,10 @@ import pytest
 
 from retrieval.opening import open_library
 from server.app import bare_app
+from server.audit.log import AuditLog
 from server.connection import Bounds
 from server.schemas.objects import ErrorBody
+from server.signing import Signer
 from tests.abuse.mutations import ODD_TEXT, mutated, spelled, within
 from tests.abuse.valid import BATCH, FILE, MODEL, REQUESTS, STORE, Request
 from tests.fakes.engine import ScriptedEngine
@@ -40,14 +42,16 @@ class Answer:
 
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[str]:
-    """A server over a real store, with an engine that says little."""
+    """A server over a real store and a real audit log, with an engine that says little."""
+    audit = AuditLog(folder / "data" / "audit.db", Signer.of(folder), durability="async")
     async with open_library(folder / "data", WordsEmbedder()) as library, anyio.create_task_group() as tasks:
         tasks.start_soon(library.work, 0.02)
         bounds = Bounds(header_s=0.1, keep_alive_s=0.1)
         given = services(ScriptedEngine("ok", "."), store=library, max_upload_bytes=100_000, body_s=0.1, upload_s=0.1)
-        async with listening(given, bounds=bounds) as url:
+        async with listening(replace(given, audit=audit), bounds=bounds) as url:
             yield url
         tasks.cancel_scope.cancel()
+    audit.close()
 
 
 async def objects(url: str) -> dict[str, str]:

@@ -131,6 +131,9 @@ async def test_a_body_that_is_no_request_is_a_400(content: bytes, param: str | N
             "The body is nested too deeply: at most 64 lists and objects may stand in each other.",
         ),
         (b'{"seed": ' + b"1" * 5000 + b"}", None, 400, "A number in the body is too long."),
+        (b'{"metadata": {"a": -1e400}}', None, 400, "A number in the body is too large."),
+        (b'{"metadata": {"a": NaN}}', None, 400, "NaN in the body is no number of JSON."),
+        (b'{"metadata": {"a": -Infinity}}', None, 400, "-Infinity in the body is no number of JSON."),
         (gzip.compress(b"{}", mtime=0), "gzip", 415, "Compressed bodies are not accepted; send the JSON as it is."),
         (gzip.compress(b"{}", mtime=0), None, 415, "Compressed bodies are not accepted; send the JSON as it is."),
         (
