@@ -1,11 +1,15 @@
 """From a request's headers to a caller, by keys and tokens. Knows no routes and no errors' wire form."""
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from anyio.to_thread import run_sync
 
-from server.identity import ON_THIS_MACHINE, Caller, MayNotAct, PersonUnknown, Unauthenticated
+from server.database import FAILED
+from server.identity import ON_THIS_MACHINE, Caller, IdentityUnavailable, MayNotAct, PersonUnknown, Unauthenticated
 from server.ledger import Ledger
+
+log = logging.getLogger(__name__)
 
 _SCHEME = "bearer"
 ON_BEHALF_OF = "X-On-Behalf-Of"
@@ -42,8 +46,11 @@ class Authentication:
         self._tokens = tokens
 
     def is_open(self) -> bool:
-        """Say whether there is nothing to know callers by; blocks."""
-        return self._tokens is None and self._ledger.keys.is_empty()
+        """Say whether there is nothing to know callers by; blocks. Where that cannot be known, it is not so."""
+        try:
+            return self._tokens is None and self._ledger.keys.is_empty()
+        except FAILED:
+            return False
 
     async def __call__(self, authorization_header: str | None, on_behalf_of: str | None = None) -> Caller:
         """Return who it is; while there is nothing to know callers by, and only this machine can call, `user:local`.
@@ -54,7 +61,11 @@ class Authentication:
         """
         secret = _credential(authorization_header)
         # SQLite may wait for a writer in another process, and must not hold up the event loop meanwhile.
-        caller = await run_sync(self._by_key, secret)
+        try:
+            caller = await run_sync(self._by_key, secret)
+        except FAILED as error:
+            log.error("keys cannot be looked up: %s", error)
+            raise IdentityUnavailable from error
         if caller is None and self._tokens is not None and secret is not None:
             caller = await self._tokens(secret)
         if caller is None:

@@ -130,7 +130,7 @@ async def _serve(
             )
             opened.push_async_callback(store.aclose)
             if audit is not None:
-                await asyncio.to_thread(audit.settle)
+                await asyncio.to_thread(audit.settle, list(ledger.erasures.public_keys().values()))
             # Beside the loop, where answers that were cut off are still recorded should the engine be stuck.
             opened.push_async_callback(asyncio.to_thread, model.close)
             model.start()
@@ -142,6 +142,7 @@ async def _serve(
             engine.supply(model)
             ready.store = lambda: (
                 store.trouble()
+                or ledger.trouble()
                 or storage.trouble(settings.data_dir, settings.min_free_bytes)
                 or (audit.trouble() if audit is not None else None)
             )

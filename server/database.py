@@ -17,6 +17,10 @@ FAILED = apsw.Error  # whatever else keeps a statement from being carried out
 _LOOKING_MS = 5_000
 
 
+class Displaced(apsw.Error):
+    """Its file is not the one any more that others find under its name."""
+
+
 class Unreadable(Exception):
     """A database that cannot even be looked at."""
 
@@ -51,6 +55,7 @@ class Database:
         busy_timeout_ms: int,
         migrations: Sequence[str],
         survives_power_cuts: bool = True,
+        keeps_no_log: bool = False,
     ) -> None:
         """Open the file, creating it or bringing it forward to the last of `migrations`, one per schema version.
 
@@ -59,6 +64,8 @@ class Database:
             refusal: what is raised where it cannot be used.
             survives_power_cuts: a commit is on the disk when it returns; without it, with the operating system, which
                 a killed process does not lose.
+            keeps_no_log: each commit goes on into the database file itself, so that what a damaged write-ahead log
+                would lose is what was being written; a second sync for each commit.
 
         Raises:
             `refusal`: it is of a newer version than this program, or SQLite cannot use it; the message says why.
@@ -75,7 +82,10 @@ class Database:
             self._db.pragma("journal_mode", "wal")
             self._db.pragma("synchronous", "full" if survives_power_cuts else "normal")
             self._db.pragma("secure_delete", True)
+            if keeps_no_log:
+                self._db.wal_autocheckpoint(1)
             self._migrate()
+            self._place = _place_of(path)
         except apsw.Error as error:
             self._db.close()
             raise refusal(f"{path} cannot be used as {purpose}: {error}") from error
@@ -85,15 +95,35 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
-        """The connection, for statements that stand alone."""
+        """The connection, for statements that stand alone.
+
+        Raises:
+            Displaced: the file was replaced or removed under this process.
+        """
         with self._lock:
+            self.check_place()
             yield self._db
 
     @contextmanager
-    def writing(self) -> Iterator[apsw.Connection]:
-        """The connection in a transaction; an exception undoes everything."""
-        with self._lock, self._transaction():
-            yield self._db
+    def writing(self, *, waits: bool = True) -> Iterator[apsw.Connection]:
+        """The connection in a transaction; an exception undoes everything.
+
+        Args:
+            waits: for other processes that write; without it they are a failure at once.
+
+        Raises:
+            Displaced: as above.
+        """
+        with self._lock:
+            self.check_place()
+            if not waits:
+                self._db.set_busy_timeout(0)
+            try:
+                with self._transaction():
+                    yield self._db
+            finally:
+                if not waits:
+                    self._db.set_busy_timeout(self._busy_timeout_ms)
 
     @contextmanager
     def trying(self) -> Iterator[apsw.Connection]:
@@ -105,6 +135,7 @@ class Database:
         if not self._lock.acquire(blocking=False):
             raise BUSY("another thread uses it")
         try:
+            self.check_place()
             self._db.set_busy_timeout(0)
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -114,6 +145,24 @@ class Database:
         finally:
             self._db.set_busy_timeout(self._busy_timeout_ms)
             self._lock.release()
+
+    def check_place(self) -> None:
+        """Look whether others find this very file under its name.
+
+        Raises:
+            Displaced: they find another one, or none; what is written here would be nowhere.
+        """
+        if _place_of(self._path) != self._place:
+            raise Displaced("it was replaced or removed under this process; restart it")
+
+    def empty_log(self) -> bool:
+        """Move what the write-ahead log holds into the file, and cut the log off; False: readers are in the way."""
+        with self._lock:
+            try:
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError:
+                return False
+        return True
 
     def values(self) -> Iterator[str | bytes]:
         """Every text and blob that it holds, with its schema."""
@@ -173,3 +222,11 @@ class Database:
         version = self._db.pragma("user_version")
         assert isinstance(version, int)
         return version
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

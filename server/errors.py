@@ -30,7 +30,7 @@ from retrieval.errors import (
     StoreNotEmpty,
     StoreNotFound,
 )
-from server.audit.chain import AuditUnavailable
+from server.audit.chain import AuditUnavailable, RecordOwed
 from server.faults import kind_and_place
 from server.identity import Forbidden, GroundedOnly, IdentityUnavailable, PersonUnknown, StoresOnly, Unauthenticated
 from server.invalid import described
@@ -173,6 +173,13 @@ WIRE: dict[type[Exception], Wire] = {
         message="Retrieval is unavailable, so no answer was attempted.",
         retry_after_s=5,
     ),
+    RecordOwed: Wire(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "server_error",
+        "audit_pending",
+        message="It may have been done: look before you ask again. That it was cannot be recorded at the moment.",
+        retry_after_s=5,
+    ),
     AuditUnavailable: Wire(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "server_error",
@@ -184,7 +191,7 @@ WIRE: dict[type[Exception], Wire] = {
         HTTPStatus.SERVICE_UNAVAILABLE,
         "server_error",
         "identity_unavailable",
-        message="Tokens cannot be checked at the moment; retry shortly.",
+        message="Keys and tokens cannot be checked at the moment; retry shortly.",
         retry_after_s=5,
     ),
     NotReady: Wire(HTTPStatus.SERVICE_UNAVAILABLE, "server_error", "not_ready", retry_after_s=1),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import time
 
-from server.database import Database
+from server.database import FAILED, Database
 from server.erasure_records import ErasureRecords
 from server.keyring import Keyring, LedgerError
 
@@ -113,6 +113,14 @@ class Ledger:
     def close(self) -> None:
         """Close the database; nothing may be asked afterwards."""
         self._file.close()
+
+    def trouble(self) -> str | None:
+        """Why it cannot be used; None: it can."""
+        try:
+            self._file.check_place()
+        except FAILED as error:
+            return f"the ledger of keys cannot be used: {error}"
+        return None
 
     def values(self) -> Iterator[str | bytes]:
         """Every text and blob that the ledger holds, with its schema."""

@@ -13,6 +13,10 @@ class AuditUnavailable(Exception):
     """A record cannot be written, so nothing that needs one may happen."""
 
 
+class RecordOwed(AuditUnavailable):
+    """The record of something that has been done waits until it can be written."""
+
+
 class AuditError(Exception):
     """The log cannot be read as asked; the message says why."""
 

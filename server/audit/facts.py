@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,15 @@ from server.events import AnswerEvent, Called, Closed, Opened, Refused, Said, Us
 from server.identity import Caller
 from server.signing import canonical
 
-# What of a request is content: it is hashed, never written down.
-CONTENT = ("messages", "prompt", "documents", "tools", "response_format", "structured_outputs", "user", "metadata")
+# What of a request is numbers, switches and names that the server knows. All else is content: hashed, not written down.
+PARAMETERS = frozenset({
+    *("model", "seed", "temperature", "top_p", "top_k", "min_p", "logit_bias", "stop_token_ids", "ignore_eos", "n"),
+    *("presence_penalty", "frequency_penalty", "repetition_penalty", "min_tokens", "max_tokens"),
+    *("max_completion_tokens", "logprobs", "top_logprobs", "echo", "stream", "stream_options", "condition"),
+    *("reasoning_effort", "parallel_tool_calls", "store"),
+})  # fmt: skip
+# What was content, and nothing else, in records of before they named theirs.
+_EARLIER = ("messages", "prompt", "documents", "tools", "response_format", "structured_outputs", "user", "metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class AnswerFacts:
     asked: Mapping[str, Any]  # the request's body as JSON has it, its seed decided
     origin: Origin
     defaults: Mapping[str, Any]  # what decided where the request did not; see `server.deps.Policy.defaults`
+    most_tokens: int | None = None  # of an answer, for this caller
     outcome: str = "left"
     error: str | None = None
     _passages: tuple[Passage, ...] = ()
@@ -108,12 +116,14 @@ class AnswerFacts:
 
     def record(self) -> dict[str, Any]:
         """What goes into the chain: names, numbers and digests, and no text of anybody's."""
-        parameters = {name: value for name, value in self.asked.items() if name not in CONTENT and value is not None}
+        given = {name: value for name, value in self.asked.items() if value is not None}
         return {
             "kind": "answer",
             **who(self.caller, self.request),
             "route": self.route,
-            "parameters": parameters,
+            "parameters": {name: value for name, value in given.items() if name in PARAMETERS},
+            "content": sorted(given.keys() - PARAMETERS),
+            "most_tokens": self.most_tokens,
             "software": self.origin.version,
             "model_digest": self.origin.model_digest,
             "template_digest": self.origin.template_digest,
@@ -135,9 +145,15 @@ class AnswerFacts:
         return {"question": question_of(self.asked), **answers}
 
 
-def question_of(asked: Mapping[str, Any]) -> str:
-    """The content of a request in one spelling: what is hashed as its question."""
-    return canonical({name: asked[name] for name in CONTENT if asked.get(name) is not None})
+def question_of(asked: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> str:
+    """The content of a request in one spelling: what is hashed as its question.
+
+    Args:
+        record: of an answer, whose question this may be; None: as it is hashed today.
+    """
+    given = {name: value for name, value in asked.items() if value is not None}
+    names = given.keys() - PARAMETERS if record is None or "content" in record else given.keys() & set(_EARLIER)
+    return canonical({name: given[name] for name in names})
 
 
 def passage_of(rank: int, passage: Passage) -> dict[str, Any]:
@@ -151,6 +167,20 @@ def passage_of(rank: int, passage: Passage) -> dict[str, Any]:
         "sha256": passage.sha256,
         "score": round(passage.score, 6),
     }
+
+
+@dataclass(slots=True)
+class ActFacts:
+    """What a route knows of an act, beyond its request and response."""
+
+    record: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)  # to be hashed
+
+    def searched(self, store: str, queries: Sequence[str], passages: Sequence[Passage], generation: int) -> None:
+        """A search has found passages, in this order; `generation` is the latest that it saw."""
+        self.texts["query"] = canonical(list(queries))
+        self.record["generation"], self.record["searched"] = generation, [store]
+        self.record["passages"] = [passage_of(rank, passage) for rank, passage in enumerate(passages, 1)]
 
 
 def act_of(
@@ -168,7 +198,7 @@ def act_of(
         "path": {name: str(value) for name, value in path.items()},
         "status": status,
         "outcome": _outcome(status),
-        **_found_in(body, route),
+        **_made_in(body),
     }
 
 
@@ -194,18 +224,10 @@ def _kind(route: str) -> str:
     return "admin"
 
 
-def _found_in(body: bytes, route: str) -> dict[str, Any]:
-    """Ids that the response names: of what was made, or what a search found, in its order."""
+def _made_in(body: bytes) -> dict[str, Any]:
+    """The id that the response names: of what was made."""
     try:
         given = json.loads(body)
     except ValueError:
         return {}
-    if not isinstance(given, dict):
-        return {}
-    found: dict[str, Any] = {}
-    if isinstance(given.get("id"), str):
-        found["id"] = given["id"]
-    if route.endswith("/search") and isinstance(given.get("data"), list):
-        hits = [hit for hit in given["data"] if isinstance(hit, dict)]
-        found["files"] = [hit.get("file_id") for hit in hits]
-    return found
+    return {"id": given["id"]} if isinstance(given, dict) and isinstance(given.get("id"), str) else {}

@@ -8,7 +8,6 @@ An answer that is read while it is made is noted down before its first word leav
 a note whose server is gone becomes the record. So there is one record for each answer, however it ended.
 """
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +17,9 @@ from time import time
 from typing import Any, Literal
 
 from retrieval.locks import Lock, take, trying
-from server.audit.beside import ERASURE, Beside, checked, filed_under
+from server.audit.beside import ERASURE, Beside, checked
 from server.audit.chain import AuditError, AuditUnavailable, Broken, Entry, Head, link, verify
+from server.audit.notes import Note, is_whole, record_of_damage, signed_of
 from server.audit.seal import Seal
 from server.audit.tables import MIGRATIONS, RECORDS, WITHOUT_RECORD
 from server.database import FAILED, Connection, Database
@@ -57,6 +57,7 @@ class AuditLog:
         """
         self._signer, self._seal = signer, Seal(content_key, clock)
         self._has_failed = False  # at the last record
+        self._owed: dict[int, tuple[str, Beside]] = {}  # by note: records of what was done, to be written yet
         self._lock_file = path.with_name(_LOCK)
         self._life: Lock | None = None
         self._one_at_a_time = threading.Lock()
@@ -67,6 +68,7 @@ class AuditLog:
             busy_timeout_ms=busy_timeout_ms,
             migrations=MIGRATIONS,
             survives_power_cuts=durability == "durable",
+            keeps_no_log=True,
         )
 
     def close(self) -> None:
@@ -97,15 +99,18 @@ class AuditLog:
             AuditUnavailable: it could not be written.
         """
         spelled, beside = self._seal.spelled(record, texts)
-        with self._writing() as db:
-            entry = link(_head(db), spelled, self._signer)
-            _put(db, entry, beside)
-            if note is not None:
-                db.execute("DELETE FROM begun WHERE note = ?", (note,))
-        return entry
+        try:
+            with self._writing() as db:
+                return self._add(db, spelled, beside, note)
+        except AuditUnavailable:
+            if note is not None:  # it was done: should this process end before it can write again, the note is left
+                self._owed[note] = spelled, beside
+            raise
 
     def begin(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> int:
         """Note down what becomes the record if this process ends before it has added one.
+
+        A note is signed, as a record will be made of it that has to be believed.
 
         Returns:
             The note's number, for `append`.
@@ -116,12 +121,17 @@ class AuditLog:
         self._live()
         spelled, beside = self._seal.spelled(record, texts)
         with self._writing() as db:
-            values = (spelled, beside.salt, beside.content)
-            db.execute("INSERT INTO begun (record, salt, content) VALUES (?, ?, ?)", values)
+            values = (spelled, beside.salt, beside.content, self._signer.sign(signed_of(spelled)))
+            db.execute("INSERT INTO begun (record, salt, content, signature) VALUES (?, ?, ?, ?)", values)
             return db.last_insert_rowid()
 
-    def settle(self) -> int:
+    def settle(self, public_keys: Sequence[str]) -> int:
         """Make records of the notes that ended servers left, unless one that makes notes is still alive beside them.
+
+        Of a note that is not as it was written, the record says that alone.
+
+        Args:
+            public_keys: PEM, of those who may have signed them.
 
         Returns:
             How many there were.
@@ -133,17 +143,18 @@ class AuditLog:
             if not is_alone:
                 return 0
             with self._writing() as db:
-                left: list[Any] = db.execute("SELECT record, salt, content FROM begun ORDER BY note").fetchall()
-                for spelled, salt, content in left:
-                    request = filed_under(json.loads(spelled))
-                    _put(db, link(_head(db), spelled, self._signer), Beside(request, salt, content))
-                db.execute("DELETE FROM begun")
+                left = _notes(db)
+                for note in left:
+                    if is_whole(note, public_keys):
+                        self._add(db, note.record, note.beside, note.number)
+                    else:
+                        self._add(db, *self._seal.spelled(record_of_damage(note), {}), note.number)
         if left:
-            log.warning("audit: %d answers that a server did not live to end are recorded as cut off", len(left))
+            log.warning("audit: %d answers and acts that a server did not live to end are on record now", len(left))
         return len(left)
 
     def under_way(self) -> int:
-        """How many answers are noted down and not yet on record."""
+        """How many answers and acts are noted down and not yet on record."""
         with self._file.reading() as db:
             row: Any = db.execute("SELECT count(*) FROM begun").fetchone()
         return int(row[0])
@@ -153,9 +164,10 @@ class AuditLog:
 
         Nobody is sent here while there is trouble, so that no record would find out that it is over.
         """
-        if not self._has_failed:
-            return None
         try:
+            self._file.check_place()
+            if not self._has_failed:
+                return None
             with self._file.trying() as db:
                 _put(db, link(_head(db), "{}", self._signer), Beside("", b"", None))
         except FAILED as error:
@@ -176,18 +188,23 @@ class AuditLog:
 
         Raises:
             Broken: at the first record that does not hold.
-            AuditError: all of them do, and the file is damaged elsewhere.
+            AuditError: all of them do, and a note or the file is damaged elsewhere.
         """
         end = verify(checked(self._rows()), public_keys, expected=expected)
         try:
             with self._file.reading() as db:
+                damaged = [note.number for note in _notes(db) if not is_whole(note, public_keys)]
                 lost: Any = db.execute(WITHOUT_RECORD).fetchone()
                 found: Any = db.execute("PRAGMA integrity_check(1)").fetchone()
             said = found[0]
-        except FAILED as error:
-            said, lost = str(error), None
+        except (FAILED, UnicodeDecodeError) as error:
+            said, lost, damaged = str(error), None, []
         if lost is not None:
             raise Broken(max(lost[0], 1), "is missing, and what lay beside it is there")
+        if damaged:
+            raise AuditError(
+                f"{end.number} records are as they were written, and note {damaged[0]} of what was under way is not."
+            )
         if said != "ok":
             raise AuditError(f"{end.number} records are all as they were written, and their file is damaged: {said}.")
         return end
@@ -258,26 +275,44 @@ class AuditLog:
 
         Raises:
             AuditUnavailable: it could not be written, and nothing is forgotten.
+            AuditError: all is forgotten, and somebody's long reading keeps copies of it on the disk.
         """
         spelled, beside = self._seal.spelled({**record, "request": request, "route": ERASURE}, {})
         with self._writing() as db:
             db.execute("UPDATE private SET salt = x'', content = NULL WHERE request = ?", (request,))
             count = int(db.changes())
             if count:
-                _put(db, link(_head(db), spelled, self._signer), beside)
+                self._add(db, spelled, beside, None)
+        if count and not self._file.empty_log():
+            raise AuditError("They are erased, but somebody reads the log, and copies are left until then. Try again.")
         log.info("audit: salts and texts of %d records of %s are erased", count, request)
         return count
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         try:
-            with self._file.writing() as db:
+            # Once one has waited in vain, others would only hold up more threads.
+            with self._file.writing(waits=not self._has_failed) as db:
+                owed = dict(self._owed)
+                for note, (spelled, beside) in owed.items():
+                    db.execute("DELETE FROM begun WHERE note = ?", (note,))
+                    if db.changes():  # another thread may have written it meanwhile
+                        self._add(db, spelled, beside, None)
                 yield db
+            for note in owed:
+                self._owed.pop(note, None)
         except FAILED as error:
             log.error("audit: a record cannot be written: %s", error)
             self._has_failed = True
             raise AuditUnavailable(f"The audit log cannot be written: {error}") from error
         self._has_failed = False
+
+    def _add(self, db: Connection, spelled: str, beside: Beside, note: int | None) -> Entry:
+        entry = link(_head(db), spelled, self._signer)
+        _put(db, entry, beside)
+        if note is not None:
+            db.execute("DELETE FROM begun WHERE note = ?", (note,))
+        return entry
 
     def _live(self) -> None:
         """Show other processes that notes are made here, until the log is closed or this process is gone."""
@@ -290,6 +325,11 @@ def _put(db: Connection, entry: Entry, beside: Beside) -> None:
     row = (entry.number, entry.record, entry.hash, entry.signature)
     db.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", row)
     db.execute("INSERT INTO private VALUES (?, ?, ?, ?)", (entry.number, beside.request, beside.salt, beside.content))
+
+
+def _notes(db: Connection) -> list[Note]:
+    rows: list[Any] = db.execute("SELECT note, record, salt, content, signature FROM begun ORDER BY note").fetchall()
+    return [Note(*row) for row in rows]
 
 
 def _beside(request: object, salt: object, content: object) -> Beside | None:

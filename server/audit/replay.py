@@ -69,7 +69,7 @@ def _content(
     if kept is not None:
         spelled = json.loads(kept)["question"]
     elif question is not None:
-        spelled = question_of(question)
+        spelled = question_of(question, record)
     else:
         raise AuditError("The log keeps no texts; give the question with --question FILE, as it was sent.")
     if salted(salt, spelled) != record["hashes"]["question"]:
@@ -109,6 +109,8 @@ async def _asked_again(
     record: Mapping[str, Any], content: Mapping[str, Any], caller: Caller, services: Services
 ) -> AnswerFacts:
     asked = {**record["parameters"], **content, "stream": False, "stream_options": None}
+    if (most := record.get("most_tokens")) is not None and not asked.get("max_completion_tokens"):
+        asked.setdefault("max_tokens", min(most, services.engine.limits.default_max_tokens))
     metrics = Metrics(services.model.id, services.engine.load)
     request = _form_of(record).model_validate_json(json.dumps(asked))
     if isinstance(request, ChatRequest):

@@ -28,7 +28,8 @@ CREATE TABLE begun (
     note INTEGER PRIMARY KEY,
     record TEXT NOT NULL,
     salt BLOB NOT NULL,
-    content BLOB
+    content BLOB,
+    signature BLOB NOT NULL
 ) STRICT;
 """
 MIGRATIONS: Sequence[str] = (_TABLES, _NOTES)

@@ -1,21 +1,27 @@
 """Every answer and every act leaves a record before its response ends; what cannot be recorded does not happen."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from anyio import CancelScope
+from anyio import CancelScope, CapacityLimiter
+from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
 from fastapi import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from server.audit.chain import AuditUnavailable, RecordOwed
 from server.audit.facts import AnswerFacts, act_of
 from server.deps import Services
 from server.events import AnswerEvent, Used, closing
 from server.identity import Caller
 from server.pipeline import Answer
 from server.ports import Audit
+from server.quota import TURN
+
+T = TypeVar("T")
+_TURN = RunVar[CapacityLimiter]("who writes the audit log")
 
 # Looking at what there is changes nothing; reading a document does matter.
 _READING = "GET"
@@ -62,7 +68,7 @@ class Recording:
 
     async def _begin(self) -> None:
         record, texts = {**self._facts.record(), "outcome": "cut off"}, self._facts.texts()
-        self._note = asyncio.ensure_future(run_sync(self._audit.begin, record, {"question": texts["question"]}))
+        self._note = asyncio.ensure_future(_in_turn(self._audit.begin, record, {"question": texts["question"]}))
         with CancelScope(shield=True):
             await asyncio.shield(self._note)
 
@@ -76,7 +82,7 @@ class Recording:
         if self._note is not None:  # whoever waited for it may have left meanwhile
             await asyncio.wait({self._note})
         note = None if self._note is None or self._note.exception() else self._note.result()
-        await run_sync(partial(self._audit.append, record, texts, note=note))
+        await _in_turn(partial(self._audit.append, record, texts, note=note))
 
 
 async def recorded(answer: Answer, request: Request, caller: Caller, services: Services, seed: int | None) -> Answer:
@@ -91,9 +97,26 @@ async def recorded(answer: Answer, request: Request, caller: Caller, services: S
     # As it was sent, so that it can be shown to be what was sent.
     asked = {**await request.json(), "seed": seed}
     origin, defaults = services.origin(), services.policy.defaults()
-    facts = AnswerFacts(caller, request.state.request_id, _route(request), asked, origin, defaults)
+    turn = getattr(request.state, TURN, None)
+    most = None if turn is None else turn.max_tokens
+    facts = AnswerFacts(caller, request.state.request_id, _route(request), asked, origin, defaults, most)
     recording = Recording(answer, facts, services.audit)
     return Answer(recording.events(), recording)
+
+
+async def note_act(request: Request, caller: Caller, services: Services) -> int | None:
+    """Note down what is about to change something, which may be done and the process gone before it is on record.
+
+    Returns:
+        What `record_act` is to be told; None: nothing is recorded here, or nothing changes.
+
+    Raises:
+        AuditUnavailable: it cannot be noted, and so must not be done.
+    """
+    if services.audit is None or request.method == _READING:
+        return None
+    act = _act(request, caller, None, None)
+    return await _in_turn(services.audit.begin, act, {})
 
 
 async def record_act(
@@ -104,22 +127,50 @@ async def record_act(
     response: Response | None,
     *,
     also_a_look: bool = False,
+    note: int | None = None,
 ) -> None:
     """Record what was done through any other route; nothing for a mere look, unless that is wanted.
 
     Args:
         status: None: it was cut off, and may have been done.
+        note: what `note_act` returned.
 
     Raises:
-        AuditUnavailable: see above.
+        RecordOwed: it was noted, may have been done, and the record waits.
+        AuditUnavailable: the record cannot be written, and nothing has changed.
     """
     is_look = request.method == _READING and not _route(request).endswith(_READ_AND_RECORDED)
     if services.audit is None or (is_look and not also_a_look):
         return
-    body = bytes(response.body) if isinstance(response, JSONResponse) else b""
+    act = _act(request, caller, status, response)
+    try:
+        await _in_turn(partial(services.audit.append, act, request.state.act.texts, note=note))
+    except AuditUnavailable as error:
+        if note is None:
+            raise
+        raise RecordOwed(str(error)) from error
+
+
+def _act(request: Request, caller: Caller, status: int | None, response: Response | None) -> dict[str, Any]:
+    is_json = response is not None and response.headers.get("content-type", "").startswith("application/json")
+    body = bytes(getattr(response, "body", b"")) if is_json else b""
     act = act_of(caller, request.state.request_id, request.method, _route(request), request.path_params, status, body)
+    return {**act, **request.state.act.record}
+
+
+async def _in_turn(function: Callable[..., T], *arguments: Any) -> T:
+    """Call in a thread, and wait for it whatever happens: what is written has to be known.
+
+    One call at a time: a log that cannot be written holds up one thread, and not all there are.
+    """
+    try:
+        turn = _TURN.get()
+    except LookupError:
+        turn = CapacityLimiter(1)
+        _TURN.set(turn)
     with CancelScope(shield=True):
-        await run_sync(services.audit.append, act, {})
+        done = await run_sync(function, *arguments, limiter=turn)
+    return done  # noqa: RET504  # to mypy, a scope may end its block
 
 
 def _route(request: Request) -> str:

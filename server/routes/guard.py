@@ -9,6 +9,7 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from server import quota
+from server.audit.facts import ActFacts
 from server.auth import ON_BEHALF_OF
 from server.completions import Completions
 from server.deps import Services
@@ -19,7 +20,7 @@ from server.logs import Record
 from server.metering import Meter
 from server.metrics import Metrics
 from server.pipeline import Pipeline
-from server.routes.auditing import record_act
+from server.routes.auditing import note_act, record_act
 
 
 def services_of(request: Request) -> Services:
@@ -54,6 +55,11 @@ def _caller_of(request: Request) -> Caller:
     return caller
 
 
+def _act_of(request: Request) -> ActFacts:
+    act: ActFacts = request.state.act
+    return act
+
+
 def _meter_of(request: Request) -> Meter:
     return Meter(request.state.turn)
 
@@ -68,6 +74,7 @@ PipelineDep = Annotated[Pipeline, Depends(_pipeline_of)]
 CompletionsDep = Annotated[Completions, Depends(_completions_of)]
 MetricsDep = Annotated[Metrics, Depends(_metrics_of)]
 CallerDep = Annotated[Caller, Depends(_caller_of)]
+ActDep = Annotated[ActFacts, Depends(_act_of)]
 EmbeddingTurnDep = Annotated[CapacityLimiter, Depends(_embedding_turn_of)]
 MeterDep = Annotated[Meter, Depends(_meter_of)]
 RecordDep = Annotated[Record, Depends(record_of)]
@@ -89,13 +96,15 @@ class GuardedRoute(APIRoute):
 
     roles: tuple[Role, ...] = ()  # any of them will do; none: every caller may come in
     is_limited = True
+    changes = False  # something that lasts, unless it is a GET
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler, which would read and parse the body first."""
         inner = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            services, record, refusal = services_of(request), record_of(request), None
+            services, record, refusal, note = services_of(request), record_of(request), None, None
+            request.state.act = ActFacts()
             try:
                 caller = await services.authenticate(_header(request, "authorization"), _header(request, ON_BEHALF_OF))
             except (PersonUnknown, MayNotAct) as error:
@@ -110,6 +119,8 @@ class GuardedRoute(APIRoute):
                     raise refusal
                 if self.roles:
                     caller.require(*self.roles)
+                if self.changes:
+                    note = await note_act(request, caller, services)
                 response = await inner(
                     JsonRequest(request.scope, request.receive, max_depth=services.policy.max_json_depth)
                 )
@@ -118,10 +129,10 @@ class GuardedRoute(APIRoute):
                 status = None if isinstance(error, CancelledError) else status_of(error)
                 if not _is_recorded(request):
                     is_for_nobody = refusal is not None and self.is_limited
-                    await record_act(request, caller, services, status, None, also_a_look=is_for_nobody)
+                    await record_act(request, caller, services, status, None, also_a_look=is_for_nobody, note=note)
                 raise
             if not _is_recorded(request):
-                await record_act(request, caller, services, response.status_code, response)
+                await record_act(request, caller, services, response.status_code, response, note=note)
             return response
 
         return guarded
@@ -137,6 +148,7 @@ class IngestRoute(GuardedRoute):
     """For callers who may put documents in and take them out."""
 
     roles = ("ingest",)
+    changes = True
 
 
 class StoreRoute(GuardedRoute):

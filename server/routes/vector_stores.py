@@ -10,7 +10,7 @@ from retrieval.types import Hits, Passage, Reader
 from server.deps import Services
 from server.metrics import Metrics
 from server.query import rewrite_query
-from server.routes.guard import AskRoute, CallerDep, IngestRoute, MetricsDep, ServicesDep, StoreRoute
+from server.routes.guard import ActDep, AskRoute, CallerDep, IngestRoute, MetricsDep, ServicesDep, StoreRoute
 from server.schemas.files import Deleted, Listing, page_of
 from server.schemas.store_search import SearchHit, SearchRequest, SearchResults
 from server.schemas.vector_stores import StoreChange, StoreRequest, VectorStore, VectorStoreList
@@ -62,16 +62,16 @@ async def delete_vector_store(store: str, caller: CallerDep, services: ServicesD
 
 @_asking.post("/vector_stores/{store}/search")
 async def search_vector_store(
-    store: str, body: SearchRequest, caller: CallerDep, services: ServicesDep, metrics: MetricsDep
+    store: str, body: SearchRequest, caller: CallerDep, services: ServicesDep, metrics: MetricsDep, act: ActDep
 ) -> SearchResults:
     """Find passages that the caller may read, best first."""
     queries = body.queries()
     if body.rewrite_query:
         queries = [rewrite_query(query, queries[:at]) for at, query in enumerate(queries)]
     found = [await _searched(services, metrics, store, query, body, caller.reader()) for query in queries]
-    return SearchResults(
-        search_query=queries, data=[SearchHit.of(passage) for passage in _best(found, body.max_num_results)]
-    )
+    best = _best(found, body.max_num_results)
+    act.searched(store, queries, best, max(hits.generation for hits in found))
+    return SearchResults(search_query=queries, data=[SearchHit.of(passage) for passage in best])
 
 
 async def _searched(

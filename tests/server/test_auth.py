@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from server.auth import LOCAL, Authentication, ExposedWithoutKey, check_exposure
-from server.identity import Caller, Unauthenticated
+from server.identity import Caller, IdentityUnavailable, Unauthenticated
 from server.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +33,21 @@ async def test_without_any_key_everyone_on_this_machine_is_a_local_admin(
     assert caller == LOCAL
     assert caller.reader().is_admin
     assert caller.principal == "user:local"
+
+
+async def test_keys_that_others_have_replaced_let_nobody_in(
+    tmp_path: Path, ledger: Ledger, authenticate: Authentication
+) -> None:
+    _, secret = ledger.keys.create(principal="user:ann", groups=frozenset(), roles=frozenset({"ask"}))
+    assert (await authenticate(f"Bearer {secret}")).principal == "user:ann"
+    assert ledger.trouble() is None
+    Ledger(tmp_path / "other.db").close()
+    (tmp_path / "other.db").replace(tmp_path / "ledger.db")
+
+    with pytest.raises(IdentityUnavailable):
+        await authenticate(f"Bearer {secret}")
+    assert not authenticate.is_open()
+    assert "replaced or removed under this process" in (ledger.trouble() or "")
 
 
 async def test_without_any_key_nobody_is_let_in_from_elsewhere(ledger: Ledger) -> None:

@@ -171,10 +171,10 @@ def test_an_answer_whose_server_is_gone_is_on_record_once_and_no_other_server_s(
     gone.close()
 
     later = opened(tmp_path)
-    assert (later.settle(), later.under_way()) == (0, 2), "somebody who makes notes lives"
+    assert (later.settle([SIGNER.public_key]), later.under_way()) == (0, 2), "somebody who makes notes lives"
     alive.append({"request": "req_2", "outcome": "answered"}, {"question": QUESTION}, note=ended)
     alive.close()
-    assert (later.settle(), later.settle(), later.under_way()) == (1, 0, 0)
+    assert (later.settle([SIGNER.public_key]), later.settle([SIGNER.public_key]), later.under_way()) == (1, 0, 0)
 
     found = [json.loads(entry.record) for entry in later.entries()]
     assert [(record["request"], record["outcome"]) for record in found] == [("req_2", "answered"), ("req_1", "cut off")]
@@ -229,6 +229,103 @@ def test_a_log_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     assert log.trouble() is None
     assert log.head() == Head()
     assert log.append({}, {}).number == 1
+
+
+def test_once_a_record_has_waited_in_vain_the_next_ones_do_not_wait(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit.db", SIGNER, busy_timeout_ms=600_000)
+    other = apsw.Connection(str(tmp_path / "audit.db"))
+    other.execute("BEGIN IMMEDIATE")
+    log._has_failed = True  # as if one had waited ten minutes
+
+    with pytest.raises(AuditUnavailable):
+        log.append({}, {})
+
+    other.execute("ROLLBACK")
+    assert log.append({}, {}).number == 1
+
+
+def test_a_record_that_is_owed_is_written_with_the_next_one_once(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit.db", SIGNER, busy_timeout_ms=10)
+    note = log.begin({"request": "req_1", "outcome": "cut off"}, {})
+    other = apsw.Connection(str(tmp_path / "audit.db"))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(AuditUnavailable):
+        log.append({"request": "req_1", "outcome": "done"}, {}, note=note)
+    other.execute("ROLLBACK")
+
+    log.append({"request": "req_2", "outcome": "done"}, {})
+    log.append({"request": "req_3", "outcome": "done"}, {})
+
+    found = [json.loads(entry.record) for entry in log.entries()]
+    assert [(one["request"], one["outcome"]) for one in found] == [(f"req_{n}", "done") for n in (1, 2, 3)]
+    assert log.under_way() == 0
+
+
+def test_a_log_that_was_replaced_or_removed_under_a_server_is_not_written(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    log.append({}, {})
+    (tmp_path / "audit.db").rename(tmp_path / "elsewhere.db")
+
+    with pytest.raises(AuditUnavailable, match="replaced or removed under this process"):
+        log.append({}, {})
+    assert "replaced or removed" in (log.trouble() or "")
+    opened(tmp_path)
+    assert "replaced or removed" in (log.trouble() or ""), "another one in its place is not it"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE begun SET record = replace(record, 'user:anna', 'user:alna')",
+        "UPDATE begun SET salt = randomblob(32)",
+        "UPDATE begun SET signature = randomblob(64)",
+        "UPDATE begun SET record = 'no JSON'",
+    ],
+)
+def test_a_note_that_was_changed_is_found_and_never_becomes_what_it_says(tmp_path: Path, statement: str) -> None:
+    log = opened(tmp_path)
+    log.append({"request": "req_0"}, {})
+    log.begin({"request": "req_1", "caller": "user:anna"}, {"question": QUESTION})
+    log.close()
+    apsw.Connection(str(tmp_path / "audit.db")).execute(statement)
+
+    log = opened(tmp_path)
+    with pytest.raises(AuditError, match="1 records are as they were written, and note 1"):
+        log.verify([SIGNER.public_key])
+    assert log.settle([SIGNER.public_key]) == 1
+
+    assert log.verify([SIGNER.public_key]).number == 2
+    record = json.loads(list(log.entries())[1].record)
+    assert (record["outcome"], record["request"], "caller" in record) == ("damaged", "", False)
+
+
+def test_after_an_erasure_no_file_has_the_salt_though_a_server_has_the_log_open(tmp_path: Path) -> None:
+    server, command = opened(tmp_path), opened(tmp_path)
+    for which in range(4):
+        server.append({"request": f"req_{which}"}, {"question": QUESTION})
+    salt = server.salt(2)
+    assert salt is not None
+
+    assert command.erase("req_1", {"caller": "somebody"}) == 1
+
+    assert all(salt not in path.read_bytes() for path in tmp_path.iterdir())
+    server.append({"request": "req_5"}, {})
+    assert all(salt not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_what_a_damaged_write_ahead_log_would_lose_is_in_the_file_already(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        for _ in range(40):
+            last = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+    wal = tmp_path / "audit.db-wal"
+    damaged = bytearray(wal.read_bytes())
+    damaged[40] ^= 1
+    wal.write_bytes(damaged)
+
+    signer = Signer.of(tmp_path)
+    assert AuditLog(tmp_path / "audit.db", signer).verify([signer.public_key]).number >= last
 
 
 def test_a_newer_log_is_refused(tmp_path: Path) -> None:

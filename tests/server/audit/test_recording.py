@@ -3,19 +3,22 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
 import apsw
 import httpx
 import pytest
-from anyio.to_thread import current_default_thread_limiter
+from anyio.to_thread import run_sync
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.types import Message, Receive
 
 from hrm_model.errors import EngineError, EngineOverloaded
+from retrieval.opening import open_library
 from server.audit.facts import Origin
 from server.audit.log import AuditLog
 from server.audit.seal import salted
@@ -24,11 +27,13 @@ from server.events import Closed, following, settled
 from server.json_body import JsonRequest
 from server.metrics import Metrics
 from server.pipeline import Answer, Pipeline
+from server.ports import Audit
 from server.routes.auditing import recorded
 from server.schemas.chat import ChatRequest
 from server.signing import Signer
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import CALLERS, HANDBOOK, LEAVE, client_of, frames, listening, question, services, stocked
+from tests.retrieval.desk import WordsEmbedder
 
 pytestmark = pytest.mark.anyio
 
@@ -87,9 +92,12 @@ async def test_no_record_holds_what_was_asked_or_answered(log: AuditLog, tmp_pat
         await client.post(CHAT, json=question())
         await client.post("/v1/completions", json={"model": "hrm-text-mini", "prompt": "canary in the mine"})
         await client.post(CHAT, json={**question(), "unknown canary": 1})
+        canary = {"type": "eq", "key": "a canary", "value": "canary"}
+        await client.post(CHAT, json=question(stop=["canary"], retrieval={"filters": canary}, metadata={"a": "canary"}))
 
     spelled = json.dumps(records(log))
-    assert len(records(log)) == 3
+    assert len(records(log)) == 4
+    assert records(log)[3]["content"] == ["messages", "metadata", "retrieval", "stop"]
     for text in ("canary", "28 days", question()["messages"][0]["content"]):
         assert text not in spelled
 
@@ -166,24 +174,33 @@ async def test_an_answer_that_nobody_reads_to_its_end_is_recorded_as_far_as_it_c
 
 
 async def test_an_answer_that_is_left_at_its_last_event_is_on_record_as_it_was(log: AuditLog, tmp_path: Path) -> None:
-    answer = await begun(await recording(log, tmp_path))
+    slow = SlowLog(log)
+    answer = await begun(replace(await recording(log, tmp_path), audit=slow))
     while not isinstance(await anext(answer.events), Closed):
         pass
-    # Every thread is taken, so that the record has to wait for one.
-    threads, others = current_default_thread_limiter(), [object() for _ in range(40)]
-    for other in others:
-        threads.acquire_on_behalf_of_nowait(other)
     last = asyncio.ensure_future(following(answer.events))
-    while threads.statistics().tasks_waiting == 0:  # noqa: ASYNC110  # there is no event for it
-        await asyncio.sleep(0)
+    await run_sync(slow.asked.wait)
 
     await settled(last)
-    for other in others:
-        threads.release_on_behalf_of(other)
+    slow.may_write.set()
     await answer.aclose()
 
     (record,) = records(log)
     assert record["outcome"] == "answered"
+
+
+class SlowLog:
+    """A log that writes a record when it is told to."""
+
+    def __init__(self, log: AuditLog) -> None:
+        self._log = log
+        self.begin = log.begin
+        self.asked, self.may_write = Event(), Event()
+
+    def append(self, record: Mapping[str, Any], texts: Mapping[str, str], *, note: int | None = None) -> object:
+        self.asked.set()
+        assert self.may_write.wait(30)
+        return self._log.append(record, texts, note=note)
 
 
 async def begun(given: Services) -> Answer:
@@ -278,6 +295,78 @@ async def test_reading_a_document_is_recorded_and_looking_around_is_not(log: Aud
         {"file_id": file_id},
     )
     assert (read["status"], missed["status"], missed["outcome"]) == (200, 404, "refused")
+
+
+async def test_a_search_is_recorded_with_what_it_found_and_a_hash_of_its_words(log: AuditLog, tmp_path: Path) -> None:
+    async with client_of(await recording(log, tmp_path)) as client:
+        asked = {"query": "days of leave for full-time staff", "max_num_results": 2}
+        hits = (await client.post("/v1/vector_stores/handbook/search", json=asked)).json()["data"]
+
+    (record,) = records(log)
+    assert [passage["file"] for passage in record["passages"]] == [hit["file_id"] for hit in hits]
+    assert [passage["rank"] for passage in record["passages"]] == [1, 2]
+    assert (record["searched"], record["generation"] is None) == (["handbook"], False)
+    salt = log.salt(1)
+    assert salt is not None
+    assert record["hashes"] == {"query": salted(salt, '["days of leave for full-time staff"]')}
+
+
+async def test_the_record_of_what_was_made_has_its_id(log: AuditLog, tmp_path: Path) -> None:
+    async with keeping(tmp_path, log) as client:
+        store = (await client.post("/v1/vector_stores", json={"name": "new"})).json()["id"]
+        file = await client.post("/v1/files", data={"purpose": "assistants"}, files={"file": ("a.txt", b"28 days.")})
+
+    assert [(one["kind"], one["id"]) for one in records(log)] == [("store", store), ("file", file.json()["id"])]
+    assert log.under_way() == 0
+
+
+async def test_nothing_is_done_that_could_not_be_noted_first(log: AuditLog, tmp_path: Path) -> None:
+    blocker = apsw.Connection(str(tmp_path / "audit.db"))
+    blocker.execute("BEGIN IMMEDIATE")
+    async with keeping(tmp_path, log) as client:
+        refused = await client.post("/v1/vector_stores", json={"name": "new"})
+        blocker.execute("ROLLBACK")
+        stores = (await client.get("/v1/vector_stores")).json()["data"]
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "audit_unavailable")
+    assert stores == []
+    assert records(log) == []
+
+
+async def test_who_does_something_whose_record_has_to_wait_is_told_so(log: AuditLog, tmp_path: Path) -> None:
+    blocker = apsw.Connection(str(tmp_path / "audit.db"))
+    async with keeping(tmp_path, Locking(log, blocker)) as client:
+        told = await client.post("/v1/vector_stores", json={"name": "new"})
+        stores = (await client.get("/v1/vector_stores")).json()["data"]
+        blocker.execute("ROLLBACK")
+        assert records(log) == []
+        log.append({"request": "later"}, {})
+
+    assert (told.status_code, told.json()["error"]["code"]) == (503, "audit_pending")
+    done, _ = records(log)
+    assert (done["status"], done["outcome"], done["id"]) == (200, "done", stores[-1]["id"])
+
+
+@asynccontextmanager
+async def keeping(folder: Path, audit: Audit) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a server with a real store."""
+    async with open_library(folder / "data", WordsEmbedder()) as library:
+        given = replace(services(ScriptedEngine("ok"), store=library), audit=audit)
+        async with client_of(given, "sk-ines") as client:
+            yield client
+
+
+class Locking:
+    """A log that another process writes to as soon as something is noted down."""
+
+    def __init__(self, log: AuditLog, blocker: apsw.Connection) -> None:
+        self._log, self._blocker = log, blocker
+        self.append = log.append
+
+    def begin(self, record: Mapping[str, Any], texts: Mapping[str, str]) -> int:
+        note = self._log.begin(record, texts)
+        self._blocker.execute("BEGIN IMMEDIATE")
+        return note
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -17,6 +17,7 @@ from server.audit.facts import Origin
 from server.audit.log import AuditLog
 from server.audit.replay import Replayed, as_then, replay
 from server.deps import Policy, Services
+from server.identity import Limits
 from server.signing import Signer
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import HANDBOOK, OWNER, client_of, question, services
@@ -151,3 +152,16 @@ async def test_a_record_of_before_defaults_were_kept_is_asked_again_with_those_o
     today = replace(desk.given("parking"), policy=SETTINGS)
 
     assert as_then(record, today).policy.defaults() == SETTINGS.defaults()
+
+
+async def test_an_answer_that_the_callers_limit_ended_ends_there_again(desk: Desk) -> None:
+    words = [f"word{at} " for at in range(20)]
+    bounded = replace(desk.given("handbook", *words), policy=replace(Policy(), person_limits=Limits(max_tokens=5)))
+    async with client_of(bounded) as client:
+        await client.post(CHAT, json=question(), headers={"x-request-id": "req_1"})
+    record = json.loads(desk.log.of_request("req_1")[-1].record)
+    assert (record["most_tokens"], record["tokens"]["completion"]) == (5, 5)
+
+    again = await replay(desk.log, "req_1", replace(desk.given("handbook", *words), policy=Policy()), question())
+
+    assert again == Replayed("same")
