@@ -57,7 +57,7 @@ class Tls:
             TlsError: they cannot be used.
         """
         self._files = files
-        self._seen = _signature(files)
+        self._seen: tuple[tuple[int, ...], ...] | None = _signature(files)
         self._loaded = load(files)
         self._first_clients = self._loaded.clients
         self._problem: str | None = None
@@ -88,9 +88,11 @@ class Tls:
         return ssl.ALERT_DESCRIPTION_CERTIFICATE_EXPIRED if is_outdated and connection.session_reused else None
 
     def _refresh(self) -> None:
+        before, self._seen = self._seen, None  # where one is not even there, all are read again once it is
         try:
             seen = _signature(self._files)
-            if seen == self._seen:
+            if seen == before:
+                self._seen = seen
                 return
             # Before they are read: what is written meanwhile shows as one more change.
             self._seen = seen

@@ -177,6 +177,21 @@ async def test_a_link_that_points_elsewhere_is_a_change(authority: Authority, pa
         assert (await greet(url, trusting(authority))).serial == other.serial
 
 
+def test_files_that_were_away_for_a_moment_are_no_trouble_afterwards(
+    authority: Authority, pair: Pair, tmp_path: Path
+) -> None:
+    current = tmp_path / "current"
+    current.symlink_to(pair.certificate.parent)
+    tls = Tls(TlsFiles(current / pair.certificate.name, current / pair.key.name))
+    assert tls.warnings() == []
+    current.unlink()
+    assert tls.warnings() == [NOT_TAKEN]
+
+    current.symlink_to(pair.certificate.parent)
+
+    assert tls.warnings() == []
+
+
 @pytest.mark.parametrize("breakage", ["half exchanged", "truncated", "gone"])
 async def test_a_broken_pair_leaves_the_old_one_in_place_and_shows(
     authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture, breakage: str
