@@ -55,6 +55,9 @@ class Intake:
         elif _head_bytes(scope) > self._max_header_bytes:
             self._refused("headers")
             await headers_too_large()(scope, receive, send)
+        elif _has_two_lengths(scope):
+            self._refused("not_http")
+            await _two_lengths()(scope, receive, send)
         else:
             body = self._others.get(scope["path"], self._body)
             await self._app(scope, self._within(body, scope, receive), send)
@@ -98,6 +101,20 @@ class Intake:
 def headers_too_large() -> JSONResponse:
     """What is answered to a head beyond the limit, here and where it does not even end."""
     return refusal(431, "The request's line and headers are too large.", "headers_too_large")
+
+
+def _has_two_lengths(scope: Scope) -> bool:
+    """Whether a proxy in front may have seen another end of the body than this server (RFC 9112, 6.1)."""
+    names = {name for name, _ in scope["headers"]}
+    return {b"content-length", b"transfer-encoding"} <= names
+
+
+def _two_lengths() -> JSONResponse:
+    response = refusal(
+        HTTPStatus.BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other.", "invalid_http"
+    )
+    response.headers["Connection"] = "close"  # what follows on it may be somebody else's idea of a body
+    return response
 
 
 def _head_bytes(scope: Scope) -> int:

@@ -141,6 +141,8 @@ async def test_headers_beyond_the_limit_are_a_431(piece: bytes, end: bytes) -> N
         b"POST /livez HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n",
         HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
         HEAD + b"content-length: 5\r\ncontent-length: 6\r\n\r\n{}",
+        HEAD
+        + b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /livez HTTP/1.1\r\nhost: x\r\n\r\n",
     ],
 )
 async def test_what_is_not_http_has_the_one_error_body(sent: bytes) -> None:
