@@ -264,11 +264,12 @@ class AuditLog:
             row: Any = db.execute("SELECT salt, content FROM private WHERE number = ?", (number,)).fetchone()
         return None if row is None or row[1] is None else self._seal.opened(number, *row)
 
-    def erase(self, request: str, record: Mapping[str, Any]) -> int:
+    def erase(self, request: str, record: Mapping[str, Any], *, number: int | None = None) -> int:
         """Forget salts and texts of a request's records, and add a record of that; the chain stays as it is.
 
         Args:
             record: who did it; nothing is added where nothing was found.
+            number: of the one record that is meant, where clients gave several requests one id.
 
         Returns:
             How many records it had.
@@ -279,7 +280,8 @@ class AuditLog:
         """
         spelled, beside = self._seal.spelled({**record, "request": request, "route": ERASURE}, {})
         with self._writing() as db:
-            db.execute("UPDATE private SET salt = x'', content = NULL WHERE request = ?", (request,))
+            erased = "UPDATE private SET salt = x'', content = NULL WHERE request = ?1 AND ifnull(number = ?2, TRUE)"
+            db.execute(erased, (request, number))
             count = int(db.changes())
             if count:
                 self._add(db, spelled, beside, None)

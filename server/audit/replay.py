@@ -33,10 +33,13 @@ class Replayed:
     differences: tuple[str, ...] = ()
 
 
-async def replay(log: AuditLog, request: str, services: Services, question: Mapping[str, Any] | None) -> Replayed:
+async def replay(
+    log: AuditLog, request: str, services: Services, question: Mapping[str, Any] | None, *, number: int | None = None
+) -> Replayed:
     """Ask again.
 
     Args:
+        number: of the record that is meant, where clients gave several requests one id.
         question: the content of the request (`messages` or `prompt`, and what else it brought), where the log does
             not keep it; it must be the very same.
 
@@ -44,9 +47,13 @@ async def replay(log: AuditLog, request: str, services: Services, question: Mapp
         AuditError: there is no record of such an answer, or its question is not at hand or is another one.
     """
     answers = [entry for entry in log.of_request(request) if json.loads(entry.record).get("choices")]
+    answers = [entry for entry in answers if number in (None, entry.number)]
     if not answers:
         raise AuditError(f"There is no record of an answer to a request {request}.")
-    entry = answers[-1]
+    if len(answers) > 1:
+        numbers = ", ".join(str(entry.number) for entry in answers)
+        raise AuditError(f"Several answers are on record for {request}: name one with --record ({numbers}).")
+    (entry,) = answers
     record: dict[str, Any] = json.loads(entry.record)
     salt = log.salt(entry.number)
     if salt is None:

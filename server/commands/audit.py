@@ -18,6 +18,11 @@ from server.identity import ON_THIS_MACHINE
 from server.signing import Signer, canonical, is_signed
 from server.upkeep import AUDIT
 
+Record = Annotated[
+    int | None,
+    typer.Option(help="The number of the record that is meant, where several requests had one id.", metavar="NUMBER"),
+]
+
 app = typer.Typer(help="Check the audit log, hand it out, and look at its records.", no_args_is_help=True)
 
 
@@ -102,11 +107,17 @@ def show(
 @app.command(cls=TextCommand)
 def erase(
     request: Annotated[str, typer.Argument(help="The x-request-id of a response.", metavar="REQUEST")],
+    record: Record = None,
     data_dir: DataDir = None,
 ) -> None:
     """Forget the salts of a request's hashes, and its texts where they are kept; the chain stays whole, and says so."""
     with _log(data_dir) as (log, _, _):
-        if not (count := log.erase(request, {"kind": "admin", "caller": ON_THIS_MACHINE})):
+        of_whom = {entry.number: json.loads(entry.record).get("caller") for entry in log.of_request(request)}
+        of_others = {number: caller for number, caller in of_whom.items() if caller != ON_THIS_MACHINE}
+        if record is None and len(set(of_others.values())) > 1:
+            named = ", ".join(f"{number} of {caller}" for number, caller in of_others.items())
+            raise CommandError(f"Several people's requests have the id {request}: name one with --record ({named}).")
+        if not (count := log.erase(request, {"kind": "admin", "caller": ON_THIS_MACHINE}, number=record)):
             raise CommandError(f"There is no record of a request {request}.")
     print(f"Salts and texts of {count} records of {request} are erased; the records stay.")
 
@@ -118,6 +129,7 @@ def replay_request(
         Path | None,
         typer.Option(help="The request's body as JSON, where the log keeps no texts.", metavar="FILE"),
     ] = None,
+    record: Record = None,
     model: Annotated[Path | None, typer.Option(help="The checkpoint that answered; HRM_MODEL says the same.")] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -135,7 +147,7 @@ def replay_request(
             if model is not None:
                 settings = settings.model_copy(update={"model": model})
             async with loaded(settings) as services:
-                return await replay(log, request, services, asked)
+                return await replay(log, request, services, asked, number=record)
 
     found = asyncio.run(run())
     print(found.verdict)

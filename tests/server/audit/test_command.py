@@ -112,6 +112,21 @@ def test_an_erasure_leaves_the_chain_whole_and_stands_in_it(tmp_path: Path, caps
     assert run(tmp_path, "erase", "req_unknown") == 1
 
 
+def test_of_several_peoples_requests_with_one_id_the_one_that_is_meant_is_erased(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = AuditLog(tmp_path / AUDIT, Signer.of(tmp_path))
+    for caller in ("user:anna", "user:bob"):
+        log.append({"request": "shared", "caller": caller}, {"question": "secret words"})
+
+    assert run(tmp_path, "erase", "shared") == 1
+    assert "name one with --record (1 of user:anna, 2 of user:bob)" in capsys.readouterr().err
+    assert run(tmp_path, "erase", "shared", "--record", "2") == 0
+
+    assert [log.salt(number) is None for number in (1, 2)] == [False, True]
+    assert run(tmp_path, "verify") == 0
+
+
 def test_a_lost_key_is_replaced_and_what_it_signed_still_verifies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

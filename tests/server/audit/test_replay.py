@@ -13,6 +13,7 @@ from hrm_model.template import Shot
 from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.types import Access
+from server.audit.chain import AuditError
 from server.audit.facts import Origin
 from server.audit.log import AuditLog
 from server.audit.replay import Replayed, as_then, replay
@@ -132,6 +133,15 @@ async def test_what_the_request_left_open_is_as_it_was_then(desk: Desk, said: st
 
     assert now.policy.defaults() != SETTINGS.defaults()
     assert again == Replayed("same")
+
+
+async def test_of_several_answers_with_one_id_one_has_to_be_named(desk: Desk) -> None:
+    await desk.asked("handbook")
+    await desk.asked("handbook", max_tokens=1)
+
+    with pytest.raises(AuditError, match=r"name one with --record \(1, 2\)"):
+        await desk.again("handbook")
+    assert await replay(desk.log, "req_1", desk.given("handbook"), question(), number=1) == Replayed("same")
 
 
 async def test_other_worked_examples_are_named_as_a_cause(desk: Desk) -> None:
