@@ -26,6 +26,7 @@ from hrm_model.training.grounded import LEVELS, Example, Split, examples
 from hrm_model.types import Question, Sampling, Text
 from retrieval.embedder import MiniLM
 
+AT_ONCE = 128  # its queue takes more
 SPLITS: tuple[Split, ...] = ("names", "wordings")
 
 
@@ -40,8 +41,14 @@ async def answer(engine: NativeEngine, example: Example) -> str:
 
 
 async def answers(engine: NativeEngine, batch: Sequence[Example]) -> list[str]:
-    """Greedy answers to many examples, as many at a time as the engine takes."""
-    return list(await asyncio.gather(*(answer(engine, example) for example in batch)))
+    """Greedy answers to many examples, as many at a time as the engine is sure to take."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(example: Example) -> str:
+        async with places:
+            return await answer(engine, example)
+
+    return list(await asyncio.gather(*map(one, batch)))
 
 
 def share(right: Sequence[bool]) -> float:
