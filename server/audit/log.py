@@ -11,17 +11,18 @@ a note whose server is gone becomes the record. So there is one record for each 
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import time
 from typing import Any, Literal
 
 from retrieval.locks import Lock, take, trying
-from server.audit.beside import ERASURE, Beside, checked
-from server.audit.chain import AuditError, AuditUnavailable, Broken, Entry, Head, link, verify
-from server.audit.notes import Note, is_whole, record_of_damage, signed_of
+from server.audit import checking
+from server.audit.beside import ERASURE, Beside
+from server.audit.chain import AuditError, AuditUnavailable, Entry, Head, link
+from server.audit.notes import is_whole, notes_in, record_of_damage, signed_of
 from server.audit.seal import Seal
-from server.audit.tables import MIGRATIONS, RECORDS, WITHOUT_RECORD
+from server.audit.tables import MIGRATIONS
 from server.database import FAILED, Connection, Database
 from server.signing import Signer
 
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 
 Durability = Literal["durable", "async"]
 _LOCK = "audit.lock"  # held shared by every process that makes notes
-_AT_ONCE = 500  # records that are read while writers wait
 
 
 class AuditLog:
@@ -72,7 +72,10 @@ class AuditLog:
         )
 
     def close(self) -> None:
-        """Close the database; nothing may be asked afterwards."""
+        """Close the database; nothing may be asked afterwards. What is owed is tried once more."""
+        if self._owed:
+            with suppress(AuditUnavailable), self._writing():
+                pass
         self._file.close()
         if self._life is not None:
             self._life.release()
@@ -143,7 +146,7 @@ class AuditLog:
             if not is_alone:
                 return 0
             with self._writing() as db:
-                left = _notes(db)
+                left = notes_in(db)
                 for note in left:
                     if is_whole(note, public_keys):
                         self._add(db, note.record, note.beside, note.number)
@@ -181,33 +184,8 @@ class AuditLog:
             return _head(db)
 
     def verify(self, public_keys: Sequence[str], *, expected: Iterable[Head] = ()) -> Head:
-        """Check every record with what lies beside it, and the file they are in.
-
-        Args:
-            public_keys, expected: as `chain.verify` has them.
-
-        Raises:
-            Broken: at the first record that does not hold.
-            AuditError: all of them do, and a note or the file is damaged elsewhere.
-        """
-        end = verify(checked(self._rows()), public_keys, expected=expected)
-        try:
-            with self._file.reading() as db:
-                damaged = [note.number for note in _notes(db) if not is_whole(note, public_keys)]
-                lost: Any = db.execute(WITHOUT_RECORD).fetchone()
-                found: Any = db.execute("PRAGMA integrity_check(1)").fetchone()
-            said = found[0]
-        except (FAILED, UnicodeDecodeError) as error:
-            said, lost, damaged = str(error), None, []
-        if lost is not None:
-            raise Broken(max(lost[0], 1), "is missing, and what lay beside it is there")
-        if damaged:
-            raise AuditError(
-                f"{end.number} records are as they were written, and note {damaged[0]} of what was under way is not."
-            )
-        if said != "ok":
-            raise AuditError(f"{end.number} records are all as they were written, and their file is damaged: {said}.")
-        return end
+        """Check every record with what lies beside it, all notes, and the file they are in: see `checking.verify`."""
+        return checking.verify(self._file, public_keys, expected)
 
     def entries(self) -> Iterator[Entry]:
         """All records, in the order of their places in the database, read in pieces so that writers may go on.
@@ -215,29 +193,7 @@ class AuditLog:
         Raises:
             Broken: at the first that cannot be read.
         """
-        return (entry for entry, _ in self._rows())
-
-    def _rows(self) -> Iterator[tuple[Entry, Beside | None]]:
-        last = -(2**63)
-        while True:
-            rows = self._read(last)
-            if not rows:
-                return
-            for row in rows:
-                # The table is STRICT; a damaged file may hold anything.
-                if [type(value) for value in row[:4]] != [int, str, bytes, bytes] or row[0] <= last:
-                    raise Broken(max(last, 0) + 1, "is not stored as records are")
-                last = row[0]
-                yield Entry(*row[:4]), _beside(*row[4:])
-
-    def _read(self, last: int) -> list[Any]:
-        for count in (_AT_ONCE, 1):  # the second time to find out which it is
-            try:
-                with self._file.reading() as db:
-                    return db.execute(RECORDS, (last, count)).fetchall()
-            except (FAILED, UnicodeDecodeError) as error:
-                failed = error
-        raise Broken(max(last, 0) + 1, f"cannot be read: {failed}") from failed
+        return (entry for entry, _ in checking.rows(self._file))
 
     def of_request(self, request: str) -> list[Entry]:
         """The records of one request."""
@@ -327,17 +283,6 @@ def _put(db: Connection, entry: Entry, beside: Beside) -> None:
     row = (entry.number, entry.record, entry.hash, entry.signature)
     db.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", row)
     db.execute("INSERT INTO private VALUES (?, ?, ?, ?)", (entry.number, beside.request, beside.salt, beside.content))
-
-
-def _notes(db: Connection) -> list[Note]:
-    rows: list[Any] = db.execute("SELECT note, record, salt, content, signature FROM begun ORDER BY note").fetchall()
-    return [Note(*row) for row in rows]
-
-
-def _beside(request: object, salt: object, content: object) -> Beside | None:
-    if isinstance(request, str) and isinstance(salt, bytes) and isinstance(content, bytes | None):
-        return Beside(request, salt, content)
-    return None
 
 
 def _head(db: Connection) -> Head:

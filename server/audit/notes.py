@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.audit.beside import Beside, filed_under
+from server.database import Connection
 from server.signing import is_signed
 
 
@@ -24,6 +25,12 @@ class Note:
     def beside(self) -> Beside:
         """What is to lie beside its record."""
         return Beside(filed_under(json.loads(self.record)), self.salt, self.content)
+
+
+def notes_in(db: Connection) -> list[Note]:
+    """All of them, the oldest first."""
+    rows: list[Any] = db.execute("SELECT note, record, salt, content, signature FROM begun ORDER BY note").fetchall()
+    return [Note(*row) for row in rows]
 
 
 def signed_of(record: str) -> bytes:

@@ -261,6 +261,21 @@ def test_a_record_that_is_owed_is_written_with_the_next_one_once(tmp_path: Path)
     assert log.under_way() == 0
 
 
+def test_a_record_that_is_owed_is_written_when_the_log_is_closed(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "audit.db", SIGNER, busy_timeout_ms=10)
+    note = log.begin({"request": "req_1", "outcome": "cut off"}, {})
+    other = apsw.Connection(str(tmp_path / "audit.db"))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(AuditUnavailable):
+        log.append({"request": "req_1", "outcome": "done"}, {}, note=note)
+    other.execute("ROLLBACK")
+    log.close()
+
+    later = opened(tmp_path)
+    assert later.settle([SIGNER.public_key]) == 0
+    assert [json.loads(entry.record)["outcome"] for entry in later.entries()] == ["done"]
+
+
 def test_a_log_that_was_replaced_or_removed_under_a_server_is_not_written(tmp_path: Path) -> None:
     log = opened(tmp_path)
     log.append({}, {})
