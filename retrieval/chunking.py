@@ -17,6 +17,10 @@ MAX_TOKENS = 220
 # of one subject is found more easily than one of three.
 TARGET_TOKENS = 90
 
+# An embedder takes a long run of letters and digits for one unknown word, however long it is. Texts that it knows have
+# fewer characters a token than this.
+MAX_CHARS_A_TOKEN = 16
+
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
 # A sentence ends at its mark and closing quotes, before a blank; not after a single letter ("e.g. this", "J. Smith")
 # or a common abbreviation, and not before a small letter.
@@ -50,7 +54,7 @@ class _Piece:
 def cut(
     parsed: Parsed, count: Count, *, max_tokens: int = MAX_TOKENS, target_tokens: int = TARGET_TOKENS
 ) -> list[Chunk]:
-    """Cut a document into chunks of at most `max_tokens`.
+    """Cut a document into chunks of at most `max_tokens`, and about MAX_CHARS_A_TOKEN times as many characters.
 
     Paragraphs stay whole unless they are longer; shorter ones under one heading and on one page are merged up to
     `target_tokens`.
@@ -108,7 +112,10 @@ def _title(document: str, headings: list[str]) -> str:
 
 def _measured(text: str, spans: list[tuple[int, int]], count: Count) -> list[_Piece]:
     tokens = count([text[start:end] for start, end in spans])
-    return [_Piece(start, end, size) for (start, end), size in zip(spans, tokens, strict=True)]
+    return [
+        _Piece(start, end, max(size, (end - start) // MAX_CHARS_A_TOKEN))
+        for (start, end), size in zip(spans, tokens, strict=True)
+    ]
 
 
 def _fitting(text: str, piece: _Piece, count: Count, limit: int) -> list[_Piece]:

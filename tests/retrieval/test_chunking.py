@@ -41,6 +41,18 @@ def test_short_paragraphs_of_one_heading_are_merged_up_to_the_target() -> None:
     assert words([text for _, text in shown(parsed, cut(parsed, words))]) == [82, 41]
 
 
+def test_a_run_without_an_end_is_cut_and_hides_none_of_its_neighbours(embedder: MiniLM) -> None:
+    before, after = "The pump was replaced in March.", "The boiler was inspected by Karl Otto in August."
+    parsed = plain(f"{before}\n\n{'0123456789abcdef' * 2_000}\n\n{after}")
+
+    found = [text for _, text in shown(parsed, cut(parsed, embedder.count))]
+
+    assert max(map(len, found)) <= 17 * MAX_TOKENS
+    assert len(found) > 32_000 / (17 * MAX_TOKENS)
+    assert any(before in text and len(text) < 1_700 for text in found)
+    assert any(after in text and len(text) < 1_700 for text in found)
+
+
 def test_paragraphs_are_never_merged_across_headings() -> None:
     parsed = guide("# Guide\n\nIntro.\n\n## A\n\nOne.\n\nTwo.\n\n## B\n\nThree.")
 
