@@ -56,13 +56,14 @@ def one(tx: Transaction, batch_no: int, reader: Reader) -> Batch:
 
 
 def cancel(tx: Transaction, batch_no: int) -> None:
-    """Give up what has not been read yet; what was read stays."""
-    tx.run("UPDATE batches SET is_cancelled = 1 WHERE batch_no = ?", batch_no)
+    """Give up what has not been read yet; what was read stays, and so does a batch of which all was."""
     open_ones = tx.rows(
         "SELECT document_no FROM batch_documents JOIN documents USING (document_no)"
         " WHERE batch_no = ? AND status = 'in_progress'",
         batch_no,
     )
+    if open_ones:
+        tx.run("UPDATE batches SET is_cancelled = 1 WHERE batch_no = ?", batch_no)
     for (document_no,) in open_ones:
         jobs.cancel(tx, document_no)
 

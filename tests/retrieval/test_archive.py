@@ -135,6 +135,18 @@ async def test_what_failed_or_was_cancelled_is_tried_again_when_it_is_put_in_aga
     assert (await read(library, store, Attachment(file.file_id))).status == "completed"
 
 
+async def test_a_batch_of_which_all_was_read_cannot_be_cancelled_any_more(library: Library) -> None:
+    store = await store_of(library)
+    file = await upload(library, "apple")
+    await read(library, store, Attachment(file.file_id))
+    batch = await library.archive.start_batch(store, [Attachment(file.file_id)], ANNA)
+    assert batch.status == "completed"
+
+    cancelled = await library.archive.cancel_batch(store, batch.batch_id, ANNA)
+
+    assert cancelled.status == "completed"
+
+
 async def test_a_file_handed_in_on_the_command_line_goes_with_its_last_store(library: Library, tmp_path: Path) -> None:
     document = await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
     other = await store_of(library, "other")
