@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from retrieval.composer import Composer
@@ -23,7 +24,7 @@ def read_records(path: Path, source: str, limits: Limits) -> Parsed:
     """
     too_deep = DocumentRefused(path, f"it is nested deeper than {_DEPTH} levels; flatten it")
     try:
-        found: Json = json.loads(source)
+        found: Json = json.loads(source, object_pairs_hook=partial(_once_each, path))
     except json.JSONDecodeError as error:
         raise DocumentRefused(
             path, f"it is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
@@ -31,7 +32,8 @@ def read_records(path: Path, source: str, limits: Limits) -> Parsed:
     except RecursionError as error:
         raise too_deep from error
     except ValueError as error:  # a number of more digits than Python reads
-        raise DocumentRefused(path, f"it holds a number that cannot be read: {error}") from error
+        reason = "it holds a whole number of more digits than can be read; shorten it, or write it as a text"
+        raise DocumentRefused(path, reason) from error
     composer = Composer(path, limits)
     if isinstance(found, list):
         for number, item in enumerate(found, start=1):
@@ -43,6 +45,15 @@ def read_records(path: Path, source: str, limits: Limits) -> Parsed:
     else:
         composer.add(_entry("", found, too_deep))
     return composer.parsed()
+
+
+def _once_each(path: Path, pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DocumentRefused(path, f"an object in it has the name {twice!r} twice, of which only one would be kept")
+    return found
 
 
 def _entry(name: str, value: Json, too_deep: DocumentRefused) -> str:

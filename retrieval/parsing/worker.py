@@ -51,7 +51,8 @@ def _found(requests: BinaryIO, head: bytes, limits: Limits) -> Parsed | Document
     except RecursionError:
         return DocumentRefused(path, "what is in it is nested too deeply; simplify it")
     except Exception as error:  # noqa: BLE001  # whatever a library raises is about this file, and the next may be fine
-        reason = f"it is damaged ({type(error).__name__}); open it in the program it comes from and save it again"
+        kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+        reason = f"it is damaged ({kind}); open it in the program it comes from and save it again"
         return DocumentRefused(path, reason)
 
 
