@@ -43,6 +43,11 @@ def restore(
     restored, created_at = run(settings, folder, replace=replace)
     again = f"; {restored.replayed} erased since were left out" if restored.replayed else ""
     print(f"{restored.files} documents as of {moment(created_at)} in {settings.data_dir}{again}.")
+    print(
+        "Stores, files and who may read them are as they were then: access withdrawn since is open again."
+        " Look at the lists (hrm-serve stores) before a server starts.",
+        file=sys.stderr,
+    )
 
 
 def reindex(data_dir: DataDir = None) -> None:

@@ -440,9 +440,10 @@ def test_a_backup_is_restored_without_what_was_deleted_and_with_the_keys_of_toda
 
     status, _, err = run("restore", "copies/monday")
     assert (status, err.count("--replace")) == (1, 1)
-    status, out, _ = run("restore", "copies/monday", "--replace")
+    status, out, err = run("restore", "copies/monday", "--replace")
 
     assert status == 0
+    assert "access withdrawn since is open again" in err
     assert out.startswith("1 documents as of ")
     assert out.endswith("; 1 erased since were left out.\n")
     assert [line.split("\t")[0] for line in run("stores", "notes")[1].splitlines()] == ["tea.txt"]
