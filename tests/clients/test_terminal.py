@@ -66,7 +66,13 @@ def started(*arguments: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(CLIENT)},
+        preexec_fn=_as_in_the_foreground,
     )
+
+
+def _as_in_the_foreground() -> None:
+    # What a shell starts in the background ignores SIGINT, and so does everything that it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_the_answer_is_printed_and_then_its_sources(server: StubServer) -> None:
