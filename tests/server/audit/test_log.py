@@ -244,14 +244,20 @@ def test_once_a_record_has_waited_in_vain_the_next_ones_do_not_wait(tmp_path: Pa
     assert log.append({}, {}).number == 1
 
 
-def test_a_record_that_is_owed_is_written_with_the_next_one_once(tmp_path: Path) -> None:
-    log = AuditLog(tmp_path / "audit.db", SIGNER, busy_timeout_ms=10)
+def owing(path: Path) -> AuditLog:
+    """A log that has a note of something done, whose record could not be written."""
+    log = AuditLog(path / "audit.db", SIGNER, busy_timeout_ms=10)
     note = log.begin({"request": "req_1", "outcome": "cut off"}, {})
-    other = apsw.Connection(str(tmp_path / "audit.db"))
+    other = apsw.Connection(str(path / "audit.db"))
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(AuditUnavailable):
         log.append({"request": "req_1", "outcome": "done"}, {}, note=note)
-    other.execute("ROLLBACK")
+    other.close()  # which ends its transaction
+    return log
+
+
+def test_a_record_that_is_owed_is_written_with_the_next_one_once(tmp_path: Path) -> None:
+    log = owing(tmp_path)
 
     log.append({"request": "req_2", "outcome": "done"}, {})
     log.append({"request": "req_3", "outcome": "done"}, {})
@@ -262,13 +268,7 @@ def test_a_record_that_is_owed_is_written_with_the_next_one_once(tmp_path: Path)
 
 
 def test_a_record_that_is_owed_is_written_when_the_log_is_closed(tmp_path: Path) -> None:
-    log = AuditLog(tmp_path / "audit.db", SIGNER, busy_timeout_ms=10)
-    note = log.begin({"request": "req_1", "outcome": "cut off"}, {})
-    other = apsw.Connection(str(tmp_path / "audit.db"))
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(AuditUnavailable):
-        log.append({"request": "req_1", "outcome": "done"}, {}, note=note)
-    other.execute("ROLLBACK")
+    log = owing(tmp_path)
     log.close()
 
     later = opened(tmp_path)
