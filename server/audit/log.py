@@ -4,8 +4,8 @@ Its own database, because it grows without end, is written for every answer, and
 What a record says of a text is a hash salted for that record alone. Salts lie beside the chain, so that erasing one
 makes its hash meaningless and leaves the chain whole.
 
-An answer that is read while it is made is noted down before its first word leaves. The note goes when the record comes;
-a note whose server is gone becomes the record. So there is one record for each answer, however it ended.
+What is done, and an answer that is read while it is made, comes before its record, so it is noted down first. The note
+goes when the record comes; a note whose server is gone becomes the record. So each has one record, however it ended.
 """
 
 import logging

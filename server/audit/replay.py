@@ -44,7 +44,8 @@ async def replay(
             not keep it; it must be the very same.
 
     Raises:
-        AuditError: there is no record of such an answer, or its question is not at hand or is another one.
+        AuditError: there is no record of such an answer, or not of what it said; or its question is not at hand, or is
+            another one.
     """
     answers = [entry for entry in log.of_request(request) if json.loads(entry.record).get("choices")]
     answers = [entry for entry in answers if number in (None, entry.number)]
@@ -55,6 +56,8 @@ async def replay(
         raise AuditError(f"Several answers are on record for {request}: name one with --record ({numbers}).")
     (entry,) = answers
     record: dict[str, Any] = json.loads(entry.record)
+    if record["outcome"] == "cut off":
+        raise AuditError(f"The answer to {request} was cut off with its server: what it said is not on record.")
     salt = log.salt(entry.number)
     if salt is None:
         return Replayed("erased", ("the question and the answer are erased",))

@@ -144,6 +144,14 @@ async def test_of_several_answers_with_one_id_one_has_to_be_named(desk: Desk) ->
     assert await replay(desk.log, "req_1", desk.given("handbook"), question(), number=1) == Replayed("same")
 
 
+async def test_an_answer_that_was_cut_off_cannot_be_compared(desk: Desk) -> None:
+    record = await desk.asked("handbook")
+    desk.log.append({**record, "request": "req_2", "outcome": "cut off"}, {})
+
+    with pytest.raises(AuditError, match="was cut off with its server"):
+        await replay(desk.log, "req_2", desk.given("handbook"), question())
+
+
 async def test_other_worked_examples_are_named_as_a_cause(desk: Desk) -> None:
     await desk.asked("handbook")
     other = desk.given("handbook", "Full-time staff receive 27 days.")
