@@ -83,6 +83,7 @@ class Library:
         filters: Filter | None = None,
         score_threshold: float = 0.0,
         fusion: Fusion | None = None,
+        as_of: int | None = None,
     ) -> Hits:
         """Find passages; see `Searcher.search`."""
         hits = await self._searcher.search(
@@ -93,6 +94,7 @@ class Library:
             filters=filters,
             score_threshold=score_threshold,
             fusion=fusion,
+            as_of=as_of,
         )
         self.archive.note_search(stores)
         return hits

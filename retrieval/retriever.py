@@ -53,6 +53,7 @@ class Searcher:
         filters: Filter | None = None,
         score_threshold: float = 0.0,
         fusion: Fusion | None = None,
+        as_of: int | None = None,
     ) -> Hits:
         """Return at most `k` passages that `reader` may read, best first; an empty result is not an error.
 
@@ -61,6 +62,7 @@ class Searcher:
             filters: find passages only of documents whose attributes match.
             score_threshold: the lowest `Passage.score` to return (see the top of this file).
             fusion: other weights than the default ones.
+            as_of: a generation; documents that came after it are left out, and do not count in the weights of words.
 
         Raises:
             StoreNotFound: a store does not exist, or `reader` may not read it.
@@ -68,7 +70,7 @@ class Searcher:
             RetrievalError: the search could not be made.
         """
         return await anyio.to_thread.run_sync(
-            self._search, query, tuple(stores), k, reader, filters, score_threshold, fusion or self._fusion
+            self._search, query, tuple(stores), k, reader, filters, score_threshold, fusion or self._fusion, as_of
         )
 
     def _search(
@@ -80,6 +82,7 @@ class Searcher:
         filters: Filter | None,
         threshold: float,
         fusion: Fusion,
+        as_of: int | None,
     ) -> Hits:
         # Outside the view: embedding takes longer than the search, and needs nothing of the store.
         began = perf_counter()
@@ -91,7 +94,7 @@ class Searcher:
             stores.refuse_expired(tx, store_nos)
             if meaning is None:
                 return Hits((), generation)
-            found_in = scope.resolve(tx, store_nos, filters, self._mirror.lists.hidden(tx, reader))
+            found_in = scope.resolve(tx, store_nos, filters, self._mirror.lists.hidden(tx, reader), as_of)
             ranked = self._ranked(tx, query, meaning, found_in, max(k, fusion.late_interaction), fusion)
             shown = {
                 stored.chunk_no: stored

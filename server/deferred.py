@@ -83,10 +83,11 @@ class DeferredLibrary:
         reader: Reader,
         filters: Filter | None = None,
         score_threshold: float = 0.0,
+        as_of: int | None = None,
     ) -> Hits:
         retriever = _there(self._retriever)
         return await retriever.search(
-            query, stores=stores, k=k, reader=reader, filters=filters, score_threshold=score_threshold
+            query, stores=stores, k=k, reader=reader, filters=filters, score_threshold=score_threshold, as_of=as_of
         )
 
     async def stores(self, reader: Reader) -> list[Store]:

@@ -112,11 +112,13 @@ class Retriever(Protocol):
         reader: Reader,
         filters: Filter | None = None,
         score_threshold: float = 0.0,
+        as_of: int | None = None,
     ) -> Hits:
         """Return at most `k` passages that `reader` may read, best first; an empty result is not an error.
 
         `stores` are ids or names; none given finds nothing. With `filters`, only passages of documents whose
-        attributes match are found, `k` of them wherever there are as many.
+        attributes match are found, `k` of them wherever there are as many. With `as_of`, documents that came after
+        that generation are as if they had not come yet; what was removed since stays removed.
 
         Raises:
             StoreNotFound: a store does not exist, or `reader` may not read it.

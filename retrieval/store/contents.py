@@ -38,10 +38,11 @@ class Content:
 def complete(tx: Transaction, document_no: int, content: Content) -> None:
     """Give a document its text and chunks: from here on searches find it."""
     assert content.chunks, "a completed document has chunks"
-    advance(tx)
+    generation = advance(tx)
     tx.run(
-        "UPDATE documents SET status = 'completed', error = NULL, error_code = NULL,"
+        "UPDATE documents SET status = 'completed', error = NULL, error_code = NULL, completed_in = ?,"
         " title = ?, text = ?, text_sha256 = ?, stripped = ?, usage_bytes = ? WHERE document_no = ?",
+        generation,
         content.title,
         content.text,
         content.text_sha256,

@@ -325,6 +325,11 @@ CREATE TRIGGER reader_removed AFTER DELETE ON file_access {_COUNTED.format(row="
 CREATE TRIGGER reader_changed AFTER UPDATE ON file_access {_COUNTED.format(row="new")}
 """
 
+# Since which generation searches find a document; 0: since before this was noted. For searches as of an older one.
+_COMPLETED_IN = """
+ALTER TABLE documents ADD COLUMN completed_in INTEGER NOT NULL DEFAULT 0;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _FILES,
@@ -337,6 +342,7 @@ MIGRATIONS = (
     _FORMER_READERS,
     _INDEX,
     _READERS_BY_NAME,
+    _COMPLETED_IN,
 )
 
 

@@ -39,8 +39,17 @@ class Scope:
     hidden: Flags | None = None  # None: none
 
 
-def resolve(tx: Transaction, store_nos: Sequence[int], wanted: Filter | None, hidden: Flags | None) -> Scope:
-    """The scope of a search in stores that its reader may read, less what is hidden (see `retrieval.lists`)."""
+def resolve(
+    tx: Transaction, store_nos: Sequence[int], wanted: Filter | None, hidden: Flags | None, as_of: int | None = None
+) -> Scope:
+    """The scope of a search in stores that its reader may read, less what is hidden (see `retrieval.lists`).
+
+    Args:
+        as_of: documents completed by later generations than this one are hidden too.
+    """
+    if as_of is not None:
+        later = filters.flags_of(tx, "FROM documents WHERE completed_in > ?", as_of)
+        hidden = later if hidden is None else hidden | later
     return Scope(tuple(store_nos), None if wanted is None else filters.matching(tx, wanted), hidden)
 
 

@@ -481,3 +481,23 @@ async def test_a_reader_of_certain_stores_finds_no_other_whatever_its_rights(des
             await desk.library.text(document.file_id, limited)
         with pytest.raises(DocumentNotFound):
             await desk.library.delete(document.file_id, limited)
+
+
+async def test_a_search_as_of_a_generation_leaves_out_what_came_later_and_brings_nothing_back(desk: Desk) -> None:
+    kept = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+    gone = await desk.library.ingest(desk.file("parking.txt", PARKING), store="handbook", reader=ANNA)
+    query = "annual leave in the car park"
+    then = await desk.library.search(query, stores=["handbook"], k=9, reader=ANNA)
+    better = f"{query.capitalize()}.\n"
+    later = await desk.library.ingest(desk.file("later.txt", better), store="handbook", reader=ANNA)
+
+    again = await desk.library.search(query, stores=["handbook"], k=9, reader=ANNA, as_of=then.generation)
+    now = await desk.library.search(query, stores=["handbook"], k=9, reader=ANNA)
+    assert again.passages == then.passages
+    assert now.passages[0].file_id == later.file_id
+    assert now.generation == again.generation == then.generation + 1
+
+    await desk.library.delete(gone.file_id, ANNA)
+    left = await desk.library.search(query, stores=["handbook"], k=9, reader=ANNA, as_of=then.generation)
+    assert {passage.file_id for passage in left.passages} == {kept.file_id}
+    assert not (await desk.library.search(query, stores=["handbook"], k=9, reader=ANNA, as_of=0)).passages

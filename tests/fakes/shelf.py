@@ -38,6 +38,7 @@ class _Held:
     document: Document
     source: str
     text: str
+    completed_in: int
     passages: list[Passage] = field(default_factory=list)
 
 
@@ -63,6 +64,7 @@ class Shelf:
         reader: Reader,
         filters: Filter | None = None,
         score_threshold: float = 0.0,
+        as_of: int | None = None,
     ) -> Hits:
         if self.error is not None:
             raise self.error
@@ -74,6 +76,7 @@ class Shelf:
             for held in self._held.values()
             for passage in held.passages
             if passage.store_id in wanted
+            and (as_of is None or held.completed_in <= as_of)
             and asked
             and (filters is None or matches(filters, passage.attributes, passage.flags))
         ]
@@ -150,8 +153,8 @@ class Shelf:
             status="completed",
             flags=parsed.flags,
         )
-        self._held[file_id] = _Held(document, source, parsed.text, passages)
         self._generation += 1
+        self._held[file_id] = _Held(document, source, parsed.text, self._generation, passages)
         return document
 
     async def documents(self, store: str, reader: Reader) -> list[Document]:

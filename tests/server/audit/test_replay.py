@@ -81,6 +81,17 @@ async def test_the_plain_model_looks_again_where_it_looked_then(desk: Desk, defa
     assert await desk.again(default_now) == Replayed("same")
 
 
+async def test_a_document_that_came_later_is_not_found_again(desk: Desk, tmp_path: Path) -> None:
+    record = await desk.asked("handbook")
+    words = question()["messages"][-1]["content"]
+    await stock(desk.library, tmp_path, "handbook", {"later.txt": f"{words} Full-time staff receive 40 days."})
+
+    again = await desk.again("handbook")
+
+    assert again.verdict == "same"
+    assert again.differences == (f"generation was {record['generation']}, is {record['generation'] + 1}",)
+
+
 @pytest.mark.parametrize("default_now", ["handbook", None])
 async def test_a_store_that_had_nothing_to_say_is_asked_again(desk: Desk, default_now: str | None) -> None:
     record = await desk.asked("empty")
