@@ -7,8 +7,9 @@ from datetime import date, datetime, time
 from pathlib import Path
 from zipfile import BadZipFile
 
-from openpyxl import load_workbook
+from lxml.etree import XMLSyntaxError
 from openpyxl.cell.cell import Cell, MergedCell
+from openpyxl.reader.excel import ExcelReader
 from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -16,6 +17,7 @@ from retrieval.composer import Composer
 from retrieval.errors import DocumentRefused
 from retrieval.formats import rows
 from retrieval.formats.archive import refuse_unfit
+from retrieval.formats.formulas import uncomputed
 from retrieval.limits import Limits
 from retrieval.parsed import Parsed
 from retrieval.visible import one_line
@@ -30,17 +32,23 @@ def read_sheets(path: Path, data: bytes, limits: Limits) -> Parsed:
     refuse_unfit(path, data, "Excel", limits)
     try:
         # Not `read_only`, which does not say which rows are hidden.
-        workbook = load_workbook(io.BytesIO(data), data_only=True)
-    except (InvalidFileException, BadZipFile, KeyError, ValueError, TypeError, SyntaxError) as error:
+        reader = ExcelReader(io.BytesIO(data), data_only=True)
+        reader.read()
+        unknown = uncomputed(reader, data)
+    except (InvalidFileException, BadZipFile, KeyError, ValueError, TypeError, SyntaxError, XMLSyntaxError) as error:
         raise DocumentRefused(path, f"it is damaged ({error}); open it in Excel and save it again") from error
     composer = Composer(path, limits)
-    for number, sheet in enumerate(workbook.worksheets, start=1):
+    for number, sheet in enumerate(reader.wb.worksheets, start=1):
         if sheet.sheet_state != "visible":
             composer.strip(sum(len(_text(cell)) for row in sheet.iter_rows() for cell in row))
             continue
+        if cell := unknown.get(sheet.title):
+            raise DocumentRefused(
+                path, f"the formula in {sheet.title}!{cell} was never computed; open it in Excel and save it again"
+            )
         _sheet(composer, sheet, number)
     # Never the name of its first sheet, which the others are not below.
-    return replace(composer.parsed(), title=one_line(workbook.properties.title or ""))
+    return replace(composer.parsed(), title=one_line(reader.wb.properties.title or ""))
 
 
 def _sheet(composer: Composer, sheet: Worksheet, number: int) -> None:

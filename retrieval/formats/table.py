@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from retrieval.composer import Composer
@@ -14,6 +15,7 @@ from retrieval.visible import one_line
 
 _SAMPLE = 65_536
 _DELIMITERS = ",;\t|"
+_END = ["\0", "\0"]  # a row that no file has, since text has lost its NULs when it comes here
 _CELL = 100_000  # characters; a longer cell is a table that lost its line ends or quotes
 
 
@@ -43,10 +45,13 @@ def _records(path: Path, source: str) -> Iterator[tuple[int, list[str]]]:
     """(row number, cells) of each row that holds something."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(source[:_SAMPLE])
     csv.field_size_limit(_CELL)
-    reader = csv.reader(io.StringIO(source, newline=""), delimiter=delimiter)
+    # A quote that is not closed makes one cell of all that follows, and of the end that is put here as well.
+    lines = chain(io.StringIO(source, newline=""), [delimiter.join(_END)])
     number = 0
     try:
-        for number, row in enumerate(reader, start=1):
+        for number, row in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
+            if row == _END:
+                return
             cells = [one_line(cell) for cell in row]
             if any(cells):
                 yield number, cells
@@ -54,6 +59,7 @@ def _records(path: Path, source: str) -> Iterator[tuple[int, list[str]]]:
         raise DocumentRefused(
             path, f"it is no table: {error} in row {number + 1}; look for a quote that is not closed, or save it as txt"
         ) from error
+    raise DocumentRefused(path, f"it is no table: a quote in row {number} is not closed; close it, or save it as txt")
 
 
 def _delimiter(sample: str) -> str:

@@ -54,6 +54,20 @@ def test_a_huge_cell_is_refused_and_one_long_line_is_read() -> None:
     assert len(read("a.csv", ",".join(["cell"] * 50_000)).text) > 200_000
 
 
+@pytest.mark.parametrize(
+    ("source", "row"),
+    [
+        ('Item,Fee\n"Card,20\nKey,35\n', 2),
+        ('Item,Fee\nCard,20\nKey,"35', 3),
+        ('Item,Fee\nCard,20\nKey,"', 3),
+        ('Item\nCard\n"', 3),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_named_and_not_read_as_one_cell(source: str, row: int) -> None:
+    assert f"it is no table: a quote in row {row} is not closed" in refusal("a.csv", source)
+    assert read("a.csv", f'{source}"').text
+
+
 def test_the_records_of_a_list_are_paragraphs_of_paths_and_values() -> None:
     records = [
         {"name": "Card", "fee": {"amount": 20, "currency": "EUR"}, "tags": ["a", "b"], "none": None},

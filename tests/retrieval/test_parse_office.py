@@ -1,5 +1,7 @@
 """retrieval.formats: Word, PowerPoint and Excel as their readers see them."""
 
+import io
+import zipfile
 from datetime import date, datetime
 from pathlib import Path
 
@@ -171,6 +173,32 @@ def test_hidden_sheets_rows_and_columns_are_stripped_and_counted() -> None:
 
 def test_a_sheet_without_a_header_is_read_as_it_stands() -> None:
     assert read("a.xlsx", sheet((1, 2), (3, 4))).text == "Sheet\n\n1; 2\n\n3; 4"
+
+
+def test_a_formula_that_was_never_computed_is_no_empty_cell() -> None:
+    written = sheet(("Item", "Fee"), ("Card", "=4*5"), ("Key", 35))
+    with pytest.raises(DocumentRefused, match=r"the formula in Sheet!B2 was never computed; open it in Excel and save"):
+        read("a.xlsx", written)
+
+    def opened_since(cell: bytes) -> bytes:
+        assert b'<c r="B2"><f>4*5</f><v></v></c>' in zipfile.ZipFile(io.BytesIO(written)).read(
+            "xl/worksheets/sheet1.xml"
+        )
+        return repacked(written, lambda _, part: part.replace(b'<c r="B2"><f>4*5</f><v></v></c>', cell))
+
+    number = opened_since(b'<c r="B2"><f>4*5</f><v>20</v></c>')
+    empty = opened_since(b'<c r="B2" t="str"><f>""</f><v></v></c>')
+    assert read("a.xlsx", number).text == "Sheet\n\nItem: Card; Fee: 20\n\nItem: Key; Fee: 35"
+    assert read("a.xlsx", empty).text == "Sheet\n\nItem: Card\n\nItem: Key; Fee: 35"
+
+
+def test_a_damaged_length_is_not_taken_for_a_bomb() -> None:
+    packed = bytearray(plain("x"))
+    entry = packed.rindex(b"PK\x01\x02")
+    packed[entry + 27] ^= 0x40  # of the four bytes that say how long the part is unpacked
+
+    with pytest.raises(DocumentRefused, match=r"damaged \(it declares a part longer than it can be\)"):
+        read("a.docx", bytes(packed))
 
 
 BROKEN = {
