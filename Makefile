@@ -43,7 +43,7 @@ bench: $(VENV)/.dev ## run one benchmark: make bench B=recall
 
 HALF ?= report
 .PHONY: eval-retrieval
-eval-retrieval: $(VENV)/.dev ## print nDCG@10, R@1 and R@5 of each way of searching (the first time embeds 17,600 passages)
+eval-retrieval: $(VENV)/.dev ## print nDCG@10, R@1 and R@5 of each way of searching (the first time embeds 20,600 passages)
 	@$(BIN)/python -m tests.eval.retrieval --half $(HALF)
 
 .PHONY: eval-grounding

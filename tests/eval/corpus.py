@@ -1,6 +1,7 @@
 """Builds the evaluation's corpus, `sections.jsonl.xz`, from the documentation that Debian packages (see NOTICE.md).
 
-    apt-get download python3.11-doc python-django-doc apache2-doc sqlite3-doc postgresql-doc-15 nodejs-doc
+    apt-get download python3.11-doc python-django-doc apache2-doc sqlite3-doc postgresql-doc-15 nodejs-doc \
+        python-sqlalchemy-doc python-scrapy-doc sphinx-doc twisted-doc
     for package in *.deb; do dpkg-deb -x "$package" unpacked; done
     python -m tests.eval.corpus unpacked
 
@@ -79,6 +80,30 @@ SOURCES = {
     ),
     "node": Source(
         "nodejs/api", r'<div id="apicontent">', r"<!-- API END -->", r"all\.html|index\.html|documentation\.html"
+    ),
+    "sqlalchemy": Source(
+        "python-sqlalchemy-doc/html",
+        r'<div id="docs-body"[^>]*>',
+        r'<div id="docs-bottom-navigation"',
+        r"changelog/|genindex|contents\.html|search\.html|_modules/",
+    ),
+    "scrapy": Source(
+        "python-scrapy-doc/html",
+        r'<div itemprop="articleBody">',
+        r"<footer",
+        r"news\.html|genindex|modindex|search\.html|_modules/",
+    ),
+    "sphinx": Source(
+        "sphinx-doc/html",
+        r'<div class="body" role="main">',
+        r'<div class="sphinxsidebar"',
+        r"changes\.html|changelog|genindex|modindex|contents\.html|search\.html|_modules/",
+    ),
+    "twisted": Source(
+        "twisted-doc/html",
+        r'<div class="body" role="main">',
+        r'<div class="sphinxsidebar"',
+        r"genindex|modindex|contents\.html|search\.html|api/",
     ),
 }
 

@@ -1,10 +1,10 @@
 """How well the store finds what was asked: nDCG@10, R@1 and R@5 for each setting, on questions with one right passage.
 
-    python -m tests.eval.retrieval [--half report] [--distractors 17000] [--data build/eval]
+    python -m tests.eval.retrieval [--half report] [--distractors 20000] [--data build/eval]
 
 `faq` are question headings against what stands below them; `asked` are questions written about passages of the
 documentation and of the sample handbook; `second` are follow-ups, looked up as the server looks them up. All are asked
-among the sections of six manuals. Settings were chosen on the half `tune`; figures to be quoted are of `report`.
+among the sections of ten manuals. Settings were chosen on the half `tune`; figures to be quoted are of `report`.
 """
 
 import argparse

@@ -14,7 +14,7 @@ from tests.bench.grounding.pairs import Score, load, score
 def main() -> None:
     """Print a table by kind of pair, then one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--half", choices=["tune", "report"], default="report")
+    parser.add_argument("--half", choices=["tune", "report", "blind_tune", "blind_report"], default="report")
     parser.add_argument("--notes", action="store_true", help="print every wrong and missing marker")
     arguments = parser.parse_args()
     embedder = MiniLM()

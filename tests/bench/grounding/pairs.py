@@ -11,7 +11,7 @@ from server.grounding.likeness import Alike
 from server.grounding.sentences import sentences
 from server.grounding.support import Sources
 
-Half = Literal["tune", "report"]
+Half = Literal["tune", "report", "blind_tune", "blind_report"]
 
 
 @dataclass(frozen=True, slots=True)
