@@ -20,6 +20,8 @@ Documents = NDArray[np.int32]
 
 # Entries kept in all: 32 MB. Groups that may read most of a large store have many, people few.
 KEPT = 8_000_000
+# What keeping a name costs besides its documents, in entries: there are people who may read nothing.
+NAME = 100
 
 
 class AccessLists:
@@ -82,9 +84,9 @@ class AccessLists:
         documents = self._known.pop(name, None)
         if documents is None:
             documents = scope.readable(tx, name)
-            self._entries += len(documents)
+            self._entries += NAME + len(documents)
         self._known[name] = documents
         while self._entries > self._kept and len(self._known) > 1:
             _, dropped = self._known.popitem(last=False)
-            self._entries -= len(dropped)
+            self._entries -= NAME + len(dropped)
         return documents

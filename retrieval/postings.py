@@ -18,6 +18,8 @@ Postings = NDArray[np.int32]
 
 # Entries kept in all: 64 MB. Words of a million chunks' questions come back often, and seldom ones have few entries.
 KEPT = 16_000_000
+# What keeping a term costs besides its chunks, in entries: words that nobody has written are asked for without end.
+TERM = 100
 
 
 class LexicalIndex:
@@ -61,14 +63,19 @@ class LexicalIndex:
 
     def _chunks(self, tx: Transaction, term: Term, last: int) -> Postings:
         """The chunks up to `last` that hold it; removed ones may be among them, which nothing makes visible again."""
-        upto, chunks = self._known.pop(term.words, (0, np.zeros(0, np.int32)))
-        self._entries -= len(chunks)
+        upto, chunks = self._known.get(term.words, (0, np.zeros(0, np.int32)))
+        if self._known.pop(term.words, None) is not None:
+            self._entries -= _cost(chunks)
         if upto < last:
             added = passages.containing(tx, term.expression(), upto)
             chunks = np.concatenate([chunks, added[added <= last]])
         self._known[term.words] = (last, chunks)
-        self._entries += len(chunks)
+        self._entries += _cost(chunks)
         while self._entries > self._kept and len(self._known) > 1:
             _, (_, dropped) = self._known.popitem(last=False)
-            self._entries -= len(dropped)
+            self._entries -= _cost(dropped)
         return chunks
+
+
+def _cost(chunks: Postings) -> int:
+    return TERM + len(chunks)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from retrieval.index import Visible
-from retrieval.postings import LexicalIndex
+from retrieval.postings import TERM, LexicalIndex
 from retrieval.wording import Term, Wording, terms
 from tests.retrieval.test_mirror import Shop
 
@@ -77,15 +77,25 @@ def test_several_words_that_belong_together_are_found_in_their_order(shop: Shop)
 
 def test_the_memory_for_words_is_bounded_and_forgetting_changes_nothing(shop: Shop) -> None:
     shop.add("apple pear", "apple", "pear plum", "fig")
-    small = LexicalIndex(kept=2)
+    small = LexicalIndex(kept=2 + TERM)
     seen = visible(1, 2, 3, 4)
 
     found = [ask(shop, small, query, seen) for query in ("apple", "pear", "apple", "plum fig")]
 
-    assert small._entries <= 2
+    assert small._entries <= 2 + TERM
     assert found == [ask(shop, LexicalIndex(), query, seen) for query in ("apple", "pear", "apple", "plum fig")]
     small.forget()
     assert ask(shop, small, "apple", seen) == found[0]
+
+
+def test_words_that_nobody_has_written_take_no_more_room_than_others(shop: Shop) -> None:
+    shop.add("apple", "pear", "plum", "fig")
+    small = LexicalIndex(kept=10 * TERM)
+
+    for number in range(50):
+        ask(shop, small, f"unknown{number}", visible(1, 2, 3, 4))
+
+    assert len(small._known) == 10
 
 
 def test_forms_of_one_word_are_kept_once(shop: Shop) -> None:
@@ -95,7 +105,7 @@ def test_forms_of_one_word_are_kept_once(shop: Shop) -> None:
     found = [ask(shop, index, query, visible(1, 2, 3, 4))[1] for query in ("apple", "Apples?", '"apple"')]
 
     assert found == [[1, 2]] * 3
-    assert index._entries == 2
+    assert index._entries == 2 + TERM
 
 
 def test_a_store_that_was_replaced_is_read_anew(shop: Shop) -> None:
