@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from server.grounding.numbers import GLUED, INTEGER, ORDINAL, ORDINALS
+from server.grounding.numbers import GLUED, INTEGER, ORDINAL, ORDINALS, number_at
 from server.grounding.raw_words import Merged, as_one, folded_at, is_touching, key_at
 from server.grounding.units import MEASURES
 from server.grounding.words import Word, listed
@@ -20,6 +20,7 @@ _MONTHS = {
     for name in listed(names)
 }  # fmt: skip
 
+_OCLOCK = frozenset({"oclock", "o'clock", "o’clock", "hrs"})
 _CLOCK = re.compile(r"([01]?\d|2[0-4])[:.]([0-5]\d)")
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
@@ -82,7 +83,9 @@ def clock_at(text: str, raw: Sequence[Word], at: int) -> Merged | None:
     """A time of day, by 24 hours."""
     word, following = folded_at(raw, at), folded_at(raw, at + 1).replace(".", "")
     if word in ("noon", "midnight"):
-        return as_one(raw, at, 1, "time 12:00" if word == "noon" else "time 24:00")
+        return as_one(raw, at, 1, "time 12:00" if word == "noon" else "time 0:00")
+    if spoken := _spoken_clock_at(text, raw, at):
+        return spoken
     glued = GLUED.fullmatch(word)
     half = glued.group(2) if glued and glued.group(2) in ("am", "pm") else following
     digits = glued.group(1) if glued and glued.group(2) in ("am", "pm") else word
@@ -94,7 +97,45 @@ def clock_at(text: str, raw: Sequence[Word], at: int) -> Merged | None:
         hour, minute = int(found.group(1)), int(found.group(2))
     else:
         return None
-    count = 1 + ((half == following and is_half) or (following in ("oclock", "o'clock", "o’clock", "hrs")))
+    count = 1 + ((half == following and is_half) or (following in _OCLOCK))
     if is_half:
         hour = hour % 12 + 12 * (half == "pm")
-    return as_one(raw, at, count, f"time {hour}:{minute:02}")
+    else:
+        hour, taken = _by_part_of_day(raw, at + count, hour)
+        count += taken
+    return as_one(raw, at, count, f"time {hour % 24}:{minute:02}")
+
+
+def _spoken_clock_at(text: str, raw: Sequence[Word], at: int) -> Merged | None:
+    """ "A quarter to eight", "half past nine", "seven in the evening", "eight o'clock"."""
+    start, minutes = at, 0
+    step = 1 if folded_at(raw, at) in ("a", "an") else 0
+    side = folded_at(raw, at + step + 1)
+    part = {"quarter": 15, "half": 30}.get(folded_at(raw, at + step), 0)
+    if part and (side == "past" or (side == "to" and part == 15)):
+        minutes, at = part if side == "past" else -part, at + step + 2
+    found = number_at(text, raw, at)
+    if found is None or found[0] not in range(1, 13) or not (found[2] == "" or INTEGER.fullmatch(found[2])):
+        return None
+    hour, end = int(found[0]), at + found[1]
+    is_named = folded_at(raw, end) in _OCLOCK
+    end += is_named
+    half = folded_at(raw, end).replace(".", "")
+    if half in ("am", "pm"):
+        hour, taken = hour % 12 + 12 * (half == "pm"), 1
+    else:
+        hour, taken = _by_part_of_day(raw, end, hour)
+    if not (minutes or is_named or taken):
+        return None
+    total = (60 * hour + minutes) % (24 * 60)
+    return as_one(raw, start, end + taken - start, f"time {total // 60}:{total % 60:02}")
+
+
+def _by_part_of_day(raw: Sequence[Word], at: int, hour: int) -> tuple[int, int]:
+    """The hour by 24 hours, and how many words say which half of the day it is in."""
+    said = " ".join(folded_at(raw, at + step) for step in range(3))
+    if said == "in the morning":
+        return hour % 12, 3
+    if said in ("in the afternoon", "in the evening") and hour <= 12:
+        return hour % 12 + 12, 3
+    return (hour % 12 + 12 * (hour > 5), 2) if said.startswith("at night") and hour <= 12 else (hour, 0)

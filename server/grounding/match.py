@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from server.grounding.words import Kind, Word
+from server.grounding.units import is_same_unit
+from server.grounding.words import Kind, Word, is_same_name
 
 _CLAUSE_END = re.compile(r"[,;:—]")
 _JOINTS = {"and", "but", "or", "while", "whereas", "although", "though"}
@@ -71,7 +72,7 @@ def _same_meaning(said: Word, there: Word) -> bool:
     if Kind.EXACT in (said.kind, there.kind):
         return _same_value(said, there)
     if said.kind is Kind.NAME:
-        return said.text == there.text
+        return is_same_name(said, there)
     if said.kind is Kind.NEGATION:
         return there.kind is Kind.NEGATION
     return said.key == there.key
@@ -83,7 +84,7 @@ def _same_value(said: Word, there: Word) -> bool:
     is_code = said.key == said.text.casefold() and not said.unit and not said.key.isdecimal()
     if is_code:
         return said.text == there.text
-    if said.unit == there.unit:
+    if is_same_unit(said.unit, there.unit):
         return said.key == there.key
     # "28" for "28 days"; a bare number is no percentage.
     return not said.unit and there.unit not in ("%", "‰") and said.key == there.count

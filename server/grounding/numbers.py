@@ -28,10 +28,12 @@ ORDINALS = {
 INTEGER = re.compile(r"\d+")
 _PLAIN = re.compile(r"[+\-−–]?\d+(?:[.,:]\d+)*")
 GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
-CONTINENTAL = re.compile(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?")
+CONTINENTAL = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")
 _COMMA_DECIMAL = re.compile(r"\d+,\d{1,2}")
 ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
-GLUED = re.compile(r"(\d+(?:[.,]\d+)*)(mg|kg|g|km|cm|mm|m|kb|mb|gb|am|pm|k)", re.IGNORECASE)
+GLUED = re.compile(r"(\d+(?:[.,]\d+)*)(mg|kg|g|km|cm|mm|m|m²|ml|cl|dl|l|kwh|kb|mb|gb|am|pm|k)", re.IGNORECASE)
+# Behind these, "a week" is a length of time; elsewhere it is how often, or "a week ago".
+_BEFORE_ONE = frozenset(listed("within for after least most than lasts takes over under"))
 
 
 def and_a_half_at(raw: Sequence[Word], at: int) -> int:
@@ -49,8 +51,9 @@ def number_at(text: str, raw: Sequence[Word], at: int) -> tuple[Decimal, int, st
         return value, 1, ""
     if word == "half" and folded_at(raw, at + 1) in ("a", "an") and key_at(raw, at + 2) in MEASURES:
         return Decimal("0.5"), 2, ""
-    if word in ("a", "an") and key_at(raw, at + 1) in MEASURES and and_a_half_at(raw, at + 2):
-        return Decimal(1), 1, ""
+    if word in ("a", "an") and key_at(raw, at + 1) in MEASURES:
+        is_length = MEASURES[key_at(raw, at + 1)][0] in ("s", "month") and at and folded_at(raw, at - 1) in _BEFORE_ONE
+        return (Decimal(1), 1, "") if is_length or and_a_half_at(raw, at + 2) else None
     if _PLAIN.fullmatch(word):
         return _digits(text, raw, at)
     return _in_words(text, raw, at)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from server.grounding.lexicon import LIGHT, OPPOSITES, ROLES, SYNONYMS
 from server.grounding.likeness import Alike
 from server.grounding.reading import Term, root
-from server.grounding.words import Kind, listed
+from server.grounding.words import Kind, is_same_name, listed
 
 # Cosine of two words above which one may stand for the other. Words of one field (dog, cat) can be nearer than
 # that; they are told apart by what the passages say besides. Chosen with `make eval-grounding`.
@@ -82,7 +82,7 @@ def pair_content(
 
 def _equal(term: Term, other: Term) -> bool:
     if term.word.kind is Kind.NAME:
-        return term.word.text == other.word.text
+        return is_same_name(term.word, other.word)
     return term.key == other.key
 
 

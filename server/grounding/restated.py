@@ -12,6 +12,7 @@ from server.grounding.likeness import Alike
 from server.grounding.order import is_reordered
 from server.grounding.pairing import LIGHT_ROOTS, ROLE_ROOTS, Context, Pairing, pair_content
 from server.grounding.reading import Term
+from server.grounding.units import is_same_unit
 from server.grounding.words import Kind
 
 Doubt = Literal["value", "name", "bound", "denial", "modal", "condition", "role", "order", "words"]
@@ -50,8 +51,13 @@ def compare(claim: Sequence[Term], line: Sequence[Term], context: Context, alike
 
 def same_value(said: Term, there: Term) -> bool:
     """Is it the same value in the same unit?"""
-    if said.key == there.key:
-        return True
+    return said.key == there.key or (
+        said.word.key == there.word.key and bool(said.word.unit) and is_same_unit(said.word.unit, there.word.unit)
+    )
+
+
+def is_count_of(said: Term, there: Term) -> bool:
+    """Is it the bare number of a value, as it was written?"""
     # "28" for "28 days", where the claim says nothing more: a number that counts something else has its word beside it.
     return not said.word.unit and there.word.unit not in ("", "%", "‰") and there.word.count == said.word.key
 
@@ -69,7 +75,7 @@ def _facts(claim: Sequence[Term], line: Sequence[Term]) -> tuple[Pairing, Doubt 
                         for other in line
                         if other.role == "value"
                         and id(other) not in taken
-                        and (term.key == other.key or (is_bare and same_value(term, other)))
+                        and (same_value(term, other) or (is_bare and is_count_of(term, other)))
                     ),
                     None,
                 )
@@ -170,5 +176,9 @@ def _adjacent(line: Sequence[Term], pairing: Pairing, touched: set[int]) -> Doub
     said = {id(other) for _, other in pairing.pairs}
     rivals = [term for term in own if id(term) not in said]
     kept = [term for term in own if id(term) in said]
-    kinds = {term.word.unit or term.key.split()[0] for term in kept if term.word.unit}
-    return "role" if any((term.word.unit or "") in kinds for term in rivals) else None
+    kinds = {_kind_of_value(term) for term in kept if term.word.unit}
+    return "role" if any(_kind_of_value(term) in kinds for term in rivals) else None
+
+
+def _kind_of_value(value: Term) -> tuple[bool, str]:
+    return value.key.startswith("per "), value.word.unit

@@ -20,12 +20,14 @@ from server.grounding.numbers import (
     plain,
 )
 from server.grounding.raw_words import Merged, as_one, folded_at, is_touching, key_at
-from server.grounding.units import CURRENCIES, MEASURES, PERCENT
-from server.grounding.words import Word
+from server.grounding.shares import share_at
+from server.grounding.units import CURRENCIES, HUNDREDTHS, MEASURES, PERCENT, measure_at
+from server.grounding.words import Word, words
 
-_PER = {"hourly": ("s", 3600), "daily": ("day", 1), "weekly": ("day", 7), "monthly": ("month", 1)} | {
-    name: ("month", 3 if name == "quarterly" else 12) for name in ("quarterly", "yearly", "annually", "annual")
-}
+_PER = {"hourly": "hour", "daily": "day", "nightly": "night", "weekly": "week", "monthly": "month"} | {
+    "quarterly": "quarter", "yearly": "year", "annually": "year", "annual": "year",
+}  # fmt: skip
+_TIME_UNITS = frozenset({"s", "night", "month"})
 _TIMES = {"once": 1, "twice": 2, "thrice": 3}
 
 
@@ -35,8 +37,13 @@ def merged(text: str, raw: Sequence[Word]) -> list[Word]:
     at = 0
     while at < len(raw):
         match = (
-            date_at(text, raw, at) or clock_at(text, raw, at) or _rate(text, raw, at) or _amount(text, raw, at)
-        )  # fmt: skip
+            date_at(text, raw, at)
+            or clock_at(text, raw, at)
+            or _rate(text, raw, at)
+            or share_at(raw, at)
+            or _compound(text, raw, at)
+            or _amount(text, raw, at)
+        )
         word, count = match or (raw[at], 1)
         found.append(word)
         at += count
@@ -47,7 +54,7 @@ def _rate(text: str, raw: Sequence[Word], at: int) -> Merged | None:
     """How often: "a year", "every three months", "annually", "twice a week"."""
     word = folded_at(raw, at)
     if word in _PER:
-        base, size = _PER[word]
+        base, size = MEASURES[_PER[word]]
         return as_one(raw, at, 1, f"per {size}", base)
     times = _TIMES.get(word)
     if times is None and (number := number_at(text, raw, at)) and folded_at(raw, at + number[1]) == "times":
@@ -55,29 +62,52 @@ def _rate(text: str, raw: Sequence[Word], at: int) -> Merged | None:
     else:
         skip = 1 if times else 0
     opener = folded_at(raw, at + skip)
+    if opener == "and" and not times and _follows_a_rate(raw, at):
+        opener = "per"  # "per square metre and year"
     if opener not in ("a", "an", "per", "every", "each"):
         return None
     every = Decimal(1)
     count = skip + 1
     if opener == "every" and (number := number_at(text, raw, at + count)):
         every, count = number[0], count + number[1]
-    measure = MEASURES.get(key_at(raw, at + count))
-    if measure is None or measure[0] not in ("s", "day", "night", "month"):
+    measure, taken = measure_at(raw, at + count)
+    if measure is None or (measure[0] not in _TIME_UNITS and opener not in ("per", "a", "an")):
         return None
-    if opener in ("a", "an") and not times and not _follows_an_amount(raw, at):
+    if opener in ("a", "an") and not times and not _stands_by_an_amount(raw, at, measure[0]):
         return None  # "a year ago", "in a week"
-    return as_one(raw, at, count + 1, f"per {plain(every * measure[1] / (times or 1))}", measure[0])
+    return as_one(raw, at, count + taken, f"per {plain(every * measure[1] / (times or 1))}", measure[0])
 
 
-def _follows_an_amount(raw: Sequence[Word], at: int) -> bool:
-    """Is there a quantity close before, which "a year" can divide?"""
-    return any(word.is_number or word.text in CURRENCIES for word in raw[max(0, at - 4) : at])
+def _stands_by_an_amount(raw: Sequence[Word], at: int, unit: str) -> bool:
+    """Is there a quantity close before, which "a year" can divide? A litre costs something before it is named, too."""
+    if any(word.is_number or word.text in CURRENCIES for word in raw[max(0, at - 4) : at]):
+        return True
+    return unit not in _TIME_UNITS and any(word.key in CURRENCIES for word in raw[at + 2 : at + 7])
+
+
+def _follows_a_rate(raw: Sequence[Word], at: int) -> bool:
+    return any(
+        at >= back and folded_at(raw, at - back) == "per" and measure_at(raw, at - back + 1)[1] == back - 1
+        for back in (2, 3)
+    )
+
+
+def _compound(text: str, raw: Sequence[Word], at: int) -> Merged | None:
+    """A number and its unit in one word: "a 12-month warranty", "a three-hour course"."""
+    number, _, unit = raw[at].text.casefold().rpartition("-")
+    measure = MEASURES.get(unit)
+    if not number or measure is None:
+        return None
+    found = number_at(number, words(number), 0)
+    if found is None or found[1] != len(words(number)):
+        return None
+    return as_one(raw, at, 1, plain(found[0] * measure[1]), measure[0], plain(found[0]))
 
 
 def _amount(text: str, raw: Sequence[Word], at: int) -> Merged | None:
     start = at
     unit = ""
-    if folded_at(raw, at) in CURRENCIES and folded_at(raw, at) not in ("cent", "pound", "franc", "dollar", "euro"):
+    if folded_at(raw, at) in CURRENCIES and folded_at(raw, at) not in ("pound", "franc", "dollar", "euro", *HUNDREDTHS):
         number = number_at(text, raw, at + 1) if is_touching(text, raw, at + 1) else None
         if number is None:
             return None
@@ -95,6 +125,7 @@ def _amount(text: str, raw: Sequence[Word], at: int) -> Merged | None:
     if not unit and is_touching(text, raw, end):
         if (following := key_at(raw, end)) in CURRENCIES:
             unit, end = CURRENCIES[following], end + 1
+            value = value / 100 if following in HUNDREDTHS else value
         elif following in PERCENT:
             unit, end = PERCENT[following], end + 1
         elif following == "per" and folded_at(raw, end + 1) == "cent":
@@ -102,10 +133,13 @@ def _amount(text: str, raw: Sequence[Word], at: int) -> Merged | None:
         elif following == "°":
             unit, end = f"°{folded_at(raw, end + 1)[:1]}", end + 2
         elif following in ("working", "business", "calendar") and key_at(raw, end + 1) in ("day", "hour"):
-            unit = "day" if following == "calendar" else "working " + key_at(raw, end + 1)
+            unit = "working " + key_at(raw, end + 1)
+            if following == "calendar":
+                unit, value = MEASURES[key_at(raw, end + 1)][0], value * MEASURES[key_at(raw, end + 1)][1]
             end += 2
-        elif (measure := MEASURES.get(following)) is not None:
-            unit, value, end = measure[0], value * measure[1], end + 1
+        elif (measure := measure_at(raw, end)[0]) is not None:
+            taken = measure_at(raw, end)[1]
+            unit, value, end = measure[0], value * measure[1], end + taken
             if (half := and_a_half_at(raw, end)) and measure[1]:
                 value, end = value + Decimal(measure[1]) / 2, end + half
     if unit and literal and CONTINENTAL.fullmatch(literal):

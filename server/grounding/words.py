@@ -80,6 +80,13 @@ _QUANTITY = NUMBERS | _listed(
     mile litre liter gram kilogram pm noon midnight"""
 )
 
+_WEEKDAYS = _listed("monday tuesday wednesday thursday friday saturday sunday")
+
+
+def is_same_name(one: Word, other: Word) -> bool:
+    """To the letter; only the days of the week have a plural that means the same."""
+    return one.text == other.text or (one.key == other.key and one.key in _WEEKDAYS)
+
 
 def words(text: str) -> list[Word]:
     """Cut a text into words; a capital at the start of the text or of a sentence in it makes no name."""

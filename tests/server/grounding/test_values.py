@@ -2,8 +2,10 @@
 
 import pytest
 
+from server.grounding.support import Sources
 from server.grounding.values import merged
 from server.grounding.words import Kind, words
+from tests.fakes.meaning import apart
 
 
 def values(text: str) -> list[tuple[str, str]]:
@@ -24,6 +26,23 @@ def values(text: str) -> list[tuple[str, str]]:
         ("twenty-five days", "25 days", "twenty five days"),
         ("two weeks", "14 days", "1 fortnight"),
         ("eighth", "8th"),
+        ("250 ml", "0.25 litres", "25 cl", "2.5 dl", "250ml"),
+        ("1.5 kWh", "1.5 kilowatt-hours", "1500 Wh"),
+        ("45 centimes", "0.45 francs", "CHF 0.45"),
+        ("80 pence", "£0.80"),
+        ("75 percent full", "three-quarters full", "three quarters full"),
+        ("25% less", "a quarter less", "one quarter less"),
+        ("50% of the fee", "half of the fee", "half the fee"),
+        ("45 minutes", "three quarters of an hour", "0.75 hours"),
+        ("15 minutes", "a quarter of an hour"),
+        ("7:45", "a quarter to eight", "a quarter to eight in the morning", "7:45 a.m."),
+        ("21:30", "half past nine in the evening", "9:30 p.m."),
+        ("8:00", "eight o'clock", "8 in the morning"),
+        ("48 hours", "two days", "2 calendar days"),
+        ("half a metre", "50 cm", "0.5 m"),
+        ("midnight", "0:00", "12 a.m.", "24:00"),
+        ("a 12-month warranty", "a twelve-month warranty", "a warranty of 12 months"),
+        ("within a week", "within seven days"),
     ],
 )
 def test_spellings_of_one_value_are_equal(spellings: tuple[str, ...]) -> None:
@@ -44,10 +63,43 @@ def test_spellings_of_one_value_are_equal(spellings: tuple[str, ...]) -> None:
         ("-5", "5"),
         ("4 MB", "4 GB"),
         ("+49 30 1234", "+49 30 1243"),
+        ("100 ml", "100 cl"),
+        ("24 hours", "1 working day"),
+        ("the first half of the year", "50% of the year"),
+        ("once a quarter", "25% once"),
+        ("half past nine in the evening", "half past nine in the morning"),
+        ("a third of the fee", "33% of the fee"),
+        ("a year ago", "within a year"),
     ],
 )
 def test_what_is_not_the_same_value_is_not_equal(one: str, other: str) -> None:
     assert values(one) != values(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("It costs 21.2 cents per kWh.", "A kilowatt-hour costs 0.212 euros."),
+        ("Call from Monday to Friday.", "Call Mondays to Fridays."),
+        ("The rent is 0.60 francs per square metre and year.", "The rent is 60 centimes per square metre per year."),
+        (
+            "Bicycles must be registered 24 hours before departure.",
+            "Bicycles must be registered one day before departure.",
+        ),
+    ],
+)
+def test_a_sentence_says_a_value_in_another_unit(one: str, other: str) -> None:
+    assert Sources([one], "What does it say?", apart).find(other).supports
+    assert Sources([other], "What does it say?", apart).find(one).supports
+
+
+def test_a_cent_is_the_hundredth_part_of_a_euro_and_of_a_dollar() -> None:
+    sources = Sources(["A stamp costs 85 cents."], "What does it cost?", apart)
+
+    assert sources.find("A stamp costs 0.85 euros.").supports
+    assert sources.find("A stamp costs 0.85 dollars.").supports
+    assert not sources.find("A stamp costs 85 euros.").supports
+    assert not sources.find("A stamp costs 8.5 euros.").supports
 
 
 def test_a_value_knows_its_place_in_the_text() -> None:
