@@ -27,20 +27,24 @@ BOUNDS: tuple[tuple[tuple[str, ...], str], ...] = tuple(
         key=lambda bound: -len(bound[0]),
     )
 )
-# What a text says may, must or should be done; a claim keeps it.
+# What a text says may, must or should be done; a claim keeps it. What one needs to do one must do, but without the need
+# it may still be done: "must not" forbids, and "need not" does not.
 MODALS = {
     word: key
     for key, listed in {
         "may": "may might can could allowed permitted possible able entitled eligible allow permit",
-        "must": "must shall required need needs obliged mandatory compulsory obligatory require requires",
-        "should": "should ought recommended",
+        "must": "must shall",
+        "need": "required need needs obliged mandatory compulsory obligatory require requires",
+        "should": "should ought recommended advised advisable",
     }.items()
     for word in listed.split()
 }
+NEED_PHRASES = (("have", "to"), ("has", "to"), ("had", "to"), ("is", "to", "be"), ("are", "to", "be"))
 # Each denies what it stands with; the first part says what is denied.
 DENIALS = {
     **dict.fromkeys(listed("forbidden prohibited banned disallowed impermissible"), "may"),
     **dict.fromkeys(listed("impossible unable ineligible"), "may"),
+    **dict.fromkeys(listed("exempt exempted optional"), "need"),
     **dict.fromkeys(listed("refused rejected denied declined"), "accept"),
     "uncovered": "cover",
     "uninsured": "insure",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from server.grounding.lexicon import BOUNDS, DENIALS, MODALS, ROOTS
+from server.grounding.lexicon import BOUNDS, DENIALS, MODALS, NEED_PHRASES, ROOTS
 from server.grounding.values import merged
 from server.grounding.words import Kind, Word, words
 
@@ -46,12 +46,16 @@ def read(text: str) -> list[Term]:
             at += count
             end = tokens[at - 1].end
             continue
+        if count := _need_phrase(tokens, at):
+            terms.append(Term(token, "modal", "need", segment, denied))
+            at += count
+            end = tokens[at - 1].end
+            continue
         if folded in DENIALS:
             denied = True
+            role = "modal" if DENIALS[folded] in ("may", "need") else "content"
             terms.append(Term(token, "denial", "not", segment, denied))
-            terms.append(
-                Term(token, "modal" if DENIALS[folded] == "may" else "content", DENIALS[folded], segment, True)
-            )
+            terms.append(Term(token, role, DENIALS[folded], segment, True))
         elif token.kind is Kind.NEGATION:
             denied = True
             terms.append(Term(token, "denial", "not", segment, denied))
@@ -113,6 +117,14 @@ def _bound(tokens: Sequence[Word], at: int) -> tuple[str, int] | None:
         ):
             return key, len(phrase)
     return None
+
+
+def _need_phrase(tokens: Sequence[Word], at: int) -> int:
+    """How many words say here that something needs to be done."""
+    for phrase in NEED_PHRASES:
+        if tuple(word.text.casefold() for word in tokens[at : at + len(phrase)]) == phrase:
+            return len(phrase)
+    return 0
 
 
 def numbered(terms: Sequence[Term]) -> frozenset[tuple[str, str]]:

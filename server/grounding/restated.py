@@ -42,7 +42,7 @@ def compare(claim: Sequence[Term], line: Sequence[Term], context: Context, alike
     doubt = doubt or _words(content, line, pairing)
     doubt = doubt or _bounds(claim, line, pairing)
     doubt = doubt or _denials(claim, line, pairing)
-    doubt = doubt or _modals(claim, line)
+    doubt = doubt or _modals(claim, line, pairing)
     doubt = doubt or _conditions(claim, line, pairing)
     doubt = doubt or _segments(line, pairing)
     doubt = doubt or ("order" if is_reordered(claim, line, pairing.pairs) else None)
@@ -137,15 +137,22 @@ def _denials(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> D
     return None if said == there else "denial"
 
 
-def _modals(claim: Sequence[Term], line: Sequence[Term]) -> Doubt | None:
-    said = {term.key for term in claim if term.role == "modal"}
-    there = {term.key for term in line if term.role == "modal"}
-    is_denied = any(term.role == "denial" for term in claim)
-    if is_denied:
-        return None  # "may not" and "must not" forbid alike
-    if "may" in said and "may" not in there and "must" in there:
-        return "modal"
-    return "modal" if "must" in said and "must" not in there and "may" in there else None
+def _modals(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
+    said, there = _modals_of(claim), _modals_of(line)
+    if any(term.role == "denial" for term in claim):
+        # "may not" and "must not" forbid alike; "need not" leaves the choice.
+        leaves, forbids = {"need"}, {"may", "must"}
+        is_turned = (said <= leaves and there <= forbids) or (said <= forbids and there <= leaves)
+        return "modal" if said and there and is_turned else None
+    said, there = ({"must" if key == "need" else key for key in keys} for keys in (said, there))
+    touched = {other.segment for _, other in pairing.pairs}
+    if not said and _modals_of([term for term in line if term.segment in touched]) & {"may", "should"}:
+        return "modal"  # what may be done is not what is done
+    return "modal" if there and said and said.isdisjoint(there) else None
+
+
+def _modals_of(terms: Sequence[Term]) -> set[str]:
+    return {term.key for term in terms if term.role == "modal"}
 
 
 def _conditions(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:

@@ -131,7 +131,7 @@ def _amount(text: str, raw: Sequence[Word], at: int) -> Merged | None:
         elif following == "per" and folded_at(raw, end + 1) == "cent":
             unit, end = "%", end + 2
         elif following == "°":
-            unit, end = f"°{folded_at(raw, end + 1)[:1]}", end + 2
+            unit, end = f"°{folded_at(raw, end + 1)[:1]}", min(end + 2, len(raw))
         elif following in ("working", "business", "calendar") and key_at(raw, end + 1) in ("day", "hour"):
             unit = "working " + key_at(raw, end + 1)
             if following == "calendar":

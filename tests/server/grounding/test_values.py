@@ -102,6 +102,10 @@ def test_a_cent_is_the_hundredth_part_of_a_euro_and_of_a_dollar() -> None:
     assert not sources.find("A stamp costs 8.5 euros.").supports
 
 
+def test_a_degree_at_the_end_of_a_text_is_read() -> None:
+    assert values("heat it to 180°") == [("180", "°")]
+
+
 def test_a_value_knows_its_place_in_the_text() -> None:
     text = "It costs EUR 1,200 a month."
 
