@@ -4,6 +4,7 @@ from collections.abc import Sequence, Set
 from itertools import pairwise
 
 from server.grounding.lexicon import LIGHT, ROLES
+from server.grounding.items import belongs_to_another, is_there, kind_of_value
 from server.grounding.likeness import Alike
 from server.grounding.pairing import ALIKE, Context, held, is_opposed
 from server.grounding.reading import Term, numbered, read, root
@@ -15,7 +16,7 @@ _LIGHT = frozenset(map(root, LIGHT))
 # Every sum has a cost or a price, so that these name nothing by which it could be told from another.
 _NAMED = _ROLES - frozenset(map(root, ("cost", "price", "charge", "rate")))
 # Of the words of a question, the share that a sentence must speak of: more of it, where other sentences use the rest.
-_HALF, _MOST = 0.5, 0.7
+_HALF, _TERSE, _MOST = 0.5, 0.6, 0.7
 # How much better a rival must speak of the question before a value is taken for the wrong one.
 _BETTER = 0.25
 _ASKING = frozenset(listed("what which who whom whose when where why how"))
@@ -58,6 +59,11 @@ def _kinds(terms: Sequence[Term]) -> dict[str, str]:
         for before, term in pairwise(term for term in terms if not term.key.startswith("per "))
         if before.role == term.role == "content" and term.key in _ROLES and before.key not in _LIGHT
     }
+
+
+def _heads(terms: Sequence[Term], of: Set[str]) -> set[str]:
+    """What the words of a set tell apart: "semester" for "winter" in "the winter semester"."""
+    return {term.key for before, term in pairwise(terms) if before.role == term.role == "content" and before.key in of}
 
 
 def left_out(first: Sequence[Term], part: Sequence[Term]) -> list[str]:
@@ -109,7 +115,7 @@ class _Asked:
 
     def is_answered_by(self, line: Sequence[Term], context: Context, said: Sequence[Word]) -> bool:
         """Does the part of the sentence that holds the short answer `said` speak of what was asked?"""
-        if not self._is_in_unit([term.word for term in line if any(_is_there(term, word) for word in said)]):
+        if not self._is_in_unit([term.word for term in line if any(is_there(term, word) for word in said)]):
             return False
         if not self._asked:
             return True
@@ -121,21 +127,57 @@ class _Asked:
         if self._rates and self._rates.isdisjoint(term.key for term in line) and self._rates.isdisjoint(around):
             return False
         covered, missing = self.coverage(line, context)
-        if self._is_about_another(line, missing) or self._is_of_another_number(line, context):
+        if self._is_about_another(line, missing, context, said) or self._is_of_another_number(line, context):
+            return False
+        is_of_another = belongs_to_another(line, said, self._keys)
+        if is_of_another or self._has_another_value(line, context, said):
             return False
         is_said_of_another = not missing.isdisjoint(context.elsewhere)
-        if covered < (_MOST if is_said_of_another or roles else _HALF):
+        if covered < self._wanted(line, strict=is_said_of_another or bool(roles)):
             return False
-        return self._reaches(line, {term.segment for term in line if any(_is_there(term, word) for word in said)})
+        return is_of_another is False or self._reaches(
+            line, {term.segment for term in line if any(is_there(term, word) for word in said)}
+        )
+
+    def _wanted(self, line: Sequence[Term], *, strict: bool) -> float:
+        """The share of the question that a sentence must speak of; less, where it speaks of nothing else at all."""
+        if not strict:
+            return _HALF
+        is_terse = all(held(term.key, self._keys) for term in line if term.role == "content")
+        return _TERSE if is_terse else _MOST
 
     def _is_in_unit(self, values: Sequence[Word]) -> bool:
         counts = [value for value in values if value.unit and not value.key.startswith("per ")]
         return self._unit is None or not counts or any(is_counted_in(value, self._unit) for value in counts)
 
-    def _is_about_another(self, line: Sequence[Term], missing: Set[str]) -> bool:
+    def _has_another_value(self, line: Sequence[Term], context: Context, said: Sequence[Word]) -> bool:
+        """Speaks the sentence of a bag of 17 litres, and another one of the asked bag of 35 litres?"""
+        values = [term for term in line if term.role == "value" and not any(is_there(term, word) for word in said)]
+        return any(
+            term.role == "value"
+            and term.key in context.elsewhere
+            and any(kind_of_value(other) == kind_of_value(term) for other in values)
+            and all(other.key != term.key for other in values)
+            for term in self._terms
+        )
+
+    def _is_about_another(
+        self, line: Sequence[Term], missing: Set[str], context: Context, said: Sequence[Word]
+    ) -> bool:
         """Has the sentence another in the place of something asked: staff for managers, paid leave for sick leave?"""
         content = [term for term in line if term.role == "content"]
         if any(is_opposed(term, content) for term in self._asked if term.key in missing):
+            return True
+        given = {word.text for word in said}
+        told_apart = missing & context.elsewhere
+        here = {term.key for term in content} | context.titles
+        not_here = [term for term in self._asked if term.key not in here and term.key in told_apart | context.before]
+        if any(term.word.kind is Kind.NAME for term in not_here) and any(
+            term.word.kind is Kind.NAME and term.key not in self._keys and term.word.text not in given
+            for term in content
+        ):
+            return True
+        if _heads(self._terms, told_apart) & _heads(line, {term.key for term in content} - self._keys):
             return True
         kinds = _kinds(line)
         return any(key in kinds and kind in missing for key, kind in _kinds(self._terms).items())
@@ -212,7 +254,3 @@ class _Asked:
 
 def _has_value(line: Sequence[Term], of: Term) -> bool:
     return any(term.role == "value" and term.segment == of.segment for term in line)
-
-
-def _is_there(term: Term, word: Word) -> bool:
-    return word.kind is Kind.EXACT and (word.key == term.word.key or word.key == term.word.count)

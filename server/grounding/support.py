@@ -15,7 +15,8 @@ from server.grounding.match import Words, denied, in_order, verbatim
 from server.grounding.pairing import Context
 from server.grounding.reading import Term, numbered, read
 from server.grounding.restated import Comparison, Doubt, compare
-from server.grounding.sentences import Sentence, sentences
+from server.grounding.sentences import Sentence
+from server.grounding.statements import statements
 from server.grounding.values import merged
 from server.grounding.words import Kind, Word, content_keys, listed, words
 
@@ -31,6 +32,8 @@ _STATEMENT_WORDS = 4
 _NEAR = 0.34
 # Sentences that are compared word by word; what shares less with the claim has never been the source of one.
 _COMPARED = 8
+# What tells one sentence of the passages from another.
+_TELLING = ("content", "value")
 _STATING = frozenset(listed("is are was were be has have had may must can will shall should do does did"))
 _PARTS = re.compile(r"(?:[,;]\s+|\s+)(?:and|but|while|whereas)\s+|[;,]\s+", re.IGNORECASE)
 
@@ -77,7 +80,7 @@ class Sources:
         for number, passage in enumerate(passages):
             title = titles[number] if titles else ""
             self._lines += _lines(number, passage, title, asked)
-        used = [frozenset(term.key for term in line.terms if term.role == "content") for line in self._lines]
+        used = [frozenset(term.key for term in line.terms if term.role in _TELLING) for line in self._lines]
         for at, line in enumerate(self._lines):
             others = frozenset().union(*used[:at], *used[at + 1 :])
             self._lines[at] = replace(line, context=replace(line.context, elsewhere=others))
@@ -96,7 +99,7 @@ class Sources:
             return quoted
         if is_elsewhere:
             return Finding(reason="question")
-        restated, reason = self._restated(claim)
+        restated, reason = self._restated(claim, said if _is_fragment(said) else None)
         if restated is not None:
             return restated
         if parts := self._in_parts(claim):
@@ -149,7 +152,8 @@ class Sources:
                 return match
         return None
 
-    def _restated(self, claim: str) -> tuple[Finding | None, Reason]:
+    def _restated(self, claim: str, fragment: Sequence[Word] | None = None) -> tuple[Finding | None, Reason]:
+        """Find the claim in other words; a fragment states nothing by itself, and must be about what was asked."""
         terms = read(claim)
         content = {term.key for term in terms if term.role in ("content", "value")}
         if sum(term.role in ("content", "value") for term in terms) < 2:
@@ -162,6 +166,12 @@ class Sources:
             (compare(terms, line.terms, line.context, self._alike), line) for line in near
         ]
         good = [(comparison, line) for comparison, line in compared if comparison.doubt is None]
+        if fragment is not None and good:
+            good = [
+                (one, line) for one, line in good if self._question.is_answered_by(line.terms, line.context, fragment)
+            ]
+            if not good:
+                return None, "question"
         if good:
             comparison, line = max(good, key=lambda pair: (pair[0].shared, pair[1].shared, -pair[1].passage))
             start = line.before.start if comparison.needs_before and line.before else line.place.start
@@ -205,10 +215,12 @@ def _is_phrase(said: Sequence[Word]) -> bool:
 
 def _is_fragment(said: Sequence[Word]) -> bool:
     """Is it an answer without a statement of its own: "the eighth week of life"?"""
-    opens = bool(said) and said[0].kind in (Kind.EXACT, Kind.NAME, Kind.QUANTITY)
-    return _is_phrase(said) or (
-        opens and len(said) < 2 * _STATEMENT_WORDS and not any(word.text.casefold() in _STATING for word in said)
-    )
+    if _is_phrase(said):
+        return True
+    if len(said) >= 2 * _STATEMENT_WORDS or any(word.text.casefold() in _STATING for word in said):
+        return False
+    opening = next((word for word in said if word.kind is not Kind.FUNCTION), said[0])
+    return len(said) <= _STATEMENT_WORDS or opening.kind in (Kind.EXACT, Kind.NAME, Kind.QUANTITY)
 
 
 def _lines(number: int, passage: str, title: str, asked: set[str]) -> Iterator[_Line]:
@@ -218,7 +230,7 @@ def _lines(number: int, passage: str, title: str, asked: set[str]) -> Iterator[_
     things = numbered(heading)
     previous: Sentence | None = None
     previous_keys: frozenset[str] = frozenset()
-    for place in sentences(passage):
+    for place in statements(passage):
         text = passage[place.start : place.end]
         terms = tuple(read(text))
         points_back = previous is not None and any(term.word.text.casefold() in _PRONOUNS for term in terms)
