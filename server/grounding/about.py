@@ -3,8 +3,8 @@
 from collections.abc import Sequence, Set
 from itertools import pairwise
 
-from server.grounding.lexicon import LIGHT, ROLES
 from server.grounding.items import belongs_to_another, is_there, kind_of_value
+from server.grounding.lexicon import LIGHT, ROLES
 from server.grounding.likeness import Alike
 from server.grounding.pairing import ALIKE, Context, held, is_opposed
 from server.grounding.reading import Term, numbered, read, root

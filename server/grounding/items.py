@@ -1,4 +1,4 @@
-"""Several values of one kind in a sentence: which words belong to which, and is the one that was given the one asked for?"""
+"""Several values of one kind in a sentence: which words stand with which, and is the one given the one asked for?"""
 
 from collections.abc import Sequence, Set
 

@@ -146,6 +146,26 @@ OPPOSITES = _sets(
     high low
     first last
     large small
+    long short
+    new old
+    upper lower
+    outer inner
+    front back rear
+    visible hidden
+    hot cold
+    full empty
+    heavy light
+    early late
+    spring summer autumn winter
+    basic premium standard
+    primary secondary
+    domestic foreign
+    paid unpaid
+    written oral
+    indoor outdoor
+    indoors outdoors
+    child adult pensioner student
+    weekday weekend
     full-time part-time
     public private
     online offline

@@ -48,12 +48,14 @@ def in_order(line: Words, said: Sequence[Word]) -> list[tuple[int, int]]:
         at, skipped, clean = first, 0, True
         for wanted in claim[1:]:
             gap: list[Word] = []
+            behind = line.words[min(at, len(line.words) - 1)].end
             at += 1
             while at < len(line.words) and not _same_meaning(wanted, line.words[at]):
                 gap.append(line.words[at])
                 at += 1
             meaningful = [passed for passed in gap if passed.kind is not Kind.FUNCTION and passed.key not in _JOINTS]
-            joint = any(passed.key in _JOINTS for passed in gap)
+            inner = line.text[behind : gap[-1].start] if gap else ""
+            joint = any(passed.key in _JOINTS for passed in gap) or bool(_CLAUSE_END.search(inner))
             clean &= not any(passed.kind in _WEIGHTY for passed in gap) and not (joint and meaningful)
             skipped += len(meaningful)
         is_dense = len(claim) >= _MIN_DENSITY * (len(claim) + skipped)

@@ -56,6 +56,11 @@ def read(text: str) -> list[Term]:
             role = "modal" if DENIALS[folded] in ("may", "need") else "content"
             terms.append(Term(token, "denial", "not", segment, denied))
             terms.append(Term(token, role, DENIALS[folded], segment, True))
+        elif token.kind is Kind.NEGATION and _is_open(tokens, at + 1):
+            terms.append(Term(token, "content", root("closed"), segment, denied))
+            at += 2
+            end = tokens[at - 1].end
+            continue
         elif token.kind is Kind.NEGATION:
             denied = True
             terms.append(Term(token, "denial", "not", segment, denied))
@@ -117,6 +122,11 @@ def _bound(tokens: Sequence[Word], at: int) -> tuple[str, int] | None:
         ):
             return key, len(phrase)
     return None
+
+
+def _is_open(tokens: Sequence[Word], at: int) -> bool:
+    """ "Does not open" and "is not open" say that it is closed, and so deny nothing that "closed" says."""
+    return at < len(tokens) and tokens[at].text.casefold() in ("open", "opened")
 
 
 def _need_phrase(tokens: Sequence[Word], at: int) -> int:

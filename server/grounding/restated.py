@@ -3,10 +3,12 @@
 Each way in which they can disagree has a name, so that a report can say why a sentence was not believed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
+from server.grounding.denial import denies_all
 from server.grounding.lexicon import CONDITIONS
 from server.grounding.likeness import Alike
 from server.grounding.order import is_reordered
@@ -129,9 +131,10 @@ def _can_be_bounded(value: Term, bound: Term) -> bool:
 
 
 def _denials(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
-    if any(term.denied != other.denied for term, other in pairing.pairs):
-        return "denial"
     touched = {other.segment for _, other in pairing.pairs}
+    is_whole = denies_all(claim) and denies_all([term for term in line if term.segment in touched])
+    if not is_whole and any(term.denied != other.denied for term, other in pairing.pairs):
+        return "denial"
     said = sum(term.role == "denial" for term in claim) % 2
     there = sum(term.role == "denial" and term.segment in touched for term in line) % 2
     return None if said == there else "denial"
@@ -169,12 +172,22 @@ def _segments(line: Sequence[Term], pairing: Pairing) -> Doubt | None:
     for segment in touched - {min(touched, default=0)}:
         own = [term for term in line if term.segment == segment and term.role in ("content", "value")]
         missed = [term for term in own if id(term) not in paired and term.key not in LIGHT_ROOTS]
-        if any(term.word.kind is Kind.NAME for term in missed) or len(missed) > (1 - _OWN) * len(own):
+        if any(term.word.kind is Kind.NAME or _is_before_one_of(term, own, paired) for term in missed):
+            return "role"  # "hidden damage" behind the comma is not the damage before it
+        if len(missed) > (1 - _OWN) * len(own):
             return "role"
     # Of two values of one kind, the claim's own must be the nearer one to what it says of it.
     if len(touched) == 1:
         return _adjacent(line, pairing, touched)
     return None
+
+
+def _is_before_one_of(term: Term, own: Sequence[Term], paired: Set[int]) -> bool:
+    """Does a word that the claim lacks tell apart the word behind it, which the claim has?"""
+    return any(
+        before is term and after.role == "content" and id(after) in paired and after.word.start == term.word.end + 1
+        for before, after in pairwise(own)
+    )
 
 
 def _adjacent(line: Sequence[Term], pairing: Pairing, touched: set[int]) -> Doubt | None:

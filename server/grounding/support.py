@@ -24,7 +24,8 @@ Match = Literal["verbatim", "in_order", "restated", "parts"]
 Reason = Doubt | Literal["empty", "question", "nothing"]
 
 _ARTICLES = {"a", "an", "the"}
-_PREAMBLE = re.compile(r"\s*according to [^,]*,", re.IGNORECASE)
+# Who says it, and "No," in front of a whole sentence: an answer to the question, and no denial of what follows.
+_PREAMBLE = re.compile(r"\s*(?:(?:yes|no|yes, indeed|of course|certainly),)?(?:\s*according to [^,]*,)?", re.IGNORECASE)
 _PRONOUNS = frozenset(listed("it its they them their he him his she her this these that those"))
 # A claim with fewer words that names a number or a name is a phrase ("28 days"); a longer one makes a statement.
 _STATEMENT_WORDS = 4

@@ -44,3 +44,46 @@ def test_two_ways_to_oblige_or_to_forbid_say_the_same(passage: str, claim: str) 
 )
 def test_advice_a_duty_and_a_permission_are_three_things(passage: str, claim: str) -> None:
     assert doubt(passage, claim) == "modal"
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        ("The library is closed on Sundays.", "The library does not open on Sundays."),
+        ("The library is not open on Sundays.", "The library is closed on Sundays."),
+        ("A second reminder letter is not sent.", "There will be no second reminder letter."),
+        ("No deposit is charged.", "A deposit is not charged."),
+        ("Candles are not allowed in the tents.", "No, candles are prohibited in the tents."),
+        ("Dogs may swim in the lake.", "Yes, dogs may swim in the lake."),
+        ("Campers may not light fires.", "No, campers must not light fires."),
+    ],
+)
+def test_a_denial_may_be_worded_otherwise(passage: str, claim: str) -> None:
+    assert doubt(passage, claim) is None
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        ("The library is open on Sundays.", "The library does not open on Sundays."),
+        ("The library is closed on Sundays.", "The library is open on Sundays."),
+        ("Staff with a car do not get a ticket.", "Staff with no car get a ticket."),
+        ("Members who do not smoke pay less.", "Members who smoke do not pay less."),
+        ("A second reminder letter is sent.", "There will be no second reminder letter."),
+        ("Dogs may swim in the lake.", "No, dogs may not swim in the lake."),
+    ],
+)
+def test_what_is_denied_is_not_what_is_said(passage: str, claim: str) -> None:
+    assert doubt(passage, claim) is not None
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        ("Small claims are paid in a week, large claims within 30 days.", "Small claims are paid within 30 days."),
+        ("Open wounds are dressed at once, closed wounds within an hour.", "Open wounds are dressed within an hour."),
+        ("Guests in the upper hall may eat.", "Guests in the lower hall may eat."),
+    ],
+)
+def test_what_is_said_of_one_of_two_is_not_said_of_the_other(passage: str, claim: str) -> None:
+    assert doubt(passage, claim) is not None
