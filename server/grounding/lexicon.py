@@ -3,19 +3,28 @@
 from server.grounding.words import listed
 
 
+def _phrases(text: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(phrase.split()) for phrase in text.split("|"))
+
+
 def _sets(lines: str) -> tuple[frozenset[str], ...]:
     return tuple(frozenset(line.split()) for line in lines.strip().splitlines())
 
 
+# A time before something is the least where it is named like this: "no later than a day before" is a day or more.
+UNTIL = "until"
 # Phrases that bound the value beside them, longest first. The key is what two wordings of one bound share.
 BOUNDS: tuple[tuple[tuple[str, ...], str], ...] = tuple(
     sorted(
         (
             (tuple(phrase.split()), key)
             for key, phrases in {
-                "<=": "at most|at the most|up to|no more than|not more than|no longer than|not longer than|not exceed"
-                "|never exceed|no later than|not later than|maximum of|a maximum of|maximum|maximal|max|limited to"
+                "<=": "at most|at the most|no more than|not more than|no longer than|not longer than|not exceed"
+                "|never exceed|no older than|not older than|not be older than|not be more than|not be longer than"
+                "|not be larger than|no larger than|not be heavier than|no heavier than|not last longer than"
+                "|not cost more than|not take longer than|maximum of|a maximum of|maximum|maximal|max|limited to"
                 "|restricted to|capped at|limit|ceiling|cap|within|or less|as much as|as many as",
+                UNTIL: "up to|no later than|not later than|at the latest",
                 ">=": "at least|no less than|not less than|no fewer than|minimum of|a minimum of|minimum|min|smallest"
                 "|or more|lowest|starting at",
                 ">": "more than|over|above|larger than|greater than|longer than|older than|exceeding|exceeds|beyond"
@@ -50,6 +59,31 @@ DENIALS = {
     "uninsured": "insure",
     "free": "cost",
 }
+FREE_PHRASES = _phrases(
+    "free of charge|for nothing|for free|without charge|without cost|at no charge|at no cost|cost nothing|costs nothing"
+)
+# Verbs and adverbs of several words, by the word that means the same; the first one is inflected.
+PHRASES = {
+    phrase: word
+    for word, listed in {
+        "immediately": "at once|straight away|right away|without delay",
+        "care": "look after|care for",
+        "return": "bring back|send back|give back|take back|hand back",
+        "refund": "pay back|give money back",
+        "collect": "pick up",
+        "refuse": "turn down",
+        "submit": "hand in|turn in",
+        "inform": "let know|let us know|let you know|let them know",
+        "complete": "fill in|fill out",
+        "postpone": "put off",
+        "extinguish": "put out",
+        "contact": "get in touch with",
+        "cancel": "call off",
+        "phone": "call up|ring up",
+        "continuously": "around the clock|round the clock|day and night",
+    }.items()
+    for phrase in _phrases(listed)
+}
 
 # Irregular forms, and words that mean the same in rules, contracts and instructions.
 ROOTS = {
@@ -64,6 +98,17 @@ ROOTS = {
         "approve": "approval approved", "acknowledge": "acknowledgement", "cancel": "cancellation cancelled",
         "withdraw": "withdrawal withdrawn withdrew", "reimburse": "reimbursement", "apply": "application applies",
         "deliver": "delivery", "drive": "driving driven", "treat": "treatment", "value": "valuation",
+        "notify": "notification", "renew": "renewal", "register": "registration", "reserve": "reservation",
+        "refuse": "refusal", "subsidy": "subsidise subsidised subsidize subsidized", "replace": "replacement",
+        "decide": "decision", "reduce": "reduction", "extend": "extension", "store": "storage",
+        "collect": "collection", "repay": "repayment repaid", "arrive": "arrival", "depart": "departure",
+        "confirm": "confirmation", "consume": "consumption", "inspect": "inspection", "install": "installation",
+        "submit": "submission submitted", "participate": "participation", "examine": "examination",
+        "compensate": "compensation", "delete": "deletion", "create": "creation", "restore": "restoration",
+        "admit": "admission admitted", "absent": "absence", "child": "children", "person": "people persons",
+        "man": "men", "woman": "women", "live": "living", "wear": "worn wore", "lend": "lent", "spend": "spent",
+        "teach": "taught", "eat": "eaten ate", "break": "broken broke", "steal": "stolen stole",
+        "forget": "forgotten forgot", "wash": "washing", "clean": "cleaning", "use": "usage",
     }.items()
     for word in forms.split()
 }  # fmt: skip
@@ -115,6 +160,52 @@ SYNONYMS = _sets(
     salary pay wage
     worth value
     illness sickness sick ill
+    immediately instantly promptly
+    submit leave deposit
+    return submit
+    collect fetch
+    replace exchange swap
+    current existing present
+    poor inadequate insufficient
+    liable responsible
+    liability responsibility
+    electricity power
+    flat apartment
+    bill invoice
+    pupil schoolchild
+    carry transport convey
+    carriage transport
+    arrive reach
+    repair fix mend
+    help assist
+    choose select
+    show present
+    request apply ask
+    change alter amend modify
+    check inspect examine verify
+    extend prolong
+    reduce lower
+    rubbish waste garbage trash
+    faulty defective broken
+    guarantee warranty
+    rest relax
+    trip journey
+    contain comprise include
+    big large
+    small little
+    mail post
+    lorry truck
+    participate attend
+    companion escort
+    complete fill
+    obtain acquire
+    wish want
+    assistance help support
+    previous former earlier
+    additional extra further
+    prior advance
+    immediately forthwith
+    switch turn
     """
 )
 OPPOSITES = _sets(
@@ -198,7 +289,8 @@ ROLES = frozenset(
 LIGHT = frozenset(
     listed(
         """get receive have obtain give grant provide offer amount total equal come be do make become happen exist use
-        sum number figure time case way there respective respectively sure about place kind apply take carry"""
+        sum number figure time case way there respective respectively sure about place kind apply take carry itself
+        themselves himself herself yourself ourselves own away still long"""
     )
 )
 CONDITIONS = frozenset(listed("if unless except only provided excluding"))

@@ -30,10 +30,18 @@ def is_reordered(claim: Sequence[Term], line: Sequence[Term], paired: Sequence[t
         return _turned(turned, agents[0] or agents[1], claim if is_claim_active else line)
     for at, (said, there) in enumerate(pairs):
         for later, behind in pairs[at + 1 :]:
-            if behind.word.start < there.word.start and not (
+            if behind.word.start >= there.word.start:
+                continue
+            if _is_joined_by_of(claim, said, later) and _is_joined_by_of(line, behind, there):
+                return True
+            if not (
                 _is_adjunct(line, there, behind)
                 or (_is_split_by_copula(claim, said, later) and _is_split_by_copula(line, behind, there))
                 or (_is_passive(claim) and _is_told_to_anyone(line, behind))
+                or (_is_passive(line) and _is_told_to_anyone(claim, said))
+                or (_is_turned_passive(claim, later) and _is_active_without(line, there, behind, pairs))
+                or _is_compound(claim, said, later, line, behind, there)
+                or _is_compound(line, behind, there, claim, said, later)
             ):
                 return True
     return False
@@ -53,9 +61,11 @@ def _turned(pairs: Sequence[tuple[Term, Term]], agent: Sequence[Term], active: S
 def _agent(terms: Sequence[Term]) -> list[Term]:
     """The words behind "by" that say who did it."""
     for at, term in enumerate(terms):
-        if term.word.text.casefold() == "by":
+        if term.word.text.casefold() == "by" and _is_passive(terms[:at]):
             rest = [after for after in terms[at + 1 :] if after.word.text.casefold() not in ("the", "a", "an", "our")]
-            return list(takewhile(lambda after: after.role == "content", rest))
+            agent = list(takewhile(lambda after: after.role == "content", rest))
+            # "By calling" says how, and not who.
+            return [] if agent and agent[0].word.text.endswith("ing") else agent
     return []
 
 
@@ -81,6 +91,44 @@ def _is_told_to_anyone(line: Sequence[Term], verb: Term) -> bool:
     """Has the verb no other subject than the reader or the writer: "you may cancel", "we acknowledge"?"""
     before = [term for term in line if term.word.start < verb.word.start and term.segment == verb.segment]
     return not any(term.role == "content" for term in before)
+
+
+def _is_turned_passive(terms: Sequence[Term], verb: Term) -> bool:
+    """Stands a form of "be" right before the verb, as in "a backup is created"?"""
+    before = [term.word.text.casefold() for term in terms if term.word.start < verb.word.start]
+    return bool(before) and before[-1] in _BE
+
+
+def _is_active_without(line: Sequence[Term], object_: Term, verb: Term, pairs: Sequence[tuple[Term, Term]]) -> bool:
+    """Does somebody whom the claim does not name do it: "the program" in "the program creates a backup"?"""
+    if _is_turned_passive(line, verb) or _after_preposition(line, object_):
+        return False
+    doers = [
+        term
+        for term in line
+        if term.role == "content" and term.word.start < verb.word.start and term.segment == verb.segment
+    ]
+    return bool(doers) and not any(there is doer for _, there in pairs for doer in doers)
+
+
+def _is_joined_by_of(terms: Sequence[Term], first: Term, last: Term) -> bool:
+    between = [term.word.text.casefold() for term in terms if first.word.start < term.word.start < last.word.start]
+    return (
+        bool(between) and between[0] == "of" and set(between) <= {"of", "the", "a", "an", "his", "her", "their", "its"}
+    )
+
+
+def _is_compound(
+    short: Sequence[Term], modifier: Term, head: Term, long: Sequence[Term], first: Term, last: Term
+) -> bool:
+    """Is it "supplier gifts" here and "gifts from suppliers" there, or "the lender's consent" and one of the lender?"""
+    inner = [term for term in short if modifier.word.start < term.word.start < head.word.start]
+    if any(term.role != "content" for term in inner) or len(inner) > 1:
+        return False
+    between = [term for term in long if first.word.start < term.word.start < last.word.start]
+    words = [term.word.text.casefold() for term in between if term.word.text.casefold() not in ("the", "a", "an")]
+    others = [term for term in between if term.role == "content"]
+    return bool(words) and words[-1] in ("of", "from", "for") and len(words) - 1 == len(others) <= 1
 
 
 def _after_preposition(terms: Sequence[Term], of: Term) -> bool:

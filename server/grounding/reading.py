@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from server.grounding.lexicon import BOUNDS, DENIALS, MODALS, NEED_PHRASES, ROOTS
+from server.grounding.lexicon import BOUNDS, DENIALS, FREE_PHRASES, MODALS, NEED_PHRASES, PHRASES, ROOTS, UNTIL
 from server.grounding.values import merged
 from server.grounding.words import Kind, Word, words
 
@@ -13,6 +13,9 @@ _JOINTS = frozenset({"and", "but", "or", "while", "whereas", "although", "though
 _CUT = re.compile(r"[,;:—|]|\s[-–]\s")
 _ADDRESS = re.compile(r"\w[@./_:]\w")
 _NUMBER = frozenset({"number", "no", "nr", "#"})
+# Words that bound a value where one follows them this closely: "over 65", "above the age of 65".
+_ALSO_PLACES = frozenset({"over", "under", "above", "below", "beyond"})
+_REACH = 4
 _CONTENT = (Kind.CONTENT, Kind.NAME)
 
 
@@ -46,8 +49,14 @@ def read(text: str) -> list[Term]:
             at += count
             end = tokens[at - 1].end
             continue
-        if count := _need_phrase(tokens, at):
-            terms.append(Term(token, "modal", "need", segment, denied))
+        phrase = _phrase(tokens, at)
+        if phrase is not None:
+            role, key, count = phrase
+            if role == "denial":
+                denied = True
+                terms.append(Term(token, role, "not", segment, denied))
+                role = "content"
+            terms.append(Term(token, role, key, segment, denied))
             at += count
             end = tokens[at - 1].end
             continue
@@ -104,6 +113,10 @@ def _bare(word: str) -> str:
     return word.removesuffix("e") if len(word) > 3 else word
 
 
+_PHRASES = {(root(first), *rest): word for (first, *rest), word in PHRASES.items()}
+_LONGEST_PHRASE = max(map(len, (*_PHRASES, *FREE_PHRASES, *NEED_PHRASES)))
+
+
 def _names_joined(found: Sequence[Word]) -> list[Word]:
     """Where a sentence begins with a name of two words, its first word is a name as well."""
     joined = list(found)
@@ -120,6 +133,12 @@ def _bound(tokens: Sequence[Word], at: int) -> tuple[str, int] | None:
         if len(there) == len(phrase) and all(
             word.text.casefold() == part for word, part in zip(there, phrase, strict=True)
         ):
+            behind = tokens[at + len(phrase) : at + len(phrase) + _REACH]
+            if phrase[0] in _ALSO_PLACES and len(phrase) == 1 and not any(w.kind is Kind.EXACT for w in behind):
+                continue  # "carried over", "under the roof"
+            if key == UNTIL:
+                is_before = any(word.text.casefold() in ("before", "prior") for word in behind)
+                key = ">=" if is_before else "<="
             return key, len(phrase)
     return None
 
@@ -129,12 +148,18 @@ def _is_open(tokens: Sequence[Word], at: int) -> bool:
     return at < len(tokens) and tokens[at].text.casefold() in ("open", "opened")
 
 
-def _need_phrase(tokens: Sequence[Word], at: int) -> int:
-    """How many words say here that something needs to be done."""
-    for phrase in NEED_PHRASES:
-        if tuple(word.text.casefold() for word in tokens[at : at + len(phrase)]) == phrase:
-            return len(phrase)
-    return 0
+def _phrase(tokens: Sequence[Word], at: int) -> tuple[str, str, int] | None:
+    """Several words that do the work of one: its role, its key, and how many they are."""
+    said = [word.text.casefold() for word in tokens[at : at + _LONGEST_PHRASE]]
+    for length in range(len(said), 1, -1):
+        there = tuple(said[:length])
+        if there in NEED_PHRASES:
+            return "modal", "need", length
+        if there in FREE_PHRASES:
+            return "denial", root("cost"), length
+        if word := _PHRASES.get((root(there[0]), *there[1:])):
+            return "content", root(word), length
+    return None
 
 
 def numbered(terms: Sequence[Term]) -> frozenset[tuple[str, str]]:

@@ -3,7 +3,7 @@
 Each way in which they can disagree has a name, so that a report can say why a sentence was not believed.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -46,7 +46,7 @@ def compare(claim: Sequence[Term], line: Sequence[Term], context: Context, alike
     doubt = doubt or _denials(claim, line, pairing)
     doubt = doubt or _modals(claim, line, pairing)
     doubt = doubt or _conditions(claim, line, pairing)
-    doubt = doubt or _segments(line, pairing)
+    doubt = doubt or _segments(claim, line, pairing)
     doubt = doubt or ("order" if is_reordered(claim, line, pairing.pairs) else None)
     return Comparison(doubt, pairing.from_before, shared)
 
@@ -165,14 +165,14 @@ def _conditions(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -
     return None if said == there else "condition"
 
 
-def _segments(line: Sequence[Term], pairing: Pairing) -> Doubt | None:
+def _segments(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
     """Words of one part must not be joined with a value of another: "A gets 5, B gets 9" says no "A gets 9"."""
     touched = {other.segment for _, other in pairing.pairs}
     paired = {id(other) for _, other in pairing.pairs}
     for segment in touched - {min(touched, default=0)}:
         own = [term for term in line if term.segment == segment and term.role in ("content", "value")]
         missed = [term for term in own if id(term) not in paired and term.key not in LIGHT_ROOTS]
-        if any(term.word.kind is Kind.NAME or _is_before_one_of(term, own, paired) for term in missed):
+        if any(term.word.kind is Kind.NAME or _tells_apart(term, own, claim, pairing) for term in missed):
             return "role"  # "hidden damage" behind the comma is not the damage before it
         if len(missed) > (1 - _OWN) * len(own):
             return "role"
@@ -182,11 +182,13 @@ def _segments(line: Sequence[Term], pairing: Pairing) -> Doubt | None:
     return None
 
 
-def _is_before_one_of(term: Term, own: Sequence[Term], paired: Set[int]) -> bool:
-    """Does a word that the claim lacks tell apart the word behind it, which the claim has?"""
+def _tells_apart(term: Term, own: Sequence[Term], claim: Sequence[Term], pairing: Pairing) -> bool:
+    """Stands a word that the claim lacks where the claim has another: "hidden" damage for "visible" damage?"""
+    heads = [after for before, after in pairwise(own) if before is term and after.word.start == term.word.end + 1]
     return any(
-        before is term and after.role == "content" and id(after) in paired and after.word.start == term.word.end + 1
-        for before, after in pairwise(own)
+        before.role == after.role == "content"
+        and any(after is said and there in heads for said, there in pairing.pairs)
+        for before, after in pairwise(claim)
     )
 
 

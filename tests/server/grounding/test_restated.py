@@ -87,3 +87,62 @@ def test_what_is_denied_is_not_what_is_said(passage: str, claim: str) -> None:
 )
 def test_what_is_said_of_one_of_two_is_not_said_of_the_other(passage: str, claim: str) -> None:
     assert doubt(passage, claim) is not None
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        ("Leaks must be reported at once.", "Leaks must be reported immediately."),
+        ("Volunteers look after the animals.", "Animals are cared for by volunteers."),
+        ("Borrowed tools must be brought back on Monday.", "Borrowed tools must be returned on Monday."),
+        ("Bags must be left at the desk.", "Bags have to be handed in at the desk."),
+        ("Students enter the garden free of charge.", "Students enter the garden for nothing."),
+        ("The guided tour is free of charge.", "The guided tour costs nothing."),
+        ("Riders may be no older than 14.", "Riders may not be older than fourteen."),
+        ("Seats are free up to two hours before departure.", "Seats are free at least 2 hours before departure."),
+        ("Up to 5 days can be carried over to March.", "At most five days can be carried over to March."),
+        ("The registration of guests ends at noon.", "Registering guests ends at noon."),
+    ],
+)
+def test_words_that_mean_the_same_stand_for_each_other(passage: str, claim: str) -> None:
+    assert doubt(passage, claim) is None
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        ("The guided tour is free of charge.", "The guided tour costs 4 euros."),
+        ("Riders may be no older than 14.", "Riders may be older than 14."),
+        ("Seats are free up to an hour before noon.", "Seats are free at most an hour before noon."),
+        ("Seats are kept for up to two hours.", "Seats are kept for at least two hours."),
+    ],
+)
+def test_a_bound_is_not_turned_round(passage: str, claim: str) -> None:
+    assert doubt(passage, claim) is not None
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        ("The machine prints a receipt after each sale.", "A receipt is printed after each sale."),
+        ("By default, the pump starts a cycle at 3:00.", "By default a cycle is started at 3 a.m."),
+        ("The password can be changed under Account.", "You can change the password under Account."),
+        ("You can move the booking on the website.", "The booking can be moved on the website."),
+        ("Tenants need the consent of the owner.", "Tenants need the owner's consent."),
+        ("Members must not sell tickets from sponsors.", "Members must not sell sponsor tickets."),
+    ],
+)
+def test_a_sentence_may_be_turned_into_the_passive(passage: str, claim: str) -> None:
+    assert doubt(passage, claim) is None
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        ("The tenant informs the landlord in May.", "The tenant is informed by the landlord in May."),
+        ("The guide pays the driver 30 euros.", "The driver pays the guide 30 euros."),
+        ("The dog of the neighbour barks.", "The neighbour of the dog barks."),
+    ],
+)
+def test_who_does_it_does_not_change(passage: str, claim: str) -> None:
+    assert doubt(passage, claim) is not None
