@@ -1,11 +1,13 @@
 """Which word of a sentence stands for which of a claim: the same one, a synonym, or one the embedder takes for it."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from server.grounding.lexicon import LIGHT, OPPOSITES, ROLES, SYNONYMS
 from server.grounding.likeness import Alike
 from server.grounding.reading import Term, root
+from server.grounding.units import CURRENCIES
 from server.grounding.words import Kind, is_same_name, listed
 
 # Cosine of two words above which one may stand for the other. Words of one field (dog, cat) can be nearer than
@@ -19,6 +21,11 @@ _SPEAKERS = frozenset(listed("we us our"))
 _ORGANISATIONS = frozenset(
     map(root, ["insurer", "company", "bank", "hospital", "provider", "organisation", "firm", "employer"])
 )
+_PRICES = frozenset(map(root, ["cost", "price", "charge", "pay"]))
+_MONEY = frozenset(CURRENCIES.values())
+# "A helmet is compulsory" says that one must wear it, and a ticket that one must have it.
+_NEEDED = frozenset(listed("compulsory mandatory obligatory"))
+_USES = frozenset(map(root, ["wear", "have", "use"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +54,14 @@ def pair_content(
     there = [term for term in line if term.role == "content"]
     # A heading explains a sentence that is about the claim; it does not make it so.
     is_headed = any(term.key not in ROLE_ROOTS and any(_equal(term, other) for other in there) for term in content)
+    shares = Counter(other.segment for other in there if any(_equal(term, other) for term in content))
     has_pronoun = bool(context.before)
     open_terms: list[Term] = []
     found = 0
     for term in content:
         same = [other for other in there if _equal(term, other)]
         if same:
-            pairing.pairs.append((term, _nearest(same, pairing)))
+            pairing.pairs.append((term, _nearest(same, pairing, shares)))
         elif (
             is_headed and term.word.kind is not Kind.NAME and term.key in context.titles and not is_opposed(term, there)
         ):
@@ -67,13 +75,23 @@ def pair_content(
     paired = {id(other) for _, other in pairing.pairs}
     free = [other for other in there if id(other) not in paired]
     is_spoken = any(term.word.text.casefold() in _SPEAKERS for term in line)
+    # "Lost card: 5 euros" says what it costs, where the sum has no other name.
+    is_priced = any(said.word.unit in _MONEY for said, _ in pairing.pairs) and not any(
+        other.key in ROLE_ROOTS and other.key not in _PRICES for other in there
+    )
+    is_needed = any(term.word.text.casefold() in _NEEDED for term in line)
     for term in open_terms:
         other = _synonym(term, free) or (_likely(term, free, context, alike) if alike else None)
         if other is not None:
             free = [left for left in free if left is not other]
             pairing.pairs.append((term, other))
             found += 1
-        elif term.key in LIGHT_ROOTS or (is_spoken and term.key in _ORGANISATIONS):
+        elif (
+            term.key in LIGHT_ROOTS
+            or (is_spoken and term.key in _ORGANISATIONS)
+            or (term.key in _PRICES and is_priced)
+            or (term.key in _USES and is_needed)
+        ):
             found += 1
         else:
             pairing.missing.append(term)
@@ -86,11 +104,14 @@ def _equal(term: Term, other: Term) -> bool:
     return term.key == other.key
 
 
-def _nearest(same: Sequence[Term], pairing: Pairing) -> Term:
-    """Of several equal words, the one in a part of the sentence that a value of the claim was found in."""
+def _nearest(same: Sequence[Term], pairing: Pairing, shares: Mapping[int, int]) -> Term:
+    """Of several equal words, the one in a part of the sentence that a value of the claim is in, or most of it."""
     segments = [other.segment for _, other in pairing.pairs]
     free = [other for other in same if not any(other is taken for _, taken in pairing.pairs)] or same
-    return next((other for segment in reversed(segments) for other in free if other.segment == segment), free[0])
+    return next(
+        (other for segment in reversed(segments) for other in free if other.segment == segment),
+        max(free, key=lambda other: shares[other.segment]),
+    )
 
 
 def held(key: str, keys: Set[str]) -> bool:

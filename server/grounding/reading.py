@@ -134,7 +134,7 @@ def _bound(tokens: Sequence[Word], at: int) -> tuple[str, int] | None:
             word.text.casefold() == part for word, part in zip(there, phrase, strict=True)
         ):
             behind = tokens[at + len(phrase) : at + len(phrase) + _REACH]
-            if phrase[0] in _ALSO_PLACES and len(phrase) == 1 and not any(w.kind is Kind.EXACT for w in behind):
+            if len(phrase) == 1 and phrase[0] in _ALSO_PLACES and not _is_value_or_age(behind):
                 continue  # "carried over", "under the roof"
             if key == UNTIL:
                 is_before = any(word.text.casefold() in ("before", "prior") for word in behind)
@@ -146,6 +146,11 @@ def _bound(tokens: Sequence[Word], at: int) -> tuple[str, int] | None:
 def _is_open(tokens: Sequence[Word], at: int) -> bool:
     """ "Does not open" and "is not open" say that it is closed, and so deny nothing that "closed" says."""
     return at < len(tokens) and tokens[at].text.casefold() in ("open", "opened")
+
+
+def _is_value_or_age(behind: Sequence[Word]) -> bool:
+    opens = bool(behind) and (behind[0].kind is Kind.EXACT or behind[0].text.casefold() in ("the", "age"))
+    return opens and any(word.kind is Kind.EXACT for word in behind)
 
 
 def _phrase(tokens: Sequence[Word], at: int) -> tuple[str, str, int] | None:

@@ -15,9 +15,10 @@ from server.grounding.order import is_reordered
 from server.grounding.pairing import LIGHT_ROOTS, ROLE_ROOTS, Context, Pairing, pair_content
 from server.grounding.reading import Term
 from server.grounding.units import is_same_unit
-from server.grounding.words import Kind
+from server.grounding.words import Kind, listed
 
 Doubt = Literal["value", "name", "bound", "denial", "modal", "condition", "role", "order", "words"]
+_SUBJECTS = frozenset(listed("they it you he she we i the a an this these that your their his her our"))
 # Of the words that a later part of a sentence has of its own, the share that a claim about it repeats.
 _OWN = 0.75
 
@@ -86,10 +87,16 @@ def _facts(claim: Sequence[Term], line: Sequence[Term]) -> tuple[Pairing, Doubt 
                 taken.add(id(there))
                 pairing.pairs.append((term, there))
             case "quantity":
-                wanted = _quantity(term.key)
+                wanted = "" if _is_conjunction(claim, at) else _quantity(term.key)
                 if wanted and not any(_quantity(other.key) == wanted for other in line if other.role == "quantity"):
                     return pairing, "value"
     return pairing, None
+
+
+def _is_conjunction(terms: Sequence[Term], at: int) -> bool:
+    """ "Once they are full" counts nothing."""
+    following = terms[at + 1].word.text.casefold() if at + 1 < len(terms) else ""
+    return terms[at].key == "once" and following in _SUBJECTS
 
 
 def _quantity(key: str) -> str:

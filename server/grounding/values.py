@@ -19,6 +19,7 @@ from server.grounding.numbers import (
     ordinal_at,
     plain,
 )
+from server.grounding.ranges import with_shared_units
 from server.grounding.raw_words import Merged, as_one, folded_at, is_touching, key_at
 from server.grounding.shares import share_at
 from server.grounding.units import CURRENCIES, HUNDREDTHS, MEASURES, PERCENT, measure_at
@@ -47,7 +48,7 @@ def merged(text: str, raw: Sequence[Word]) -> list[Word]:
         word, count = match or (raw[at], 1)
         found.append(word)
         at += count
-    return found
+    return with_shared_units(found)
 
 
 def _rate(text: str, raw: Sequence[Word], at: int) -> Merged | None:
@@ -70,6 +71,8 @@ def _rate(text: str, raw: Sequence[Word], at: int) -> Merged | None:
     count = skip + 1
     if opener == "every" and (number := number_at(text, raw, at + count)):
         every, count = number[0], count + number[1]
+    elif opener == "every" and folded_at(raw, at + count) in ("other", "second"):
+        every, count = Decimal(2), count + 1
     measure, taken = measure_at(raw, at + count)
     if measure is None or (measure[0] not in _TIME_UNITS and opener not in ("per", "a", "an")):
         return None
@@ -132,6 +135,9 @@ def _amount(text: str, raw: Sequence[Word], at: int) -> Merged | None:
             unit, end = "%", end + 2
         elif following == "°":
             unit, end = f"°{folded_at(raw, end + 1)[:1]}", min(end + 2, len(raw))
+        elif following == "degree":
+            scale = folded_at(raw, end + 1) if folded_at(raw, end + 1) in ("celsius", "fahrenheit", "c", "f") else ""
+            unit, end = f"°{scale[:1]}", end + 1 + bool(scale)
         elif following in ("working", "business", "calendar") and key_at(raw, end + 1) in ("day", "hour"):
             unit = "working " + key_at(raw, end + 1)
             if following == "calendar":
@@ -142,6 +148,8 @@ def _amount(text: str, raw: Sequence[Word], at: int) -> Merged | None:
             unit, value, end = measure[0], value * measure[1], end + taken
             if (half := and_a_half_at(raw, end)) and measure[1]:
                 value, end = value + Decimal(measure[1]) / 2, end + half
+            if following == "year":  # "60 years old" is no longer than 60 years
+                end += 1 if folded_at(raw, end) == "old" else 2 if key_at(raw, end + 1) == "age" else 0
     if unit and literal and CONTINENTAL.fullmatch(literal):
         value = Decimal(literal.replace(".", "").replace(",", "."))
     if glued := GLUED.fullmatch(raw[at].text):

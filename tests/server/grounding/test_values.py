@@ -43,6 +43,9 @@ def values(text: str) -> list[tuple[str, str]]:
         ("midnight", "0:00", "12 a.m.", "24:00"),
         ("a 12-month warranty", "a twelve-month warranty", "a warranty of 12 months"),
         ("within a week", "within seven days"),
+        ("60 years", "60 years old", "sixty years of age"),
+        ("38.5 °C", "38.5 degrees Celsius"),
+        ("every other week", "every two weeks", "every second week"),
     ],
 )
 def test_spellings_of_one_value_are_equal(spellings: tuple[str, ...]) -> None:
@@ -100,6 +103,14 @@ def test_a_cent_is_the_hundredth_part_of_a_euro_and_of_a_dollar() -> None:
     assert sources.find("A stamp costs 0.85 dollars.").supports
     assert not sources.find("A stamp costs 85 euros.").supports
     assert not sources.find("A stamp costs 8.5 euros.").supports
+
+
+def test_the_values_of_a_range_share_their_unit() -> None:
+    assert values("1,000 to 50,000 euros") == values("€1,000 to €50,000")
+    assert values("between 6 and 16 years") == values("between 6 years and 16 years")
+    assert values("from 7 to 9 p.m.") == values("from 19:00 to 21:00")
+    assert values("from 10 to 2 p.m.") == values("from 10 a.m. to 14:00")
+    assert values("rooms 3 and 5 euros") != values("3 euros and 5 euros")
 
 
 def test_a_degree_at_the_end_of_a_text_is_read() -> None:

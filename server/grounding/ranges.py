@@ -1,0 +1,42 @@
+"""Two values that share what they are measured in: "1,000 to 50,000 euros", "from 7 to 9 p.m."."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from server.grounding.numbers import plain
+from server.grounding.words import Kind, Word
+
+_JOINTS = frozenset({"to", "until", "–", "-"})
+
+
+def with_shared_units(found: Sequence[Word]) -> list[Word]:
+    """Give the first value of a range the unit that is written only behind the second."""
+    done = list(found)
+    for at in range(len(done) - 2):
+        first, joint, second = done[at : at + 3]
+        is_between = joint.text == "and" and at > 0 and done[at - 1].text.casefold() == "between"
+        if (joint.text in _JOINTS or is_between) and _is_bare(first):
+            done[at] = _like(first, second)
+    return done
+
+
+def _is_bare(word: Word) -> bool:
+    return word.kind is Kind.EXACT and not word.unit and word.key.replace(".", "", 1).isdecimal()
+
+
+def _like(first: Word, second: Word) -> Word:
+    if second.unit and not second.key.startswith("per ") and _is_number(second.key) and _is_number(second.count):
+        size = Decimal(second.key) / Decimal(second.count) if Decimal(second.count) else Decimal(1)
+        return replace(first, key=plain(Decimal(first.key) * size), unit=second.unit, count=first.key)
+    if second.key.startswith("time ") and first.key.isdecimal() and int(first.key) <= 12:
+        hour = int(first.key) % 12
+        end = int(second.key.removeprefix("time ").split(":")[0])
+        # "7 to 9 p.m." begins in the evening, and "10 to 2 p.m." in the morning.
+        hour += 12 if hour + 12 < end else 0
+        return replace(first, key=f"time {hour or 12}:00", count=f"time {hour or 12}:00")
+    return first
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").replace(".", "", 1).isdecimal()
