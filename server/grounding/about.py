@@ -3,7 +3,8 @@
 from collections.abc import Sequence, Set
 from itertools import pairwise
 
-from server.grounding.items import belongs_to_another, is_there, kind_of_value
+from server.grounding.bounds import bounds_of
+from server.grounding.items import belongs_to_another, is_in_another_clause, is_there, kind_of_value
 from server.grounding.lexicon import LIGHT, ROLES
 from server.grounding.likeness import Alike
 from server.grounding.pairing import ALIKE, Context, held, is_opposed
@@ -130,7 +131,9 @@ class _Asked:
         if self._is_about_another(line, missing, context, said) or self._is_of_another_number(line, context):
             return False
         is_of_another = belongs_to_another(line, said, self._keys)
-        if is_of_another or self._has_another_value(line, context, said):
+        if is_of_another or self._has_another_value(line, context, said) or self._has_another_bound(line):
+            return False
+        if is_in_another_clause(line, said, self._keys):
             return False
         is_said_of_another = not missing.isdisjoint(context.elsewhere)
         if covered < self._wanted(line, strict=is_said_of_another or bool(roles)):
@@ -159,6 +162,16 @@ class _Asked:
             and any(kind_of_value(other) == kind_of_value(term) for other in values)
             and all(other.key != term.key for other in values)
             for term in self._terms
+        )
+
+    def _has_another_bound(self, line: Sequence[Term]) -> bool:
+        """Speaks the sentence of orders up to a sum, where orders above it were asked for?"""
+        here, asked = bounds_of(line), bounds_of(self._terms)
+        values = {term.key: here.get(id(term)) for term in line if term.role == "value"}
+        return any(
+            bound is not None and values.get(term.key, bound) not in (bound, None)
+            for term in self._terms
+            for bound in (asked.get(id(term)),)
         )
 
     def _is_about_another(

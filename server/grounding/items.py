@@ -3,9 +3,10 @@
 from collections.abc import Sequence, Set
 
 from server.grounding.pairing import LIGHT_ROOTS, held
-from server.grounding.reading import Term
-from server.grounding.words import Kind, Word
+from server.grounding.reading import Term, root
+from server.grounding.words import Kind, Word, listed
 
+_WEEKDAYS = frozenset(listed("monday tuesday wednesday thursday friday saturday sunday"))
 _JOINED_TO_THE_LAST = frozenset({"and", "or"})
 
 
@@ -21,6 +22,36 @@ def kind_of_value(value: Term) -> str:
     return value.word.unit or value.word.key.split()[0].rstrip("0123456789.,-")
 
 
+def kind_of(term: Term) -> str:
+    """The same for places and days in words: another day of the week, or what else is called "cabinet"."""
+    if term.role == "value":
+        return kind_of_value(term)
+    return "weekday" if term.key in _WEEKDAYS else f"called {term.key}" if term.role == "content" else term.role
+
+
+def _last_word(line: Sequence[Term], said: Sequence[Word]) -> list[Term]:
+    """The word that an answer of words ends in, where the whole answer stands in the sentence."""
+    keys = [root(word.text) for word in said if word.kind in (Kind.CONTENT, Kind.NAME)]
+    content = [term for term in line if term.role == "content"]
+    for at in range(len(content) - len(keys) + 1):
+        if keys and [term.key for term in content[at : at + len(keys)]] == keys:
+            return [content[at + len(keys) - 1]]
+    return []
+
+
+def is_in_another_clause(line: Sequence[Term], said: Sequence[Word], asked: Set[str]) -> bool:
+    """Does the sentence say before or behind a semicolon what was asked, and the answer on the other side of it?"""
+    texts = {word.text.casefold() for word in said if word.kind is not Kind.FUNCTION}
+    own = {term.clause for term in line if term.word.text.casefold() in texts}
+    if len(own) != 1 or not any(term.clause for term in line):
+        return False
+    mine = {term.key for term in line if term.clause in own}
+    theirs = {term.key for term in line if term.clause not in own}
+    return any(held(key, theirs) and not held(key, mine) for key in asked) and not any(
+        held(key, mine) and not held(key, theirs) for key in asked
+    )
+
+
 def belongs_to_another(line: Sequence[Term], said: Sequence[Word], asked: Set[str]) -> bool | None:
     """Has the sentence another value of the kind of `said`, and the asked words at that one? None: it has no other.
 
@@ -28,8 +59,9 @@ def belongs_to_another(line: Sequence[Term], said: Sequence[Word], asked: Set[st
     for students"), the others only with what is theirs.
     """
     given = [term for term in line if term.role == "value" and any(is_there(term, word) for word in said)]
-    kinds = {kind_of_value(term) for term in given} - {"per"}
-    of_kind = [term for term in line if term.role == "value" and kind_of_value(term) in kinds]
+    given = given or _last_word(line, said)
+    kinds = {kind_of(term) for term in given} - {"per"}
+    of_kind = [term for term in line if kind_of(term) in kinds]
     territories = _territories(line, {term.segment for term in of_kind})
     own = [number for number, segments in enumerate(territories) if any(term.segment in segments for term in given)]
     if len(territories) < 2 or not own:

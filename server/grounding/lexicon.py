@@ -80,6 +80,7 @@ PHRASES = {
         "contact": "get in touch with",
         "cancel": "call off",
         "phone": "call up|ring up",
+        "workday": "working day|working days|business day|business days",
         "continuously": "around the clock|round the clock|day and night",
     }.items()
     for phrase in _phrases(listed)
@@ -240,6 +241,8 @@ OPPOSITES = _sets(
     long short
     new old
     upper lower
+    major minor
+    used new
     outer inner
     front back rear
     visible hidden

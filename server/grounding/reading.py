@@ -28,6 +28,7 @@ class Term:
     key: str  # what two terms share that mean the same
     segment: int  # which of the parts between commas and joints
     denied: bool  # a denial stands before it in its segment
+    clause: int = 0  # which of the parts between semicolons
 
 
 def read(text: str) -> list[Term]:
@@ -86,7 +87,7 @@ def read(text: str) -> list[Term]:
             role = "quantity" if token.kind is Kind.QUANTITY else "function"
             terms.append(Term(token, role, folded, segment, denied))
         at += 1
-    return terms
+    return [replace(term, clause=text.count(";", 0, term.word.start)) for term in terms] if ";" in text else terms
 
 
 def root(word: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from server.grounding.bounds import bounds_of
 from server.grounding.denial import denies_all
 from server.grounding.lexicon import CONDITIONS
 from server.grounding.likeness import Alike
@@ -19,6 +20,8 @@ from server.grounding.words import Kind, listed
 
 Doubt = Literal["value", "name", "bound", "denial", "modal", "condition", "role", "order", "words"]
 _SUBJECTS = frozenset(listed("they it you he she we i the a an this these that your their his her our"))
+_PRONOUNS = frozenset(listed("it they this these he she"))
+_WHOLES = frozenset(listed("all every each any"))
 # Of the words that a later part of a sentence has of its own, the share that a claim about it repeats.
 _OWN = 0.75
 
@@ -47,6 +50,8 @@ def compare(claim: Sequence[Term], line: Sequence[Term], context: Context, alike
     doubt = doubt or _denials(claim, line, pairing)
     doubt = doubt or _modals(claim, line, pairing)
     doubt = doubt or _conditions(claim, line, pairing)
+    doubt = doubt or _wholes(claim, line, pairing)
+    doubt = doubt or _clauses(claim, line, pairing)
     doubt = doubt or _segments(claim, line, pairing)
     doubt = doubt or ("order" if is_reordered(claim, line, pairing.pairs) else None)
     return Comparison(doubt, pairing.from_before, shared)
@@ -114,32 +119,17 @@ def _words(content: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> D
 
 
 def _bounds(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
-    said, there = _bounds_of(claim), _bounds_of(line)
+    said, there = bounds_of(claim), bounds_of(line)
     values = [(term, other) for term, other in pairing.pairs if term.role == "value"]
     if any(said.get(id(term)) != there.get(id(other)) for term, other in values):
         return "bound"
     return "bound" if None in said and not values and None not in there else None
 
 
-def _bounds_of(terms: Sequence[Term]) -> dict[int | None, str]:
-    """The bound of each value: the one before it in its part of the sentence, or else behind it."""
-    found: dict[int | None, str] = {}
-    for at, term in enumerate(terms):
-        if term.role == "bound":
-            after = [other for other in terms[at + 1 :] if _can_be_bounded(other, term)]
-            before = [other for other in terms[:at] if _can_be_bounded(other, term)]
-            of = after[0] if after else before[-1] if before else None
-            found[None if of is None else id(of)] = term.key
-    return found
-
-
-def _can_be_bounded(value: Term, bound: Term) -> bool:
-    return value.role == "value" and value.segment == bound.segment and not value.key.startswith("per ")
-
-
 def _denials(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
     touched = {other.segment for _, other in pairing.pairs}
-    is_whole = denies_all(claim) and denies_all([term for term in line if term.segment in touched])
+    # In a sentence of parts, one part may deny what the next one allows.
+    is_whole = len(touched) == 1 and denies_all(claim) and denies_all([t for t in line if t.segment in touched])
     if not is_whole and any(term.denied != other.denied for term, other in pairing.pairs):
         return "denial"
     said = sum(term.role == "denial" for term in claim) % 2
@@ -170,6 +160,27 @@ def _conditions(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -
     said = {term.word.text.casefold() for term in claim} & CONDITIONS
     there = {term.word.text.casefold() for term in line if term.segment in touched} & CONDITIONS
     return None if said == there else "condition"
+
+
+def _wholes(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
+    """ "All repairs" are more than "minor repairs"."""
+    paired = {id(other) for _, other in pairing.pairs}
+    for of_all, head in pairwise(claim):
+        there = [other for said, other in pairing.pairs if said is head]
+        if of_all.key in _WHOLES and any(
+            after in there and before.role == "content" and id(before) not in paired for before, after in pairwise(line)
+        ):
+            return "value"
+    return None
+
+
+def _clauses(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
+    """What stands on two sides of a semicolon is two statements, unless the second begins with a pronoun."""
+    touched = {other.clause for _, other in pairing.pairs}
+    if len(touched) < 2 or any(term.clause for term in claim):
+        return None
+    opening = [next(term.word.text.casefold() for term in line if term.clause == clause) for clause in touched - {0}]
+    return None if all(word in _PRONOUNS for word in opening) else "role"
 
 
 def _segments(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:

@@ -14,6 +14,14 @@ FEES = "Fees\nCrate of 12 bottles: 18 euros\nCrate of 24 bottles: 33 euros\nRefu
 COURSE = "Forms for the spring course arrive by 2 March, those for the autumn course by 1 September."
 TOUR = "The tour costs 11 euros, or 7 euros for children and retired people."
 FERRY = "Passengers on the Coastal Line may bring up to 20 kg. On the Island Line it is up to 35 kg."
+CABINETS = (
+    "Paints are kept in the green cupboard, glues in the grey cupboard. "
+    "Floors are cleaned on Mondays and brushes on Fridays."
+)
+DUTIES = (
+    "The treasurer, Ada Brink, signs leases; the clerk, Jon Peel, signs orders up to 900 euros. "
+    "Orders above 900 euros are signed by the mayor."
+)
 PLANS = "The basic plan has three seats, the premium plan seven."
 DINNER = "Dinner costs 8 euros and must be booked by Friday of the week before. Bookings are cancelled by Tuesday."
 
@@ -38,6 +46,11 @@ def is_answer(passage: str, question: str, answer: str, embedder: MiniLM) -> boo
         (FERRY, "How much may passengers on the Coastal Line bring?", "up to 20 kg", "up to 35 kg"),
         (PLANS, "How many seats does the basic plan have?", "three", "seven"),
         (PLANS, "How many seats does the premium plan have?", "seven", "three"),
+        (CABINETS, "Where are paints kept?", "in the green cupboard", "in the grey cupboard"),
+        (CABINETS, "When are brushes cleaned?", "on Fridays", "on Mondays"),
+        (DUTIES, "Who signs leases?", "Ada Brink", "Jon Peel"),
+        (DUTIES, "Who signs orders up to 900 euros?", "Jon Peel", "Ada Brink"),
+        (DUTIES, "Who signs orders above 900 euros?", "the mayor", "Jon Peel"),
         (DINNER, "Until when is dinner booked?", "by Friday of the week before", "by Tuesday"),
     ],
 )

@@ -82,6 +82,10 @@ def test_what_is_denied_is_not_what_is_said(passage: str, claim: str) -> None:
     [
         ("Small claims are paid in a week, large claims within 30 days.", "Small claims are paid within 30 days."),
         ("Open wounds are dressed at once, closed wounds within an hour.", "Open wounds are dressed within an hour."),
+        ("Ada Brink signs leases; Jon Peel signs orders.", "Jon Peel signs leases."),
+        ("Carts must not be left in the yard but may be parked in the shed.", "Carts must not be parked in the shed."),
+        ("Owners pay for small repairs in the flat.", "Owners pay for all repairs in the flat."),
+        ("Wages are paid on the third working day.", "Wages are paid on the third day."),
         ("Guests in the upper hall may eat.", "Guests in the lower hall may eat."),
     ],
 )
