@@ -4,10 +4,16 @@ from collections.abc import Sequence, Set
 from itertools import pairwise
 
 from server.grounding.bounds import bounds_of
-from server.grounding.items import belongs_to_another, is_in_another_clause, is_there, kind_of_value
+from server.grounding.items import (
+    belongs_to_another,
+    is_in_another_clause,
+    is_there,
+    is_under_another_modal,
+    kind_of_value,
+)
 from server.grounding.lexicon import LIGHT, ROLES
 from server.grounding.likeness import Alike
-from server.grounding.pairing import ALIKE, Context, held, is_opposed
+from server.grounding.pairing import ALIKE, MONEY, PRICES, Context, held, is_opposed
 from server.grounding.reading import Term, numbered, read, root
 from server.grounding.units import is_counted_in, is_unit
 from server.grounding.words import Kind, Word, listed
@@ -128,12 +134,15 @@ class _Asked:
         if self._rates and self._rates.isdisjoint(term.key for term in line) and self._rates.isdisjoint(around):
             return False
         covered, missing = self.coverage(line, context)
+        if missing & PRICES and any(word.unit in MONEY for word in said):
+            missing -= PRICES  # a sum of money says what something costs
+            covered = 1 - len(missing) / len(self._asked)
         if self._is_about_another(line, missing, context, said) or self._is_of_another_number(line, context):
             return False
         is_of_another = belongs_to_another(line, said, self._keys)
         if is_of_another or self._has_another_value(line, context, said) or self._has_another_bound(line):
             return False
-        if is_in_another_clause(line, said, self._keys):
+        if is_in_another_clause(line, said, self._keys) or is_under_another_modal(line, said, self._terms):
             return False
         is_said_of_another = not missing.isdisjoint(context.elsewhere)
         if covered < self._wanted(line, strict=is_said_of_another or bool(roles)):
@@ -155,6 +164,9 @@ class _Asked:
 
     def _has_another_value(self, line: Sequence[Term], context: Context, said: Sequence[Word]) -> bool:
         """Speaks the sentence of a bag of 17 litres, and another one of the asked bag of 35 litres?"""
+        here = {term.key for term in line if term.role == "value"}
+        if any(term.word.text.casefold() == "single" and term.key in context.elsewhere - here for term in self._terms):
+            return True  # "a single room" has a number in it, and "a double room" has none
         values = [term for term in line if term.role == "value" and not any(is_there(term, word) for word in said)]
         return any(
             term.role == "value"
@@ -182,6 +194,10 @@ class _Asked:
         if any(is_opposed(term, content) for term in self._asked if term.key in missing):
             return True
         given = {word.text for word in said}
+        if any(
+            key.startswith("non-") and root(key.removeprefix("non-")) in {t.key for t in content} for key in missing
+        ):
+            return True
         told_apart = missing & context.elsewhere
         here = {term.key for term in content} | context.titles
         not_here = [term for term in self._asked if term.key not in here and term.key in told_apart | context.before]

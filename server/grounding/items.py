@@ -52,6 +52,16 @@ def is_in_another_clause(line: Sequence[Term], said: Sequence[Word], asked: Set[
     )
 
 
+def is_under_another_modal(line: Sequence[Term], said: Sequence[Word], question: Sequence[Term]) -> bool:
+    """Is it "mandatory for administrators and recommended for all others", and for whom is it recommended?"""
+    asked = {term.key for term in question if term.role == "modal"} & {"need", "should"}
+    texts = {word.text.casefold() for word in said if word.kind is not Kind.FUNCTION}
+    own = {term.segment for term in line if term.word.text.casefold() in texts}
+    here = {term.key for term in line if term.role == "modal" and term.segment in own}
+    elsewhere = {term.key for term in line if term.role == "modal" and term.segment not in own}
+    return bool(here) and here.isdisjoint(asked) and not asked.isdisjoint(elsewhere)
+
+
 def belongs_to_another(line: Sequence[Term], said: Sequence[Word], asked: Set[str]) -> bool | None:
     """Has the sentence another value of the kind of `said`, and the asked words at that one? None: it has no other.
 

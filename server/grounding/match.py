@@ -12,6 +12,7 @@ _CLAUSE_END = re.compile(r"[,;:—]")
 _JOINTS = {"and", "but", "or", "while", "whereas", "although", "though"}
 # What must not be skipped between two words of a claim: it would change who, how much, or whether at all.
 _WEIGHTY = {Kind.EXACT, Kind.NAME, Kind.QUANTITY, Kind.NEGATION, Kind.MODAL}
+_CONDITIONS = frozenset({"if", "unless"})
 # Of working days there are fewer than of days.
 _COUNTING = frozenset({"working", "business"})
 # Of the meaningful words between a claim's first and last word in the source, the share that the claim repeats.
@@ -98,6 +99,12 @@ def _same_value(said: Word, there: Word) -> bool:
 
 def _gaps(text: str, of: Sequence[Word]) -> list[str]:
     return ["".join(text[left.end : right.start].split()) for left, right in pairwise(of)]
+
+
+def is_conditional(line: Words, said: Sequence[Word]) -> bool:
+    """Has the sentence an "if" or "unless" that the claim leaves out?"""
+    there, kept = ({word.text.casefold() for word in of} & _CONDITIONS for of in (line.words, said))
+    return not there <= kept
 
 
 def denied(line: Words, first: int, last: int, *, is_phrase: bool) -> bool:

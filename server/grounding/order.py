@@ -10,6 +10,8 @@ from server.grounding.words import listed
 _PREPOSITIONS = frozenset(listed("for in on at of within per after during until since before under beside next with"))
 _COPULAS = frozenset(listed("is are was were"))
 _BE = _COPULAS | {"be", "been", "being"}
+_DETERMINERS = frozenset(listed("the a an all any each every your this these them it"))
+_ANYONE = frozenset(listed("you we i one they anyone everyone"))
 _JOINTS = frozenset(listed("and but or while whereas"))
 
 
@@ -90,7 +92,10 @@ def _is_passive(terms: Sequence[Term]) -> bool:
 def _is_told_to_anyone(line: Sequence[Term], verb: Term) -> bool:
     """Has the verb no other subject than the reader or the writer: "you may cancel", "we acknowledge"?"""
     before = [term for term in line if term.word.start < verb.word.start and term.segment == verb.segment]
-    return not any(term.role == "content" for term in before)
+    if not before:  # "Cancel the contract in writing", but not "Guests may play"
+        return any(term.word.text.casefold() in _DETERMINERS for term in line if term.word.start == verb.word.end + 1)
+    is_to_anyone = any(term.word.text.casefold() in _ANYONE for term in before)
+    return is_to_anyone and not any(term.role == "content" for term in before)
 
 
 def _is_turned_passive(terms: Sequence[Term], verb: Term) -> bool:

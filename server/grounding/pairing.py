@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from server.grounding.lexicon import LIGHT, OPPOSITES, ROLES, SYNONYMS
 from server.grounding.likeness import Alike
@@ -21,8 +22,8 @@ _SPEAKERS = frozenset(listed("we us our"))
 _ORGANISATIONS = frozenset(
     map(root, ["insurer", "company", "bank", "hospital", "provider", "organisation", "firm", "employer"])
 )
-_PRICES = frozenset(map(root, ["cost", "price", "charge", "pay"]))
-_MONEY = frozenset(CURRENCIES.values())
+PRICES = frozenset(map(root, ["cost", "price", "charge", "pay"]))
+MONEY = frozenset(CURRENCIES.values())
 # "A helmet is compulsory" says that one must wear it, and a ticket that one must have it.
 _NEEDED = frozenset(listed("compulsory mandatory obligatory"))
 _USES = frozenset(map(root, ["wear", "have", "use"]))
@@ -76,12 +77,15 @@ def pair_content(
     free = [other for other in there if id(other) not in paired]
     is_spoken = any(term.word.text.casefold() in _SPEAKERS for term in line)
     # "Lost card: 5 euros" says what it costs, where the sum has no other name.
-    is_priced = any(said.word.unit in _MONEY for said, _ in pairing.pairs) and not any(
-        other.key in ROLE_ROOTS and other.key not in _PRICES for other in there
+    is_priced = any(said.word.unit in MONEY for said, _ in pairing.pairs) and not any(
+        other.key in ROLE_ROOTS and other.key not in PRICES for other in there
     )
     is_needed = any(term.word.text.casefold() in _NEEDED for term in line)
     for term in open_terms:
-        other = _synonym(term, free) or (_likely(term, free, context, alike) if alike else None)
+        other = _synonym(term, free)
+        if other is None and alike:
+            allowed = [one for one in free if not _is_contrasted(term, one, content, there, pairing)]
+            other = _likely(term, allowed, context, alike)
         if other is not None:
             free = [left for left in free if left is not other]
             pairing.pairs.append((term, other))
@@ -89,7 +93,7 @@ def pair_content(
         elif (
             term.key in LIGHT_ROOTS
             or (is_spoken and term.key in _ORGANISATIONS)
-            or (term.key in _PRICES and is_priced)
+            or (term.key in PRICES and is_priced)
             or (term.key in _USES and is_needed)
         ):
             found += 1
@@ -128,6 +132,13 @@ def _synonym(term: Term, free: Iterable[Term]) -> Term | None:
 def is_opposed(term: Term, others: Iterable[Term]) -> bool:
     """Does one of the others say the opposite, or name another of the things that `term` is one of?"""
     return any({term.key, other.key} <= group and term.key != other.key for group in _OPPOSITES for other in others)
+
+
+def _is_contrasted(term: Term, other: Term, content: Sequence[Term], there: Sequence[Term], pairing: Pairing) -> bool:
+    """Do two different words stand before one and the same, and so tell two things apart: dark and light soles?"""
+    heads = [after for before, after in pairwise(content) if before is term]
+    others = [after for before, after in pairwise(there) if before is other and after.word.start == other.word.end + 1]
+    return any(said in heads and behind in others for said, behind in pairing.pairs)
 
 
 def _likely(term: Term, free: Sequence[Term], context: Context, alike: Alike) -> Term | None:

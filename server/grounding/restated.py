@@ -3,9 +3,9 @@
 Each way in which they can disagree has a name, so that a report can say why a sentence was not believed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Literal
 
 from server.grounding.bounds import bounds_of
@@ -21,6 +21,8 @@ from server.grounding.words import Kind, listed
 Doubt = Literal["value", "name", "bound", "denial", "modal", "condition", "role", "order", "words"]
 _SUBJECTS = frozenset(listed("they it you he she we i the a an this these that your their his her our"))
 _PRONOUNS = frozenset(listed("it they this these he she"))
+_RESTRICTING = frozenset(listed("who whose that with without"))
+_COPULAS = frozenset(listed("is are was were"))
 _WHOLES = frozenset(listed("all every each any"))
 # Of the words that a later part of a sentence has of its own, the share that a claim about it repeats.
 _OWN = 0.75
@@ -50,6 +52,7 @@ def compare(claim: Sequence[Term], line: Sequence[Term], context: Context, alike
     doubt = doubt or _denials(claim, line, pairing)
     doubt = doubt or _modals(claim, line, pairing)
     doubt = doubt or _conditions(claim, line, pairing)
+    doubt = doubt or _restrictions(line, pairing)
     doubt = doubt or _wholes(claim, line, pairing)
     doubt = doubt or _clauses(claim, line, pairing)
     doubt = doubt or _segments(claim, line, pairing)
@@ -148,7 +151,15 @@ def _modals(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Do
     touched = {other.segment for _, other in pairing.pairs}
     if not said and _modals_of([term for term in line if term.segment in touched]) & {"may", "should"}:
         return "modal"  # what may be done is not what is done
-    return "modal" if there and said and said.isdisjoint(there) else None
+    if there and said and said.isdisjoint(there):
+        return "modal"
+    return "modal" if said and any(own.isdisjoint(said) for own in _modals_by_part(line, touched)) else None
+
+
+def _modals_by_part(line: Sequence[Term], touched: Set[int]) -> list[set[str]]:
+    """Of the parts of a sentence that have a modal: "is mandatory for A and recommended for B"."""
+    parts = [_modals_of([term for term in line if term.segment == segment]) for segment in touched]
+    return [{"must" if key == "need" else key for key in part} for part in parts if part]
 
 
 def _modals_of(terms: Sequence[Term]) -> set[str]:
@@ -160,6 +171,22 @@ def _conditions(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -
     said = {term.word.text.casefold() for term in claim} & CONDITIONS
     there = {term.word.text.casefold() for term in line if term.segment in touched} & CONDITIONS
     return None if said == there else "condition"
+
+
+def _restrictions(line: Sequence[Term], pairing: Pairing) -> Doubt | None:
+    """ "Shoes with dark soles are prohibited" does not say that shoes are."""
+    paired = {id(other) for _, other in pairing.pairs}
+    for at, (noun, opening) in enumerate(pairwise(line)):
+        if id(noun) not in paired or noun.role != "content" or opening.word.text.casefold() not in _RESTRICTING:
+            continue
+        behind = [term for term in line[at + 2 :] if term.segment == opening.segment]
+        inner = list(takewhile(lambda term: term.role != "modal", behind))
+        ends = [place for place, term in enumerate(inner) if term.word.text.casefold() in _COPULAS]
+        inner = inner[: ends[0]] if ends else inner
+        told = [term for term in inner if term.role in ("content", "value")]
+        if told and not any(id(term) in paired for term in told):
+            return "condition"
+    return None
 
 
 def _wholes(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:

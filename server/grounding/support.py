@@ -11,7 +11,7 @@ from typing import Literal
 
 from server.grounding.about import Question, left_out
 from server.grounding.likeness import Alike
-from server.grounding.match import Words, denied, in_order, verbatim
+from server.grounding.match import Words, denied, in_order, is_conditional, verbatim
 from server.grounding.pairing import Context
 from server.grounding.reading import Term, numbered, read
 from server.grounding.restated import Comparison, Doubt, compare
@@ -148,6 +148,8 @@ class Sources:
             ("verbatim", verbatim(line.words, claim, said)),
             ("in_order", in_order(line.words, said)),
         )
+        if not _is_fragment(said) and is_conditional(line.words, said):
+            return None
         for match, spans in matches:
             if any(is_free or not denied(line.words, a, b, is_phrase=_is_phrase(said)) for a, b in spans):
                 return match

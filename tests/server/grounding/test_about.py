@@ -22,6 +22,10 @@ DUTIES = (
     "The treasurer, Ada Brink, signs leases; the clerk, Jon Peel, signs orders up to 900 euros. "
     "Orders above 900 euros are signed by the mayor."
 )
+HALL = (
+    "The hall costs members 40 euros. For non-members the hall costs 75 euros.\n\n"
+    "Single booth: 9 euros\nDouble booth: 16 euros"
+)
 PLANS = "The basic plan has three seats, the premium plan seven."
 DINNER = "Dinner costs 8 euros and must be booked by Friday of the week before. Bookings are cancelled by Tuesday."
 
@@ -36,6 +40,9 @@ def is_answer(passage: str, question: str, answer: str, embedder: MiniLM) -> boo
         (TARIFFS, "How much is the reduced rate?", "19 cents per kWh", "31 cents per kWh"),
         (TARIFFS, "How much is metering?", "4.20 euros per month", "19 cents per kWh"),
         (TARIFFS, "How many phases are there?", "3", "31"),
+        (FEES, "What does one pay for a crate of 12 bottles?", "18 euros", "33 euros"),
+        (HALL, "What do non-members pay for the hall?", "75 euros", "40 euros"),
+        (HALL, "What does a single booth cost?", "9 euros", "16 euros"),
         (FEES, "What does a crate of 24 bottles cost?", "33 euros", "18 euros"),
         (FEES, "What does a crate of 12 bottles cost?", "18 euros", "33 euros"),
         (COURSE, "By when must forms for the spring course arrive?", "by 2 March", "by 1 September"),
@@ -66,3 +73,10 @@ def test_a_few_words_are_an_answer_only_to_what_their_sentence_is_about(embedder
 
     assert is_answer(passage, "Who approves leases?", "the board", embedder)
     assert not is_answer(passage, "Who approves invoices up to 400 euros?", "the board", embedder)
+
+
+def test_what_is_required_is_not_what_is_recommended(embedder: MiniLM) -> None:
+    passage = "Tags are required for bags and recommended for coats."
+
+    assert is_answer(passage, "For what are tags recommended?", "coats", embedder)
+    assert not is_answer(passage, "For what are tags recommended?", "bags", embedder)

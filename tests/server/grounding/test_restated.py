@@ -82,6 +82,11 @@ def test_what_is_denied_is_not_what_is_said(passage: str, claim: str) -> None:
     [
         ("Small claims are paid in a week, large claims within 30 days.", "Small claims are paid within 30 days."),
         ("Open wounds are dressed at once, closed wounds within an hour.", "Open wounds are dressed within an hour."),
+        ("Tags are required for bags and recommended for coats.", "Tags are recommended for bags."),
+        ("Boots with steel caps are forbidden on deck.", "Boots are forbidden on deck."),
+        ("Drivers who carry fuel must stop here.", "Drivers must stop here."),
+        ("Boats may moor here if the flag is green.", "Boats may moor here."),
+        ("Pupils may stay if they are watched by a parent.", "Parents may stay if they are watched by a pupil."),
         ("Ada Brink signs leases; Jon Peel signs orders.", "Jon Peel signs leases."),
         ("Carts must not be left in the yard but may be parked in the shed.", "Carts must not be parked in the shed."),
         ("Owners pay for small repairs in the flat.", "Owners pay for all repairs in the flat."),
