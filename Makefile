@@ -50,6 +50,8 @@ eval-retrieval: $(VENV)/.dev ## print nDCG@10, R@1 and R@5 of each way of search
 eval-grounding: $(VENV)/.dev ## precision and recall of the citation markers on labelled answers
 	@$(BIN)/python -m tests.bench.grounding --half tune
 	@$(BIN)/python -m tests.bench.grounding --half report
+	@$(BIN)/python -m tests.bench.grounding --half plain
+	@$(BIN)/python -m tests.bench.grounding --half contrast
 
 .PHONY: eval-personal-data
 eval-personal-data: $(VENV)/.dev ## precision and recall of finding personal data, per kind, on labelled lines

@@ -1,20 +1,21 @@
 """How many markers are right, and how many are missing, on labelled answers.
 
-python -m tests.bench.grounding [--half tune --notes]
+python -m tests.bench.grounding [--half plain --notes]
 """
 
 import argparse
 import json
+from typing import get_args
 
 from retrieval.embedder import MiniLM
 from server.grounding.likeness import Likeness
-from tests.bench.grounding.pairs import Score, load, score
+from tests.bench.grounding.pairs import Half, Score, load, score
 
 
 def main() -> None:
     """Print a table by kind of pair, then one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--half", choices=["tune", "report", "blind_tune", "blind_report"], default="report")
+    parser.add_argument("--half", choices=get_args(Half), default="report")
     parser.add_argument("--notes", action="store_true", help="print every wrong and missing marker")
     arguments = parser.parse_args()
     embedder = MiniLM()
