@@ -17,7 +17,7 @@ from torch.nn import functional
 from hrm_model.cache import KvCache
 from hrm_model.mask import prefix_lm_mask
 from hrm_model.pages import rows_of
-from hrm_model.scheduler import Sequence
+from hrm_model.sequence import Sequence
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for
 from hrm_model.placement import Placement, free_bytes, place
 from hrm_model.runner import Runner
-from hrm_model.scheduler import Sequence
+from hrm_model.sequence import Sequence
 from hrm_model.template import CONDITION_TOKENS
 from hrm_model.tokenizer import TOKENIZER_FILE, load_tokenizer
 from hrm_model.types import Sampling

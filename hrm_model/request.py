@@ -12,7 +12,7 @@ from hrm_model.answer import Answer
 from hrm_model.drafts import Drafter
 from hrm_model.errors import ContextLengthExceeded, InvalidPrompt, InvalidSampling
 from hrm_model.ranges import check_sampling
-from hrm_model.scheduler import Sequence
+from hrm_model.sequence import Sequence
 from hrm_model.spelling import ids_of
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer

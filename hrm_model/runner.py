@@ -15,7 +15,7 @@ from hrm_model.endings import Allowed
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for, rows_of
 from hrm_model.sampling import Draw, Drawn, NotFinite, draw
-from hrm_model.scheduler import Reading, Sequence
+from hrm_model.sequence import Reading, Sequence
 
 
 class Runner:

@@ -9,7 +9,8 @@ from hrm_model.errors import EngineError, RequestRefused
 from hrm_model.request import Request
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
-from hrm_model.scheduler import Reading, Scheduler, Sequence
+from hrm_model.scheduler import Scheduler
+from hrm_model.sequence import Reading, Sequence
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import Counts, Failed, Finished, Seconds, Started, Text, TokenLogprob

@@ -20,7 +20,7 @@ from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Scheduler
-from hrm_model.scheduler import Sequence as Running
+from hrm_model.sequence import Sequence as Running
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer, load_tokenizer
 from hrm_model.training.vocabulary import train_tokenizer

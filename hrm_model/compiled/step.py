@@ -15,7 +15,7 @@ from hrm_model.compiled.library import library
 from hrm_model.layers import Block, Rotary, Stack
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS
-from hrm_model.scheduler import Sequence
+from hrm_model.sequence import Sequence
 
 PANEL = 16  # outputs whose weights lie side by side
 _HALF = 2 * PANEL  # of what is fed forward in one go: as many gates beside as many that they let through

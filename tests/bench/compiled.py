@@ -23,7 +23,7 @@ from hrm_model.compiled.choose import compiled_step
 from hrm_model.compiled.step import CompiledStep
 from hrm_model.pages import pages_for
 from hrm_model.runner import Runner
-from hrm_model.scheduler import Sequence
+from hrm_model.sequence import Sequence
 from hrm_model.types import Sampling
 from hrm_model.weights import load_model
 from tests.bench.report import prompts

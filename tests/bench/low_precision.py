@@ -30,7 +30,7 @@ from hrm_model.pages import PAGE_TOKENS, pages_for
 from hrm_model.placement import Placement, place
 from hrm_model.projections.choose import Project, Weights, projections
 from hrm_model.runner import Runner
-from hrm_model.scheduler import Sequence as Running
+from hrm_model.sequence import Sequence as Running
 from hrm_model.template import spell
 from hrm_model.tokenizer import load_tokenizer
 from hrm_model.training.grounded import LEVELS, Example, examples

@@ -13,7 +13,7 @@ from hrm_model.drafts import Drafter
 from hrm_model.pages import pages_for
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn
-from hrm_model.scheduler import Sequence
+from hrm_model.sequence import Sequence
 from hrm_model.template import spell
 from hrm_model.types import Question, Sampling
 from tests.engines import CONFIG, Tiny, reply_of, running

@@ -18,7 +18,7 @@ from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
-from hrm_model.scheduler import Reading, Sequence
+from hrm_model.sequence import Reading, Sequence
 from hrm_model.template import CONDITION_TOKENS, END_ANSWER, spell
 from hrm_model.types import Event, Failed, Finished, Limits, Load, Question, Sampling, Started, Text, Tokens
 from tests.engines import LIMITS, Reply, Tiny, make_checkpoint, reply_of, running, until

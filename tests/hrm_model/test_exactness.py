@@ -21,8 +21,9 @@ from hrm_model.model import HrmText
 from hrm_model.request import Request, open_request
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
-from hrm_model.scheduler import Reading, Scheduler
-from hrm_model.scheduler import Sequence as Running
+from hrm_model.scheduler import Scheduler
+from hrm_model.sequence import Reading
+from hrm_model.sequence import Sequence as Running
 from hrm_model.stepper import Stepper
 from hrm_model.types import Limits, Sampling, Tokens
 from tests.engines import CONFIG, Reply, Tiny

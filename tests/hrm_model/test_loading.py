@@ -20,7 +20,7 @@ from hrm_model.loading import load_engine
 from hrm_model.pages import PAGE_TOKENS, pages_for
 from hrm_model.placement import default_slice_tokens, place
 from hrm_model.runner import Runner
-from hrm_model.scheduler import Sequence
+from hrm_model.sequence import Sequence
 from hrm_model.types import Sampling
 from hrm_model.weights import load_model, write_json
 from tests.byte_tokenizer import MERGED, byte_tokenizer, write_tokenizer

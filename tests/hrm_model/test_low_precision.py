@@ -18,7 +18,7 @@ from hrm_model.projections.packed import PackedLinear
 from hrm_model.projections.rounding import WIDEST
 from hrm_model.projections.widened import WidenedLinear
 from hrm_model.runner import Runner
-from hrm_model.scheduler import Sequence
+from hrm_model.sequence import Sequence
 from hrm_model.types import Question, Sampling
 from hrm_model.weights import load_model
 from tests.engines import CONFIG, make_checkpoint, reply_of, running

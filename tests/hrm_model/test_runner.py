@@ -12,7 +12,7 @@ from torch import Tensor
 from hrm_model.cache import PagedCache
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn
-from hrm_model.scheduler import Sequence
+from hrm_model.sequence import Sequence
 from hrm_model.types import Sampling
 from tests.engines import CONFIG, Tiny
 

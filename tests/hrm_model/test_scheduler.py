@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from hrm_model.errors import EngineOverloaded, NeverFits
 from hrm_model.pages import PAGE_TOKENS, pages_for
-from hrm_model.scheduler import Reading, Scheduler, Sequence, Step
+from hrm_model.scheduler import Scheduler
+from hrm_model.sequence import Reading, Sequence, Step
 from hrm_model.types import Sampling
 
 PAGES = 12

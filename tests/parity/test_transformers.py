@@ -18,7 +18,7 @@ from hrm_model.layers import Rotary
 from hrm_model.model import HrmText
 from hrm_model.pages import pages_for
 from hrm_model.runner import Runner
-from hrm_model.scheduler import Sequence as Running
+from hrm_model.sequence import Sequence as Running
 from hrm_model.types import Sampling
 from hrm_model.weights import load_model
 from tests.checkpoints import SHAPES, Shape, reference, reference_greedy, reference_logits, save

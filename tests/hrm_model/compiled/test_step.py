@@ -12,7 +12,7 @@ from hrm_model.config import HrmConfig
 from hrm_model.model import HrmText
 from hrm_model.pages import pages_for
 from hrm_model.runner import Runner
-from hrm_model.scheduler import Sequence
+from hrm_model.sequence import Sequence
 from hrm_model.types import Sampling
 
 pytestmark = pytest.mark.compiled

@@ -1,0 +1,78 @@
+"""What the scheduler deals in: the choices of requests, prompts that are being read, and what the next step does."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hrm_model.pages import PAGE_TOKENS
+from hrm_model.reuse import Key
+from hrm_model.types import Sampling
+
+if TYPE_CHECKING:
+    from hrm_model.grammar import Matching
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One choice of one request."""
+
+    request: int
+    choice: int
+    ids: list[int]  # prompt, then answer
+    prompt_len: int  # ids given; the answer begins here
+    prefix_len: int  # of those, the bidirectional ones
+    sampling: Sampling  # with seed and max_tokens decided
+    max_tokens: int
+    pages: list[int] = field(default_factory=list)
+    cached: int = 0  # tokens whose K/V are in the pages
+    draft: list[int] = field(default_factory=list)  # guesses at what follows `ids`, to be checked in the next step
+    matching: "Matching | None" = None  # where the answer stands in its grammar
+    partition: str | None = None  # whose prompts it may find again; None: nobody's
+    # Set where the prompt has been read elsewhere: the logits after it, which only the runner looks into, and the
+    # pages that hold it. The next step copies what is not shared, and draws without reading anything.
+    first: object = None
+    source: list[int] = field(default_factory=list)
+    fresh: object = None  # the logits after its prompt, where the last step drew from them
+
+    @property
+    def reserved_tokens(self) -> int:
+        """Tokens of cache that it may come to need."""
+        return self.prompt_len + self.max_tokens
+
+    @property
+    def pending(self) -> list[int]:
+        """Ids that the next step has to read: the whole prompt at first, then a token and the guesses after it."""
+        return self.ids[self.cached :] + self.draft
+
+    @property
+    def key(self) -> Key | None:
+        """What an identical prompt is found by."""
+        return None if self.partition is None else (self.partition, tuple(self.ids[: self.prompt_len]), self.prefix_len)
+
+    @property
+    def shareable(self) -> int:
+        """Pages that the prompt fills, into which no answer is written."""
+        return self.prompt_len // PAGE_TOKENS
+
+
+Choices = list[Sequence]  # of one request; the first one reads the prompt for all
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Prompts that are read together, apart from what is written meanwhile."""
+
+    leaders: tuple[Sequence, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Prompt tokens altogether."""
+        return sum(leader.prompt_len for leader in self.leaders)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do next: one forward of `sequences`, and a slice of `reading`; `admitted` got their pages for it."""
+
+    sequences: tuple[Sequence, ...]
+    admitted: tuple[Sequence, ...]
+    reading: Reading | None = None
