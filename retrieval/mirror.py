@@ -2,18 +2,18 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from retrieval.embedder import Vectors
 from retrieval.errors import EmbedderMismatch
 from retrieval.graphs import GraphLimits, Graphs
 from retrieval.index import BLOCK, Numbers, SnapshotRefused, VectorIndex, Visible, block_of
 from retrieval.lists import AccessLists
+from retrieval.places import Places
 from retrieval.postings import LexicalIndex
 from retrieval.snapshots import Snapshots
 from retrieval.store import meta, passages, stores
@@ -52,8 +52,7 @@ class Mirror:
         self._tried: set[int] = set()  # stores that have a graph here although they did not ask for one
         self._generation, self._stamp = meta.BEFORE_ANYTHING
         self.held = (0, 0)  # rows and generation, readable without waiting for a search to end
-        # The store and the document of each chunk by the chunk's number; 0: there is no such chunk. Grows by doubling.
-        self._places: NDArray[np.int32] = np.zeros((2, 1024), np.int32)
+        self._places = Places()
         self._last = 0
         self._unsaved = 0
         self._stale: set[int] = set()  # blocks whose files may hold what is gone
@@ -83,14 +82,7 @@ class Mirror:
 
     def visible(self, scope: Scope) -> Visible:
         """Say of each chunk number whether the scope holds that chunk; inside a `view`."""
-        in_stores, in_documents = self._places[:, : self._last + 1]
-        seen = _within(in_stores, scope.store_nos)
-        if scope.matching is not None:
-            # A chunk that is gone stands at document 0, in store 0.
-            seen &= scope.matching[in_documents]
-        if scope.hidden is not None:
-            seen &= ~scope.hidden[in_documents]
-        return seen
+        return self._places.visible(scope, self._last)
 
     def nearest_exactly(self, tx: Transaction, query: Vectors, k: int, visible: Visible) -> list[int]:
         """The `k` visible chunks that are nearest to `query`, nearest first; inside the `view` that gave `tx`."""
@@ -114,7 +106,7 @@ class Mirror:
         with self.view() as tx:
             self._tried.add(store_no)
             self._want_graphs(tx)
-            return int(np.count_nonzero(self._places[0] == store_no))
+            return int(np.count_nonzero(self._places.stores(self._last) == store_no))
 
     def rows_in_graph(self, store_no: int) -> int:
         """How many chunks of a store searches find by its graph; 0: it has none, or none yet."""
@@ -127,7 +119,7 @@ class Mirror:
         Searches go on meanwhile, and find all the same what is not in a graph yet.
         """
         with self.view() as tx:
-            step = self._graphs.next_step(self._places[0, : self._last + 1])
+            step = self._graphs.next_step(self._places.stores(self._last))
             if step is None:
                 return False
             graph, numbers = step
@@ -213,7 +205,7 @@ class Mirror:
         self._index, self._last = index, manifest.last
         self._generation, self._stamp = manifest.generation, manifest.stamp
         self._unsaved = 0
-        self._place(tx)
+        self._places.read(tx, self._last)
         self._want_graphs(tx)
         self._forget_removed(tx)
         if self._stale:
@@ -227,7 +219,7 @@ class Mirror:
         self.words.forget()
         self.lists.forget()
         self._index = VectorIndex(self._dims)
-        self._places = np.zeros((2, 1024), np.int32)
+        self._places.clear()
         self._last = 0
         self._graphs.clear()
         self._want_graphs(tx)
@@ -236,7 +228,7 @@ class Mirror:
 
     def _repair(self, tx: Transaction) -> None:
         """Read again the blocks that do not hold exactly the store's chunks."""
-        stored = np.flatnonzero(self._places[0, : self._last + 1])
+        stored = np.flatnonzero(self._places.stores(self._last))
         for at in {*np.unique(block_of(stored)).tolist(), *self._index.blocks}:
             first, last = at * BLOCK, min((at + 1) * BLOCK - 1, self._last)
             block = self._index.blocks.get(at)
@@ -271,7 +263,7 @@ class Mirror:
         gone = [number for number in passages.removed(tx, self._generation) if number <= self._last]
         self._stale |= self._index.remove(gone)
         self._graphs.remove(gone)
-        self._places[:, gone] = 0
+        self._places.remove(gone)
         self._unsaved += len(gone)
 
     def _add(self, tx: Transaction) -> None:
@@ -281,18 +273,11 @@ class Mirror:
         added = passages.vectors(tx, after, upto)
         while batch := list(islice(added, BATCH)):
             numbers, in_stores, in_documents, blobs = zip(*batch, strict=True)
-            self._reserve(numbers[-1])
             vectors = np.frombuffer(b"".join(blobs), np.dtype("<f4")).reshape(len(batch), self._dims)
             self._index.add(numbers, vectors)
-            self._places[:, list(numbers)] = in_stores, in_documents
+            self._places.add(numbers, in_stores, in_documents)
             self._last = max(self._last, numbers[-1])
             self._unsaved += len(batch)
-
-    def _place(self, tx: Transaction) -> None:
-        """Read which store and document each chunk belongs to that the snapshot could hold."""
-        self._places = np.zeros((2, max(1024, self._last + 1)), np.int32)
-        for places, pairs in zip(self._places, passages.places(tx, self._last), strict=True):
-            places[pairs[1]] = pairs[0]
 
     def _stored(self, tx: Transaction, numbers: Numbers) -> Vectors:
         """(n, dims): the vectors as stored."""
@@ -302,20 +287,3 @@ class Mirror:
         vectors = np.empty((len(numbers), self._dims), np.float32)
         vectors[order] = np.frombuffer(b"".join(blobs), np.dtype("<f4")).reshape(-1, self._dims)
         return vectors
-
-    def _reserve(self, number: int) -> None:
-        room = self._places.shape[1]
-        if number >= room:
-            grown = np.zeros((2, max(2 * room, number + 1)), np.int32)
-            grown[:, :room] = self._places
-            self._places = grown
-
-
-def _within(places: NDArray[np.int32], allowed: Sequence[int]) -> Visible:
-    """Say of each chunk whether its place is one of those allowed."""
-    if len(allowed) == 1:
-        return np.equal(places, allowed[0])  # in a tenth of the time
-    flags = np.zeros(max(int(places.max()), *allowed, 0) + 1, np.bool_)
-    flags[list(allowed)] = True
-    flags[0] = False
-    return flags[places]
