@@ -33,7 +33,7 @@ def checked(records: Iterable[tuple[Entry, Beside | None]]) -> Iterator[Entry]:
     Raises:
         Broken: it is gone without an erasure, was changed, or belongs to another record.
     """
-    erased: dict[str, int] = {}  # request -> its first record whose salt is gone, with no erasure on record after it
+    gone: dict[int, str] = {}  # records whose salt is gone, with no erasure on record after them; their requests
     for entry, beside in records:
         yield entry  # whoever takes it checks the record itself, which is believed from here on
         record = json.loads(entry.record)
@@ -42,20 +42,25 @@ def checked(records: Iterable[tuple[Entry, Beside | None]]) -> Iterator[Entry]:
         if beside.request != filed_under(record):
             raise Broken(entry.number, f"is filed under the request {beside.request!r}, which is not its own")
         if record.get("route") == ERASURE:
-            erased.pop(beside.request, None)
+            gone = {number: of for number, of in gone.items() if not _tells_of(record, number, of)}
         if beside.salt:
             _check_digests(entry.number, record, beside)
         elif beside.content is not None:
             raise Broken(entry.number, "has no salt any more, and texts all the same")
         else:
-            erased.setdefault(beside.request, entry.number)
-    if erased:
-        raise Broken(min(erased.values()), "has lost its salt, and no later record tells of an erasure")
+            gone[entry.number] = beside.request
+    if gone:
+        raise Broken(min(gone), "has lost its salt, and no later record tells of an erasure")
 
 
 def filed_under(record: Mapping[str, Any]) -> str:
     """What a record is found by."""
     return str(record.get("request", ""))
+
+
+def _tells_of(erasure: Mapping[str, Any], number: int, request: str) -> bool:
+    named = erasure.get("erased")  # not in records of before they named them
+    return request == filed_under(erasure) and (named is None or number in named)
 
 
 def _check_digests(number: int, record: Mapping[str, Any], beside: Beside) -> None:

@@ -234,17 +234,22 @@ class AuditLog:
             AuditUnavailable: it could not be written, and nothing is forgotten.
             AuditError: all is forgotten, and somebody's long reading keeps copies of it on the disk.
         """
-        spelled, beside = self._seal.spelled({**record, "request": request, "route": ERASURE}, {})
         with self._writing() as db:
-            erased = "UPDATE private SET salt = x'', content = NULL WHERE request = ?1 AND ifnull(number = ?2, TRUE)"
-            db.execute(erased, (request, number))
-            count = int(db.changes())
-            if count:
-                self._add(db, spelled, beside, None)
-        if count and not self._file.empty_log():
+            meant: Any = db.execute(
+                "SELECT number FROM private WHERE request = ?1 AND ifnull(number = ?2, TRUE) ORDER BY number",
+                (request, number),
+            ).fetchall()
+            erased = [row[0] for row in meant]
+            for each in erased:
+                db.execute("UPDATE private SET salt = x'', content = NULL WHERE number = ?", (each,))
+            if erased:
+                # By number, so that this record excuses the loss of no other salt.
+                facts = {**record, "request": request, "route": ERASURE, "erased": erased}
+                self._add(db, *self._seal.spelled(facts, {}), None)
+        if erased and not self._file.empty_log():
             raise AuditError("They are erased, but somebody reads the log, and copies are left until then. Try again.")
-        log.info("audit: salts and texts of %d records of %s are erased", count, request)
-        return count
+        log.info("audit: salts and texts of %d records of %s are erased", len(erased), request)
+        return len(erased)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

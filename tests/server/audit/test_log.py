@@ -80,6 +80,22 @@ def test_an_erasure_takes_salt_and_texts_and_leaves_the_chain_whole(tmp_path: Pa
     assert log.verify([SIGNER.public_key]).number == 5
 
 
+def test_an_erasure_of_one_record_excuses_no_other_loss(tmp_path: Path) -> None:
+    log = opened(tmp_path, bytes(32))
+    for _ in range(3):
+        log.append({"request": "req_1"}, {"question": QUESTION})
+    assert log.erase("req_1", {"caller": "somebody"}, number=2) == 1
+    assert json.loads(log.of_request("req_1")[-1].record)["erased"] == [2]
+    assert log.verify([SIGNER.public_key]).number == 4
+
+    db = apsw.Connection(str(tmp_path / "audit.db"))
+    db.execute("UPDATE private SET salt = x'', content = NULL WHERE number = 1")
+    db.close()
+
+    with pytest.raises(Broken, match="Record 1 has lost its salt, and no later record tells of an erasure"):
+        log.verify([SIGNER.public_key])
+
+
 def test_two_writers_make_one_chain(tmp_path: Path) -> None:
     one, other = opened(tmp_path), opened(tmp_path)
     for number in range(6):
