@@ -149,7 +149,7 @@ async def _asked_again(
     if (most := record.get("most_tokens")) is not None and not asked.get("max_completion_tokens"):
         asked.setdefault("max_tokens", min(most, services.engine.limits.default_max_tokens))
     metrics = Metrics(services.model.id, services.engine.load)
-    request = _form_of(record).model_validate_json(json.dumps(asked))
+    request = _form_of(record).model_validate(asked)
     if isinstance(request, ChatRequest):
         answer = await Pipeline(services, metrics).answer(request, caller)
     else:

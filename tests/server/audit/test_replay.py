@@ -155,6 +155,16 @@ async def test_of_several_answers_with_one_id_one_has_to_be_named(desk: Desk) ->
     assert await replay(desk.log, "req_1", desk.given("handbook"), question(), number=1) == Replayed("same")
 
 
+async def test_a_request_with_half_a_character_is_asked_again(desk: Desk) -> None:
+    body = json.dumps(question(user="half \ud83d"))
+    async with client_of(desk.given("handbook")) as client:
+        headers = {"x-request-id": "req_1", "content-type": "application/json"}
+        answer = await client.post(CHAT, content=body, headers=headers)
+    assert answer.status_code == 200
+
+    assert await desk.again("handbook", user="half \ud83d") == Replayed("same")
+
+
 async def test_an_answer_that_was_cut_off_cannot_be_compared(desk: Desk) -> None:
     record = await desk.asked("handbook")
     desk.log.append({**record, "request": "req_2", "outcome": "cut off"}, {})
