@@ -44,7 +44,9 @@ def read_sheets(path: Path, data: bytes, limits: Limits) -> Parsed:
             continue
         if cell := unknown.get(sheet.title):
             raise DocumentRefused(
-                path, f"the formula in {sheet.title}!{cell} was never computed; open it in Excel and save it again"
+                # Without the sheet's name: what is said of a file is seen where its content is redacted.
+                path,
+                f"the formula in cell {cell} of sheet {number} was never computed; open it in Excel and save it again",
             )
         _sheet(composer, sheet, number)
     # Never the name of its first sheet, which the others are not below.

@@ -177,7 +177,7 @@ def test_a_sheet_without_a_header_is_read_as_it_stands() -> None:
 
 def test_a_formula_that_was_never_computed_is_no_empty_cell() -> None:
     written = sheet(("Item", "Fee"), ("Card", "=4*5"), ("Key", 35))
-    with pytest.raises(DocumentRefused, match=r"the formula in Sheet!B2 was never computed; open it in Excel and save"):
+    with pytest.raises(DocumentRefused, match=r"the formula in cell B2 of sheet 1 was never computed"):
         read("a.xlsx", written)
 
     def opened_since(cell: bytes) -> bytes:
