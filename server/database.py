@@ -39,7 +39,7 @@ def looking(path: Path) -> Iterator[apsw.Connection]:
             yield connection
         finally:
             connection.close()
-    except apsw.Error as error:
+    except (apsw.Error, UnicodeDecodeError) as error:
         raise Unreadable(str(error)) from error
 
 

@@ -3,26 +3,31 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from stat import S_ISGID
 from time import time
 from typing import Literal
 
 from hrm_model.errors import CheckpointError
 from retrieval.errors import StoreFailed
 from server import storage, tls
-from server.audit.chain import Broken, Entry, Head, check_next
+from server.audit.chain import AuditError, Broken, Entry, Head, check_next
+from server.audit.seal import content_key
 from server.audit.tables import MIGRATIONS as AUDIT_SCHEMA
-from server.building import model, policy, store
+from server.building import model, policy, records, store
 from server.database import Unreadable, looking
+from server.keyring import LedgerError
 from server.ledger import MIGRATIONS as LEDGER_SCHEMA
 from server.process import listen
+from server.provider import bearer_tokens
 from server.settings import Settings
 from server.settings_reading import SettingsError
-from server.signing import KEY_FILE
+from server.signing import KEY_FILE, Signer, SigningKeyError
 from server.tls import TlsError
 from server.upkeep import AUDIT, LEDGER
 
 Level = Literal["ok", "warning", "error"]
 _READABLE_TO_OTHERS = 0o077
+_READABLE_TO_ALL = 0o007
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,9 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
     if trouble is not None:
         yield Finding("data directory", "error", trouble, f"give {folder} room, and to the server's user")
         return
-    if folder.stat().st_mode & _READABLE_TO_OTHERS:
+    mode = folder.stat().st_mode
+    # An orchestrator that gives a volume to a group marks it so, and would open every file anew if that was taken back.
+    if mode & (_READABLE_TO_ALL if mode & S_ISGID else _READABLE_TO_OTHERS):
         yield Finding("data directory", "warning", f"others may look into {folder}", f"chmod 700 {folder}")
     yield Finding("data directory", "ok", f"{folder} can be written")
 
@@ -106,13 +113,34 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
         if version != len(LEDGER_SCHEMA):
             yield _version_of(LEDGER, version, len(LEDGER_SCHEMA))
         yield Finding("ledger", "ok", f"{keys} keys")
+    if not keys and settings.first_key_file is not None:
+        try:
+            records.first_secret(settings.first_key_file)
+        except (LedgerError, OSError) as error:
+            yield Finding("first key", "error", " ".join(str(error).split()), "put a secret there, or make a key")
     known = keys or settings.first_key_file is not None or settings.oidc_issuer is not None
     if not known and not settings.is_loopback:
         said = f"there is no API key and no identity provider, so the server does not start on {settings.host}"
         yield Finding("ledger", "error", said, "hrm-serve keys create --principal user:you --role admin")
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
     key = settings.data_dir / KEY_FILE
-    if key.exists() and key.stat().st_mode & _READABLE_TO_OTHERS:
-        yield Finding("signing key", "error", f"others may read {key}", f"chmod 600 {key}, and make a new one")
+    try:
+        if key.exists():  # a start makes it otherwise
+            Signer.of(settings.data_dir)
+    except (SigningKeyError, OSError) as error:
+        todo = f"chmod 600 {key}; what is no key of ours: restore it from a backup, or move it away for a new one"
+        yield Finding("signing key", "error", str(error), todo)
+    try:
+        if settings.audit != "off" and settings.audit_content_key_file is not None:
+            content_key(settings.audit_content_key_file)
+    except (AuditError, OSError) as error:
+        yield Finding("content key", "error", str(error), "put the secret of the log's texts there")
+    try:
+        bearer_tokens(settings)
+    except SettingsError as error:
+        yield Finding("identity provider", "error", str(error), "see docs/access.md for what tokens need")
 
 
 def _audit(settings: Settings) -> Iterator[Finding]:
@@ -127,10 +155,16 @@ def _audit(settings: Settings) -> Iterator[Finding]:
             version = db.pragma("user_version")
             query = "SELECT number, record, hash, signature FROM audit ORDER BY number DESC LIMIT 2"
             last = [Entry(*row) for row in reversed(db.execute(query).fetchall())]
-        with looking(settings.data_dir / LEDGER) as db:
-            keys = [str(row[0]) for row in db.execute("SELECT public_key FROM signing_keys").fetchall()]
     except Unreadable as error:
         yield Finding("audit log", "error", f"{path}: {error}", "restore audit.db from a backup")
+        return
+    ledger = settings.data_dir / LEDGER
+    try:
+        with looking(ledger) as db:
+            keys = [str(row[0]) for row in db.execute("SELECT public_key FROM signing_keys").fetchall()]
+    except Unreadable as error:
+        said = f"its records cannot be checked without the public keys in {ledger}: {error}"
+        yield Finding("audit log", "error", said, f"restore {LEDGER} from a backup; {AUDIT} may be sound")
         return
     if version != len(AUDIT_SCHEMA):
         yield _version_of(AUDIT, version, len(AUDIT_SCHEMA))
@@ -141,6 +175,10 @@ def _audit(settings: Settings) -> Iterator[Finding]:
             check_next(before, entry, keys)
     except Broken as error:
         yield Finding("audit log", "error", str(error), "run: hrm-serve audit verify, and tell who answers for the log")
+        return
+    except SigningKeyError as error:
+        said = f"a public key in {ledger} is damaged: {error}"
+        yield Finding("signing keys", "error", said, f"restore {LEDGER} from a backup")
         return
     yield Finding("audit log", "ok", f"{last[-1].number if last else 0} records, the last of which holds")
 
@@ -216,4 +254,4 @@ def _version_of(name: str, found: object, known: int) -> Finding:
     return Finding("schema", "error", said, "run the newer version that wrote it")
 
 
-CHECKS: tuple[Check, ...] = (_data_dir, _store, _ledger, _audit, _model, _tls, _ports, _sqlite)
+CHECKS: tuple[Check, ...] = (_data_dir, _store, _ledger, _secrets, _audit, _model, _tls, _ports, _sqlite)

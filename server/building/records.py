@@ -9,7 +9,7 @@ from time import time
 from server import upkeep
 from server.audit.log import AuditLog, Durability
 from server.audit.seal import content_key
-from server.keyring import LedgerError
+from server.keyring import MIN_SECRET_CHARS, LedgerError
 from server.ledger import Ledger
 from server.settings import Settings
 from server.signing import Signer
@@ -53,6 +53,16 @@ def adopt_first_key(ledger: Ledger, file: Path | None) -> None:
     """
     if file is None or not ledger.keys.is_empty():
         return
+    if key := ledger.keys.adopt_first(first_secret(file)):
+        log.info("the first key is %s, an admin's, from %s", key.key_id, file)
+
+
+def first_secret(file: Path) -> str:
+    """The secret of the first key.
+
+    Raises:
+        LedgerError: the file is not there, or holds no secret.
+    """
     # Missing is not the same as not configured: whoever named a key does not want a server without one.
     try:
         secret = file.read_text(encoding="utf-8").strip()
@@ -64,5 +74,6 @@ def adopt_first_key(ledger: Ledger, file: Path | None) -> None:
         ) from error
     except UnicodeDecodeError as error:
         raise LedgerError(f"{file} does not hold a secret in plain text.") from error
-    if key := ledger.keys.adopt_first(secret):
-        log.info("the first key is %s, an admin's, from %s", key.key_id, file)
+    if len(secret) < MIN_SECRET_CHARS:
+        raise LedgerError(f"The first key's secret has {len(secret)} characters; it needs {MIN_SECRET_CHARS}.")
+    return secret

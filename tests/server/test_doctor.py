@@ -176,6 +176,59 @@ def test_a_signing_key_that_others_may_read_is_an_error(data: Path) -> None:
     assert [(about, level) for about, level, _ in wrong(data)] == [("signing key", "error")]
 
 
+def test_a_signing_key_that_is_none_is_an_error(data: Path) -> None:
+    (data / "signing-key.pem").write_text("rubbish")
+
+    ((about, level, said),) = wrong(data)
+    assert (about, level) == ("signing key", "error")
+    assert "is not a private key" in said
+
+
+def test_secrets_and_keys_that_a_start_would_refuse_are_errors(data: Path, tmp_path: Path) -> None:
+    nowhere, short = tmp_path / "nowhere", tmp_path / "short"
+    short.write_text("short")
+    tokens = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks_file": nowhere}
+
+    found = [
+        *wrong(data, audit_content_key_file=nowhere),
+        *wrong(data, audit_content_key_file=short),
+        *wrong(data, first_key_file=nowhere),
+        *wrong(data, first_key_file=short),
+        *wrong(data, **tokens),
+    ]
+
+    assert [(about, level) for about, level, _ in found] == [
+        *[("content key", "error")] * 2,
+        *[("first key", "error")] * 2,
+        ("identity provider", "error"),
+    ]
+
+
+def test_a_record_that_is_no_text_is_an_error(data: Path) -> None:
+    change(data / "audit.db", "UPDATE audit SET record = CAST(x'ff' AS TEXT) WHERE number = 3")
+
+    assert [(about, level) for about, level, _ in wrong(data)] == [("audit log", "error")]
+
+
+def test_a_damaged_public_key_is_named_and_what_comes_after_is_looked_at(data: Path) -> None:
+    change(data / "ledger.db", "UPDATE signing_keys SET public_key = 'x'")
+
+    ((about, level, said),) = wrong(data)
+
+    assert (about, level) == ("signing keys", "error")
+    assert "restore ledger.db" in said
+    assert "SQLite" in [finding.about for finding in examined(data)]
+
+
+def test_a_ledger_that_is_gone_is_not_laid_at_the_audit_logs_door(data: Path) -> None:
+    (data / "ledger.db").unlink()
+
+    ((about, level, said),) = wrong(data)
+
+    assert (about, level) == ("audit log", "error")
+    assert "restore ledger.db from a backup; audit.db may be sound" in said
+
+
 def test_a_full_disk_and_an_open_directory_are_told(data: Path) -> None:
     assert [about for about, _, said in wrong(data, min_free_bytes=1 << 60) if "disk is full" in said] == [
         "data directory"
@@ -183,6 +236,8 @@ def test_a_full_disk_and_an_open_directory_are_told(data: Path) -> None:
     data.chmod(0o755)
 
     assert wrong(data) == [("data directory", "warning", f"others may look into {data} -> chmod 700 {data}")]
+    data.chmod(0o2770)
+    assert wrong(data) == [], "a volume that an orchestrator gave to the server's group"
 
 
 def test_an_exposed_server_without_key_and_without_tls_is_told(data: Path) -> None:
