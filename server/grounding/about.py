@@ -15,6 +15,7 @@ from server.grounding.lexicon import LIGHT, ROLES
 from server.grounding.likeness import Alike
 from server.grounding.pairing import ALIKE, MONEY, PRICES, Context, held, is_opposed
 from server.grounding.reading import Term, numbered, read, root
+from server.grounding.slots import is_out_of_place
 from server.grounding.units import is_counted_in, is_unit
 from server.grounding.words import Kind, Word, listed
 
@@ -141,6 +142,8 @@ class _Asked:
             return False
         is_of_another = belongs_to_another(line, said, self._keys)
         if is_of_another or self._has_another_value(line, context, said) or self._has_another_bound(line):
+            return False
+        if is_out_of_place(line, said, self._terms, context.before):
             return False
         if is_in_another_clause(line, said, self._keys) or is_under_another_modal(line, said, self._terms):
             return False

@@ -4,6 +4,7 @@ from collections.abc import Sequence, Set
 
 from server.grounding.pairing import LIGHT_ROOTS, held
 from server.grounding.reading import Term, root
+from server.grounding.units import is_same_unit
 from server.grounding.words import Kind, Word, listed
 
 _WEEKDAYS = frozenset(listed("monday tuesday wednesday thursday friday saturday sunday"))
@@ -12,6 +13,8 @@ _JOINED_TO_THE_LAST = frozenset({"and", "or"})
 
 def is_there(term: Term, word: Word) -> bool:
     """Is it the value that was given?"""
+    if word.unit and not is_same_unit(word.unit, term.word.unit):
+        return False  # "Card 50" is no 50 percent
     return word.kind is Kind.EXACT and (word.key == term.word.key or word.key == term.word.count)
 
 
@@ -69,6 +72,7 @@ def belongs_to_another(line: Sequence[Term], said: Sequence[Word], asked: Set[st
     for students"), the others only with what is theirs.
     """
     given = [term for term in line if term.role == "value" and any(is_there(term, word) for word in said)]
+    given = [term for term in given if not term.key.startswith("per ")] or given
     given = given or _last_word(line, said)
     kinds = {kind_of(term) for term in given} - {"per"}
     of_kind = [term for term in line if kind_of(term) in kinds]

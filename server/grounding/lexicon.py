@@ -161,7 +161,7 @@ SYNONYMS = _sets(
     salary pay wage
     worth value
     illness sickness sick ill
-    immediately instantly promptly
+    immediately instantly promptly forthwith
     submit leave deposit
     return submit
     collect fetch
@@ -205,7 +205,6 @@ SYNONYMS = _sets(
     previous former earlier
     additional extra further
     prior advance
-    immediately forthwith
     switch turn
     """
 )
@@ -215,7 +214,6 @@ OPPOSITES = _sets(
     begin end
     start finish
     arrive depart
-    arrival departure
     approve reject
     accept refuse
     buy sell
@@ -250,6 +248,9 @@ OPPOSITES = _sets(
     full empty
     heavy light
     early late
+    earlier later
+    up down
+    uphill downhill
     spring summer autumn winter
     basic premium standard
     primary secondary
@@ -284,8 +285,8 @@ ROLES = frozenset(
     listed(
         """excess deductible limit maximum minimum premium fee charge fine penalty deposit notice probation
         warranty term interest discount salary bonus allowance waiting price cost rate tax dose rent supplement
-        surcharge commission threshold balance loan overdraft leave vacation
-        holiday pension severance reminder instalment"""
+        surcharge commission threshold balance loan overdraft leave vacation holiday
+        pension severance reminder instalment"""
     )
 )
 # Verbs and nouns that carry a statement without being what it is about.

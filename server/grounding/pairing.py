@@ -14,6 +14,8 @@ from server.grounding.words import Kind, is_same_name, listed
 # Cosine of two words above which one may stand for the other. Words of one field (dog, cat) can be nearer than
 # that; they are told apart by what the passages say besides. Chosen with `make eval-grounding`.
 ALIKE = 0.55
+# The same for a word that the question lacks, and which so may be the answer: a nurse is no physician.
+SURE = 0.6
 _SYNONYMS = tuple(frozenset(map(root, group)) for group in SYNONYMS)
 _OPPOSITES = tuple(frozenset(map(root, group)) for group in OPPOSITES)
 ROLE_ROOTS = frozenset(map(root, ROLES))
@@ -22,6 +24,7 @@ _SPEAKERS = frozenset(listed("we us our"))
 _ORGANISATIONS = frozenset(
     map(root, ["insurer", "company", "bank", "hospital", "provider", "organisation", "firm", "employer"])
 )
+_UNDOING = frozenset(listed("de dis un non non- in"))
 PRICES = frozenset(map(root, ["cost", "price", "charge", "pay"]))
 MONEY = frozenset(CURRENCIES.values())
 # "A helmet is compulsory" says that one must wear it, and a ticket that one must have it.
@@ -35,6 +38,7 @@ class Context:
 
     titles: frozenset[str] = frozenset()  # roots
     before: frozenset[str] = frozenset()  # roots of the sentence that a pronoun in this one points to
+    asked: frozenset[str] | None = None  # roots of the question
     elsewhere: frozenset[str] = frozenset()  # roots that the other sentences use in their own right
     numbered: frozenset[tuple[str, str]] = frozenset()  # in headings, as `reading.numbered` has them
 
@@ -131,7 +135,17 @@ def _synonym(term: Term, free: Iterable[Term]) -> Term | None:
 
 def is_opposed(term: Term, others: Iterable[Term]) -> bool:
     """Does one of the others say the opposite, or name another of the things that `term` is one of?"""
-    return any({term.key, other.key} <= group and term.key != other.key for group in _OPPOSITES for other in others)
+    return any(
+        _is_undone(term.key, other.key)
+        or any({term.key, other.key} <= group and term.key != other.key for group in _OPPOSITES)
+        for other in others
+    )
+
+
+def _is_undone(one: str, other: str) -> bool:
+    """ "Deactivate" and "activate"."""
+    short, long = sorted((one, other), key=len)
+    return len(short) > 3 and long.removesuffix(short) in _UNDOING
 
 
 def _is_contrasted(term: Term, other: Term, content: Sequence[Term], there: Sequence[Term], pairing: Pairing) -> bool:
@@ -154,4 +168,5 @@ def _likely(term: Term, free: Sequence[Term], context: Context, alike: Alike) ->
         return None
     cosines = alike([(term.word.text.casefold(), other.word.text.casefold()) for other in others])
     cosine, other = max(zip(cosines, others, strict=True), key=lambda scored: scored[0])
-    return other if cosine >= ALIKE else None
+    is_answer = context.asked is not None and term.key not in context.asked
+    return other if cosine >= (SURE if is_answer else ALIKE) else None

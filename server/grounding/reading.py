@@ -16,6 +16,7 @@ _NUMBER = frozenset({"number", "no", "nr", "#"})
 # Words that bound a value where one follows them this closely: "over 65", "above the age of 65".
 _ALSO_PLACES = frozenset({"over", "under", "above", "below", "beyond"})
 _REACH = 4
+_PLACING = (["in"], ["on"], ["at"])
 _CONTENT = (Kind.CONTENT, Kind.NAME)
 
 
@@ -40,7 +41,7 @@ def read(text: str) -> list[Term]:
         token = tokens[at]
         joint = token.text.casefold() in _JOINTS
         if (joint or _CUT.search(text[end : token.start])) and terms and terms[-1].segment == segment:
-            segment, denied = segment + 1, False
+            segment, denied = segment + 1, denied and _goes_on(tokens[at : at + 2])
         end = token.end
         folded = token.text.casefold().replace("’", "'")
         bound = _bound(tokens, at)
@@ -90,6 +91,12 @@ def read(text: str) -> list[Term]:
     return [replace(term, clause=text.count(";", 0, term.word.start)) for term in terms] if ";" in text else terms
 
 
+def _goes_on(tokens: Sequence[Word]) -> bool:
+    """ "Not to sell or to lend", "forbidden in the hall and in the yard": what was denied goes on."""
+    joint, *behind = [token.text.casefold() for token in tokens]
+    return (joint == "or" and behind == ["to"]) or (joint == "and" and behind[:1] in _PLACING)
+
+
 def root(word: str) -> str:
     """An ordinary word without its ending: `receives`, `received` and `receiving` are one word."""
     word = word.casefold().replace("’", "'").removesuffix("'s").removesuffix("'")
@@ -105,6 +112,8 @@ def _bare(word: str) -> str:
         word = word[:-2]
     elif word.endswith("s") and not word.endswith(("ss", "us", "is")):
         word = word[:-1]
+    elif word.endswith("ied") and len(word) > 4:
+        word = word[:-3] + "y"
     word = ROOTS.get(word, word)
     for ending in ("ing", "ed"):
         stem = word.removesuffix(ending)

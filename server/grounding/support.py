@@ -35,6 +35,8 @@ _NEAR = 0.34
 _COMPARED = 8
 # What tells one sentence of the passages from another.
 _TELLING = ("content", "value")
+_BEFORE_IT = frozenset(listed("you we i on in at during after before"))
+_STOPS = (".", "!", "?", ":", ";")
 _STATING = frozenset(listed("is are was were be has have had may must can will shall should do does did"))
 _PARTS = re.compile(r"(?:[,;]\s+|\s+)(?:and|but|while|whereas)\s+|[;,]\s+", re.IGNORECASE)
 
@@ -81,10 +83,11 @@ class Sources:
         for number, passage in enumerate(passages):
             title = titles[number] if titles else ""
             self._lines += _lines(number, passage, title, asked)
+        roots = frozenset(term.key for term in read(question) if term.role == "content")
         used = [frozenset(term.key for term in line.terms if term.role in _TELLING) for line in self._lines]
         for at, line in enumerate(self._lines):
             others = frozenset().union(*used[:at], *used[at + 1 :])
-            self._lines[at] = replace(line, context=replace(line.context, elsewhere=others))
+            self._lines[at] = replace(line, context=replace(line.context, elsewhere=others, asked=roots))
 
     def find(self, claim: str) -> Finding:
         """Find what says `claim`, a sentence of the answer; of several spans, the one nearest to the question."""
@@ -100,7 +103,7 @@ class Sources:
             return quoted
         if is_elsewhere:
             return Finding(reason="question")
-        restated, reason = self._restated(claim, said if _is_fragment(said) else None)
+        restated, reason = self._restated(claim, said if _is_fragment(claim, said) else None)
         if restated is not None:
             return restated
         if parts := self._in_parts(claim):
@@ -110,7 +113,7 @@ class Sources:
     def _quoted(self, claim: str, said: Sequence[Word]) -> tuple[Finding | None, bool]:
         """Find the claim in its own words; and say whether it stands somewhere, but not about what was asked."""
         found: list[tuple[_Line, Match]] = []
-        is_phrase = _is_fragment(said)
+        is_phrase = _is_fragment(claim, said)
         misplaced = False
         for line in self._lines:
             match = self._says(line, claim, said)
@@ -148,7 +151,7 @@ class Sources:
             ("verbatim", verbatim(line.words, claim, said)),
             ("in_order", in_order(line.words, said)),
         )
-        if not _is_fragment(said) and is_conditional(line.words, said):
+        if not _is_fragment(claim, said) and is_conditional(line.words, said):
             return None
         for match, spans in matches:
             if any(is_free or not denied(line.words, a, b, is_phrase=_is_phrase(said)) for a, b in spans):
@@ -195,7 +198,7 @@ class Sources:
             if sum(term.role in ("content", "value") for term in terms) < 2:
                 return None
             said = merged(part, words(part))
-            quoted = None if _is_phrase(said) else self._quoted(part, said)[0]
+            quoted = None if _is_phrase(said) else self._quoted(f"{part.rstrip('.')}.", said)[0]
             found = quoted or self._restated(part)[0]
             if found is None:
                 return None
@@ -216,14 +219,28 @@ def _is_phrase(said: Sequence[Word]) -> bool:
     return has_fact and len(said) < _STATEMENT_WORDS
 
 
-def _is_fragment(said: Sequence[Word]) -> bool:
+def _is_fragment(claim: str, said: Sequence[Word]) -> bool:
     """Is it an answer without a statement of its own: "the eighth week of life"?"""
     if _is_phrase(said):
         return True
     if len(said) >= 2 * _STATEMENT_WORDS or any(word.text.casefold() in _STATING for word in said):
         return False
     opening = next((word for word in said if word.kind is not Kind.FUNCTION), said[0])
-    return len(said) <= _STATEMENT_WORDS or opening.kind in (Kind.EXACT, Kind.NAME, Kind.QUANTITY)
+    is_short = len(said) <= _STATEMENT_WORDS or opening.kind in (Kind.EXACT, Kind.NAME, Kind.QUANTITY)
+    return is_short or not claim.rstrip().endswith(_STOPS)
+
+
+def _points_back(terms: Sequence[Term]) -> bool:
+    """Begins it with a pronoun, what you do to "it", or when "it" is so? A later pronoun is for a word of its own."""
+    is_told = bool(terms) and terms[0].word.text.casefold() in _BEFORE_IT
+    opening = 0
+    for term in terms:
+        if term.word.text.casefold() in _PRONOUNS:
+            return True
+        opening += term.role == "content"
+        if opening > is_told:
+            return False
+    return False
 
 
 def _lines(number: int, passage: str, title: str, asked: set[str]) -> Iterator[_Line]:
@@ -236,7 +253,7 @@ def _lines(number: int, passage: str, title: str, asked: set[str]) -> Iterator[_
     for place in statements(passage):
         text = passage[place.start : place.end]
         terms = tuple(read(text))
-        points_back = previous is not None and any(term.word.text.casefold() in _PRONOUNS for term in terms)
+        points_back = previous is not None and _points_back(terms)
         yield _Line(
             number,
             place,

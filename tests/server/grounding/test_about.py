@@ -80,3 +80,10 @@ def test_what_is_required_is_not_what_is_recommended(embedder: MiniLM) -> None:
 
     assert is_answer(passage, "For what are tags recommended?", "coats", embedder)
     assert not is_answer(passage, "For what are tags recommended?", "bags", embedder)
+
+
+def test_a_word_that_the_question_lacks_is_taken_for_another_only_where_it_is_surely_the_same(embedder: MiniLM) -> None:
+    passage, question = "Rowing classes are watched by a physician.", "Who watches rowing classes?"
+
+    assert is_answer(passage, question, "Rowing classes are watched by a doctor.", embedder)
+    assert not is_answer(passage, question, "Rowing classes are watched by a physiotherapist.", embedder)
