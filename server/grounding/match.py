@@ -15,6 +15,8 @@ _WEIGHTY = {Kind.EXACT, Kind.NAME, Kind.QUANTITY, Kind.NEGATION, Kind.MODAL}
 _CONDITIONS = frozenset({"if", "unless"})
 # Of working days there are fewer than of days.
 _COUNTING = frozenset({"working", "business"})
+# "Switched off" is not "switched on", though "on" is too small a word to be looked for.
+_DIRECTIONS = frozenset({"off", "out", "up", "down"})
 # Of the meaningful words between a claim's first and last word in the source, the share that the claim repeats.
 _MIN_DENSITY = 0.7
 
@@ -59,9 +61,9 @@ def in_order(line: Words, said: Sequence[Word]) -> list[tuple[int, int]]:
             meaningful = [passed for passed in gap if passed.kind is not Kind.FUNCTION and passed.key not in _JOINTS]
             inner = line.text[behind : gap[-1].start] if gap else ""
             joint = any(passed.key in _JOINTS for passed in gap) or bool(_CLAUSE_END.search(inner))
-            clean &= not any(passed.kind in _WEIGHTY or passed.key in _COUNTING for passed in gap) and not (
-                joint and meaningful
-            )
+            clean &= not any(
+                passed.kind in _WEIGHTY or passed.key in _COUNTING | _DIRECTIONS for passed in gap
+            ) and not (joint and meaningful)
             skipped += len(meaningful)
         is_dense = len(claim) >= _MIN_DENSITY * (len(claim) + skipped)
         if at < len(line.words) and clean and is_dense:

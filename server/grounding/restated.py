@@ -3,7 +3,7 @@
 Each way in which they can disagree has a name, so that a report can say why a sentence was not believed.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Literal
@@ -12,6 +12,8 @@ from server.grounding.bounds import bounds_of
 from server.grounding.denial import denies_all
 from server.grounding.lexicon import CONDITIONS
 from server.grounding.likeness import Alike
+from server.grounding.limits import ORDINALS
+from server.grounding.modals import is_another_modal
 from server.grounding.order import is_reordered
 from server.grounding.pairing import LIGHT_ROOTS, ROLE_ROOTS, Context, Pairing, pair_content
 from server.grounding.reading import Term
@@ -23,6 +25,7 @@ _SUBJECTS = frozenset(listed("they it you he she we i the a an this these that y
 _PRONOUNS = frozenset(listed("it they this these he she"))
 _RESTRICTING = frozenset(listed("who whose that with without"))
 _COPULAS = frozenset(listed("is are was were"))
+_DIRECTIONS = ({"on", "off"}, {"up", "down"}, {"in", "out"})
 _WHOLES = frozenset(listed("all every each any"))
 # Of the words that a later part of a sentence has of its own, the share that a claim about it repeats.
 _OWN = 0.75
@@ -49,12 +52,14 @@ def compare(claim: Sequence[Term], line: Sequence[Term], context: Context, alike
     shared = found / len(content) if content else 1.0
     doubt = doubt or _words(content, line, pairing)
     doubt = doubt or _bounds(claim, line, pairing)
+    doubt = doubt or _directions(claim, line, pairing)
     doubt = doubt or _denials(claim, line, pairing)
-    doubt = doubt or _modals(claim, line, pairing)
+    doubt = doubt or ("modal" if is_another_modal(claim, line, pairing) else None)
     doubt = doubt or _conditions(claim, line, pairing)
     doubt = doubt or _restrictions(line, pairing)
     doubt = doubt or _wholes(claim, line, pairing)
     doubt = doubt or _clauses(claim, line, pairing)
+    doubt = doubt or _crossed(pairing)
     doubt = doubt or _segments(claim, line, pairing)
     doubt = doubt or ("order" if is_reordered(claim, line, pairing.pairs) else None)
     return Comparison(doubt, pairing.from_before, shared)
@@ -129,6 +134,17 @@ def _bounds(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Do
     return "bound" if None in said and not values and None not in there else None
 
 
+def _directions(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
+    """ "Switched on" for "switched off"."""
+    said, there = _behind(claim), _behind(line)
+    opposed = any({said.get(id(one)), there.get(id(two))} in _DIRECTIONS for one, two in pairing.pairs)
+    return "denial" if opposed else None
+
+
+def _behind(terms: Sequence[Term]) -> dict[int, str]:
+    return {id(term): after.word.text.casefold() for term, after in pairwise(terms)}
+
+
 def _denials(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
     touched = {other.segment for _, other in pairing.pairs}
     # In a sentence of parts, one part may deny what the next one allows.
@@ -140,37 +156,22 @@ def _denials(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> D
     return None if said == there else "denial"
 
 
-def _modals(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
-    said, there = _modals_of(claim), _modals_of(line)
-    if any(term.role == "denial" for term in claim):
-        # "may not" and "must not" forbid alike; "need not" leaves the choice.
-        leaves, forbids = {"need"}, {"may", "must"}
-        is_turned = (said <= leaves and there <= forbids) or (said <= forbids and there <= leaves)
-        return "modal" if said and there and is_turned else None
-    said, there = ({"must" if key == "need" else key for key in keys} for keys in (said, there))
-    touched = {other.segment for _, other in pairing.pairs}
-    if not said and _modals_of([term for term in line if term.segment in touched]) & {"may", "should"}:
-        return "modal"  # what may be done is not what is done
-    if there and said and said.isdisjoint(there):
-        return "modal"
-    return "modal" if said and any(own.isdisjoint(said) for own in _modals_by_part(line, touched)) else None
-
-
-def _modals_by_part(line: Sequence[Term], touched: Set[int]) -> list[set[str]]:
-    """Of the parts of a sentence that have a modal: "is mandatory for A and recommended for B"."""
-    parts = [_modals_of([term for term in line if term.segment == segment]) for segment in touched]
-    return [{"must" if key == "need" else key for key in part} for part in parts if part]
-
-
-def _modals_of(terms: Sequence[Term]) -> set[str]:
-    return {term.key for term in terms if term.role == "modal"}
-
-
 def _conditions(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
     touched = {other.segment for _, other in pairing.pairs}
     said = {term.word.text.casefold() for term in claim} & CONDITIONS
     there = {term.word.text.casefold() for term in line if term.segment in touched} & CONDITIONS
-    return None if said == there else "condition"
+    if said != there:
+        return "condition"
+    bounds = bounds_of(line)
+    paired = {id(other) for _, other in pairing.pairs}
+    is_limited = any(
+        id(term) in bounds
+        and id(term) not in paired
+        and bounds[id(term)] in (">", ">=", "<")
+        and term.segment in touched
+        for term in line
+    )
+    return "condition" if is_limited and len(bounds_of(claim)) < len(bounds) else None
 
 
 def _restrictions(line: Sequence[Term], pairing: Pairing) -> Doubt | None:
@@ -195,7 +196,8 @@ def _wholes(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Do
     for of_all, head in pairwise(claim):
         there = [other for said, other in pairing.pairs if said is head]
         if of_all.key in _WHOLES and any(
-            after in there and before.role == "content" and id(before) not in paired for before, after in pairwise(line)
+            after in there and (before.role == "content" or before.key in ORDINALS) and id(before) not in paired
+            for before, after in pairwise(line)
         ):
             return "value"
     return None
@@ -208,6 +210,21 @@ def _clauses(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> D
         return None
     opening = [next(term.word.text.casefold() for term in line if term.clause == clause) for clause in touched - {0}]
     return None if all(word in _PRONOUNS for word in opening) else "role"
+
+
+def _crossed(pairing: Pairing) -> Doubt | None:
+    """ "A has 5 and B has 9" for "A has 9 and B has 5"."""
+    joined = {(said.segment, there.segment) for said, there in pairing.pairs}
+    for said, there in joined:
+        for other, behind in joined:
+            is_square = said < other and there != behind and {(said, behind), (other, there)} <= joined
+            if is_square and any(
+                (one.segment, two.segment) == (said, max(there, behind))
+                for one, two in pairing.pairs
+                if two.role == "value" or one.word.kind is Kind.NAME
+            ):
+                return "role"
+    return None
 
 
 def _segments(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:

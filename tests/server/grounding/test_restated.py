@@ -160,3 +160,50 @@ def test_a_sentence_may_be_turned_into_the_passive(passage: str, claim: str) -> 
 )
 def test_who_does_it_does_not_change(passage: str, claim: str) -> None:
     assert doubt(passage, claim) is not None
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        ("The steward may halt the race to allow a check.", "The steward must halt the race to allow a check."),
+        ("Ropes that can no longer be mended must be burnt.", "Ropes that can no longer be mended may be burnt."),
+        ("Paint should not be kept in the loft.", "Paint must never be kept in the loft."),
+    ],
+)
+def test_each_deed_keeps_the_duty_or_the_choice_that_is_its_own(passage: str, claim: str) -> None:
+    assert doubt(passage, claim) == "modal"
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        (
+            "Boats in Norvik have sails, whereas in Halm the crew rows.",
+            "Boats in Halm have sails, whereas in Norvik the crew rows.",
+        ),
+        ("Floods above 40 cm must be reported within 6 hours.", "Floods must be reported within 6 hours."),
+        ("The key erases the first line with the given word.", "The key erases all lines with the given word."),
+        ("The heater is switched off at delivery.", "The heater is switched on at delivery."),
+        (
+            "Fires are welcome on the beach but are forbidden in the dunes and on the pier.",
+            "Fires are welcome on the pier.",
+        ),
+        (
+            "The tool peel strips the list. The tool core leaves the list as it is and returns a copy.",
+            "The tool peel leaves the list as it is and returns a copy.",
+        ),
+    ],
+)
+def test_one_word_changed_or_exchanged_makes_another_statement(passage: str, claim: str) -> None:
+    assert doubt(passage, claim) is not None
+
+
+@pytest.mark.parametrize(
+    ("passage", "claim"),
+    [
+        ("The pump is checked in May. On Sundays it rests until noon.", "On Sundays the pump rests until noon."),
+        ("The form is sent by post. You may return it by Friday.", "You may return the form by Friday."),
+    ],
+)
+def test_a_pronoun_near_the_beginning_is_for_what_the_sentence_before_names(passage: str, claim: str) -> None:
+    assert doubt(passage, claim) is None
