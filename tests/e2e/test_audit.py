@@ -60,7 +60,7 @@ def test_answers_before_and_after_a_kill_are_in_one_chain_and_can_be_replayed(
 
     taken_in("more.txt", "The claims desk is led by nobody else. Ask Marta Velin who leads it.")
     status, said = run(*with_question)
-    assert (status, said.splitlines()[0]) == (1, "differs")
+    assert (status, said.splitlines()[0]) == (0, "same"), "what came later has not come yet"
     assert "generation was" in said
 
     run("delete", json.loads(shown)["passages"][0]["file"])

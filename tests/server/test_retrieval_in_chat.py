@@ -467,7 +467,7 @@ class Asked(WordsApart):
 
 async def test_what_checking_an_answer_needed_is_not_kept_for_the_next_one() -> None:
     embedder = Asked()
-    given = services(ScriptedEngine("Salaried staff receive 28 days of paid leave."), embedder=embedder)
+    given = services(ScriptedEngine("Full-time staff enjoy 28 days of paid leave."), embedder=embedder)
     body = question(ASK, documents=[{"title": "Leave", "text": LEAVE}])
 
     async with client_of(given) as client:
@@ -475,5 +475,5 @@ async def test_what_checking_an_answer_needed_is_not_kept_for_the_next_one() -> 
         alone, embedder.texts = embedder.texts, []
         message(await client.post("/v1/chat/completions", json=body))
 
-    assert "salaried" in alone
+    assert "enjoy" in alone
     assert embedder.texts == alone
