@@ -74,7 +74,7 @@ def test_what_was_read_of_an_answer_before_a_kill_is_on_record_once(
     data = ["--data-dir", str(tmp_path / "data")]
     (tmp_path / "desk.txt").write_text("Marta Velin leads the claims desk.")
     assert main(["ingest", str(tmp_path / "desk.txt"), "--store", "desk", *data]) == 0
-    asked = {**GROUNDED, "stream": True, "max_tokens": 400, "ignore_eos": True}
+    asked = {**GROUNDED, "stream": True, "max_tokens": 900, "ignore_eos": True}
     with serving(tmp_path, checkpoint) as served:
         url, headers = f"{served.url}/v1/chat/completions", {"x-request-id": "req_cut"}
         with httpx.stream("POST", url, json=asked, headers=headers, timeout=60) as response:
