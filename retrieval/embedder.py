@@ -15,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from retrieval.claim import Claim
 from retrieval.errors import EmbedderDamaged, EmbedderMissing
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from transformers import BertModel
+
+    from retrieval.entailment import Entailment
 
 Vectors = NDArray[np.float32]
 T = TypeVar("T")
@@ -76,9 +80,13 @@ class MiniLM:
         self._tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._begin, self._end = (self._tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
+        begin, end = (self._tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]"))
+        assert begin is not None, "a BERT's tokenizer has its marks"
+        assert end is not None, "a BERT's tokenizer has its marks"
+        self.marks = (begin, end)
         self._lock = threading.Lock()
         self._model: SentenceTransformer | None = None
+        self._entailment: Entailment | None = None
 
     @property
     def vocabulary(self) -> int:
@@ -86,12 +94,22 @@ class MiniLM:
         return int(self._tokenizer.get_vocab_size())
 
     def load(self) -> None:
-        """Check the weights' digest and load them, unless that is done.
+        """Check the weights' digest and load them and the adapter, unless that is done.
 
         Raises:
             EmbedderDamaged: the weights are not the expected ones.
         """
-        self._loaded()
+        self._adapted()
+
+    def network(self) -> "BertModel":
+        """The model itself, without what makes one vector of its tokens'."""
+        found: BertModel = self._loaded()[0].auto_model  # type: ignore[assignment]  # a module of any kind, to torch
+        return found
+
+    def entailed(self, claims: Sequence[Claim]) -> list[float]:
+        """How likely it is, in 0..1, that each source says what its answer says; see `retrieval.entailment`."""
+        entailment = self._adapted()
+        return _apart(lambda: entailment.entailed(claims))
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, the model's own markers not counted; needs no weights."""
@@ -143,11 +161,20 @@ class MiniLM:
         ids = torch.zeros((len(windows), longest), dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, window in enumerate(windows):
-            ids[row, : len(window) + 2] = torch.tensor([self._begin, *window, self._end])
+            ids[row, : len(window) + 2] = torch.tensor([self.marks[0], *window, self.marks[1]])
             mask[row, : len(window) + 2] = 1
         with torch.inference_mode():
             features: dict[str, Any] = model({"input_ids": ids, "attention_mask": mask})
         return features
+
+    def _adapted(self) -> "Entailment":
+        network = self.network()
+        with self._lock:
+            if self._entailment is None:
+                from retrieval.entailment import Entailment
+
+                self._entailment = Entailment(network, self.encode, self.marks)
+            return self._entailment
 
     def _loaded(self) -> "SentenceTransformer":
         with self._lock:

@@ -197,7 +197,8 @@ class Pipeline:
             return None
         texts = [passage.text for passage in sources.passages]
         titles = [passage.title for passage in sources.passages]
-        checked = CheckedSources(texts, talk.question, Likeness(self._embedder), titles)
+        likeness = Likeness(self._embedder)
+        checked = CheckedSources(texts, talk.question, likeness, titles, likeness.entailed)
         mode, abstention, shape = todo.grounding, self._policy.abstention, todo.shape
         if shape is None:
             return [CitedText(checked, mode=mode, abstention=abstention) for _ in range(n)]

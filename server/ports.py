@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
+from retrieval.claim import Claim
 from retrieval.types import (
     Filter,
     Hits,
@@ -151,4 +152,8 @@ class Embedder(Protocol):
 
     def embed_ids(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """(N, dims) float32, each row of length 1."""
+        ...
+
+    def entailed(self, claims: Sequence[Claim]) -> list[float]:
+        """How likely it is, in 0..1, that each source says what the answer beside it says."""
         ...

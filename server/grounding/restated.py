@@ -65,6 +65,11 @@ def compare(claim: Sequence[Term], line: Sequence[Term], context: Context, alike
     return Comparison(doubt, pairing.from_before, shared)
 
 
+def has_values(claim: Sequence[Term], line: Sequence[Term]) -> bool:
+    """Does a sentence hold every value and quantity of a claim?"""
+    return _facts(claim, line)[1] is None
+
+
 def same_value(said: Term, there: Term) -> bool:
     """Is it the same value in the same unit?"""
     return said.key == there.key or (

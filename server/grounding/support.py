@@ -1,7 +1,8 @@
 """Which span of which passage says a sentence of an answer? Strict on purpose: a doubt leaves it without a source.
 
 In this order: word for word, in the same order with little in between, in other words (server/grounding/restated.py),
-and at last part by part, where a sentence puts two statements together.
+part by part, where a sentence puts two statements together; and where no rule finds a source for a statement, what the
+embedder takes for one.
 """
 
 import re
@@ -9,24 +10,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from retrieval.claim import Claim
 from server.grounding.about import Question, left_out
-from server.grounding.likeness import Alike
-from server.grounding.match import Words, denied, in_order, is_conditional, verbatim
-from server.grounding.pairing import Context
-from server.grounding.reading import Term, numbered, read
-from server.grounding.restated import Comparison, Doubt, compare
-from server.grounding.sentences import Sentence
-from server.grounding.statements import statements
+from server.grounding.likeness import Alike, Entailed
+from server.grounding.lines import Line, lines_of
+from server.grounding.match import denied, in_order, is_conditional, verbatim
+from server.grounding.reading import read
+from server.grounding.restated import Comparison, Doubt, compare, has_values
 from server.grounding.values import merged
 from server.grounding.words import Kind, Word, content_keys, listed, words
 
-Match = Literal["verbatim", "in_order", "restated", "parts"]
+Match = Literal["verbatim", "in_order", "restated", "parts", "entailed"]
 Reason = Doubt | Literal["empty", "question", "nothing"]
 
 _ARTICLES = {"a", "an", "the"}
 # Who says it, and "No," in front of a whole sentence: an answer to the question, and no denial of what follows.
 _PREAMBLE = re.compile(r"\s*(?:(?:yes|no|yes, indeed|of course|certainly),)?(?:\s*according to [^,]*,)?", re.IGNORECASE)
-_PRONOUNS = frozenset(listed("it its they them their he him his she her this these that those"))
 # A claim with fewer words that names a number or a name is a phrase ("28 days"); a longer one makes a statement.
 _STATEMENT_WORDS = 4
 # Of a claim's content words, the share that a sentence must hold before it is worth comparing or naming as a near miss.
@@ -35,8 +34,11 @@ _NEAR = 0.34
 _COMPARED = 8
 # What tells one sentence of the passages from another.
 _TELLING = ("content", "value")
-_BEFORE_IT = frozenset(listed("you we i on in at during after before"))
 _STOPS = (".", "!", "?", ":", ";")
+# How likely the embedder must take it that a sentence says a claim. Chosen with
+# `python -m tests.bench.grounding --half blind_report --entailed`: at 0.8 more is found, and more is wrong.
+LIKELY = 0.9
+_BEFORE = 150  # characters of the sentence before
 _STATING = frozenset(listed("is are was were be has have had may must can will shall should do does did"))
 _PARTS = re.compile(r"(?:[,;]\s+|\s+)(?:and|but|while|whereas)\s+|[;,]\s+", re.IGNORECASE)
 
@@ -59,30 +61,31 @@ class Finding:
     reason: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    passage: int
-    place: Sentence
-    words: Words
-    terms: tuple[Term, ...]
-    context: Context
-    before: Sentence | None  # the sentence that a pronoun of this one points to
-    shared: int  # words in common with the question
-    shared_around: int  # the same for its passage and title
-
-
 class Sources:
     """The passages of one question, cut into sentences and words once and asked for every sentence of the answer."""
 
-    def __init__(self, passages: Sequence[str], question: str, alike: Alike, titles: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        passages: Sequence[str],
+        question: str,
+        alike: Alike,
+        titles: Sequence[str] = (),
+        entailed: Entailed | None = None,
+    ) -> None:
+        """Cut the passages.
+
+        Args:
+            entailed: is asked about statements that no rule finds a source for; None: the rules alone decide.
+        """
+        self._passages, self._titles, self._asked, self._entailed = passages, titles, question, entailed
         self._question = Question(question, alike)
         self._question_denies = any(word.kind is Kind.NEGATION for word in words(question))
         self._alike = alike
         asked = content_keys(question)
-        self._lines: list[_Line] = []
+        self._lines: list[Line] = []
         for number, passage in enumerate(passages):
             title = titles[number] if titles else ""
-            self._lines += _lines(number, passage, title, asked)
+            self._lines += lines_of(number, passage, title, asked)
         roots = frozenset(term.key for term in read(question) if term.role == "content")
         used = [frozenset(term.key for term in line.terms if term.role in _TELLING) for line in self._lines]
         for at, line in enumerate(self._lines):
@@ -108,11 +111,12 @@ class Sources:
             return restated
         if parts := self._in_parts(claim):
             return parts
-        return Finding(reason=reason)
+        likely = None if _is_fragment(claim, said) else self._likely(claim)
+        return likely or Finding(reason=reason)
 
     def _quoted(self, claim: str, said: Sequence[Word]) -> tuple[Finding | None, bool]:
         """Find the claim in its own words; and say whether it stands somewhere, but not about what was asked."""
-        found: list[tuple[_Line, Match]] = []
+        found: list[tuple[Line, Match]] = []
         is_phrase = _is_fragment(claim, said)
         misplaced = False
         for line in self._lines:
@@ -144,7 +148,7 @@ class Sources:
         )
         return Finding((Support(line.passage, line.place.start, line.place.end),), match), False
 
-    def _says(self, line: _Line, claim: str, said: Sequence[Word]) -> Match | None:
+    def _says(self, line: Line, claim: str, said: Sequence[Word]) -> Match | None:
         claim_denies = any(word.kind is Kind.NEGATION for word in said)
         is_free = claim_denies or self._question_denies
         matches: tuple[tuple[Match, list[tuple[int, int]]], ...] = (
@@ -168,7 +172,7 @@ class Sources:
             self._lines,
             key=lambda line: -len(content & ({term.key for term in line.terms} | line.context.titles)),
         )[:_COMPARED]
-        compared: list[tuple[Comparison, _Line]] = [
+        compared: list[tuple[Comparison, Line]] = [
             (compare(terms, line.terms, line.context, self._alike), line) for line in near
         ]
         good = [(comparison, line) for comparison, line in compared if comparison.doubt is None]
@@ -186,6 +190,29 @@ class Sources:
         if nearest is None or nearest[0].shared < _NEAR or nearest[0].doubt is None:
             return None, "nothing"
         return None, nearest[0].doubt
+
+    def _likely(self, claim: str) -> Finding | None:
+        """Find what the embedder takes for saying it, among the nearest sentences with the same values."""
+        if self._entailed is None:
+            return None
+        terms = read(claim)
+        content = {term.key for term in terms if term.role == "content"}
+        near = sorted(
+            (line for line in self._lines if has_values(terms, line.terms)),
+            key=lambda line: -len(content & ({term.key for term in line.terms} | line.context.titles)),
+        )[:_COMPARED]
+        likelihoods = self._entailed([self._beside(claim, line) for line in near])
+        likelihood, at = max(zip(likelihoods, range(0, -len(near), -1), strict=True), default=(0.0, 0))
+        if likelihood < LIKELY:
+            return None
+        line = near[-at]
+        return Finding((Support(line.passage, line.place.start, line.place.end),), "entailed")
+
+    def _beside(self, claim: str, line: Line) -> Claim:
+        passage = self._passages[line.passage]
+        before = passage[: line.place.start].strip().split(". ")[-1][-_BEFORE:]
+        title = self._titles[line.passage] if self._titles else ""
+        return Claim(self._asked, claim, passage[line.place.start : line.place.end], title, before)
 
     def _in_parts(self, claim: str) -> Finding | None:
         """Two statements in one sentence, each of which must be said somewhere."""
@@ -228,40 +255,3 @@ def _is_fragment(claim: str, said: Sequence[Word]) -> bool:
     opening = next((word for word in said if word.kind is not Kind.FUNCTION), said[0])
     is_short = len(said) <= _STATEMENT_WORDS or opening.kind in (Kind.EXACT, Kind.NAME, Kind.QUANTITY)
     return is_short or not claim.rstrip().endswith(_STOPS)
-
-
-def _points_back(terms: Sequence[Term]) -> bool:
-    """Begins it with a pronoun, what you do to "it", or when "it" is so? A later pronoun is for a word of its own."""
-    is_told = bool(terms) and terms[0].word.text.casefold() in _BEFORE_IT
-    opening = 0
-    for term in terms:
-        if term.word.text.casefold() in _PRONOUNS:
-            return True
-        opening += term.role == "content"
-        if opening > is_told:
-            return False
-    return False
-
-
-def _lines(number: int, passage: str, title: str, asked: set[str]) -> Iterator[_Line]:
-    around = len(asked & content_keys(f"{title}\n{passage}"))
-    heading = read(title)
-    titles = frozenset(term.key for term in heading if term.role == "content")
-    things = numbered(heading)
-    previous: Sentence | None = None
-    previous_keys: frozenset[str] = frozenset()
-    for place in statements(passage):
-        text = passage[place.start : place.end]
-        terms = tuple(read(text))
-        points_back = previous is not None and _points_back(terms)
-        yield _Line(
-            number,
-            place,
-            Words(text, tuple(merged(text, words(text)))),
-            terms,
-            Context(titles=titles, before=previous_keys if points_back else frozenset(), numbered=things),
-            previous if points_back else None,
-            len(asked & content_keys(text)),
-            around,
-        )
-        previous, previous_keys = place, frozenset(term.key for term in terms if term.role == "content")

@@ -1,6 +1,6 @@
 """How many markers are right, and how many are missing, on labelled answers.
 
-python -m tests.bench.grounding [--half plain --notes]
+python -m tests.bench.grounding [--half plain --notes --entailed]
 """
 
 import argparse
@@ -17,9 +17,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", choices=get_args(Half), default="report")
     parser.add_argument("--notes", action="store_true", help="print every wrong and missing marker")
+    parser.add_argument("--entailed", action="store_true", help="as the server does it; otherwise by the rules alone")
     arguments = parser.parse_args()
     embedder = MiniLM()
-    total = score(load(arguments.half), Likeness(lambda: embedder))
+    likeness = Likeness(lambda: embedder)
+    total = score(load(arguments.half), likeness, likeness.entailed if arguments.entailed else None)
     if arguments.notes:
         print("\n".join(total.notes))
     _table(total)

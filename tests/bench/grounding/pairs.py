@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from server.grounding.likeness import Alike
+from server.grounding.likeness import Alike, Entailed
 from server.grounding.sentences import sentences
 from server.grounding.support import Sources
 
@@ -73,12 +73,12 @@ def _pairs(group: dict[str, list[dict[str, str]]]) -> Iterator[Pair]:
         )
 
 
-def score(pairs: Sequence[Pair], alike: Alike) -> Score:
-    """Check every answer as the server does."""
+def score(pairs: Sequence[Pair], alike: Alike, entailed: Entailed | None = None) -> Score:
+    """Check every answer as the server does; without `entailed`, by the rules alone."""
     total = Score()
     for pair in pairs:
         total.pairs[pair.kind] += 1
-        sources = Sources(pair.passages, pair.question, alike, pair.titles)
+        sources = Sources(pair.passages, pair.question, alike, pair.titles, entailed)
         places = sentences(pair.answer)
         assert len(places) == len(pair.cited), f"{len(places)} sentences in {pair.answer!r}"
         for place, expected in zip(places, pair.cited, strict=True):
