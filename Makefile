@@ -52,6 +52,8 @@ eval-grounding: $(VENV)/.dev ## precision and recall of the citation markers on 
 	@$(BIN)/python -m tests.bench.grounding --half report
 	@$(BIN)/python -m tests.bench.grounding --half plain
 	@$(BIN)/python -m tests.bench.grounding --half contrast
+	@$(BIN)/python -m tests.bench.grounding --half blind_report
+	@$(BIN)/python -m tests.bench.grounding --half blind_report --entailed
 
 .PHONY: eval-personal-data
 eval-personal-data: $(VENV)/.dev ## precision and recall of finding personal data, per kind, on labelled lines

@@ -6,11 +6,12 @@ numbers, names and denials are for the caller to compare.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -85,6 +86,23 @@ class Network(nn.Module):
         """What was trained, by name: all that an adapter file holds."""
         return {name: each.detach() for name, each in self.named_parameters() if each.requires_grad}
 
+    def read(self, adapter: Path) -> None:
+        """Take over what a file holds.
+
+        Raises:
+            OSError, ValueError: it cannot be read, or belongs to another network.
+        """
+        try:
+            held = load_file(adapter)
+        except SafetensorError as error:
+            raise ValueError(f"{adapter} is damaged: {error}") from error
+        wanted = self.adapted()
+        if (found := _shapes(held)) != (due := _shapes(wanted)):
+            raise ValueError(f"{adapter} is no adapter of this network: {min(found ^ due)[0]}")
+        with torch.no_grad():
+            for name, parameter in wanted.items():
+                parameter.copy_(held[name])
+
     def merge(self) -> None:
         """Add the adapter into the copied weights, so that asking costs what the model itself does."""
         for module in list(self.bert.modules()):
@@ -105,16 +123,12 @@ class Entailment:
             marks: its [CLS] and [SEP].
 
         Raises:
-            OSError, ValueError: the adapter cannot be read, or belongs to another network.
+            OSError, ValueError: as `Network.read`.
         """
         self._encode, self._marks = encode, marks
         self._network = Network(base)
-        read, wanted = load_file(adapter), self._network.adapted()
-        if read.keys() != wanted.keys():
-            raise ValueError(f"{adapter} is no adapter of this network: {min(read.keys() ^ wanted.keys())}")
-        with torch.inference_mode():
-            for name, parameter in wanted.items():
-                parameter.copy_(read[name])
+        self._network.read(adapter)
+        with torch.no_grad():
             self._network.merge()
         self._network.eval()
 
@@ -125,6 +139,10 @@ class Entailment:
         with torch.inference_mode():
             logits = self._network(*batch([tokens(claim, self._encode, self._marks) for claim in claims]))
             return torch.sigmoid(logits).tolist()
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> set[tuple[str, tuple[int, ...]]]:
+    return {(name, tuple(each.shape)) for name, each in tensors.items()}
 
 
 def tokens(claim: Claim, encode: Encode, marks: tuple[int, int]) -> tuple[list[int], list[int]]:

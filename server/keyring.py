@@ -35,6 +35,12 @@ class LedgerError(Exception):
     """The ledger cannot be used as asked; the message says what to do."""
 
 
+def refuse_short(secret: str) -> None:
+    """Raise LedgerError where a first key's secret could be guessed from its hash."""
+    if len(secret) < MIN_SECRET_CHARS:
+        raise LedgerError(f"The first key's secret has {len(secret)} characters; it needs {MIN_SECRET_CHARS}.")
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """An API key as the ledger knows it: everything but the secrets. Times are Unix seconds."""
@@ -125,8 +131,7 @@ class Keyring:
         Raises:
             LedgerError: the secret is too short to be safe as a hash.
         """
-        if len(secret) < MIN_SECRET_CHARS:
-            raise LedgerError(f"The first key's secret has {len(secret)} characters; it needs {MIN_SECRET_CHARS}.")
+        refuse_short(secret)
         now = int(self._clock())
         admin = frozenset[Role]({"admin"})
         first = Key(

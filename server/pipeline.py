@@ -81,7 +81,13 @@ class _Writing:
 class Pipeline:
     """Holds the collaborators and no state of its own, so requests cannot meet in it."""
 
-    def __init__(self, services: Services, metrics: Metrics) -> None:
+    def __init__(self, services: Services, metrics: Metrics, *, as_of: int | None = None) -> None:
+        """Take the collaborators.
+
+        Args:
+            as_of: a generation of the store to answer at, as `server.ports.Retriever` has it; None: now.
+        """
+        self._as_of = as_of
         self._engine = services.engine
         self._speller = services.speller
         self._retriever = services.retriever
@@ -181,6 +187,7 @@ class Pipeline:
                 reader=caller.reader(),
                 filters=search.filters,
                 score_threshold=search.score_threshold,
+                as_of=self._as_of,
             )
         except StoreNotFound as error:
             if search.is_default:

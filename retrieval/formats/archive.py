@@ -17,8 +17,8 @@ _MAIN = {
 _EXTENSIONS = {"Word": "docx", "PowerPoint": "pptx", "Excel": "xlsx"}
 _DECLARATIONS = 1_000_000  # bytes of declarations that are looked at; usual are 2,000
 _ENCRYPTED = 0x1
-_USUAL = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_RATIO = 1032  # times, at most: what DEFLATE can make of a byte (zlib.net/feldspar.html)
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_RATIO = 1032  # what these make of a byte, at most (zlib.net/feldspar.html)
 
 
 def refuse_unfit(path: Path, data: bytes, program: str, limits: Limits) -> None:
@@ -30,7 +30,7 @@ def refuse_unfit(path: Path, data: bytes, program: str, limits: Limits) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             parts = archive.infolist()
-            if any(part.compress_type in _USUAL and part.file_size > _RATIO * part.compress_size for part in parts):
+            if any(part.compress_type in _BOUNDED and part.file_size > _RATIO * part.compress_size for part in parts):
                 raise DocumentRefused(path, damaged % "it declares a part longer than it can be")
             unpacked = sum(part.file_size for part in parts)
             if unpacked > limits.unpacked_bytes:

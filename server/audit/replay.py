@@ -1,12 +1,11 @@
 """Ask again what a record says was asked, and compare: the same, different and in what, or erased."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from retrieval.errors import DocumentNotFound
-from retrieval.types import Filter, Hits, Reader
 from server.audit.chain import AuditError
 from server.audit.facts import AnswerFacts, caller_of, question_of
 from server.audit.log import AuditLog
@@ -18,7 +17,6 @@ from server.events import closing
 from server.identity import Caller
 from server.metrics import Metrics
 from server.pipeline import Pipeline
-from server.ports import Retriever
 from server.schemas.chat import ChatRequest
 from server.schemas.completion import CompletionRequest
 
@@ -114,32 +112,7 @@ def as_then(record: Mapping[str, Any], services: Services) -> Services:
         default = named[0]
     # Records of before `defaults` was in them are asked again with today's. Worked examples are not in a record.
     kept = {name: value for name, value in record.get("defaults", {}).items() if name != "shots"}
-    retriever = services.retriever if record["generation"] is None else _AsOf(services.retriever, record["generation"])
-    return replace(services, retriever=retriever, policy=replace(services.policy, default_store=default, **kept))
-
-
-class _AsOf:
-    """A retriever to which documents that came after a generation have not come yet; see `server.ports.Retriever`."""
-
-    def __init__(self, retriever: Retriever, generation: int) -> None:
-        self._retriever = retriever
-        self._generation = generation
-
-    async def search(
-        self,
-        query: str,
-        *,
-        stores: Sequence[str],
-        k: int,
-        reader: Reader,
-        filters: Filter | None = None,
-        score_threshold: float = 0.0,
-        as_of: int | None = None,
-    ) -> Hits:
-        upto = self._generation if as_of is None else min(as_of, self._generation)
-        return await self._retriever.search(
-            query, stores=stores, k=k, reader=reader, filters=filters, score_threshold=score_threshold, as_of=upto
-        )
+    return replace(services, policy=replace(services.policy, default_store=default, **kept))
 
 
 async def _asked_again(
@@ -151,7 +124,7 @@ async def _asked_again(
     metrics = Metrics(services.model.id, services.engine.load)
     request = _form_of(record).model_validate(asked)
     if isinstance(request, ChatRequest):
-        answer = await Pipeline(services, metrics).answer(request, caller)
+        answer = await Pipeline(services, metrics, as_of=record["generation"]).answer(request, caller)
     else:
         answer, _ = await Completions(services, metrics).answer(request, caller)
     origin, defaults = services.origin(), services.policy.defaults()

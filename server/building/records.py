@@ -9,7 +9,7 @@ from time import time
 from server import upkeep
 from server.audit.log import AuditLog, Durability
 from server.audit.seal import content_key
-from server.keyring import MIN_SECRET_CHARS, LedgerError
+from server.keyring import LedgerError, refuse_short
 from server.ledger import Ledger
 from server.settings import Settings
 from server.signing import Signer
@@ -74,6 +74,5 @@ def first_secret(file: Path) -> str:
         ) from error
     except UnicodeDecodeError as error:
         raise LedgerError(f"{file} does not hold a secret in plain text.") from error
-    if len(secret) < MIN_SECRET_CHARS:
-        raise LedgerError(f"The first key's secret has {len(secret)} characters; it needs {MIN_SECRET_CHARS}.")
+    refuse_short(secret)
     return secret

@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 
+from server.grounding.order import BE
 from server.grounding.pairing import LIGHT_ROOTS, held
 from server.grounding.reading import Term
-from server.grounding.words import listed
 
-_BE = frozenset(listed("is are was were be been being"))
 _NOUN_ENDINGS = ("ing", "al", "ion", "ment", "ance", "er", "or")
 
 
 def asks_who_it_is(question: Sequence[Term]) -> bool:
     """Does the question begin with "who is", so that it names no deed by which to know the one meant?"""
     opening = [term.word.text.casefold() for term in question[:2]]
-    return len(opening) > 1 and opening[0] == "who" and opening[1] in _BE
+    return len(opening) > 1 and opening[0] == "who" and opening[1] in BE
 
 
 def is_done_by_another(line: Sequence[Term], place: Sequence[Term], question: Sequence[Term]) -> bool:
@@ -61,9 +60,7 @@ def _does(line: Sequence[Term], place: Sequence[Term], deed: Term) -> bool:
     word = deed.word.text.casefold()
     if word.endswith(_NOUN_ENDINGS):
         return True
-    between = [term for term in line if min(deed.word.start, place[-1].word.start) < term.word.start]
-    between = [term for term in between if term.word.start < max(deed.word.start, place[0].word.start)]
-    is_passive = any(one in _BE for one in before) and word.endswith(("ed", "en", "t", "n", "d"))
+    is_passive = any(one in BE for one in before) and word.endswith(("ed", "en", "t", "n", "d"))
     own = [term for term in line if term.segment == place[0].segment and term not in place]
     ahead = [term for term in own if term.word.start < place[0].word.start]
     if is_passive:
@@ -73,7 +70,6 @@ def _does(line: Sequence[Term], place: Sequence[Term], deed: Term) -> bool:
     if place[0].word.start > deed.word.start:
         is_told = any(term.role == "content" for term in own) and not any(term.role == "content" for term in ahead)
         return is_told and place[0].segment > deed.segment
-    between = [term for term in between if term.segment not in (place[-1].segment, deed.segment)]
     own_subject = [
         term
         for term in line

@@ -35,9 +35,9 @@ class Likeness:
         return [float(np.clip(vectors[left] @ vectors[right], -1.0, 1.0)) for left, right in pairs]
 
     def entailed(self, claims: Sequence[Claim]) -> list[float]:
-        """How likely it is, in 0..1, that each source says what the answer beside it says. Takes 10 ms for each."""
-        # One by one here too.
-        return [self._embedder().entailed([claim])[0] for claim in claims]
+        """How likely it is, in 0..1, that each source says what the answer beside it says. Takes 100 ms for eight."""
+        # Together: a sentence is asked about beside the same sources whether or not its answer is streamed.
+        return self._embedder().entailed(claims)
 
     def _embedded(self, text: str) -> NDArray[np.float32]:
         embedder = self._embedder()

@@ -1,23 +1,14 @@
 """Under which bound, beside which value and in which turn an answer stands, held against those of the question."""
 
-import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 from server.grounding.bounds import bounds_of
 from server.grounding.items import kind_of_value
+from server.grounding.numbers import ORDINAL, ORDINALS
 from server.grounding.reading import Term
 from server.grounding.words import listed
 
-_SPELLED = dict(
-    zip(
-        listed("first second third fourth fifth sixth seventh eighth ninth tenth"),
-        listed("1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th"),
-        strict=True,
-    )
-)
-ORDINALS = frozenset(_SPELLED)
-_DIGITS = re.compile(r"\d+(?:st|nd|rd|th)")
 _JOINTS = frozenset(listed("and but or while whereas"))
 
 
@@ -29,7 +20,7 @@ def is_in_another_turn(line: Sequence[Term], place: Sequence[Term], question: Se
     return bool(asked and there) and asked.isdisjoint(there)
 
 
-def _ordinals(terms: Sequence[Term]) -> set[str]:
+def _ordinals(terms: Sequence[Term]) -> set[int]:
     # "The first three years" counts them.
     return {
         ordinal
@@ -39,9 +30,10 @@ def _ordinals(terms: Sequence[Term]) -> set[str]:
     }
 
 
-def _ordinal(term: Term) -> str | None:
+def _ordinal(term: Term) -> int | None:
     last = "second" if term.key == "per 1 s" else term.word.text.casefold()  # "a second one" is read as a rate
-    return _SPELLED.get(last, last if _DIGITS.fullmatch(last) else None)
+    digits = ORDINAL.fullmatch(last)
+    return int(digits.group(1)) if digits else ORDINALS.get(last)
 
 
 def _is_inside(term: Term, place: Sequence[Term]) -> bool:

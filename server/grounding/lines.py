@@ -24,7 +24,7 @@ class Line:
     words: Words
     terms: tuple[Term, ...]
     context: Context
-    before: Sentence | None  # the sentence that a pronoun of this one points to
+    previous: Sentence | None  # the sentence before it, which a pronoun of this one points to
     shared: int  # words in common with the question
     shared_around: int  # the same for its passage and title
 
@@ -47,7 +47,7 @@ def lines_of(number: int, passage: str, title: str, asked: set[str]) -> Iterator
             Words(text, tuple(merged(text, words(text)))),
             terms,
             Context(titles=titles, before=previous_keys if points_back else frozenset(), numbered=things),
-            previous if points_back else None,
+            previous,
             len(asked & content_keys(text)),
             around,
         )

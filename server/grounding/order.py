@@ -8,8 +8,8 @@ from server.grounding.words import listed
 
 # "to" and "from" are missing: they say to whom and by whom, which no other order of words may change.
 _PREPOSITIONS = frozenset(listed("for in on at of within per after during until since before under beside next with"))
-_COPULAS = frozenset(listed("is are was were"))
-_BE = _COPULAS | {"be", "been", "being"}
+COPULAS = frozenset(listed("is are was were"))
+BE = COPULAS | {"be", "been", "being"}
 _DETERMINERS = frozenset(listed("the a an all any each every your this these them it"))
 _ANYONE = frozenset(listed("you we i one they anyone everyone"))
 _JOINTS = frozenset(listed("and but or while whereas"))
@@ -82,11 +82,11 @@ def _is_split_by_copula(terms: Sequence[Term], first: Term, last: Term) -> bool:
     is_apposition = last.segment == first.segment + 1 and not any(
         term.role == "function" and term.word.text.casefold() in _JOINTS for term in between
     )
-    return is_apposition or any(term.word.text.casefold() in _COPULAS for term in between)
+    return is_apposition or any(term.word.text.casefold() in COPULAS for term in between)
 
 
 def _is_passive(terms: Sequence[Term]) -> bool:
-    return any(term.word.text.casefold() in _BE for term in terms)
+    return any(term.word.text.casefold() in BE for term in terms)
 
 
 def _is_told_to_anyone(line: Sequence[Term], verb: Term) -> bool:
@@ -101,7 +101,7 @@ def _is_told_to_anyone(line: Sequence[Term], verb: Term) -> bool:
 def _is_turned_passive(terms: Sequence[Term], verb: Term) -> bool:
     """Stands a form of "be" right before the verb, as in "a backup is created"?"""
     before = [term.word.text.casefold() for term in terms if term.word.start < verb.word.start]
-    return bool(before) and before[-1] in _BE
+    return bool(before) and before[-1] in BE
 
 
 def _is_active_without(line: Sequence[Term], object_: Term, verb: Term, pairs: Sequence[tuple[Term, Term]]) -> bool:

@@ -12,9 +12,9 @@ from server.grounding.bounds import bounds_of
 from server.grounding.denial import denies_all
 from server.grounding.lexicon import CONDITIONS
 from server.grounding.likeness import Alike
-from server.grounding.limits import ORDINALS
 from server.grounding.modals import is_another_modal
-from server.grounding.order import is_reordered
+from server.grounding.numbers import ORDINALS
+from server.grounding.order import COPULAS, is_reordered
 from server.grounding.pairing import LIGHT_ROOTS, ROLE_ROOTS, Context, Pairing, pair_content
 from server.grounding.reading import Term
 from server.grounding.units import is_same_unit
@@ -24,7 +24,6 @@ Doubt = Literal["value", "name", "bound", "denial", "modal", "condition", "role"
 _SUBJECTS = frozenset(listed("they it you he she we i the a an this these that your their his her our"))
 _PRONOUNS = frozenset(listed("it they this these he she"))
 _RESTRICTING = frozenset(listed("who whose that with without"))
-_COPULAS = frozenset(listed("is are was were"))
 _DIRECTIONS = ({"on", "off"}, {"up", "down"}, {"in", "out"})
 _WHOLES = frozenset(listed("all every each any"))
 # Of the words that a later part of a sentence has of its own, the share that a claim about it repeats.
@@ -187,7 +186,7 @@ def _restrictions(line: Sequence[Term], pairing: Pairing) -> Doubt | None:
             continue
         behind = [term for term in line[at + 2 :] if term.segment == opening.segment]
         inner = list(takewhile(lambda term: term.role != "modal", behind))
-        ends = [place for place, term in enumerate(inner) if term.word.text.casefold() in _COPULAS]
+        ends = [place for place, term in enumerate(inner) if term.word.text.casefold() in COPULAS]
         inner = inner[: ends[0]] if ends else inner
         told = [term for term in inner if term.role in ("content", "value")]
         if told and not any(id(term) in paired for term in told):

@@ -38,7 +38,6 @@ _STOPS = (".", "!", "?", ":", ";")
 # How likely the embedder must take it that a sentence says a claim. Chosen with
 # `python -m tests.bench.grounding --half blind_report --entailed`: at 0.8 more is found, and more is wrong.
 LIKELY = 0.9
-_BEFORE = 150  # characters of the sentence before
 _STATING = frozenset(listed("is are was were be has have had may must can will shall should do does did"))
 _PARTS = re.compile(r"(?:[,;]\s+|\s+)(?:and|but|while|whereas)\s+|[;,]\s+", re.IGNORECASE)
 
@@ -106,12 +105,13 @@ class Sources:
             return quoted
         if is_elsewhere:
             return Finding(reason="question")
-        restated, reason = self._restated(claim, said if _is_fragment(claim, said) else None)
+        is_fragment = _is_fragment(claim, said)
+        restated, reason = self._restated(claim, said if is_fragment else None)
         if restated is not None:
             return restated
         if parts := self._in_parts(claim):
             return parts
-        likely = None if _is_fragment(claim, said) else self._likely(claim)
+        likely = None if is_fragment else self._likely(claim)
         return likely or Finding(reason=reason)
 
     def _quoted(self, claim: str, said: Sequence[Word]) -> tuple[Finding | None, bool]:
@@ -184,7 +184,7 @@ class Sources:
                 return None, "question"
         if good:
             comparison, line = max(good, key=lambda pair: (pair[0].shared, pair[1].shared, -pair[1].passage))
-            start = line.before.start if comparison.needs_before and line.before else line.place.start
+            start = line.previous.start if comparison.needs_before and line.previous else line.place.start
             return Finding((Support(line.passage, start, line.place.end),), "restated"), "nothing"
         nearest = max(compared, key=lambda pair: pair[0].shared, default=None)
         if nearest is None or nearest[0].shared < _NEAR or nearest[0].doubt is None:
@@ -202,15 +202,14 @@ class Sources:
             key=lambda line: -len(content & ({term.key for term in line.terms} | line.context.titles)),
         )[:_COMPARED]
         likelihoods = self._entailed([self._beside(claim, line) for line in near])
-        likelihood, at = max(zip(likelihoods, range(0, -len(near), -1), strict=True), default=(0.0, 0))
-        if likelihood < LIKELY:
+        likelihood, line = max(zip(likelihoods, near, strict=True), key=lambda pair: pair[0], default=(0.0, None))
+        if line is None or likelihood < LIKELY:
             return None
-        line = near[-at]
         return Finding((Support(line.passage, line.place.start, line.place.end),), "entailed")
 
     def _beside(self, claim: str, line: Line) -> Claim:
         passage = self._passages[line.passage]
-        before = passage[: line.place.start].strip().split(". ")[-1][-_BEFORE:]
+        before = "" if line.previous is None else passage[line.previous.start : line.previous.end]
         title = self._titles[line.passage] if self._titles else ""
         return Claim(self._asked, claim, passage[line.place.start : line.place.end], title, before)
 

@@ -73,3 +73,9 @@ def test_an_adapter_of_another_network_is_refused(embedder: MiniLM, tmp_path: Pa
 
     with pytest.raises(ValueError, match=r"no adapter of this network: head\.0\.bias"):
         Entailment(embedder.network(), embedder.encode, embedder.marks, tmp_path / "adapter.safetensors")
+    save_file({**broken, "head.0.bias": torch.zeros(1)}, tmp_path / "adapter.safetensors")
+    with pytest.raises(ValueError, match=r"no adapter of this network: head\.0\.bias"):
+        Entailment(embedder.network(), embedder.encode, embedder.marks, tmp_path / "adapter.safetensors")
+    (tmp_path / "adapter.safetensors").write_bytes(ADAPTER.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="is damaged"):
+        Entailment(embedder.network(), embedder.encode, embedder.marks, tmp_path / "adapter.safetensors")

@@ -1,6 +1,6 @@
 """Trains an adapter like `retrieval/entailment.safetensors` on the sets tune, report, plain and contrast.
 
-    python -m tests.bench.grounding.adapt OUT.safetensors [--epochs 3] [--start retrieval/entailment.safetensors]
+    python -m tests.bench.grounding.adapt OUT.safetensors [--epochs 3] [--sets plain tune] [--start FILE]
 
 An example is a sentence of an answer beside a sentence of its passages: each that is cited for it, and those uncited
 ones that share most words with it. `--entailed --half blind_report` says what came of it.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch.nn import functional
 
 from retrieval.claim import Claim
@@ -25,6 +25,7 @@ from retrieval.entailment import Network, batch, tokens
 from server.grounding.sentences import sentences
 from tests.bench.grounding.pairs import Pair, load
 
+SETS = ("plain", "contrast", "tune", "report")
 RATE = 6e-4
 BATCH = 32
 WARM_UP = 100  # steps
@@ -47,10 +48,7 @@ class Example:
 def examples(pair: Pair) -> Iterator[Example]:
     """Each sentence of an answer beside those of its passages that say it, and beside the likest others."""
     lines = list(_lines(pair))
-    places = sentences(pair.answer)
-    if len(places) != len(pair.cited):
-        return
-    for place, cited in zip(places, pair.cited, strict=True):
+    for place, cited in zip(sentences(pair.answer), pair.cited, strict=True):
         answer = pair.answer[place.start : place.end]
         if answer.strip(" .!").casefold() in ("yes", "no"):
             continue
@@ -125,14 +123,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--start", type=Path, help="an adapter to go on from")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     embedder = MiniLM()
     network = Network(embedder.network())
     if arguments.start:
-        network.load_state_dict(load_file(arguments.start), strict=False)
-    pairs = [*load("plain"), *load("contrast"), *load("tune"), *load("report")]
+        network.read(arguments.start)
+    pairs = [pair for name in arguments.sets for pair in load(name)]
     found = [example for pair in pairs for example in examples(pair)]
     rows = [(tokens(example.claim, embedder.encode, embedder.marks), example.is_cited) for example in found]
     train(network, rows, arguments.epochs)
