@@ -141,6 +141,7 @@ class NativeEngine:
 
     def _work(self) -> None:
         try:
+            self._stepper.settle()
             while self._take_commands():
                 self._stepper.step()
         except Exception:

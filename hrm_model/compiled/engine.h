@@ -8,6 +8,7 @@
 #include "numbers.h"
 
 #define PAGE_TOKENS 16
+#define FAR (16 << 20) /* bytes of keys and values that no cache is likely to hold from one step to the next */
 #define CHUNK 96 /* tokens that go through a matrix together, so that they stay in a core's cache meanwhile */
 
 typedef struct {
@@ -40,6 +41,7 @@ typedef struct {
 typedef struct Engine {
     Network net;
     const Step *step;
+    int is_far;       /* whether the step's keys and values have to come from memory */
     int64_t capacity; /* tokens that the memory below is for */
     float *parts, *mixed, *hidden;
     float **own, **scores; /* each thread's */

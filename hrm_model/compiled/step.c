@@ -287,8 +287,12 @@ Engine *hrm_open(const Network *network) {
 /* Make a step; `positions` is the most keys that any token may read. 0, or -1 where memory is lacking. */
 int hrm_step(Engine *engine, const Step *step, int64_t positions) {
     if (!make_room(engine, step->tokens, positions)) return -1;
+    const Network *net = &engine->net;
+    int64_t keys = 0;
+    for (int64_t t = 0; t < step->tokens; t++) keys += step->readable[t];
     engine->step = step;
-    if (engine->net.threads > 1) {
+    engine->is_far = keys * net->heads * net->head_dim * net->passes * net->layers > FAR / (2 * (int64_t)sizeof(float));
+    if (net->threads > 1) {
         pthread_mutex_lock(&engine->lock);
         engine->round++;
         pthread_cond_broadcast(&engine->wake);

@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 _COUNTED = """
-import json, logging, os, threading, time
+import asyncio, json, logging, os, threading, time
+from contextlib import aclosing
 import torch
 from hrm_model.compiled import choose
 from hrm_model.loading import load_engine
+from hrm_model.types import Question, Sampling
 from retrieval.embedder import MiniLM
 from server.settings import BUNDLED_MODEL
 
@@ -33,6 +35,15 @@ choose.log.setLevel(logging.INFO)
 counts = [tasks()]
 engine = load_engine(BUNDLED_MODEL, device="cpu", kv_bytes=2**24)
 counts.append(tasks())
+async def answer(number):
+    async with aclosing(engine.generate(Question(f"What is {number}?"), Sampling(max_tokens=4))) as events:
+        async for event in events:
+            pass
+async def answer_together():
+    await asyncio.gather(*map(answer, range(16)))
+engine.start()
+asyncio.run(answer_together())
+counts.append(tasks() - 1)  # the engine's own thread
 embedder = MiniLM()
 def ask():
     embedder.embed(["Who leads the claims desk? " * 20] * 8)
@@ -57,14 +68,15 @@ print(json.dumps([own, *counts]))
 """
 
 
-def test_loading_and_embedding_leave_no_worker_behind() -> None:
+def test_loading_answering_and_embedding_leave_no_worker_behind() -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "3"}
     done = subprocess.run(
         [sys.executable, "-c", _COUNTED], env=environment, capture_output=True, text=True, check=False, timeout=200
     )
 
     assert done.returncode == 0, done.stderr
-    own, start, loaded, once, often, computed = json.loads(done.stdout)
+    own, start, loaded, answered, once, often, computed = json.loads(done.stdout)
     assert loaded == start + own
+    assert answered == loaded or not own, "they would keep cores from the compiled step's threads"
     assert often == once
     assert computed > once, "a thread that lasts keeps its workers, so they would have been seen"
