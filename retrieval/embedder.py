@@ -5,8 +5,9 @@ Importing this module loads neither torch nor sentence_transformers; `MiniLM.loa
 
 import hashlib
 import importlib.util
+import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -34,6 +35,10 @@ DIMS = 384
 # The model reads 256 tokens and drops the rest unsaid; two of them are its own ([CLS], [SEP]).
 WINDOW_TOKENS = 254
 BATCH = 16  # windows in one forward pass: what it works on stays in the cache, which 32 are too many for
+
+# Characters that are cut into tokens at once. The tokenizer takes some 150 bytes for each while it works.
+AT_ONCE = 1 << 16
+_BORDER = re.compile(r"[\s!-/:-@\[-`{-~](?=[\x00-\x7f])")  # not before an accent that belongs to what is before it
 
 
 class Embedder(Protocol):
@@ -85,6 +90,8 @@ class MiniLM:
         assert end is not None, "a BERT's tokenizer has its marks"
         self.marks = (begin, end)
         self._lock = threading.Lock()
+        # Each comparison takes some 30 MB while it lasts, and all cores: more of them at a time would not be faster.
+        self._comparing = threading.BoundedSemaphore(2)
         self._model: SentenceTransformer | None = None
         self._entailment: Entailment | None = None
 
@@ -109,7 +116,8 @@ class MiniLM:
     def entailed(self, claims: Sequence[Claim]) -> list[float]:
         """How likely it is, in 0..1, that each source says what its answer says; see `retrieval.entailment`."""
         entailment = self._adapted()
-        return _apart(lambda: entailment.entailed(claims))
+        with self._comparing:
+            return _apart(lambda: entailment.entailed(claims))
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, the model's own markers not counted; needs no weights."""
@@ -124,7 +132,13 @@ class MiniLM:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, the model's own markers left out; needs no weights."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        found: list[list[int]] = [[] for _ in texts]
+        pieces = ((number, piece) for number, text in enumerate(texts) for piece in _pieces(text))
+        for some in _bounded(pieces):
+            encodings = self._tokenizer.encode_batch_fast([piece for _, piece in some], add_special_tokens=False)
+            for (number, _), encoding in zip(some, encodings, strict=True):
+                found[number] += encoding.ids
+        return found
 
     def embed_ids(self, texts: Sequence[Sequence[int]]) -> Vectors:
         """Do as `embed`, for texts that are tokens already; each below `vocabulary`."""
@@ -191,6 +205,29 @@ def _apart(compute: Callable[[], T]) -> T:
     """
     with ThreadPoolExecutor(1) as apart:
         return apart.submit(compute).result()
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text in parts that have its tokens, which end at a blank or punctuation: there it would be cut anyway."""
+    start = 0
+    while len(text) - start > AT_ONCE and (border := _BORDER.search(text, start + AT_ONCE)):
+        yield text[start : border.end()]
+        start = border.end()
+    yield text[start:]
+
+
+def _bounded(pieces: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """Pieces together, as long as they have no more than some `AT_ONCE` characters."""
+    some: list[tuple[int, str]] = []
+    characters = 0
+    for number, piece in pieces:
+        some.append((number, piece))
+        characters += len(piece)
+        if characters >= AT_ONCE:
+            yield some
+            some, characters = [], 0
+    if some:
+        yield some
 
 
 def _windows(texts: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:

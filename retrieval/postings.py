@@ -18,8 +18,11 @@ Postings = NDArray[np.int32]
 
 # Entries kept in all: 64 MB. Words of a million chunks' questions come back often, and seldom ones have few entries.
 KEPT = 16_000_000
-# What keeping a term costs besides its chunks, in entries: words that nobody has written are asked for without end.
+# What keeping a term, each of its words and each of their characters costs besides its chunks, in entries: what nobody
+# has written is asked for without end, and a question of 10,000 characters may be one term of 3,000 words.
 TERM = 100
+WORD = 13
+CHARACTER = 1
 
 
 class LexicalIndex:
@@ -65,17 +68,17 @@ class LexicalIndex:
         """The chunks up to `last` that hold it; removed ones may be among them, which nothing makes visible again."""
         upto, chunks = self._known.get(term.words, (0, np.zeros(0, np.int32)))
         if self._known.pop(term.words, None) is not None:
-            self._entries -= _cost(chunks)
+            self._entries -= _cost(term.words, chunks)
         if upto < last:
             added = passages.containing(tx, term.expression(), upto)
             chunks = np.concatenate([chunks, added[added <= last]])
         self._known[term.words] = (last, chunks)
-        self._entries += _cost(chunks)
+        self._entries += _cost(term.words, chunks)
         while self._entries > self._kept and len(self._known) > 1:
-            _, (_, dropped) = self._known.popitem(last=False)
-            self._entries -= _cost(dropped)
+            words, (_, dropped) = self._known.popitem(last=False)
+            self._entries -= _cost(words, dropped)
         return chunks
 
 
-def _cost(chunks: Postings) -> int:
-    return TERM + len(chunks)
+def _cost(words: tuple[str, ...], chunks: Postings) -> int:
+    return TERM + WORD * len(words) + CHARACTER * sum(map(len, words)) + len(chunks)

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import Encoding
 
-from retrieval.embedder import DIMS, SHA256, WINDOW_TOKENS, MiniLM
+from retrieval.embedder import AT_ONCE, DIMS, SHA256, WINDOW_TOKENS, MiniLM
 from retrieval.errors import EmbedderDamaged, EmbedderMissing
 
 LOAD_WITHOUT_A_NETWORK = """
@@ -63,6 +66,33 @@ def test_a_batch_says_the_same_as_each_text_alone(embedder: MiniLM) -> None:
 
     # float32: padding to another length changes the order of additions.
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+@given(st.lists(st.text(st.sampled_from("aäé \n.,-°(日本\u0301\u200bß9#"), max_size=60), max_size=4))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_long_text_has_the_same_tokens_cut_in_parts_as_whole(
+    embedder: MiniLM, monkeypatch: pytest.MonkeyPatch, texts: list[str]
+) -> None:
+    whole = embedder.encode(texts)
+    monkeypatch.setattr("retrieval.embedder.AT_ONCE", 3)
+
+    assert embedder.encode(texts) == whole
+
+
+def test_cutting_a_long_text_takes_memory_for_a_part_of_it_at_a_time(embedder: MiniLM) -> None:
+    longest: list[int] = []
+
+    class Watched:
+        def encode_batch_fast(self, texts: list[str], **options: bool) -> list[Encoding]:
+            longest.append(sum(map(len, texts)))
+            return embedder._tokenizer.encode_batch_fast(texts, **options)
+
+    watched = MiniLM(embedder.folder)
+    watched._tokenizer = Watched()  # type: ignore[assignment]  # the one method that is asked
+    text = "The director's desk, in 1999. " * 20_000
+
+    assert watched.count([text, text]) == [180_000, 180_000]
+    assert max(longest) < 2 * AT_ONCE
 
 
 def test_vectors_are_those_of_sentence_transformers(embedder: MiniLM) -> None:

@@ -1,15 +1,18 @@
 """retrieval.postings: which chunks hold a query's words, counted within what a search may find."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from retrieval.index import Visible
-from retrieval.postings import TERM, LexicalIndex
+from retrieval.postings import CHARACTER, TERM, WORD, LexicalIndex
 from retrieval.wording import Term, Wording, terms
 from tests.retrieval.test_mirror import Shop
+
+APPLE = TERM + WORD + len("appl") * CHARACTER  # what keeping it costs besides its chunks
 
 
 @pytest.fixture
@@ -77,12 +80,12 @@ def test_several_words_that_belong_together_are_found_in_their_order(shop: Shop)
 
 def test_the_memory_for_words_is_bounded_and_forgetting_changes_nothing(shop: Shop) -> None:
     shop.add("apple pear", "apple", "pear plum", "fig")
-    small = LexicalIndex(kept=2 + TERM)
+    small = LexicalIndex(kept=2 + APPLE)
     seen = visible(1, 2, 3, 4)
 
     found = [ask(shop, small, query, seen) for query in ("apple", "pear", "apple", "plum fig")]
 
-    assert small._entries <= 2 + TERM
+    assert small._entries <= 2 + APPLE
     assert found == [ask(shop, LexicalIndex(), query, seen) for query in ("apple", "pear", "apple", "plum fig")]
     small.forget()
     assert ask(shop, small, "apple", seen) == found[0]
@@ -90,12 +93,24 @@ def test_the_memory_for_words_is_bounded_and_forgetting_changes_nothing(shop: Sh
 
 def test_words_that_nobody_has_written_take_no_more_room_than_others(shop: Shop) -> None:
     shop.add("apple", "pear", "plum", "fig")
-    small = LexicalIndex(kept=10 * TERM)
+    small = LexicalIndex(kept=10 * (TERM + WORD + 9 * CHARACTER))
 
-    for number in range(50):
+    for number in range(10, 50):
         ask(shop, small, f"unknown{number}", visible(1, 2, 3, 4))
 
     assert len(small._known) == 10
+
+
+def test_a_term_of_many_words_takes_the_room_of_all_of_them(shop: Shop) -> None:
+    shop.add("apple", "pear", "plum", "fig")
+    index = LexicalIndex()
+
+    ask(shop, index, "°".join(f"a{number}" for number in range(1000)), visible(1, 2, 3, 4))
+
+    (words,) = index._known
+    assert len(words) == 1000
+    in_memory = sys.getsizeof(words) + sum(map(sys.getsizeof, words))
+    assert 4 * index._entries > 0.9 * in_memory
 
 
 def test_forms_of_one_word_are_kept_once(shop: Shop) -> None:
@@ -105,7 +120,7 @@ def test_forms_of_one_word_are_kept_once(shop: Shop) -> None:
     found = [ask(shop, index, query, visible(1, 2, 3, 4))[1] for query in ("apple", "Apples?", '"apple"')]
 
     assert found == [[1, 2]] * 3
-    assert index._entries == 2 + TERM
+    assert index._entries == 2 + APPLE
 
 
 def test_a_store_that_was_replaced_is_read_anew(shop: Shop) -> None:
