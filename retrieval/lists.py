@@ -70,13 +70,13 @@ class AccessLists:
             return
         # All is read before any of it counts: a look that fails half-way must not leave documents without their limits.
         closed, expiring = scope.with_lists(tx, after), scope.expiring(tx, after)
-        added = {name: scope.readable_above(tx, name, after) for name in self._known}
+        added = scope.readers_above(tx, after) if self._known else {}
         self._have_lists = np.pad(self._have_lists, (0, newest - after))
         self._have_lists[closed] = True
         self._expiring = np.concatenate([self._expiring, expiring], axis=1)
-        for name, documents in added.items():
-            self._known[name] = np.concatenate([self._known[name], documents])
-            self._entries += len(documents)
+        for name in added.keys() & self._known.keys():
+            self._known[name] = np.concatenate([self._known[name], np.array(added[name], np.int32)])
+            self._entries += len(added[name])
         self._newest = newest
 
     def _readable(self, tx: Transaction, name: str) -> Documents:

@@ -104,15 +104,17 @@ def readable(tx: Transaction, name: str) -> NDArray[np.int32]:
     )
 
 
-def readable_above(tx: Transaction, name: str, after: int) -> NDArray[np.int32]:
-    """As `readable`, of the documents above `after`; takes as long as there are such documents."""
-    return filters.numbers(
-        tx,
-        f"{_limited(after)} AND has_access AND (owner = ?2 OR EXISTS (SELECT 1 FROM file_access"
-        " WHERE file_access.file_no = files.file_no AND mode = 'read' AND name = ?2))",
+def readers_above(tx: Transaction, after: int) -> dict[str, list[int]]:
+    """Who is named by lists of the documents above `after`, as `readable` means it, and of which of them."""
+    where = f"{_limited(after)} AND has_access"
+    found: dict[str, list[int]] = {}
+    for name, document_no in tx.rows(
+        f"SELECT owner, document_no {where} UNION SELECT name, document_no FROM (SELECT file_no, document_no {where})"
+        " JOIN file_access USING (file_no) WHERE mode = 'read'",
         after,
-        name,
-    )
+    ):
+        found.setdefault(name, []).append(document_no)
+    return found
 
 
 def _limited(after: int) -> str:

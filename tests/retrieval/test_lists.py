@@ -3,13 +3,14 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from retrieval.errors import StoreFailed
 from retrieval.lists import NAME, AccessLists
 from retrieval.store import attaching, documents, files, scope, stores
-from retrieval.store.database import Database, Transaction
+from retrieval.store.database import Database, Transaction, Value
 from retrieval.store.erasures import REPLACED
 from retrieval.types import Access, Reader
 
@@ -173,11 +174,11 @@ def test_a_look_that_fails_half_way_hides_all_the_same_the_next_time(
     assert shelf.hidden(BEN) == [first]
     _, second = shelf.add("group:claims")
 
-    def fails(tx: Transaction, name: str, after: int) -> None:
+    def fails(tx: Transaction, after: int) -> None:
         raise StoreFailed(Path("store.db"), "disk I/O error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(scope, "readable_above", fails)
+        patched.setattr(scope, "readers_above", fails)
         with pytest.raises(StoreFailed):
             shelf.hidden(BEN)
 
@@ -195,6 +196,27 @@ def test_the_memory_for_names_is_bounded_and_forgetting_changes_nothing(shelf: S
         assert small._entries <= 2 + 2 * NAME
     small.forget()
     assert shelf.hidden(CLAIMS, small) == shelf.hidden(CLAIMS)
+
+
+def test_new_files_cost_one_question_however_many_names_are_known(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.add("user:ben")
+    readers = [Reader(frozenset({f"user:{number}"})) for number in range(30)]
+    for reader in (BEN, *readers):
+        shelf.hidden(reader)
+    asked: list[str] = []
+    rows = Transaction.rows
+
+    def counted(tx: Transaction, statement: str, *values: Value) -> list[Any]:
+        asked.append(statement)
+        return rows(tx, statement, *values)
+
+    _, second = shelf.add("user:3", "group:claims", owner="user:7")
+    monkeypatch.setattr(Transaction, "rows", counted)
+
+    assert [second not in shelf.hidden(reader) for reader in readers] == [number in (3, 7) for number in range(30)]
+    assert len(asked) < 3 * len(readers)
 
 
 def test_what_is_kept_outlives_new_files_with_lists_and_removals(shelf: Shelf) -> None:
