@@ -30,6 +30,7 @@ ELSEWHERE = "another process is purging"
 # Small values are read together: a call for each word would take longer than reading them.
 _JOINED_BYTES = 1 << 20
 _APART = b"\0\xff" * 6
+_Remedy = tuple[str, Callable[[], None]]
 
 
 class Purger:
@@ -58,15 +59,13 @@ class Purger:
             self._clear(stored)
             rewrites: list[str] = []
             remedies = self._remedies()
-            discard = (_SNAPSHOTS, self._mirror.discard)
             while True:
                 if not self._database.checkpoint():
                     return Purge(tuple(pending), problem=READERS)
                 scan = self._scan(sought, known, rewrites)
                 if scan.is_clean:
                     break
-                is_snapshot = any(name.startswith("index/") for name in scan.traces) and _SNAPSHOTS not in rewrites
-                if (remedy := discard if is_snapshot else next(remedies, None)) is None:
+                if (remedy := self._remedy(scan, remedies)) is None:
                     break
                 name, rewrite = remedy
                 log.info("remains of removed documents in %s: rewriting %s", ", ".join(scan.traces), name)
@@ -87,7 +86,15 @@ class Purger:
             log.info("the copy %s, made before a migration, goes with what was removed since", path.name)
             path.unlink(missing_ok=True)
 
-    def _remedies(self) -> Iterator[tuple[str, Callable[[], None]]]:
+    def _remedy(self, scan: Scan, remedies: Iterator[_Remedy]) -> _Remedy | None:
+        if any(name.startswith("index/") for name in scan.traces) and _SNAPSHOTS not in scan.rewrites:
+            return _SNAPSHOTS, self._mirror.discard
+        database = self._database.path.name
+        if {database, f"{database}-wal", f"{database}-shm"}.isdisjoint(scan.traces):
+            return None  # no rewriting of the store takes a copy out of somebody else's file
+        return next(remedies, None)
+
+    def _remedies(self) -> Iterator[_Remedy]:
         yield "the lexical index's parts", partial(self._respell, wholly=False)
         yield "the lexical index", partial(self._respell, wholly=True)
         yield "the database", self._database.vacuum

@@ -8,12 +8,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
-from server import storage
+from server import storage, upkeep
 from server.audit.facts import Origin
+from server.audit.held import held
 from server.audit.log import AuditLog
 from server.auth import Authentication, check_exposure
 from server.building.listeners import Listeners, open_listeners
@@ -198,7 +200,8 @@ def open_tracer(settings: Settings) -> "OtelTracer | None":
 async def _work(store: "Library", ledger: Ledger, settings: Settings, forget: Callable[[], Awaitable[None]]) -> None:
     from server.eraser import Eraser
 
-    eraser = Eraser(store, ledger, Signer.of(settings.data_dir), forget=forget)
+    recorded = partial(held, settings.data_dir / upkeep.AUDIT)
+    eraser = Eraser(store, ledger, Signer.of(settings.data_dir), recorded=recorded, forget=forget)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(store.work)
         tasks.start_soon(eraser.work)

@@ -4,7 +4,7 @@ Every step can be repeated, so a process that dies anywhere leaves the rest to t
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from time import time
 
@@ -33,17 +33,20 @@ class Eraser:
         ledger: Ledger,
         signer: Signer,
         *,
+        recorded: Callable[[], Iterable[str | bytes]] = tuple,
         forget: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         """Certify with this key.
 
         Args:
+            recorded: what the data directory holds by right outside store and ledger; see `server.audit.held`.
             forget: empties what this process keeps of prompts; called for each removal and each change of access.
         """
         self._library = library
         self._ledger = ledger
         self._signer = signer
+        self._recorded = recorded
         self._forget = forget
         self._clock = clock
         self._revoked: int | None = None
@@ -60,7 +63,7 @@ class Eraser:
         while pending := await self._library.erasures():
             for erasure in pending:
                 await run_sync(self._ledger.erasures.expect, erasure)
-            purge = await self._library.purge(self._ledger.values)
+            purge = await self._library.purge(self._known)
             if purge.problem is not None or purge.scan is None:
                 return purge
             # Again: what was removed since may be among those that are certified now.
@@ -90,6 +93,10 @@ class Eraser:
                 log.warning("erasures wait, to be tried again: %s", problem)
             self._said = problem
             await anyio.sleep(poll_s if problem is None else AGAIN_S)
+
+    def _known(self) -> Iterator[str | bytes]:
+        yield from self._ledger.values()
+        yield from self._recorded()
 
     async def _forget_revoked(self) -> None:
         if self._forget is not None:

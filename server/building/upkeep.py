@@ -1,11 +1,13 @@
 """What is done to a data directory at times: purged, copied, brought back, computed again."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.erasure import Purge
 from server import upkeep
+from server.audit.held import held
 from server.building.records import open_audit, opened_ledger
 from server.building.store import open_library
 from server.settings import Settings
@@ -26,7 +28,8 @@ async def purge(settings: Settings) -> Purge:
 
     with opened_ledger(settings) as ledger:
         async with open_library(settings) as library:
-            return await Eraser(library, ledger, Signer.of(settings.data_dir)).run_once()
+            recorded = partial(held, settings.data_dir / upkeep.AUDIT)
+            return await Eraser(library, ledger, Signer.of(settings.data_dir), recorded=recorded).run_once()
 
 
 async def backup(settings: Settings, folder: Path) -> "Manifest":

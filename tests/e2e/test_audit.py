@@ -1,7 +1,9 @@
 """A day at the audit: questions to a real server that is killed and started again, then the auditor's commands."""
 
 import json
+import re
 from pathlib import Path
+from time import monotonic, sleep
 
 import apsw
 import httpx
@@ -96,6 +98,32 @@ def test_what_was_read_of_an_answer_before_a_kill_is_on_record_once(
     record = json.loads(capsys.readouterr().out)
     assert (record["kind"], record["outcome"], record["passages"][0]["rank"]) == ("answer", "cut off", 1)
     assert list(record["hashes"]) == ["question"]
+
+
+def test_a_document_that_shares_words_with_the_log_is_proven_gone_by_the_server_and_by_the_command(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data-dir", str(tmp_path / "data")]
+    (tmp_path / "form.txt").write_text("Parcels that do not contain the form are sent back.")
+    ingest = ["ingest", str(tmp_path / "form.txt"), "--store", "desk", *data]
+    assert main(ingest) == 0
+    with serving(tmp_path, checkpoint) as served, httpx.Client(base_url=served.url, timeout=60) as client:
+        # Its record has the sentence of abstention, "The documents do not contain the answer."
+        assert client.post("/v1/chat/completions", json=GROUNDED).status_code == 200
+        (file,) = client.get("/v1/files").json()["data"]
+        assert client.delete(f"/v1/files/{file['id']}").status_code == 200
+        deadline = monotonic() + 20
+        while client.get("/v1/erasures").json()["data"][0]["status"] == "pending":
+            assert monotonic() < deadline, served.log.read_text()
+            sleep(0.1)
+
+    assert main(ingest) == 0
+    assert main(["stores", "desk", *data]) == 0
+    (file_id,) = re.findall(r"file-\w+", capsys.readouterr().out.splitlines()[-1])
+    assert main(["delete", file_id, *data]) == 0
+    assert main(["erasures", "list", *data]) == 0
+    said = capsys.readouterr().out
+    assert (said.count("\tcertified\t"), said.count("\tpending\t")) == (2, 0)
 
 
 def test_a_server_that_can_record_nothing_is_not_ready_until_it_can_again(tmp_path: Path, checkpoint: Path) -> None:

@@ -117,6 +117,7 @@ async def test_a_copy_that_somebody_left_in_the_data_directory_is_named_and_the_
             assert purge.scan is not None
             assert purge.scan.traces == (name,)
             assert purge.problem == f"remains in {name}"
+            assert purge.scan.rewrites == (), "of the store's own files none is the cause"
             assert await library.erasures() == list(purge.erasures) != []
             copy.unlink()
         else:

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -13,6 +15,8 @@ from retrieval.opening import open_library
 from retrieval.store import erasures
 from retrieval.store.database import Database
 from retrieval.types import Access
+from server.audit.held import held
+from server.audit.log import AuditLog
 from server.certificates import exported, verify
 from server.eraser import Eraser
 from server.ledger import Ledger
@@ -81,6 +85,33 @@ async def test_what_cannot_be_proven_yet_is_listed_as_pending(
     copy.unlink()
     assert (await eraser.run_once()).problem is None
     assert [record.certificate is None for record in ledger.erasures.listing(None)] == [False]
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "text"),
+    [
+        ({"defaults": {"abstention": "The documents do not contain the answer."}}, "a.txt", "do not contain the form"),
+        ({"request": "Dismissal-Velin-2026"}, "Dismissal-Velin-2026.txt", "The desk is closed."),
+        ({"route": "POST /v1/vector_stores/Dismissal-Velin-2026/search"}, "a.txt", "Re: Dismissal-Velin-2026"),
+        ({"caller": "user:anna.velin@insurer.example"}, "a.txt", "Write to anna.velin@insurer.example."),
+    ],
+)
+async def test_what_the_audit_log_holds_by_right_keeps_no_erasure_open_and_tells_nobody_that_it_does(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path, record: dict[str, Any], name: str, text: str
+) -> None:
+    audit = AuditLog(data / "audit.db", Signer.of(data))
+    audit.append({"request": "req_1", **record}, {})
+    document = await library.ingest(write(tmp_path, name, text), store="shop", reader=ANNA)
+    await library.delete(document.file_id, ANNA)
+    eraser = Eraser(library, ledger, Signer.of(data), recorded=partial(held, data / "audit.db"))
+
+    purge = await eraser.run_once()
+
+    assert purge.problem is None
+    assert purge.scan is not None
+    assert purge.scan.rewrites == ()
+    assert [found.certificate is None for found in ledger.erasures.listing(None)] == [False]
+    audit.close()
 
 
 async def test_removals_of_two_histories_are_certified_in_one_go(
