@@ -13,13 +13,17 @@ from anyio.to_thread import run_sync
 
 from retrieval.erasure import Erasure, Purge, Scan
 from retrieval.errors import RetrievalError
+from server.audit.chain import AuditError
 from server.certificates import certificate
+from server.database import FAILED
 from server.ledger import Ledger
 from server.signing import Signer
 from server.store_ports import Library
 
 log = logging.getLogger(__name__)
 
+# What may pass: a store or a ledger in use, a disk that is full, a file or a log that cannot be read.
+_FAULTS = (RetrievalError, AuditError, FAILED, OSError)
 # How long a purge that could not be made waits: a long search is over by then.
 AGAIN_S = 5.0
 
@@ -82,12 +86,12 @@ class Eraser:
         return replace(purge, erasures=tuple(done))
 
     async def work(self, poll_s: float = 0.5) -> None:
-        """Do so as removals come, from whatever process, until cancelled."""
+        """Do so as removals come, from whatever process, until cancelled; what fails meanwhile is tried again."""
         while True:
             try:
                 purge = await self.run_once()
                 problem = purge.problem
-            except RetrievalError as error:
+            except _FAULTS as error:
                 problem = str(error)
             if problem is not None and problem != self._said:
                 log.warning("erasures wait, to be tried again: %s", problem)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import apsw
 import pytest
 
 from retrieval.erasure import Erasure
@@ -182,6 +183,46 @@ async def test_a_store_in_trouble_makes_erasures_wait_and_says_so_once(
         await Eraser(library, ledger, Signer.of(data)).work(0.01)
 
     assert caplog.text.count("erasures wait") == 1
+
+
+@pytest.mark.parametrize("fault", ["a busy ledger", "a file that cannot be read", "an audit log that cannot be read"])
+async def test_whatever_fails_for_a_while_makes_erasures_wait_and_ends_nothing(
+    fault: str,
+    library: Library,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("server.eraser.AGAIN_S", 0.01)
+    ledger = Ledger(data / "ledger.db", busy_timeout_ms=10)
+    await library.delete(await ingest(library, tmp_path, 1), ANNA)
+    mended = fail(fault, data)
+
+    async with anyio.create_task_group() as tasks:
+        recorded = partial(held, data / "audit.db")
+        tasks.start_soon(Eraser(library, ledger, Signer.of(data), recorded=recorded).work, 0.01)
+        await wait_for(lambda: "erasures wait" in caplog.text)
+        mended()
+        await wait_for(lambda: ledger.erasures.waiting() == 0 and ledger.erasures.listing(None) != [])
+        tasks.cancel_scope.cancel()
+
+    assert caplog.text.count("erasures wait") == 1
+    ledger.close()
+
+
+def fail(fault: str, data: Path) -> Callable[[], None]:
+    """Bring a fault about; what is returned ends it."""
+    if fault == "a busy ledger":
+        other = apsw.Connection(str(data / "ledger.db"))
+        other.execute("BEGIN IMMEDIATE")
+        return other.close
+    path = data / ("audit.db" if "audit" in fault else "copy")
+    if fault == "a file that cannot be read":
+        path.symlink_to("/proc/self/mem")  # not even by root
+    else:
+        path.write_text(canary(1))
+    return path.unlink
 
 
 async def test_the_record_is_for_owners_and_those_who_asked(
