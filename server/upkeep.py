@@ -3,6 +3,7 @@
 server/building/upkeep.py puts them together.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import time
@@ -22,10 +23,7 @@ def copies(ledger: Ledger, audit: AuditLog | None) -> Mapping[str, Callable[[Pat
 def bring_audit(data_dir: Path, backup: Path) -> None:
     """Put the backup's audit log into a data directory that has none; one that is there knows more, and stays."""
     if (backup / AUDIT).exists() and not (data_dir / AUDIT).exists():
-        brought = data_dir / f"{AUDIT}.brought"
-        brought.touch(mode=0o600)
-        brought.write_bytes((backup / AUDIT).read_bytes())
-        brought.replace(data_dir / AUDIT)
+        _put(_copied(backup / AUDIT, data_dir), data_dir / AUDIT)
 
 
 def merged_ledger(data_dir: Path, backup: Path, waiting: Sequence[Erasure]) -> Ledger:
@@ -41,12 +39,9 @@ def merged_ledger(data_dir: Path, backup: Path, waiting: Sequence[Erasure]) -> L
         LedgerError: one of them cannot be used.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    there, brought = data_dir / LEDGER, data_dir / f"{LEDGER}.brought"
-    brought.unlink(missing_ok=True)
-    brought.touch(mode=0o600)
-    brought.write_bytes((backup / LEDGER).read_bytes())
+    there, brought = data_dir / LEDGER, _copied(backup / LEDGER, data_dir)
     if not there.exists():
-        brought.replace(there)
+        _put(brought, there)
         ledger = Ledger(there)
     else:
         other = Ledger(brought)
@@ -58,3 +53,31 @@ def merged_ledger(data_dir: Path, backup: Path, waiting: Sequence[Erasure]) -> L
     for erasure in waiting:
         ledger.erasures.expect(erasure)
     return ledger
+
+
+def _copied(source: Path, data_dir: Path) -> Path:
+    """A synced copy of a backup's database in the data directory, under a name of its own."""
+    brought = data_dir / f"{source.name}.brought"
+    for left in data_dir.glob(f"{brought.name}*"):  # by a restore that was killed
+        left.unlink()
+    brought.touch(mode=0o600)
+    brought.write_bytes(source.read_bytes())
+    _sync(brought)
+    return brought
+
+
+def _put(brought: Path, there: Path) -> None:
+    # A log that a killed process has left there would be written over what is brought.
+    for ending in ("-wal", "-shm"):
+        there.with_name(there.name + ending).unlink(missing_ok=True)
+    _sync(there.parent)
+    brought.replace(there)
+    _sync(there.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,105 @@
+"""server.upkeep: what a backup brings is what it holds, whatever a killed process has left lying in its place."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from server.audit.log import AuditLog
+from server.ledger import Ledger
+from server.signing import Signer
+from server.upkeep import AUDIT, LEDGER, bring_audit, merged_ledger
+
+SIGNER = Signer(Ed25519PrivateKey.generate())
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "backup").mkdir()
+    return tmp_path / "data"
+
+
+@contextmanager
+def killed(path: Path) -> Iterator[None]:
+    """What is done in the block stays in the write-ahead log, as after a kill; the database itself is lost."""
+    keeping = apsw.Connection(str(path))
+    keeping.execute("SELECT * FROM sqlite_schema").fetchall()
+    yield
+    wal = path.with_name(f"{path.name}-wal")
+    shutil.copy(wal, path.with_name("kept"))
+    keeping.close()
+    path.unlink()
+    path.with_name("kept").rename(wal)
+
+
+def make_keys(ledger: Ledger, count: int) -> None:
+    for number in range(count):
+        ledger.keys.create(principal=f"user:{number}", roles=["admin"])
+
+
+def principals(ledger: Ledger) -> set[str]:
+    return {key.principal for key in ledger.keys.all()}
+
+
+def is_sound(path: Path) -> bool:
+    db = apsw.Connection(str(path))
+    try:
+        return bool(db.pragma("integrity_check") == "ok")
+    finally:
+        db.close()
+
+
+def test_a_ledger_that_is_brought_back_takes_over_nothing_of_a_log_that_lies_there(data: Path, tmp_path: Path) -> None:
+    ledger = Ledger(data / LEDGER)
+    make_keys(ledger, 3)
+    before = principals(ledger)
+    ledger.copy_to(tmp_path / "backup" / LEDGER)
+    with killed(data / LEDGER):
+        make_keys(ledger, 40)
+        ledger.close()
+
+    restored = merged_ledger(data, tmp_path / "backup", [])
+
+    assert principals(restored) == before
+    restored.close()
+    assert is_sound(data / LEDGER)
+
+
+def test_an_audit_log_that_is_brought_back_likewise(data: Path, tmp_path: Path) -> None:
+    log = AuditLog(data / AUDIT, SIGNER)
+    for number in range(5):
+        log.append({"request": f"req_{number}"}, {})
+    log.copy_to(tmp_path / "backup" / AUDIT)
+    with killed(data / AUDIT):
+        for number in range(60):
+            log.append({"request": f"later_{number}"}, {"question": "May I?"})
+        log.close()
+
+    bring_audit(data, tmp_path / "backup")
+
+    restored = AuditLog(data / AUDIT, SIGNER)
+    assert restored.verify([SIGNER.public_key]).number == 5
+    restored.close()
+
+
+def test_what_a_restore_that_was_killed_has_left_is_not_read_into_the_next_one_s_copy(
+    data: Path, tmp_path: Path
+) -> None:
+    ledger = Ledger(data / LEDGER)
+    ledger.copy_to(tmp_path / "backup" / LEDGER)
+    ledger.close()
+    brought = data / f"{LEDGER}.brought"
+    left = Ledger(brought)
+    with killed(brought):
+        left.erasures.remember_key("key_left", "PEM", 1)
+        left.close()
+
+    restored = merged_ledger(data, tmp_path / "backup", [])
+
+    assert restored.erasures.public_keys() == {}
+    restored.close()
+    assert list(data.glob(f"{LEDGER}.*")) == []
