@@ -53,8 +53,8 @@ def serve(settings: Settings) -> None:
     """Serve until a signal says stop.
 
     Raises:
-        CheckpointError, RetrievalError, ExposedWithoutKey, LedgerError, TlsError, OSError: the server cannot be what it
-            was asked to be; said as early as it is known.
+        CheckpointError, RetrievalError, ExposedWithoutKey, LedgerError, AuditUnavailable, TlsError, OSError: the server
+            cannot be what it was asked to be; said as early as it is known.
     """
     from server import logs
     from server.provider import bearer_tokens
@@ -70,6 +70,9 @@ def serve(settings: Settings) -> None:
     ledger = open_ledger(settings)
     audit = None if settings.audit == "off" else open_audit(settings, ledger)
     try:
+        if audit is not None:
+            # Before anybody can act here: the first note made holds the lock that says whose makers are gone.
+            audit.settle(list(ledger.erasures.public_keys().values()))
         adopt_first_key(ledger, settings.first_key_file)
         authentication = Authentication(ledger, is_loopback=settings.is_loopback, tokens=bearer_tokens(settings))
         check_exposure(authentication, host=settings.host, is_loopback=settings.is_loopback)
@@ -131,8 +134,6 @@ async def _serve(
                 asyncio.to_thread(origin, settings),
             )
             opened.push_async_callback(store.aclose)
-            if audit is not None:
-                await asyncio.to_thread(audit.settle, list(ledger.erasures.public_keys().values()))
             # Beside the loop, where answers that were cut off are still recorded should the engine be stuck.
             opened.push_async_callback(asyncio.to_thread, model.close)
             model.start()

@@ -9,7 +9,9 @@ import apsw
 import httpx
 import pytest
 
+from server.audit.log import AuditLog
 from server.cli import main
+from server.signing import Signer
 from tests.e2e.served import serving, write_checkpoint
 
 QUESTION = {
@@ -98,6 +100,21 @@ def test_what_was_read_of_an_answer_before_a_kill_is_on_record_once(
     record = json.loads(capsys.readouterr().out)
     assert (record["kind"], record["outcome"], record["passages"][0]["rank"]) == ("answer", "cut off", 1)
     assert list(record["hashes"]) == ["question"]
+
+
+def test_what_a_killed_server_left_is_on_record_though_somebody_acts_while_the_next_one_loads(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    log = AuditLog(data / "audit.db", Signer.of(data))
+    log.begin({"kind": "act", "request": "req_cut", "outcome": "cut off"}, {})
+    log.close()
+
+    with serving(tmp_path, checkpoint, wait=False) as served, httpx.Client(base_url=served.url, timeout=60) as client:
+        assert client.delete("/v1/files/file-any").status_code == 503, "it loads"
+
+        assert main(["audit", "show", "req_cut", "--data-dir", str(data)]) == 0
+        assert json.loads(capsys.readouterr().out)["outcome"] == "cut off"
 
 
 def test_a_document_that_shares_words_with_the_log_is_proven_gone_by_the_server_and_by_the_command(
