@@ -6,7 +6,7 @@ from typing import Any
 from server.audit.beside import Beside, checked
 from server.audit.chain import AuditError, Broken, Entry, Head
 from server.audit.chain import verify as verify_chain
-from server.audit.notes import is_whole, notes_in
+from server.audit.notes import notes_in, told_by
 from server.audit.tables import RECORDS, WITHOUT_RECORD
 from server.database import FAILED, Database
 
@@ -26,7 +26,7 @@ def verify(file: Database, public_keys: Sequence[str], expected: Iterable[Head])
     end = verify_chain(checked(rows(file)), public_keys, expected=expected)
     try:
         with file.reading() as db:
-            damaged = [note.number for note in notes_in(db) if not is_whole(note, public_keys)]
+            damaged = [note.number for note in notes_in(db) if not told_by(note, public_keys)]
             lost: Any = db.execute(WITHOUT_RECORD).fetchone()
             found: Any = db.execute("PRAGMA integrity_check(1)").fetchone()
         said = found[0]

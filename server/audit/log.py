@@ -20,7 +20,7 @@ from retrieval.locks import Lock, take, trying
 from server.audit import checking
 from server.audit.beside import ERASURE, Beside
 from server.audit.chain import AuditError, AuditUnavailable, Entry, Head, link
-from server.audit.notes import is_whole, notes_in, record_of_damage, signed_of
+from server.audit.notes import notes_in, record_of_damage, signed_of, told_by
 from server.audit.seal import Seal
 from server.audit.tables import MIGRATIONS
 from server.database import FAILED, Connection, Database
@@ -124,7 +124,7 @@ class AuditLog:
         self._live()
         spelled, beside = self._seal.spelled(record, texts)
         with self._writing() as db:
-            values = (spelled, beside.salt, beside.content, self._signer.sign(signed_of(spelled)))
+            values = (spelled, beside.salt, beside.content, self._signer.sign(signed_of(spelled.encode())))
             db.execute("INSERT INTO begun (record, salt, content, signature) VALUES (?, ?, ?, ?)", values)
             return db.last_insert_rowid()
 
@@ -148,8 +148,8 @@ class AuditLog:
             with self._writing() as db:
                 left = notes_in(db)
                 for note in left:
-                    if is_whole(note, public_keys):
-                        self._add(db, note.record, note.beside, note.number)
+                    if told := told_by(note, public_keys):
+                        self._add(db, told.record, told.beside, note.number)
                     else:
                         self._add(db, *self._seal.spelled(record_of_damage(note), {}), note.number)
         if left:

@@ -304,32 +304,6 @@ def test_a_log_that_was_replaced_or_removed_under_a_server_is_not_written(tmp_pa
     assert "replaced or removed" in (log.trouble() or ""), "another one in its place is not it"
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE begun SET record = replace(record, 'user:anna', 'user:alna')",
-        "UPDATE begun SET salt = randomblob(32)",
-        "UPDATE begun SET signature = randomblob(64)",
-        "UPDATE begun SET record = 'no JSON'",
-    ],
-)
-def test_a_note_that_was_changed_is_found_and_never_becomes_what_it_says(tmp_path: Path, statement: str) -> None:
-    log = opened(tmp_path)
-    log.append({"request": "req_0"}, {})
-    log.begin({"request": "req_1", "caller": "user:anna"}, {"question": QUESTION})
-    log.close()
-    apsw.Connection(str(tmp_path / "audit.db")).execute(statement)
-
-    log = opened(tmp_path)
-    with pytest.raises(AuditError, match="1 records are as they were written, and note 1"):
-        log.verify([SIGNER.public_key])
-    assert log.settle([SIGNER.public_key]) == 1
-
-    assert log.verify([SIGNER.public_key]).number == 2
-    record = json.loads(list(log.entries())[1].record)
-    assert (record["outcome"], record["request"], "caller" in record) == ("damaged", "", False)
-
-
 def test_after_an_erasure_no_file_has_the_salt_though_a_server_has_the_log_open(tmp_path: Path) -> None:
     server, command = opened(tmp_path), opened(tmp_path)
     for which in range(4):
