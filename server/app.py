@@ -1,7 +1,9 @@
 """The application: routes, handlers and middleware around the services that it is given."""
 
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
+from math import nan
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI
@@ -10,6 +12,7 @@ from fastapi.responses import PlainTextResponse
 from server import errors, openapi
 from server.completions import Completions
 from server.counted_audit import CountedAudit
+from server.database import FAILED
 from server.deps import Policy, Services
 from server.door import Doorway
 from server.headers import Origins, SafeHeaders
@@ -33,6 +36,7 @@ from server.routes import (
     store_files,
     vector_stores,
 )
+from server.store_ports import Erasures
 from server.traced import TracedRequests, TracedRetriever
 from server.unforeseen import Unforeseen
 
@@ -44,7 +48,8 @@ def create_app(services: Services) -> FastAPI:
     app = bare_app()
     if services.tracer is not None:
         services = replace(services, retriever=TracedRetriever(services.retriever))
-    measured = Metrics(services.model.id, services.engine.load, services.erasures.waiting, services.library.facts)
+    pending = partial(_pending, services.erasures)
+    measured = Metrics(services.model.id, services.engine.load, pending, services.library.facts)
     measured.watched(services.ready, services.warnings)
     if services.audit is not None:
         services = replace(services, audit=CountedAudit(services.audit, measured.recorded))
@@ -108,6 +113,14 @@ def bare_app() -> FastAPI:
         app.include_router(router)
     openapi.install(app)
     return app
+
+
+def _pending(erasures: Erasures) -> float:
+    """How many erasures wait; NaN where the ledger cannot be read, which is no reason to tell nothing else."""
+    try:
+        return erasures.waiting()
+    except FAILED:
+        return nan
 
 
 def _bound(app: FastAPI, policy: Policy, measured: Metrics) -> None:

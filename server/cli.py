@@ -29,6 +29,7 @@ from server.commands.serve import serve
 from server.commands.sharing import share
 from server.commands.terminal import CommandError, TextCommand, printable
 from server.commands.upkeep import backup, reindex, restore
+from server.database import FAILED
 from server.keyring import LedgerError
 from server.settings_reading import SettingsError
 from server.signing import SigningKeyError
@@ -45,6 +46,7 @@ MISTAKES = (
     DocumentNotFound,
     DocumentRefused,
     ExposedWithoutKey,
+    FAILED,
     LedgerError,
     OSError,
     RetrievalError,
@@ -104,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def in_words(mistake: Exception) -> str:
     """What a mistake says to the person who made it; of the system's errors, without their numbers."""
     match mistake:
+        case FAILED():
+            return f"The ledger or the audit log cannot be used: {mistake}."
         case OSError(filename=None) | OSError(strerror=None):
             return str(mistake)
         case FileExistsError(filename=name):  # nothing here insists on making a file, so it was a folder

@@ -31,6 +31,7 @@ from retrieval.errors import (
     StoreNotFound,
 )
 from server.audit.chain import AuditUnavailable, RecordOwed
+from server.database import FAILED
 from server.faults import kind_and_place
 from server.identity import Forbidden, GroundedOnly, IdentityUnavailable, PersonUnknown, StoresOnly, Unauthenticated
 from server.invalid import described
@@ -114,6 +115,11 @@ class Wire:
 _INVALID = "invalid_request_error"
 INTERNAL = Wire(HTTPStatus.INTERNAL_SERVER_ERROR, "server_error", "internal_error", message="Internal error.")
 
+
+def _later(code: str, retry_after_s: int, message: str) -> Wire:
+    return Wire(HTTPStatus.SERVICE_UNAVAILABLE, "server_error", code, message=message, retry_after_s=retry_after_s)
+
+
 WIRE: dict[type[Exception], Wire] = {
     Unauthenticated: Wire(HTTPStatus.UNAUTHORIZED, _INVALID, "invalid_api_key", message="Incorrect API key or token."),
     PersonUnknown: Wire(
@@ -150,50 +156,23 @@ WIRE: dict[type[Exception], Wire] = {
     NeverFits: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "context_length_exceeded", param="messages"),
     OverLimit: Wire(HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
     NeverWithin: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "exceeds_tokens_per_minute", param="max_tokens"),
-    EngineOverloaded: Wire(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "server_error",
-        "engine_overloaded",
-        message="The engine is busy; retry shortly.",
-        retry_after_s=1,
-    ),
-    EngineClosed: Wire(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "server_error",
-        "engine_unavailable",
-        message="The engine has stopped, or is about to; retry shortly.",
-        retry_after_s=5,
-    ),
+    EngineOverloaded: _later("engine_overloaded", 1, "The engine is busy; retry shortly."),
+    EngineClosed: _later("engine_unavailable", 5, "The engine has stopped, or is about to; retry shortly."),
     GrammarFault: Wire(HTTPStatus.BAD_REQUEST, _INVALID, "grammar_too_complex"),
     EngineError: INTERNAL,
-    RetrievalError: Wire(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "server_error",
-        "retrieval_unavailable",
-        message="Retrieval is unavailable, so no answer was attempted.",
-        retry_after_s=5,
-    ),
-    RecordOwed: Wire(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "server_error",
+    RetrievalError: _later("retrieval_unavailable", 5, "Retrieval is unavailable, so no answer was attempted."),
+    RecordOwed: _later(
         "audit_pending",
-        message="It may have been done: look before you ask again. That it was cannot be recorded at the moment.",
-        retry_after_s=5,
+        5,
+        "It may have been done: look before you ask again. That it was cannot be recorded at the moment.",
     ),
-    AuditUnavailable: Wire(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "server_error",
-        "audit_unavailable",
-        message="What happens here cannot be recorded at the moment, so nothing happens.",
-        retry_after_s=5,
+    AuditUnavailable: _later(
+        "audit_unavailable", 5, "What happens here cannot be recorded at the moment, so nothing happens."
     ),
-    IdentityUnavailable: Wire(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "server_error",
-        "identity_unavailable",
-        message="Keys and tokens cannot be checked at the moment; retry shortly.",
-        retry_after_s=5,
+    IdentityUnavailable: _later(
+        "identity_unavailable", 5, "Keys and tokens cannot be checked at the moment; retry shortly."
     ),
+    FAILED: _later("ledger_unavailable", 1, "Keys and erasures cannot be looked up at the moment; retry shortly."),
     NotReady: Wire(HTTPStatus.SERVICE_UNAVAILABLE, "server_error", "not_ready", retry_after_s=1),
     # 499 is what proxies log for a client that hung up; nobody reads this body.
     ClientLeft: Wire(499, _INVALID, "client_left", message="The client closed the connection."),
@@ -232,7 +211,7 @@ def error_body(error: Exception) -> dict[str, dict[str, str | None]]:
     Side effects: logs errors that are the server's own, by kind and place; their words may quote a prompt.
     """
     wire = wire_form(error)
-    if wire.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if wire.status == HTTPStatus.INTERNAL_SERVER_ERROR or isinstance(error, FAILED):
         log.error("request failed: %s", kind_and_place(error))
     message = str(error) if wire.message is None else wire.message
     param = getattr(error, "param", None) or wire.param

@@ -38,7 +38,7 @@ class Metrics:
         self,
         model: str,
         load: Callable[[], Load],
-        erasures_pending: Callable[[], int] | None = None,
+        erasures_pending: Callable[[], float] | None = None,
         stored: Callable[[], StoreFacts] | None = None,
     ) -> None:
         self.registry = CollectorRegistry()

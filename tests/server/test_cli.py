@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import time
 
+import apsw
 import pytest
 import yaml
 
@@ -489,6 +490,19 @@ def test_what_is_no_proof_is_named(run: Run, tmp_path: Path, arguments: list[str
     assert (status, out) == (1, "")
     assert words in err
     assert "Traceback" not in err
+
+
+def test_a_ledger_that_another_process_holds_is_said_without_a_traceback(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tea.txt").write_text("Tea is served at four.")
+    run("ingest", "tea.txt", "--store", "notes")
+    run("keys", "create", "--principal", "user:anna", "--role", "ask")
+    other = apsw.Connection(str(tmp_path / "data" / "ledger.db"))
+    other.execute("BEGIN IMMEDIATE")
+
+    status, _, err = run("delete", run("stores", "notes")[1].split("\t")[1])
+
+    other.close()
+    assert (status, err) == (1, "hrm-serve: The ledger or the audit log cannot be used: database is locked.\n")
 
 
 def test_a_store_is_shared_and_shared_otherwise(run: Run, tmp_path: Path) -> None:

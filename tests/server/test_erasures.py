@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import apsw
 import pytest
 
 from retrieval.erasure import Scan
+from retrieval.opening import open_library
 from server.certificates import certificate, verify
 from server.ledger import Ledger
 from server.schemas.erasures import ErasureList, ErasureObject
 from server.schemas.objects import ErrorBody
 from server.signing import Signer
 from tests.fakes.serving import HANDBOOK, OWNER, client_of, services, stocked
+from tests.retrieval.desk import WordsEmbedder, write
 from tests.server.test_certificates import ERASURE
 
 pytestmark = pytest.mark.anyio
@@ -98,3 +101,34 @@ async def test_a_page_that_is_not_there_is_a_400(ledger: Ledger, query: str, par
 
     ErrorBody.model_validate(response.json())
     assert (response.status_code, response.json()["error"]["param"]) == (400, param)
+
+
+async def test_a_ledger_in_use_asks_for_another_try_and_takes_no_metrics_along(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db", busy_timeout_ms=10)
+    async with open_library(tmp_path / "data", WordsEmbedder()) as library:
+        document = await library.ingest(write(tmp_path, "a.txt", "Tea is at four."), store="shop", reader=OWNER)
+        await library.delete(document.file_id, OWNER)
+        other = apsw.Connection(str(tmp_path / "ledger.db"))
+        other.execute("BEGIN EXCLUSIVE")
+
+        async with client_of(services(store=library, erasures=ledger.erasures)) as client:
+            for path in ("/v1/erasures", f"/v1/files/{document.file_id}/content"):
+                refused = await client.get(path)
+
+                ErrorBody.model_validate(refused.json())
+                assert (refused.status_code, refused.json()["error"]["code"]) == (503, "ledger_unavailable")
+                assert refused.headers["retry-after"] == "1"
+        other.close()
+    ledger.close()
+
+
+async def test_metrics_are_told_though_the_ledger_cannot_be_read(ledger: Ledger, tmp_path: Path) -> None:
+    async with client_of(services(erasures=ledger.erasures), "sk-probe") as client:
+        before = await client.get("/metrics")
+        (tmp_path / "ledger.db").rename(tmp_path / "elsewhere.db")
+        after = await client.get("/metrics")
+
+    assert "hrm_erasures_pending 4.0" in before.text
+    assert after.status_code == 200
+    assert "hrm_erasures_pending NaN" in after.text
+    assert "hrm_http_requests_total" in after.text
