@@ -127,7 +127,7 @@ class Database:
 
     @contextmanager
     def trying(self) -> Iterator[apsw.Connection]:
-        """A transaction that begins at once or not at all, and is undone in any case: to see what could be written.
+        """A transaction that begins at once or not at all, to find out whether one can be written.
 
         Raises:
             FAILED: somebody else writes, or it cannot be written.
@@ -137,11 +137,8 @@ class Database:
         try:
             self.check_place()
             self._db.set_busy_timeout(0)
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
+            with self._transaction():
                 yield self._db
-            finally:
-                self._db.execute("ROLLBACK")
         finally:
             self._db.set_busy_timeout(self._busy_timeout_ms)
             self._lock.release()

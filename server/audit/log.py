@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 Durability = Literal["durable", "async"]
 _LOCK = "audit.lock"  # held shared by every process that makes notes
+_AGAIN = {"kind": "admin", "request": "", "route": "the audit log itself", "outcome": "written again"}
 
 
 class AuditLog:
@@ -163,16 +164,17 @@ class AuditLog:
         return int(row[0])
 
     def trouble(self) -> str | None:
-        """Why the next record could not be written either, after one that could not; None: it could. Waits for nothing.
+        """Why no record can be written, after one that could not; None: one can. Waits for no other writer.
 
-        Nobody is sent here while there is trouble, so that no record would find out that it is over.
+        Nobody is sent here while there is trouble, so that no record would find out that it is over: this adds one that
+        says so, as a disk that is full, or fails, is noticed by nothing less.
         """
         try:
             self._file.check_place()
             if not self._has_failed:
                 return None
             with self._file.trying() as db:
-                _put(db, link(_head(db), "{}", self._signer), Beside("", b"", None))
+                self._add(db, *self._seal.spelled(_AGAIN, {}), None)
         except FAILED as error:
             return f"the audit log cannot be written: {error}"
         self._has_failed = False

@@ -1,6 +1,7 @@
 """server.audit.log: records on a disk, salts beside them, several writers, and what is left after a kill."""
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.audit.chain import AuditError, AuditUnavailable, Broken, Head, verify
+from server.audit.chain import AuditError, AuditUnavailable, Broken, verify
 from server.audit.log import AuditLog
 from server.audit.seal import content_key, salted
 from server.database import looking
@@ -242,9 +243,27 @@ def test_a_log_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     assert log.trouble() == "the audit log cannot be written: database is locked"
 
     other.execute("ROLLBACK")
+    assert (log.trouble(), log.trouble()) == (None, None)
+    (entry,) = log.entries()
+    assert json.loads(entry.record)["outcome"] == "written again"
+    assert log.append({}, {}).number == 2
+
+
+def test_trouble_is_over_when_the_disk_has_taken_a_record_and_not_before(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    log.append({}, {})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # as much as a full disk: no page can be written
+    try:
+        with pytest.raises(AuditUnavailable):
+            log.append({}, {})
+        said = [log.trouble() for _ in range(2)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert said == ["the audit log cannot be written: disk I/O error"] * 2
     assert log.trouble() is None
-    assert log.head() == Head()
-    assert log.append({}, {}).number == 1
+    assert log.verify([SIGNER.public_key]).number == 2
 
 
 def test_once_a_record_has_waited_in_vain_the_next_ones_do_not_wait(tmp_path: Path) -> None:
