@@ -50,7 +50,7 @@ class AuditLog:
 
         Args:
             durability: "durable": a record is on the disk when `append` returns. "async": it is with the operating
-                system, which a killed server does not lose, and a power cut may.
+                system, which a killed server does not lose, and a power cut or a damaged write-ahead log may.
             content_key: 32 bytes; with it, the texts themselves are kept as well, encrypted.
 
         Raises:
@@ -69,7 +69,7 @@ class AuditLog:
             busy_timeout_ms=busy_timeout_ms,
             migrations=MIGRATIONS,
             survives_power_cuts=durability == "durable",
-            keeps_no_log=True,
+            keeps_no_log=durability == "durable",
         )
 
     def close(self) -> None:

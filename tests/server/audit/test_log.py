@@ -210,17 +210,19 @@ from server.database import looking
 from server.signing import Signer
 
 folder = Path(sys.argv[1])
-log = AuditLog(folder / "audit.db", Signer.of(folder))
+log = AuditLog(folder / "audit.db", Signer.of(folder), durability=sys.argv[2])
 for number in range(10_000):
     print(log.append({"request": str(number)}, {"question": "q"}).number, flush=True)
 """
 
 
+@pytest.mark.parametrize("durability", ["durable", "async"])
 @pytest.mark.parametrize("acknowledged", [1, 4, 9])
 def test_a_kill_at_any_moment_leaves_every_acknowledged_record_in_a_chain_that_holds(
-    tmp_path: Path, acknowledged: int
+    tmp_path: Path, acknowledged: int, durability: str
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
+    command = [sys.executable, "-c", _WRITER, str(tmp_path), durability]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         for _ in range(acknowledged):
             last = int(writer.stdout.readline())
@@ -338,7 +340,8 @@ def test_after_an_erasure_no_file_has_the_salt_though_a_server_has_the_log_open(
 
 
 def test_what_a_damaged_write_ahead_log_would_lose_is_in_the_file_already(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
+    command = [sys.executable, "-c", _WRITER, str(tmp_path), "durable"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         for _ in range(40):
             last = int(writer.stdout.readline())
@@ -350,6 +353,29 @@ def test_what_a_damaged_write_ahead_log_would_lose_is_in_the_file_already(tmp_pa
 
     signer = Signer.of(tmp_path)
     assert AuditLog(tmp_path / "audit.db", signer).verify([signer.public_key]).number >= last
+
+
+_PAGE = 4096
+
+
+def pages_in_log(path: Path) -> int:
+    """Pages that the write-ahead log holds: SQLite syncs for each time that it carries them on, and begins anew."""
+    return (path.with_name(f"{path.name}-wal").stat().st_size - 32) // (_PAGE + 24)
+
+
+def test_a_durable_record_is_carried_on_at_once_and_others_are_left_in_the_log_for_a_while(tmp_path: Path) -> None:
+    held = {}
+    for durability in ("durable", "async"):
+        log = AuditLog(tmp_path / durability / "audit.db", SIGNER, durability=durability)
+        log.append({}, {})
+        before = (tmp_path / durability / "audit.db").read_bytes()
+        for _ in range(50):
+            log.append({}, {"question": QUESTION})
+        is_untouched = (tmp_path / durability / "audit.db").read_bytes() == before
+        held[durability] = is_untouched, pages_in_log(tmp_path / durability / "audit.db") >= 50
+        log.close()
+
+    assert held == {"durable": (False, False), "async": (True, True)}
 
 
 def test_a_newer_log_is_refused(tmp_path: Path) -> None:
