@@ -1,6 +1,7 @@
 """The chain: each record's hash covers the record and the hash before it, and is signed. No database, no clock."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -64,11 +65,14 @@ def verify(entries: Iterable[Entry], public_keys: Sequence[str], *, expected: It
     Raises:
         Broken: at the first record that was changed, removed, put elsewhere, or written by somebody else.
     """
-    known = {head.number: head.hash for head in expected if head.number}
+    known = defaultdict[int, set[bytes]](set)
+    for named in expected:
+        if named.number:
+            known[named.number].add(named.hash)
     head = Head()
     for entry in entries:
         check_next(head, entry, public_keys)
-        if known.pop(entry.number, entry.hash) != entry.hash:
+        if known.pop(entry.number, {entry.hash}) != {entry.hash}:
             raise Broken(entry.number, "is not the one that an earlier head names")
         head = Head(entry.number, entry.hash)
     if known:

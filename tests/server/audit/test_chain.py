@@ -101,3 +101,13 @@ def test_a_chain_written_anew_is_found_with_an_earlier_head_or_by_its_key() -> N
 
     assert broken_at([*anew[:2], other], Head(3, CHAIN[2].hash)) == 3
     assert broken_at(chain(LENGTH, Signer(Ed25519PrivateKey.generate()))) == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_every_earlier_head_counts_though_a_forged_one_has_the_same_number(order: int) -> None:
+    last, forged = CHAIN[-1], link(Head(LENGTH - 1, CHAIN[-2].hash), canonical({"what": "something else"}), SIGNER)
+    heads = [Head(LENGTH, last.hash), Head(LENGTH, forged.hash)][::order]
+
+    assert broken_at([*CHAIN[:-1], forged], *heads) == LENGTH
+    assert broken_at(CHAIN, *heads) == LENGTH
+    assert verify(CHAIN, [SIGNER.public_key], expected=[Head(LENGTH, last.hash)] * 2).number == LENGTH
