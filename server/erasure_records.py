@@ -79,10 +79,7 @@ class ErasureRecords:
     def certify(self, erasure_id: str, *, certificate: str, signature: str, key_id: str) -> None:
         """Add the certificate, unless there is one already."""
         with self._file.writing() as db:
-            db.execute(
-                "UPDATE erasures SET certificate = ?, signature = ?, key_id = ? WHERE id = ? AND certificate IS NULL",
-                (certificate, signature, key_id, erasure_id),
-            )
+            _certify(db, erasure_id, (certificate, signature, key_id))
 
     def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
         """One record that `principal` may see: its own files' and its own requests'; None: every one."""
@@ -112,7 +109,7 @@ class ErasureRecords:
         return dict(rows)
 
     def adopt(self, records: list[ErasureRecord], keys: Mapping[str, str], now: int) -> None:
-        """Take over what another ledger knows and this one does not: records, and public keys by id."""
+        """Take over what another ledger knows and this one does not: records, certificates, and public keys by id."""
         for record in records:
             with self._file.writing() as db:
                 _insert(
@@ -132,6 +129,8 @@ class ErasureRecords:
                         json.dumps(record.readers),
                     ),
                 )
+                if record.certificate is not None:
+                    _certify(db, record.erasure_id, (record.certificate, record.signature, record.key_id))
         for key_id, public_key in keys.items():
             self.remember_key(key_id, public_key, now)
 
@@ -163,3 +162,10 @@ def _record(erasure_id: str, file_id: str, is_whole: int, *rest: Any) -> Erasure
 
 def _insert(db: Connection, values: tuple[str | int | None, ...]) -> None:
     db.execute(f"INSERT OR IGNORE INTO erasures ({_COLUMNS}) VALUES ({', '.join('?' * 12)})", values)
+
+
+def _certify(db: Connection, erasure_id: str, proof: tuple[str | None, ...]) -> None:
+    db.execute(
+        "UPDATE erasures SET certificate = ?, signature = ?, key_id = ? WHERE id = ? AND certificate IS NULL",
+        (*proof, erasure_id),
+    )

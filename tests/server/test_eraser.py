@@ -238,20 +238,6 @@ async def test_the_record_is_for_owners_and_those_who_asked(
     assert ledger.erasures.one(erasure.erasure_id, "user:ben") is None
 
 
-async def test_another_ledger_s_records_are_taken_over_without_overwriting(
-    library: Library, ledger: Ledger, data: Path, tmp_path: Path
-) -> None:
-    await library.delete(await ingest(library, tmp_path, 1), ANNA)
-    await Eraser(library, ledger, Signer.of(data)).run_once()
-    other = Ledger(tmp_path / "other.db")
-    other.erasures.adopt(ledger.erasures.listing(None), ledger.erasures.public_keys(), 5)
-    other.erasures.adopt(ledger.erasures.listing(None), ledger.erasures.public_keys(), 6)
-
-    assert other.erasures.listing(None) == ledger.erasures.listing(None)
-    assert other.erasures.public_keys() == ledger.erasures.public_keys()
-    other.close()
-
-
 async def wait_for(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(20):
         while not condition():  # noqa: ASYNC110 (what is waited for happens in a database)

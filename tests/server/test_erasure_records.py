@@ -1,11 +1,15 @@
-"""server.erasure_records: who may learn that a file was erased."""
+"""server.erasure_records: who may learn that a file was erased, and what one ledger takes over from another."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from retrieval.types import EVERYONE, Reader
 from server.erasure_records import ErasureRecord
+from server.ledger import Ledger
 
 SALT = "00ff"
 
@@ -17,6 +21,16 @@ def hashed(name: str) -> str:
 RECORD = ErasureRecord(
     "erasure_1", "file-1", True, "user:ann", "user:ben", "deleted", 1, None, None, None, SALT, (hashed("group:claims"),)
 )
+
+CERTIFIED = replace(RECORD, certificate="{}", signature="c2ln", key_id="key_1")
+KEYS = {"key_1": "PEM"}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path / "ledger.db")
+    yield opened
+    opened.close()
 
 
 def reader(*names: str, **limits: object) -> Reader:
@@ -39,3 +53,28 @@ def reader(*names: str, **limits: object) -> Reader:
 )
 def test_only_who_knew_of_the_file_does(who: Reader, may: bool) -> None:
     assert RECORD.may_know(who) is may
+
+
+def test_an_empty_ledger_takes_over_everything(ledger: Ledger) -> None:
+    waiting = replace(RECORD, erasure_id="erasure_2")
+    ledger.erasures.adopt([CERTIFIED, waiting], KEYS, 5)
+
+    assert ledger.erasures.listing(None) == [CERTIFIED, waiting]
+    assert ledger.erasures.public_keys() == KEYS
+
+
+def test_a_certificate_that_this_ledger_has_not_seen_is_taken_over(ledger: Ledger) -> None:
+    ledger.erasures.adopt([RECORD], {}, 5)
+    ledger.erasures.adopt([CERTIFIED], KEYS, 6)
+
+    assert ledger.erasures.listing(None) == [CERTIFIED]
+    assert ledger.erasures.waiting() == 0
+
+
+def test_what_this_ledger_knows_itself_is_not_overwritten(ledger: Ledger) -> None:
+    ledger.erasures.adopt([CERTIFIED], KEYS, 5)
+    other = replace(CERTIFIED, owner="user:eve", certificate='{"other": 1}', signature="b3RoZXI=", key_id="key_2")
+    ledger.erasures.adopt([other, replace(RECORD, reason="expired")], {"key_1": "another PEM"}, 6)
+
+    assert ledger.erasures.listing(None) == [CERTIFIED]
+    assert ledger.erasures.public_keys() == KEYS
