@@ -1,6 +1,7 @@
 """The vocabulary of erasure: what was removed for good, and what a search for its remains found."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 ErasureReason = Literal["deleted", "replaced", "expired", "replayed"]
@@ -26,6 +27,24 @@ class Erasure:
     generation_before: int
     generation_after: int
     readers: tuple[str, ...] = ()  # sha256 of the salt and each name that could read it
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What an older copy of a store must not bring back: files that were removed, and files taken out of stores."""
+
+    files: Mapping[str, str] = field(default_factory=dict)  # id -> the principal who asked for it
+    taken: Sequence["Taken"] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A file that was taken out of stores, and stayed."""
+
+    file_id: str
+    store_ids: tuple[str, ...]
+    by: str  # the principal who asked for it
+    requested_at: int  # Unix seconds; what was put into a store later is not meant
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ says that it holds; from there on whoever opens the directory next finishes what
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from secrets import token_hex
 from typing import TypeVar
 
 from retrieval.backup import ORIGINALS, STORE, checked, copy_synced, sync_folder, write_synced
-from retrieval.erasure import Erasure
+from retrieval.erasure import Erasure, Gone, Taken
 from retrieval.errors import DataInUse, RestoreRefused, StoreFailed
 from retrieval.locks import IN_USE, Lock, take
 from retrieval.originals import Originals
@@ -38,6 +38,7 @@ class Restored:
 
     files: int
     replayed: int  # files of the backup that were erased since, and are not there again
+    taken_out: int = 0  # files that are there, and out of a store that held them in the backup
 
 
 def hold(data_dir: Path) -> Lock:
@@ -68,11 +69,11 @@ def pending_erasures(data_dir: Path) -> list[Erasure]:
     return _read_old(data_dir, erasures.pending)
 
 
-def restore(source: Path, data_dir: Path, gone: Mapping[str, str], *, replace: bool) -> Restored:
+def restore(source: Path, data_dir: Path, gone: Gone, *, replace: bool) -> Restored:
     """Put a backup in the place of what a data directory holds.
 
     Args:
-        gone: the ids of files that were erased, and who asked for each; they are erased from the backup's copy again.
+        gone: what was erased; it is erased from the backup's copy again.
         replace: there may be a store already; it goes.
 
     Raises:
@@ -89,12 +90,12 @@ def restore(source: Path, data_dir: Path, gone: Mapping[str, str], *, replace: b
         originals = [name for name in manifest.files if name.startswith(f"{ORIGINALS}/")]
         for name in (STORE, *originals):
             copy_synced(source / name, aside / name)
-        replayed = _replay(aside, data_dir, gone)
+        replayed, taken_out = _replay(aside, data_dir, gone)
         for made in (aside / ORIGINALS, aside):
             sync_folder(made)
         _mark(data_dir, aside)
         _finish(data_dir)
-    return Restored(len(originals) - replayed, replayed)
+    return Restored(len(originals) - replayed, replayed, taken_out)
 
 
 def refuse_occupied(data_dir: Path, *, replace: bool) -> None:
@@ -126,23 +127,43 @@ def _refuse_stored(data_dir: Path, *, replace: bool) -> None:
         raise RestoreRefused(data_dir)
 
 
-def _replay(aside: Path, data_dir: Path, gone: Mapping[str, str]) -> int:
+def _replay(aside: Path, data_dir: Path, gone: Gone) -> tuple[int, int]:
+    """Erase again; return how many files, and how many out of stores."""
     database = Database(aside / STORE)
     waiting = _read_old(data_dir, erasures.rows)
     with database.write() as tx:
         # What was removed from the store that goes away, and is not proven yet, is proven in the one that comes.
         erasures.carry(tx, waiting)
         held = {file_id: file_no for file_no, file_id in tx.rows("SELECT file_no, file_id FROM files")}
-        again = held.keys() & gone.keys()
+        again = held.keys() & gone.files.keys()
         for file_id in again:
-            documents.remove_file(tx, held[file_id], Occasion("replayed", gone[file_id]))
+            documents.remove_file(tx, held[file_id], Occasion("replayed", gone.files[file_id]))
+        taken_out = sum(_take_out(tx, taken) for taken in gone.taken)
     for file_id in again:
         Originals(aside / ORIGINALS).remove(file_id)
-    if again:
+    if again or taken_out:
         database.vacuum()
     database.checkpoint()
     database.close()
-    return len(again)
+    return len(again), taken_out
+
+
+def _take_out(tx: Transaction, taken: Taken) -> bool:
+    """Take a file out of the stores that it was taken out of, unless it was put there later; say whether it was in any.
+
+    Later by the clock that both moments were read from: in doubt, within one second, it is taken out.
+    """
+    rows = tx.rows(
+        "SELECT file_no, document_no FROM documents JOIN files USING (file_no) JOIN stores USING (store_no)"
+        " WHERE file_id = ? AND documents.created_at <= ? AND store_id IN (SELECT value FROM json_each(?))",
+        taken.file_id,
+        taken.requested_at,
+        json.dumps(taken.store_ids),
+    )
+    if rows:
+        numbers = [document_no for _, document_no in rows]
+        documents.erase(tx, rows[0][0], numbers, Occasion("replayed", taken.by), is_whole=False)
+    return bool(rows)
 
 
 def _read_old(data_dir: Path, read: Callable[[Transaction], list[T]]) -> list[T]:

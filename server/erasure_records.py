@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from retrieval.erasure import Erasure
+from retrieval.erasure import Erasure, Gone, Taken
 from retrieval.types import Reader
 from server.database import Connection, Database
 
 _COLUMNS = (
-    "id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature, key_id, salt, readers"
+    "id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature, key_id, salt, readers,"
+    " store_ids"
 )
 
 
@@ -34,6 +35,7 @@ class ErasureRecord:
     key_id: str | None
     salt: str = ""  # hex
     readers: tuple[str, ...] = ()  # sha256 of the salt and each name that could read the file
+    store_ids: tuple[str, ...] = ()  # that held it
 
     def may_know(self, reader: Reader) -> bool:
         """Whether somebody knew of the file while it was there: who owned it, could read it, or had it removed.
@@ -73,6 +75,7 @@ class ErasureRecords:
                     None,
                     erasure.salt,
                     json.dumps(erasure.readers),
+                    json.dumps(erasure.store_ids),
                 ),
             )
 
@@ -102,11 +105,18 @@ class ErasureRecords:
         assert isinstance(count, int)
         return count
 
-    def files_gone(self) -> dict[str, str]:
-        """The files that are erased, or were asked to be: the id of each, and who asked."""
+    def gone(self) -> Gone:
+        """What is erased, or was asked to be; no older copy may bring it back.
+
+        Not what was replaced in a store by a new reading of the same file, which the older copy has in its place.
+        """
         with self._file.reading() as db:
-            rows: list[Any] = db.execute("SELECT file_id, requested_by FROM erasures WHERE is_whole").fetchall()
-        return dict(rows)
+            files: list[Any] = db.execute("SELECT file_id, requested_by FROM erasures WHERE is_whole").fetchall()
+            taken: list[Any] = db.execute(
+                "SELECT file_id, store_ids, requested_by, requested_at FROM erasures"
+                " WHERE NOT is_whole AND reason != 'replaced' ORDER BY requested_at, rowid"
+            ).fetchall()
+        return Gone(dict(files), [Taken(file_id, tuple(json.loads(stores)), *rest) for file_id, stores, *rest in taken])
 
     def adopt(self, records: list[ErasureRecord], keys: Mapping[str, str], now: int) -> None:
         """Take over what another ledger knows and this one does not: records, certificates, and public keys by id."""
@@ -127,6 +137,7 @@ class ErasureRecords:
                         record.key_id,
                         record.salt,
                         json.dumps(record.readers),
+                        json.dumps(record.store_ids),
                     ),
                 )
                 if record.certificate is not None:
@@ -156,12 +167,13 @@ class ErasureRecords:
 
 
 def _record(erasure_id: str, file_id: str, is_whole: int, *rest: Any) -> ErasureRecord:
-    *facts, readers = rest
-    return ErasureRecord(*(erasure_id, file_id, bool(is_whole), *facts, tuple(json.loads(readers))))
+    *facts, readers, store_ids = rest
+    lists = (tuple(json.loads(names)) for names in (readers, store_ids))
+    return ErasureRecord(*(erasure_id, file_id, bool(is_whole), *facts, *lists))
 
 
 def _insert(db: Connection, values: tuple[str | int | None, ...]) -> None:
-    db.execute(f"INSERT OR IGNORE INTO erasures ({_COLUMNS}) VALUES ({', '.join('?' * 12)})", values)
+    db.execute(f"INSERT OR IGNORE INTO erasures ({_COLUMNS}) VALUES ({', '.join('?' * 13)})", values)
 
 
 def _certify(db: Connection, erasure_id: str, proof: tuple[str | None, ...]) -> None:

@@ -80,6 +80,11 @@ MIGRATIONS = (
     ALTER TABLE erasures ADD COLUMN salt TEXT NOT NULL DEFAULT '';
     ALTER TABLE erasures ADD COLUMN readers TEXT NOT NULL DEFAULT '[]';
     """,
+    # Out of which stores, for a backup that holds the file in them.
+    """
+    ALTER TABLE erasures ADD COLUMN store_ids TEXT NOT NULL DEFAULT '[]';
+    UPDATE erasures SET store_ids = json_extract(certificate, '$.vector_store_ids') WHERE certificate IS NOT NULL;
+    """,
 )
 
 

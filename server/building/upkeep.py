@@ -62,7 +62,7 @@ def restore(settings: Settings, folder: Path, *, replace: bool) -> "tuple[Restor
     ledger = upkeep.merged_ledger(settings.data_dir, folder, restoring.pending_erasures(settings.data_dir))
     try:
         upkeep.bring_audit(settings.data_dir, folder)
-        restored = restoring.restore(folder, settings.data_dir, ledger.erasures.files_gone(), replace=replace)
+        restored = restoring.restore(folder, settings.data_dir, ledger.erasures.gone(), replace=replace)
     finally:
         ledger.close()
     return restored, manifest.created_at

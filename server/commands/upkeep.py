@@ -42,6 +42,7 @@ def restore(
     settings = settings_for(data_dir)
     restored, created_at = run(settings, folder, replace=replace)
     again = f"; {restored.replayed} erased since were left out" if restored.replayed else ""
+    again += f"; {restored.taken_out} taken out of stores since were taken out again" if restored.taken_out else ""
     print(f"{restored.files} documents as of {moment(created_at)} in {settings.data_dir}{again}.")
     print(
         "Stores, files and who may read them are as they were then: access withdrawn since is open again."

@@ -10,13 +10,16 @@ import anyio
 import pytest
 
 from retrieval.backup import MANIFEST, checked
+from retrieval.erasure import Gone, Taken
 from retrieval.errors import BackupRefused, DataInUse, RestoreRefused
 from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.restore import MARKER, Restored, restore
+from retrieval.types import Attachment
 from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import ANNA, WordsEmbedder, write
 from tests.retrieval.neighbour import ROOT, neighbour
+from tests.retrieval.test_archive import read, upload
 from tests.retrieval.test_crash import problems
 
 pytestmark = pytest.mark.anyio
@@ -85,7 +88,7 @@ async def test_a_backup_comes_back_in_an_empty_place(tmp_path: Path) -> None:
 
     assert set(manifest.files) == {"store.db", "notes", *(f"files/{file_id}" for file_id in ids)}
     assert manifest.embedder == "words@1"
-    assert restore(folder, tmp_path / "new", {}, replace=False) == Restored(files=3, replayed=0)
+    assert restore(folder, tmp_path / "new", Gone(), replace=False) == Restored(files=3, replayed=0)
     assert await texts(tmp_path / "new") == {canary(1), canary(2), canary(3)}
     assert problems(tmp_path / "new") == []
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -107,7 +110,7 @@ async def test_a_backup_is_of_one_moment_while_documents_come_and_go(tmp_path: P
                 await library.back_up(tmp_path / f"backup{number}", {})
 
     for number in range(4):
-        restore(tmp_path / f"backup{number}", tmp_path / f"new{number}", {}, replace=False)
+        restore(tmp_path / f"backup{number}", tmp_path / f"new{number}", Gone(), replace=False)
         assert problems(tmp_path / f"new{number}") == []
         assert 5 <= len(await texts(tmp_path / f"new{number}")) <= 6
 
@@ -117,7 +120,7 @@ async def test_what_was_erased_since_stays_erased_and_is_proven_again(tmp_path: 
     async with open_library(data, WordsEmbedder()) as library:
         first = await library.delete(doomed, ANNA)
 
-    assert restore(folder, data, {doomed: "user:boss"}, replace=True) == Restored(files=1, replayed=1)
+    assert restore(folder, data, Gone({doomed: "user:boss"}), replace=True) == Restored(files=1, replayed=1)
 
     assert holding(data, canary(2), canary(1), str(tmp_path)) == {}
     async with open_library(data, WordsEmbedder()) as library:
@@ -137,16 +140,45 @@ async def test_what_was_erased_since_stays_erased_and_is_proven_again(tmp_path: 
     assert holding(data, canary(2), canary(1), str(tmp_path)) == {}
 
 
+async def test_what_was_taken_out_of_a_store_since_is_out_of_it_again_and_is_proven_again(tmp_path: Path) -> None:
+    data, folder = tmp_path / "data", tmp_path / "backup"
+    async with open_library(data, WordsEmbedder()) as library:
+        for store in ("shop", "shed"):
+            await library.create_store(store, ANNA)
+        ids = [(await upload(library, canary(seed))).file_id for seed in (1, 2)]
+        for store in ("shop", "shed"):
+            for file_id in ids:
+                await read(library, store, Attachment(file_id))
+        await library.back_up(folder, {})
+        (shop,) = [store.store_id for store in await library.stores(ANNA) if store.name == "shop"]
+        await library.archive.detach("shop", ids[1], ANNA)
+        (erasure,) = await library.erasures()
+    taken = Taken(erasure.file_id, erasure.store_ids, erasure.by, erasure.requested_at)
+    earlier = Taken(ids[0], (shop,), "user:anna", 1)  # since then it was put there once more
+
+    restored = restore(folder, data, Gone(taken=[earlier, taken]), replace=True)
+
+    assert restored == Restored(files=2, replayed=0, taken_out=1)
+    async with open_library(data, WordsEmbedder()) as library:
+        held = {store: await library.documents(store, ANNA) for store in ("shop", "shed")}
+        assert {store: {one.file_id for one in documents} for store, documents in held.items()} == {
+            "shop": {ids[0]},
+            "shed": set(ids),
+        }
+        again = [one for one in await library.erasures() if one.reason == "replayed"]
+        assert [(one.file_id, one.store_ids, one.is_whole) for one in again] == [(ids[1], (shop,), False)]
+
+
 async def test_a_store_that_is_there_goes_only_when_told(tmp_path: Path) -> None:
     data, folder, _ = await made(tmp_path, 1)
     async with open_library(data, WordsEmbedder()) as library:
         await ingest(library, tmp_path, 2)
 
     with pytest.raises(RestoreRefused, match="--replace"):
-        restore(folder, data, {}, replace=False)
+        restore(folder, data, Gone(), replace=False)
     assert await texts(data) == {canary(1), canary(2)}
 
-    restore(folder, data, {}, replace=True)
+    restore(folder, data, Gone(), replace=True)
     assert await texts(data) == {canary(1)}
 
 
@@ -155,7 +187,7 @@ async def test_a_directory_in_use_is_not_restored_and_one_being_restored_not_ope
     with neighbour(data) as other:
         assert other.hear() == "ready"
         with pytest.raises(DataInUse, match="stop the server"):
-            restore(folder, data, {}, replace=True)
+            restore(folder, data, Gone(), replace=True)
 
 
 def flip(path: Path) -> None:
@@ -191,7 +223,7 @@ async def test_a_damaged_backup_is_refused_before_anything_is_touched(
     damage(folder)
 
     with pytest.raises(BackupRefused, match=words):
-        restore(folder, data, {}, replace=True)
+        restore(folder, data, Gone(), replace=True)
 
     assert await texts(data) == {canary(1)}
 
@@ -222,7 +254,7 @@ async def test_a_kill_during_a_backup_leaves_a_whole_one_or_none(tmp_path: Path,
     if not folder.exists():
         async with open_library(data, WordsEmbedder()) as library:
             await library.back_up(folder, {})
-    restore(folder, tmp_path / "new", {}, replace=False)
+    restore(folder, tmp_path / "new", Gone(), replace=False)
     assert await texts(tmp_path / "new") == {canary(1), canary(2), canary(3)} == await texts(data)
 
 
@@ -244,5 +276,5 @@ async def test_a_kill_during_a_restore_leaves_all_of_it_or_nothing(tmp_path: Pat
     assert problems(data) == []
     assert not (data / MARKER).exists()
     assert not list(data.glob("restore-*"))
-    restore(folder, data, {}, replace=True)
+    restore(folder, data, Gone(), replace=True)
     assert await texts(data) == {canary(1), canary(2), canary(3)}

@@ -7,6 +7,7 @@ python -m tests.retrieval.upkeep reindex EMBEDDER DATA_DIR [FUNCTION EVENT NTH]
 import sys
 from pathlib import Path
 
+from retrieval.erasure import Gone
 from retrieval.reindex import reindex
 from retrieval.restore import restore
 from tests.retrieval.desk import WordsEmbedder
@@ -17,6 +18,6 @@ if __name__ == "__main__":
     if len(sys.argv) > 4:
         arm(sys.argv[4], sys.argv[5], int(sys.argv[6]))
     if what == "restore":
-        restore(Path(argument), data_dir, {}, replace=True)
+        restore(Path(argument), data_dir, Gone(), replace=True)
     else:
         reindex(data_dir, WordsEmbedder(argument), lambda done, total: None)

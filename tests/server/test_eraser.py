@@ -10,7 +10,7 @@ import anyio
 import apsw
 import pytest
 
-from retrieval.erasure import Erasure
+from retrieval.erasure import Erasure, Gone
 from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.store import erasures
@@ -68,7 +68,7 @@ async def test_a_removal_is_certified_and_nothing_else_remembers_it(
     said = verify(exported(record.certificate, record.signature, ""), keys)
     assert (said["id"], said["file_id"], said["owner"]) == (erasure.erasure_id, doomed, "user:anna")
     assert said["scan"]["clean"]
-    assert ledger.erasures.files_gone() == {doomed: "user:anna"}
+    assert ledger.erasures.gone() == Gone({doomed: "user:anna"}, [])
     assert holding(data, canary(2), canary(1), str(tmp_path)) == {}
     assert [document.file_id for document in await library.documents("shop", ANNA)] == [kept]
 

@@ -1,15 +1,18 @@
 """server.erasure_records: who may learn that a file was erased, and what one ledger takes over from another."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import apsw
 import pytest
 
+from retrieval.erasure import Gone, Taken
 from retrieval.types import EVERYONE, Reader
 from server.erasure_records import ErasureRecord
-from server.ledger import Ledger
+from server.ledger import MIGRATIONS, Ledger
 
 SALT = "00ff"
 
@@ -78,3 +81,32 @@ def test_what_this_ledger_knows_itself_is_not_overwritten(ledger: Ledger) -> Non
 
     assert ledger.erasures.listing(None) == [CERTIFIED]
     assert ledger.erasures.public_keys() == KEYS
+
+
+def test_what_may_not_come_back_are_files_removed_and_files_taken_out_but_not_what_was_read_anew(
+    ledger: Ledger,
+) -> None:
+    taken = replace(
+        RECORD, erasure_id="erasure_2", file_id="file-2", is_whole=False, store_ids=("vs_1",), requested_at=7
+    )
+    read_anew = replace(taken, erasure_id="erasure_3", file_id="file-3", reason="replaced")
+    ledger.erasures.adopt([RECORD, taken, read_anew], {}, 5)
+
+    assert ledger.erasures.gone() == Gone({"file-1": "user:ben"}, [Taken("file-2", ("vs_1",), "user:ben", 7)])
+
+
+def test_certificates_of_older_ledgers_tell_which_stores_a_file_was_taken_out_of(tmp_path: Path) -> None:
+    path = tmp_path / "older.db"
+    older = Ledger(path, migrations=MIGRATIONS[:4])
+    older.close()
+    with closing(apsw.Connection(str(path))) as db:
+        row = ("erasure_1", "file-1", 0, "user:ann", "user:ben", "deleted", 7, '{"vector_store_ids": ["vs_1"]}', "c2ln")
+        db.execute(
+            "INSERT INTO erasures"
+            " (id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+
+    with closing(Ledger(path)) as brought:
+        assert brought.erasures.gone().taken == [Taken("file-1", ("vs_1",), "user:ben", 7)]

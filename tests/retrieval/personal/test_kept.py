@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.erasure import Gone
 from retrieval.errors import FileFormRefused, StoreNotEmpty
 from retrieval.library import Library
 from retrieval.opening import open_library
@@ -50,7 +51,7 @@ async def test_a_backup_has_the_redacted_text_and_no_original(tmp_path: Path) ->
         file_id = await letters(library, tmp_path)
         await library.back_up(tmp_path / "backup", {})
 
-    restore(tmp_path / "backup", tmp_path / "restored", {}, replace=False)
+    restore(tmp_path / "backup", tmp_path / "restored", Gone(), replace=False)
 
     assert has_mail(tmp_path / "backup") == []
     async with open_library(tmp_path / "restored", WordsEmbedder()) as library:
