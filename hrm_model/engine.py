@@ -83,9 +83,9 @@ class NativeEngine:
             self._next_number, prompt, sampling, n, self._limits, self._tokenizer, self._draft_tokens, partition
         )
         if sampling.grammar is not None:
-            matching = await self._grammars.compile(sampling.grammar)
-            for sequence in request.sequences:
-                sequence.matching = matching.copy()
+            matchings = await self._grammars.compile(sampling.grammar, n)
+            for sequence, matching in zip(request.sequences, matchings, strict=True):
+                sequence.matching = matching
         with self._ending:
             if self._is_closed:
                 raise EngineClosed("the engine is shutting down")

@@ -1,6 +1,6 @@
-"""Which tokens may come next where an answer has to keep to a grammar; llguidance says so.
+"""What an answer has to keep to, compiled by llguidance: a grammar in, the beginnings of its answers out.
 
-A mask is a function of the grammar and of the answer so far, never of a batch, a draft or a draw.
+A mask is a function of the grammar and of the answer so far, never of a batch, a draft, another choice or a draw.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
-from hrm_model.endings import Allowed, JsonPlace, Mask, Vocabulary
-from hrm_model.errors import EngineClosed, EngineOverloaded, GrammarFault, InvalidGrammar
-from hrm_model.grammar_trial import COMPILE_S, LIMITS, STACK_BYTES, Trial, shared_trial
+from hrm_model.endings import JsonPlace, Vocabulary
+from hrm_model.errors import EngineClosed, EngineOverloaded, InvalidGrammar
+from hrm_model.grammar_matching import COMPLETE, Matching, said
+from hrm_model.grammar_trial import COMPILE_S, LIMITS, STACK_BYTES, TOO_LONG, Trial, shared_trial
 from hrm_model.schema import check_schema, place_of
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
@@ -31,86 +31,7 @@ MAX_OPTIONS_BYTES = 64 * 1024
 _LAYOUT = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
 # Strings, regular expressions and comments of Lark, in which `<` means itself.
 _LARK_WORDS = re.compile(r'"(?:\\.|[^"\\\n])*"|/(?:\\.|[^/\\\n])+/|(?://|\#)[^\n]*|(?P<token><)')
-_COMPLETE = ("NoExtension", "NoExtensionBias", "EndOfSentence")
 _NO_TEXT = "it allows no text at all"
-
-
-class Matching:
-    """One answer's place in its grammar."""
-
-    def __init__(self, matcher: LLMatcher, words: Vocabulary, place: JsonPlace | None) -> None:
-        """Begin at the grammar's start.
-
-        Args:
-            words: no grammar reaches others than its ordinary tokens.
-            place: where JSON begins; None: the answer is none.
-        """
-        self._matcher, self._words, self._place = matcher, words, place
-
-    def copy(self) -> "Matching":
-        """Another answer at the same place."""
-        return Matching(self._matcher.deep_copy(), self._words, self._place)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing but the closing token may follow."""
-        return not self._matcher.is_error() and self._matcher.stop_reason() in _COMPLETE
-
-    @property
-    def fault(self) -> GrammarFault | None:
-        """Why no token may follow, where that is so."""
-        if self._matcher.is_error():
-            return GrammarFault(f"the grammar could not be followed: {_said(self._matcher.get_error())}")
-        reason = self._matcher.stop_reason()
-        if reason == "NotStopped" or reason in _COMPLETE:
-            return None
-        return GrammarFault(f"the grammar could not be followed: {reason}")
-
-    def accept(self, token: int) -> None:
-        """Take note of the answer's next token."""
-        self._matcher.consume_token(token)
-        self._place = self._after(self._place, token)
-
-    def allowed(self, draft: Sequence[int]) -> list[Allowed | None]:
-        """What may come next, and what after each token of a draft.
-
-        Returns:
-            One more than the draft is long; None after a token that may not stand where it does. No token at all may
-            follow where the work for one token has exceeded its limit: `fault` has the reason.
-        """
-        place = self._place
-        here = self._here(place)
-        found: list[Allowed | None] = [here]
-        for token in draft:
-            if not here.open[token] or self.is_complete or not self._matcher.consume_token(token):
-                break
-            place = self._after(place, token)
-            here = self._here(place)
-            found.append(here)
-        if len(found) > 1:
-            self._matcher.rollback(len(found) - 1)
-        return found + [None] * (len(draft) + 1 - len(found))
-
-    def fitting(self, draft: Sequence[int]) -> list[int]:
-        """The beginning of a draft that the grammar allows."""
-        return list(draft[: self._matcher.validate_tokens(list(draft))])
-
-    def forced(self, most: int) -> list[int]:
-        """At most so many tokens that spell what has to follow, as the tokenizer would; often none."""
-        tokens: list[int] = self._matcher.compute_ff_tokens()
-        return self.fitting(tokens[:most])
-
-    def _here(self, place: JsonPlace | None) -> Allowed:
-        ordinary = self._words.ordinary
-        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        # After an error the library allows the closing token, and a broken answer would look like a whole one.
-        if self.fault is not None:
-            return Allowed(np.zeros_like(ordinary), self._words.end)
-        mask: Mask = np.unpackbits(bits, bitorder="little", count=len(ordinary)).view(np.bool_) & ordinary
-        return Allowed(mask, self._words.end) if place is None else place.allowed(mask, self._words)
-
-    def _after(self, place: JsonPlace | None, token: int) -> JsonPlace | None:
-        return place.after(self._words.spelled(token)) if place is not None else None
 
 
 class GrammarCompiler:
@@ -122,7 +43,7 @@ class GrammarCompiler:
 
         Args:
             max_waiting: grammars in the compiler's hands; it takes most of them in some milliseconds.
-            compile_s: what one of them may take.
+            compile_s: what one of them may take, for all its choices together.
         """
         self._max_waiting, self._compile_s = max_waiting, compile_s
         self._tokenizer = tokenizer
@@ -133,11 +54,11 @@ class GrammarCompiler:
         self._trial: Trial = shared_trial()
         self._deadline = 0.0
 
-    async def compile(self, grammar: Grammar) -> Matching:
-        """Read a grammar.
+    async def compile(self, grammar: Grammar, choices: int = 1) -> list[Matching]:
+        """Read a grammar that so many answers have to keep to, each for itself.
 
         Raises:
-            InvalidGrammar: it is broken, too large, or asks for what cannot be kept.
+            InvalidGrammar: it is broken, too large, takes too long, or asks for what cannot be kept.
             EngineOverloaded: too many wait for the compiler.
             EngineClosed: after `close`.
         """
@@ -145,7 +66,7 @@ class GrammarCompiler:
             raise EngineOverloaded(self._compiling, self._max_waiting)
         usual = threading.stack_size(STACK_BYTES)  # for the thread that the first call starts
         try:
-            compiling = self._worker.submit(self.compiled, grammar)
+            compiling = self._worker.submit(self.compiled, grammar, choices)
         except RuntimeError as error:
             raise EngineClosed("the engine is shutting down") from error
         finally:
@@ -156,7 +77,7 @@ class GrammarCompiler:
         finally:
             self._compiling -= 1
 
-    def compiled(self, grammar: Grammar) -> Matching:
+    def compiled(self, grammar: Grammar, choices: int = 1) -> list[Matching]:
         """The same, at once, on the calling thread, whose stack has to be large enough."""
         self._trial.start()
         self._deadline = time.monotonic() + self._compile_s
@@ -180,13 +101,16 @@ class GrammarCompiler:
                 source = self._call_of(functions)
         if not isinstance(grammar, JsonSchema) and (problem := self._problem_of(source)):
             raise InvalidGrammar("", problem)
-        matcher = self._matcher(source)
-        place = JsonPlace(has_begun=isinstance(grammar, JsonSchema))
-        matching = Matching(matcher, self._words, place if isinstance(grammar, JsonSchema | FunctionCall) else None)
-        if not any(here is not None and here.open.any() for here in matching.allowed(())):
-            fault = matching.fault
-            raise InvalidGrammar("", _said(matcher.get_error()) if fault else _NO_TEXT)
-        return matching
+        is_json = isinstance(grammar, JsonSchema | FunctionCall)
+        place = JsonPlace(has_begun=isinstance(grammar, JsonSchema)) if is_json else None
+        scout, matchings = self._matcher(source), list[Matching]()
+        while len(matchings) < choices:
+            if matchings and time.monotonic() >= self._deadline:
+                raise InvalidGrammar("", TOO_LONG)
+            matchings.append(Matching(self._matcher(source), scout.deep_copy(), self._words, place))
+        if not any(here is not None and here.open.any() for here in matchings[0].allowed(())):
+            raise InvalidGrammar("", str(matchings[0].fault or _NO_TEXT))
+        return matchings
 
     def close(self) -> None:
         """Let the thread go."""
@@ -201,7 +125,7 @@ class GrammarCompiler:
         try:
             problem = self._problem_of(LLMatcher.grammar_from_json_schema(_laid_out(schema)))
         except ValueError as error:
-            return _said(str(error))
+            return said(str(error))
         # Whatever else contradicts itself in a schema has a name of its own.
         return f"its '$ref' leads back to itself, so {_NO_TEXT}" if problem == _NO_TEXT else problem
 
@@ -210,9 +134,9 @@ class GrammarCompiler:
         return "" if time.monotonic() >= self._deadline else self._problem(schema)
 
     def _problem_of(self, source: str) -> str:
-        problem = _said(self._trial.problem(source, self._deadline))
+        problem = said(self._trial.problem(source, self._deadline))
         # The library's report is then only why it has stopped, before anything was said.
-        return _NO_TEXT if problem in _COMPLETE else problem
+        return _NO_TEXT if problem in COMPLETE else problem
 
     def _call_of(self, functions: Sequence[tuple[str, str]]) -> str:
         rules = []
@@ -257,13 +181,6 @@ def _check_controls(text: str) -> None:
         if found["token"]:
             line = text.count("\n", 0, found.start()) + 1
             raise InvalidGrammar("", f"line {line}: tokens cannot be named, only texts")
-
-
-def _said(error: str) -> str:
-    """The sentence of a report over several lines that says what is wrong."""
-    lines = [line.strip() for line in error.splitlines()]
-    found = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), next(iter(lines), ""))
-    return found[:300]
 
 
 class _Words:

@@ -8,7 +8,7 @@ from hrm_model.reuse import Key
 from hrm_model.types import Sampling
 
 if TYPE_CHECKING:
-    from hrm_model.grammar import Matching
+    from hrm_model.grammar_matching import Matching
 
 
 @dataclass(slots=True, eq=False)

@@ -49,7 +49,7 @@ def compiling(compiler: GrammarCompiler, grammar: Grammar, rounds: int) -> float
 
 def masking(compiler: GrammarCompiler, grammar: Grammar, ids: list[int]) -> float:
     """Microseconds for the mask of each token of an answer; the median."""
-    matching, taken = compiler.compiled(grammar), []
+    (matching,), taken = compiler.compiled(grammar), []
     for token in ids:
         began = time.perf_counter()
         matching.allowed(())
