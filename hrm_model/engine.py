@@ -78,26 +78,23 @@ class NativeEngine:
     async def generate(
         self, prompt: Prompt, sampling: Sampling, *, n: int = 1, partition: str | None = None
     ) -> AsyncGenerator[Event, None]:
+        if self._is_closed:
+            raise EngineClosed("the engine is shutting down")
         self._next_number += 1
-        request = open_request(
-            self._next_number, prompt, sampling, n, self._limits, self._tokenizer, self._draft_tokens, partition
-        )
-        if sampling.grammar is not None:
-            matchings = await self._grammars.compile(sampling.grammar, n)
-            for sequence, matching in zip(request.sequences, matchings, strict=True):
-                sequence.matching = matching
-        with self._ending:
-            if self._is_closed:
-                raise EngineClosed("the engine is shutting down")
-            self._commands.put(request)
+        number, unfinished = self._next_number, set[int]()
         self._open += 1
         self._all_returned.clear()
-        self._unstarted.add(request.number)
-        unfinished = set(range(n))
         try:
+            request = await self._opened(number, prompt, sampling, n, partition)
+            with self._ending:
+                if self._has_ended:
+                    raise EngineClosed("the engine has shut down")
+                self._commands.put(request)
+            self._unstarted.add(number)
+            unfinished.update(range(n))
             while unfinished:
                 event = await request.inbox.get()
-                self._unstarted.discard(request.number)
+                self._unstarted.discard(number)
                 if isinstance(event, BaseException):
                     unfinished.clear()
                     raise event
@@ -105,12 +102,22 @@ class NativeEngine:
                     unfinished.discard(event.choice)
                 yield event
         finally:
-            self._unstarted.discard(request.number)
+            self._unstarted.discard(number)
             self._open -= 1
             if not self._open:
                 self._all_returned.set()
             if unfinished:
-                self._commands.put(Cancel(request.number))
+                self._commands.put(Cancel(number))
+
+    async def _opened(self, number: int, prompt: Prompt, sampling: Sampling, n: int, partition: str | None) -> Request:
+        request = open_request(
+            number, prompt, sampling, n, self._limits, self._tokenizer, self._draft_tokens, partition
+        )
+        if sampling.grammar is not None:
+            matchings = await self._grammars.compile(sampling.grammar, n)
+            for sequence, matching in zip(request.sequences, matchings, strict=True):
+                sequence.matching = matching
+        return request
 
     async def purge(self, partition: str | None = None) -> None:
         purge = Purge(partition)

@@ -72,10 +72,15 @@ class GrammarCompiler:
         finally:
             threading.stack_size(usual)
         self._compiling += 1
+        waiting = asyncio.wrap_future(compiling)
         try:
-            return await asyncio.wrap_future(compiling)
+            await asyncio.wait((waiting,))
         finally:
+            waiting.cancel()  # it has not ended only where nobody waits for it any more
             self._compiling -= 1
+        if waiting.cancelled():
+            raise EngineClosed("the engine is shutting down")
+        return waiting.result()
 
     def compiled(self, grammar: Grammar, choices: int = 1) -> list[Matching]:
         """The same, at once, on the calling thread, whose stack has to be large enough."""

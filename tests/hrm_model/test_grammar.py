@@ -37,6 +37,10 @@ def schema(value: object) -> JsonSchema:
     return JsonSchema(json.dumps(value))
 
 
+# Takes some milliseconds to compile.
+PROPERTIES = schema({"properties": {f"p{number}": {"type": "string", "maxLength": 40} for number in range(300)}})
+
+
 def begun(compiler: GrammarCompiler, grammar: Grammar) -> Matching:
     """The beginning of one answer."""
     (matching,) = compiler.compiled(grammar)
@@ -215,11 +219,10 @@ def test_a_schema_that_takes_too_long_is_refused_as_a_whole(tiny: Tiny) -> None:
 
 def test_choices_that_would_take_too_long_together_are_refused(tiny: Tiny) -> None:
     compiler = GrammarCompiler(tiny.tokenizer, compile_s=1.0)
-    wide = schema({"properties": {f"p{number}": {"type": "string", "maxLength": 40} for number in range(300)}})
 
-    assert len(compiler.compiled(wide)) == 1
+    assert len(compiler.compiled(PROPERTIES)) == 1
     with pytest.raises(InvalidGrammar, match="it takes too long to compile"):
-        compiler.compiled(wide, 10_000)
+        compiler.compiled(PROPERTIES, 10_000)
     compiler.close()
 
 
@@ -241,6 +244,34 @@ async def test_a_closed_compiler_takes_nothing(tiny: Tiny) -> None:
 
     with pytest.raises(EngineClosed):
         await compiler.compile(Regex("a"))
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_a_compiler_that_is_closed_hears_of_it(tiny: Tiny) -> None:
+    compiler = GrammarCompiler(tiny.tokenizer)
+    asked = [asyncio.create_task(compiler.compile(PROPERTIES)) for _ in range(4)]
+    await asyncio.sleep(0)
+
+    compiler.close()
+
+    _, *others = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(other) for other in others] == [EngineClosed] * 3
+
+
+@pytest.mark.anyio
+async def test_who_goes_away_leaves_the_compiler_to_the_others(tiny: Tiny) -> None:
+    compiler = GrammarCompiler(tiny.tokenizer, max_waiting=3)
+    asked = [asyncio.create_task(compiler.compile(PROPERTIES)) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    asked[1].cancel()
+
+    first, second, third = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(first, list)
+    assert isinstance(second, asyncio.CancelledError)
+    assert isinstance(third, list)
+    await asyncio.gather(*(compiler.compile(Regex("a")) for _ in range(3)))
+    compiler.close()
 
 
 @pytest.mark.anyio

@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from hrm_model.errors import GrammarFault, InvalidGrammar, InvalidSampling
 from hrm_model.runner import Runner
-from hrm_model.types import Failed, Finished, FunctionCall, Grammar, JsonSchema, OneOf, Question, Regex, Sampling
+from hrm_model.types import FunctionCall, Grammar, JsonSchema, OneOf, Question, Regex, Sampling
 from tests.engines import Reply, Tiny, reply_of, running
 
 pytestmark = pytest.mark.anyio
@@ -218,74 +217,3 @@ async def test_penalties_and_bias_choose_among_what_is_allowed(tiny: Tiny) -> No
     yes = await answered(tiny, replace(sampling, logit_bias=((end, -100.0),)))
 
     assert (no.texts[0], yes.texts[0]) == ("no", "yes")
-
-
-async def test_a_fault_in_mid_answer_ends_that_choice_and_no_other(tiny: Tiny) -> None:
-    hard = Sampling(max_tokens=400, grammar=Regex("((((a{50,100}){50,100}){50,100}){50,100})"))
-    async with running(tiny.engine()) as engine:
-        failed, fine = await asyncio.gather(
-            reply_of(engine.generate(ASK, hard)), reply_of(engine.generate(ASK, Sampling(max_tokens=100)))
-        )
-        after = await reply_of(engine.generate(ASK, Sampling(grammar=OneOf(("yes",)))))
-
-    end = failed.ends[0]
-    assert isinstance(end, Failed)
-    assert isinstance(end.error, GrammarFault)
-    assert fine.finished[0].reason == "length"
-    assert after.texts == {0: "yes"}
-
-
-def written_freely(tiny: Tiny, texts: str, **sampling: Any) -> tuple[Tiny, Sampling]:
-    """A network without opinions, and a sampling that leaves it those texts of one token each."""
-    flat = tiny.changed(lambda model: model.lm_head.weight.zero_())
-    open_ones = {tiny.tokenizer.encode(text)[0] for text in texts}
-    ban = tuple((token, -100.0) for token in range(tiny.tokenizer.vocab_size) if token not in open_ones)
-    given = sampling.pop("logit_bias", {})
-    bias = tuple((tiny.tokenizer.encode(text)[0], value) for text, value in given.items())
-    return flat, Sampling(max_tokens=60, logit_bias=(*bias, *ban), **sampling)
-
-
-async def test_a_fault_in_one_choice_leaves_its_siblings_as_they_are_alone(tiny: Tiny) -> None:
-    grammar = Regex("x[a-f]{30}z|(((([a-f]{1,100}){1,100}){1,100}){1,100})")
-    flat, sampling = written_freely(tiny, "abcdefxz", temperature=1.0, seed=0, grammar=grammar, logit_bias={"x": 2.0})
-
-    alone = await answered(flat, sampling)
-    four = await answered(flat, sampling, n=4)
-
-    assert alone.finished[0].reason == "stop"
-    assert four.texts[0] == alone.texts[0]
-    assert isinstance(four.ends[0], Finished)
-    assert any(isinstance(end, Failed) for end in four.ends.values()), "or nothing has been shown"
-
-
-@pytest.mark.parametrize("leaning", [15.75, 15.15, 14.55])
-async def test_guesses_bring_no_fault_that_the_answer_alone_does_not_meet(tiny: Tiny, leaning: float) -> None:
-    grammar = Regex("[a-f]*z|(((([a-f]{1,100}){1,100}){1,100}){1,100})")
-    bias = {letter: 20.0 - 0.3 * rank for rank, letter in enumerate("abcdef")} | {"z": leaning}
-    flat, sampling = written_freely(tiny, "abcdefz", frequency_penalty=2.0, grammar=grammar, logit_bias=bias)
-
-    replies = []
-    for draft_tokens in (0, 8):
-        async with running(flat.engine(draft_tokens=draft_tokens)) as engine:
-            replies.append(await reply_of(engine.generate(Question("abcdef" * 6), sampling)))
-            drafted = engine.load().drafted_tokens
-
-    plain, guessed = replies
-    assert drafted > 0
-    assert guessed.texts == plain.texts
-    assert [type(end) for end in guessed.ends.values()] == [type(end) for end in plain.ends.values()]
-
-
-@pytest.mark.parametrize(
-    ("sampling", "error"),
-    [
-        (Sampling(grammar=JsonSchema('{"type": "str"}')), InvalidGrammar),
-        (Sampling(grammar=Regex("(")), InvalidGrammar),
-        (Sampling(grammar=Regex("a"), ignore_eos=True), InvalidSampling),
-    ],
-)
-async def test_a_bad_grammar_is_refused_before_anything_starts(tiny: Tiny, sampling: Sampling, error: type) -> None:
-    async with running(tiny.engine()) as engine:
-        with pytest.raises(error):
-            await anext(engine.generate(ASK, sampling))
-        assert engine.load().waiting == 0
