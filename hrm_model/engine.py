@@ -110,8 +110,18 @@ class NativeEngine:
                 self._commands.put(Cancel(number))
 
     async def _opened(self, number: int, prompt: Prompt, sampling: Sampling, n: int, partition: str | None) -> Request:
-        request = open_request(
-            number, prompt, sampling, n, self._limits, self._tokenizer, self._draft_tokens, partition
+        # In a thread: thousands of tokens are spelled, and everybody else's answers pass through the loop meanwhile.
+        request = await asyncio.to_thread(
+            open_request,
+            number,
+            prompt,
+            sampling,
+            n,
+            self._limits,
+            self._tokenizer,
+            self._draft_tokens,
+            partition,
+            loop=asyncio.get_running_loop(),
         )
         if sampling.grammar is not None:
             matchings = await self._grammars.compile(sampling.grammar, n)

@@ -27,9 +27,13 @@ class EngineOverloaded(RequestRefused):
 class ContextLengthExceeded(RequestRefused):
     """The prompt, or the prompt and the answer asked for, do not fit the model's context."""
 
-    def __init__(self, prompt_tokens: int, limit: int, max_tokens: int | None = None) -> None:
+    def __init__(
+        self, prompt_tokens: int, limit: int, max_tokens: int | None = None, *, is_least: bool = False
+    ) -> None:
+        """Say how long it is; `is_least` says that it was not counted, and has so many tokens at least."""
+        least = "at least " if is_least else ""
         asked = "" if max_tokens is None else f" and max_tokens is {max_tokens}"
-        super().__init__(f"The prompt is {prompt_tokens} tokens{asked}; the model reads at most {limit}.")
+        super().__init__(f"The prompt is {least}{prompt_tokens} tokens{asked}; the model reads at most {limit}.")
         self.prompt_tokens = prompt_tokens
         self.limit = limit
         self.max_tokens = max_tokens

@@ -12,10 +12,10 @@ from hrm_model.drafts import Drafter
 from hrm_model.errors import ContextLengthExceeded, InvalidPrompt, InvalidSampling
 from hrm_model.ranges import check_sampling
 from hrm_model.sequence import Sequence
-from hrm_model.spelling import ids_of
+from hrm_model.spelling import ids_of, least_ids
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
-from hrm_model.types import Event, Limits, Prompt, Sampling, TokenLogprob
+from hrm_model.types import Event, Limits, Prompt, Sampling, TokenLogprob, Tokens
 
 MAX_CHOICES = 128
 
@@ -67,8 +67,13 @@ def open_request(
     tokenizer: Tokenizer,
     draft_tokens: int,
     partition: str | None = None,
+    *,
+    loop: asyncio.AbstractEventLoop | None = None,
 ) -> Request:
-    """Check a request against the limits and prepare its choices; called on the loop that will wait for it.
+    """Check a request against the limits and prepare its choices. May be called from any thread.
+
+    Args:
+        loop: that will wait for it; None: the one that runs here.
 
     Raises:
         InvalidPrompt: token ids outside the vocabulary, an empty prompt, an untrained condition, n or max_tokens
@@ -79,6 +84,10 @@ def open_request(
     if not 1 <= n <= MAX_CHOICES:
         raise InvalidPrompt(f"n is {n}; expected 1 to {MAX_CHOICES}")
     check_sampling(sampling, vocab_size=tokenizer.vocab_size)
+    # A body may hold a text a thousand times as long as the context, which would take seconds to spell.
+    if (least := least_ids(prompt, tokenizer)) >= limits.context_tokens:
+        is_counted = isinstance(prompt, Tokens)
+        raise ContextLengthExceeded(least, limits.context_tokens, sampling.max_tokens, is_least=not is_counted)
     ids, prefix_len = ids_of(prompt, tokenizer)
     room = limits.context_tokens - len(ids)
     if room < 1 or (sampling.max_tokens is not None and sampling.max_tokens > room):
@@ -100,7 +109,7 @@ def open_request(
             Answer(tokenizer, decided.stop_token_ids, sampling.stop, longest, min_tokens=sampling.min_tokens)
             for _ in range(n)
         ],
-        asyncio.get_running_loop(),
+        loop or asyncio.get_running_loop(),
         asyncio.Queue(),
         time.monotonic(),
         open=set(range(n)),

@@ -22,6 +22,13 @@ def ids_of(prompt: Prompt, tokenizer: Tokenizer) -> tuple[list[int], int]:
     return list(prompt.ids), prompt.prefix_len
 
 
+def least_ids(prompt: Prompt, tokenizer: Tokenizer) -> int:
+    """How many ids the prompt has at the very least, told without spelling it."""
+    if isinstance(prompt, Question):
+        return tokenizer.least(prompt.text.strip()) + len(prompt.condition) + 2
+    return len(prompt.ids)
+
+
 class Speller:
     """Reads prompts back with a checkpoint's tokenizer. Implements the server's port; see server/ports.py."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer as RustTokenizer
+from tokenizers import normalizers
 
 from hrm_model.errors import CheckpointError
 from hrm_model.template import BEGIN_QUESTION, CONDITION_TOKENS, END_ANSWER, END_QUESTION, PAD
@@ -18,6 +19,7 @@ _PRINTABLE = (*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), 
 _OTHERS = [byte for byte in range(256) if byte not in _PRINTABLE]
 _SPELLED = {chr(byte): byte for byte in _PRINTABLE} | {chr(256 + index): byte for index, byte in enumerate(_OTHERS)}
 _IN_UTF8 = {*range(0xC0), *range(0xC2, 0xF5)}
+_NFC_SHRINKS = 3  # times at most, in UTF-8, as Unicode's annex 15 says
 _PROBE = " a 1\n é 東 🙂."  # begins with a space, as some pre-tokenizers put one there
 
 
@@ -32,6 +34,9 @@ class Tokenizer:
         self._rust = rust
         self._controls = controls
         self._bytes = _token_bytes(rust)
+        longest = max(map(len, self._bytes), default=1)
+        self._most_bytes = longest * _NFC_SHRINKS if isinstance(rust.normalizer, normalizers.NFC) else longest
+        self._keeps_length = rust.normalizer is None or isinstance(rust.normalizer, normalizers.NFC)
 
     @property
     def vocab_size(self) -> int:
@@ -46,6 +51,13 @@ class Tokenizer:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text; many at once are counted in parallel."""
         return [len(one.ids) for one in self._rust.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def least(self, text: str) -> int:
+        """Tokens that `text` has at the very least; its length alone says so, at once.
+
+        0 where a normalizer other than NFC may make any text short.
+        """
+        return -(-len(text.encode("utf-8", "surrogatepass")) // self._most_bytes) if self._keeps_length else 0
 
     def control(self, token: str) -> int:
         """The id of a control token such as `<|im_end|>`.

@@ -1,16 +1,18 @@
 """hrm_model.request and hrm_model.ranges: what is refused when a request is opened, and what is decided for it."""
 
 import math
+import threading
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from hrm_model.errors import InvalidSampling
+from hrm_model.errors import ContextLengthExceeded, InvalidSampling
 from hrm_model.ranges import RANGES, check_sampling
 from hrm_model.template import END_ANSWER, spell
-from hrm_model.types import Question, Sampling
-from tests.engines import Tiny, reply_of, running
+from hrm_model.tokenizer import Tokenizer
+from hrm_model.types import Question, Sampling, Tokens
+from tests.engines import LIMITS, Tiny, reply_of, running
 
 pytestmark = pytest.mark.anyio
 
@@ -98,3 +100,39 @@ async def test_penalties_see_the_answer_as_it_grows(tiny: Tiny) -> None:
     assert again.texts[0] == "z" * 12
     assert once.texts[0][0] == "z"
     assert "z" not in once.texts[0][1:]
+
+
+class Watched(Tokenizer):
+    """Remembers what it encoded, and on which thread."""
+
+    def __init__(self, own: Tokenizer) -> None:
+        super().__init__(own._rust, own._controls)
+        self.encoded: list[tuple[str, int]] = []
+
+    def encode(self, text: str) -> list[int]:
+        self.encoded.append((text, threading.get_ident()))
+        return super().encode(text)
+
+
+async def test_a_prompt_is_spelled_on_another_thread_than_the_loops(tiny: Tiny) -> None:
+    watched = Watched(tiny.tokenizer)
+    async with running(Tiny(tiny.model, watched).engine()) as engine:
+        await reply_of(engine.generate(ASK, Sampling(max_tokens=1)))
+
+    ((text, thread),) = watched.encoded
+    assert text == ASK.text
+    assert thread != threading.get_ident()
+
+
+@pytest.mark.parametrize("max_tokens", [None, 5])
+async def test_a_text_that_cannot_fit_is_refused_by_its_length(tiny: Tiny, max_tokens: int | None) -> None:
+    watched = Watched(tiny.tokenizer)
+    async with running(Tiny(tiny.model, watched).engine()) as engine:
+        with pytest.raises(ContextLengthExceeded, match="The prompt is at least") as refused:
+            await anext(engine.generate(Question("refund " * 600_000), Sampling(max_tokens=max_tokens)))
+        with pytest.raises(ContextLengthExceeded, match="The prompt is 9000 tokens") as counted:
+            await anext(engine.generate(Tokens((9,) * 9000, 9000), Sampling(max_tokens=max_tokens)))
+
+    assert watched.encoded == []
+    assert refused.value.prompt_tokens > LIMITS.context_tokens
+    assert refused.value.max_tokens == counted.value.max_tokens == max_tokens

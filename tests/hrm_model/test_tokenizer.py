@@ -136,6 +136,28 @@ def test_counting_is_encoding(bytewise: Tokenizer) -> None:
     assert bytewise.count(texts) == [len(bytewise.encode(text)) for text in texts] == [0, 5, 8]
 
 
+@given(text=st.one_of(st.text(), st.text("a\u0308\u0323\uac00\u1100\u1161\u11a8\u0ddd")))
+def test_a_text_never_has_fewer_tokens_than_its_length_says(tokenizer: Tokenizer, text: str) -> None:
+    for one in (text, unicodedata.normalize("NFD", text)):
+        assert tokenizer.least(one) <= len(tokenizer.encode(one))
+
+
+def test_length_says_how_many_tokens_are_certain(bytewise: Tokenizer, tmp_path: Path) -> None:
+    plain = load_tokenizer(write_tokenizer(tmp_path, {**byte_tokenizer(), "normalizer": None}))
+
+    # The longest token is `the`; composed characters may take a third of what they took.
+    assert (plain.least(""), plain.least("the" * 100), plain.least("é" * 6)) == (0, 100, 4)
+    assert bytewise.least("the" * 300) == 100
+
+
+def test_length_says_nothing_where_a_normalizer_may_shorten_a_text(tmp_path: Path) -> None:
+    shortening = {"type": "Replace", "pattern": {"Regex": "x+"}, "content": "x"}
+    tokenizer = load_tokenizer(write_tokenizer(tmp_path, {**byte_tokenizer(), "normalizer": shortening}))
+
+    assert len(tokenizer.encode("x" * 10_000)) == 1
+    assert tokenizer.least("x" * 10_000) == 0
+
+
 def test_the_vocabulary_ends_after_its_largest_id_even_when_ids_are_left_out(tmp_path: Path) -> None:
     raw = byte_tokenizer()
     raw["model"]["vocab"]["the"] = 900
