@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from hrm_model.answer import Answer
-from hrm_model.drafts import Drafter
+from hrm_model.drafts import Drafter, Indexed
 from hrm_model.errors import ContextLengthExceeded, InvalidPrompt, InvalidSampling
 from hrm_model.ranges import check_sampling
 from hrm_model.sequence import Sequence
@@ -101,6 +101,7 @@ def open_request(
         raise InvalidSampling(
             "min_tokens", f"{sampling.min_tokens} is more than the {longest} that the answer may have"
         )
+    indexed = Indexed(ids[:prefix_len])
     decided = _decided(sampling, tokenizer.control(END_ANSWER))
     return Request(
         number,
@@ -113,7 +114,7 @@ def open_request(
         asyncio.Queue(),
         time.monotonic(),
         open=set(range(n)),
-        drafters=[Drafter(ids[:prefix_len], draft_tokens) for _ in range(n)],
+        drafters=[Drafter(indexed, draft_tokens) for _ in range(n)],
     )
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence as Items
+from typing import Any
 
 import pytest
 import torch
@@ -9,40 +10,76 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrm_model.cache import PagedCache
-from hrm_model.drafts import Drafter
+from hrm_model.drafts import _MOST_PLACES, Drafter, Indexed
 from hrm_model.pages import pages_for
+from hrm_model.request import open_request
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn
 from hrm_model.sequence import Sequence
 from hrm_model.template import spell
-from hrm_model.types import Question, Sampling
+from hrm_model.types import Limits, Question, Sampling
 from tests.engines import CONFIG, Tiny, reply_of, running
 
 PROMPT = [1, 7, 8, 9, 10, 11, 2, 7, 8, 30, 31, 32, 33]
 
 
 def test_what_followed_the_longest_common_run_is_guessed() -> None:
-    assert Drafter(PROMPT, 3).propose([8, 9], 10) == [10, 11, 2]
-    assert Drafter(PROMPT, 3).propose([5, 2, 7, 8], 10) == [30, 31, 32]
+    assert Drafter(Indexed(PROMPT), 3).propose([8, 9], 10) == [10, 11, 2]
+    assert Drafter(Indexed(PROMPT), 3).propose([5, 2, 7, 8], 10) == [30, 31, 32]
+
+
+def test_of_runs_that_have_as_much_in_common_the_latest_is_guessed_from() -> None:
+    assert Drafter(Indexed([1, 2, 3, 1, 2, 4, 1, 2, 5, 9, 2, 6]), 1).propose([1, 2], 10) == [5]
+
+
+class Counted(list[int]):
+    """Tokens that count how often one of them is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        self.looks += not isinstance(at, slice)
+        return super().__getitem__(at)
+
+
+@pytest.mark.parametrize(("answer", "most"), [([7] * 20, 8), ([5, 7], _MOST_PLACES)])
+def test_a_prompt_that_repeats_one_token_takes_few_looks(answer: list[int], most: int) -> None:
+    prompt = Counted([7] * 4000)
+
+    Drafter(Indexed(prompt), 8).propose(answer, 10)
+
+    assert 0 < prompt.looks <= most
+
+
+@pytest.mark.anyio
+async def test_the_choices_of_a_request_share_an_index_that_the_first_guess_makes(tiny: Tiny) -> None:
+    limits = Limits(context_tokens=256, kv_tokens=256, default_max_tokens=8, max_context_tokens=128)
+    request = open_request(0, Question("Who answers?"), Sampling(), 3, limits, tiny.tokenizer, 8)
+    (indexed,) = {id(drafter._prompt): drafter._prompt for drafter in request.drafters}.values()
+    assert indexed._places is None
+
+    request.drafters[1].propose([indexed.tokens[-2]], 4)
+
+    assert indexed._places is not None
 
 
 def test_one_common_token_is_enough_where_the_prompt_has_it_once() -> None:
-    assert Drafter(PROMPT, 2).propose([30], 10) == [31, 32]
-    assert Drafter(PROMPT, 2).propose([8], 10) == []
+    assert Drafter(Indexed(PROMPT), 2).propose([30], 10) == [31, 32]
+    assert Drafter(Indexed(PROMPT), 2).propose([8], 10) == []
 
 
 @pytest.mark.parametrize(("longest", "room", "answer"), [(0, 9, [30]), (4, 0, [30]), (4, 9, []), (4, 9, [99])])
 def test_nothing_is_guessed_without_room_or_reason(longest: int, room: int, answer: list[int]) -> None:
-    assert Drafter(PROMPT, longest).propose(answer, room) == []
+    assert Drafter(Indexed(PROMPT), longest).propose(answer, room) == []
 
 
 def test_guesses_end_with_the_room_and_with_the_prompt() -> None:
-    assert Drafter(PROMPT, 8).propose([9], 2) == [10, 11]
-    assert Drafter(PROMPT, 8).propose([31], 9) == [32, 33]
+    assert Drafter(Indexed(PROMPT), 8).propose([9], 2) == [10, 11]
+    assert Drafter(Indexed(PROMPT), 8).propose([31], 9) == [32, 33]
 
 
 def test_wrong_guesses_shrink_then_pause_and_are_tried_again() -> None:
-    drafter = Drafter(list(range(200)), 8)
+    drafter = Drafter(Indexed(list(range(200))), 8)
     answer, sizes = [5], []
     for _ in range(80):
         guess = drafter.propose(answer, 100)
@@ -59,7 +96,7 @@ def test_wrong_guesses_shrink_then_pause_and_are_tried_again() -> None:
 
 
 def test_right_guesses_grow_to_the_longest() -> None:
-    drafter = Drafter(list(range(200)), 8)
+    drafter = Drafter(Indexed(list(range(200))), 8)
     for _ in range(6):
         drafter.learn(4, 4, 10)
 
