@@ -42,7 +42,7 @@ class Needs:
 
     weight_bytes: int
     cache_bytes: int
-    free_bytes: int  # on the device, before anything is loaded
+    free_bytes: int  # on the device, or left to this container, before anything is loaded
     threads: int  # that compute one operation together
     cores: int  # that this process may use
 

@@ -1,7 +1,6 @@
 """How a checkpoint is held: on which device, in which number formats, with how much cache."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -9,6 +8,7 @@ import torch
 from hrm_model.cache import KvCache, PagedCache
 from hrm_model.cache_int8 import SCALE, Int8Cache
 from hrm_model.config import HrmConfig
+from hrm_model.free_memory import free_memory
 from hrm_model.pages import PAGE_TOKENS, pages_for
 from hrm_model.projections.choose import Weights, check_weights, stack_bytes
 
@@ -131,7 +131,4 @@ def free_bytes(device: str) -> int:
     """Memory of a device that could be taken now."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
-    # Memory that only caches files counts as free: a checkpoint that was just copied here fills it.
-    with Path("/proc/meminfo").open(encoding="ascii") as lines:
-        available = next(line for line in lines if line.startswith("MemAvailable:"))
-    return int(available.split()[1]) * 1024
+    return free_memory()
