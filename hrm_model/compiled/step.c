@@ -278,8 +278,7 @@ Engine *hrm_open(const Network *network) {
         }
     }
     if (begun == wanted && engine->workers && engine->own && engine->scores) return engine;
-    engine->net.threads = begun;
-    if (!engine->own || !engine->scores) engine->net.threads = 1, engine->own = engine->scores = NULL;
+    engine->net.threads = engine->own && engine->scores ? begun : 0; /* those that have a place to let go of */
     hrm_close(engine);
     return NULL;
 }

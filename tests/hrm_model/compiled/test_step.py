@@ -271,6 +271,13 @@ def test_what_lies_outside_is_refused_before_c_reads_it(token: int, position: in
         written.compiled([Token(written.sequences[0], token, position, True)])
 
 
+def test_without_memory_for_its_threads_there_is_none() -> None:
+    config = SHAPES["heads of 64"]
+
+    with pytest.raises(MemoryError):
+        CompiledStep(network(config), PagedCache(config, 1, dtype=torch.float32, device="cpu"), threads=1 << 60)
+
+
 def test_slices_have_the_same_bits_on_threads_that_lag_behind(model: HrmText) -> None:
     """More threads than cores: some are still leaving a slice when the next one is asked for."""
     with torch.inference_mode():
