@@ -61,6 +61,7 @@ class GrammarCompiler:
             InvalidGrammar: it is broken, too large, takes too long, or asks for what cannot be kept.
             EngineOverloaded: too many wait for the compiler.
             EngineClosed: after `close`.
+            EngineError: the process that tries grammars out did not start.
         """
         if self._compiling >= self._max_waiting:
             raise EngineOverloaded(self._compiling, self._max_waiting)

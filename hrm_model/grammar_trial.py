@@ -16,6 +16,8 @@ from functools import cache
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
+from hrm_model.errors import EngineError
+
 # Per answer: 20,000 states are at most 40 MB, and a step's fuel about 15 ms (llguidance counts 14 units in 1 us).
 LIMITS = LLParserLimits(
     max_lexer_states=20_000, max_grammar_size=200_000, step_lexer_fuel=200_000, verbose_errors=False
@@ -25,18 +27,25 @@ STACK_BYTES = 256 * 1024 * 1024
 COMPILE_S = 5.0  # for one grammar; hundreds of properties take a tenth of a second
 TOO_LONG = "it takes too long to compile"
 _START_S = 60.0
+_READY = b'"ready"\n'
 _MEMORY_BYTES = 4 * 1024**3
 
 
 class Trial:
     """The process, started at the first grammar and again after it was lost; one grammar at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, start_s: float = _START_S) -> None:
+        """Begin without a process; `start_s` is what it may take to be ready."""
+        self._start_s = start_s
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Be ready for a grammar."""
+        """Be ready for a grammar.
+
+        Raises:
+            EngineError: the process cannot be started, or takes too long to.
+        """
         with self._lock:
             self._running()
 
@@ -46,6 +55,9 @@ class Trial:
         Args:
             source: as llguidance takes it.
             deadline: of `time.monotonic`.
+
+        Raises:
+            EngineError: see `start`.
         """
         with self._lock:
             if time.monotonic() >= deadline:
@@ -78,7 +90,9 @@ class Trial:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # an interrupt from the terminal is for the server, which then ends this
             )
-            _line(self._process, time.monotonic() + _START_S)
+            if _line(self._process, time.monotonic() + self._start_s) != _READY:
+                self._end()  # or what it says late would be taken for an answer, and each answer for the next one's
+                raise EngineError("the process that tries grammars out did not start")
         return self._process
 
     def _end(self) -> None:
@@ -113,7 +127,8 @@ def _line(process: "subprocess.Popen[bytes]", deadline: float) -> bytes | None:
 
 def _answer() -> None:
     words = LLTokenizer("byte")  # what a grammar costs depends on the tokenizer only where the library counts it
-    _say("ready")
+    sys.stdout.buffer.write(_READY)
+    sys.stdout.buffer.flush()
     for line in sys.stdin.buffer:
         # Whoever asked may be gone: then nobody is left to stop this process.
         used = resource.getrusage(resource.RUSAGE_SELF)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher
 
 from hrm_model.endings import Mask
-from hrm_model.errors import EngineClosed, EngineOverloaded, InvalidGrammar
+from hrm_model.errors import EngineClosed, EngineError, EngineOverloaded, InvalidGrammar
 from hrm_model.grammar import MAX_OPTIONS, MAX_TEXT_BYTES, GrammarCompiler
 from hrm_model.grammar_matching import Matching
 from hrm_model.grammar_trial import Trial
@@ -234,6 +234,16 @@ def test_a_process_that_was_lost_is_started_again() -> None:
     trial._process.wait()
 
     assert trial.problem('start: "a"', time.monotonic() + 60) == ""
+    trial.close()
+
+
+def test_a_process_that_is_not_ready_in_time_is_ended_and_answers_nobody() -> None:
+    trial = Trial(start_s=0.0)
+
+    for _ in range(2):
+        with pytest.raises(EngineError, match="did not start"):
+            trial.problem('start: "a"', time.monotonic() + 60)
+        assert trial._process is None
     trial.close()
 
 
