@@ -6,15 +6,17 @@ process (the command line beside a running server) counts from the next request 
 
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, get_args
 
-from server.database import BUSY, Connection, Database
+from server.database import BUSY, FAILED, Connection, Database
 from server.identity import FIRST_KEY_HOLDER, UNLIMITED, Limits, Role
+
+log = logging.getLogger(__name__)
 
 SECRET_PREFIX = "hrm_"
 MIN_SECRET_CHARS = 32  # a secret brought along by a file; ours have 43 random characters
@@ -71,6 +73,7 @@ class Keyring:
     def __init__(self, file: Database, clock: Callable[[], float]) -> None:
         self._file = file
         self._clock = clock
+        self._notes_fail = False
 
     def is_empty(self) -> bool:
         """Say whether no key was ever made. A revoked one counts: revoking the last key must not open the door."""
@@ -96,8 +99,7 @@ class Keyring:
             allowed_models, allowed_stores: the only ones that the key opens; none given: all.
 
         Raises:
-            LedgerError: a name that access lists could not know, no role, a limit below 1, or an expiry that is not
-                ahead.
+            LedgerError: a name that access lists could not know, no role, a limit below 1, or an expiry not ahead.
         """
         now = int(self._clock())
         asked = set(roles)
@@ -158,19 +160,15 @@ class Keyring:
             key = self._one(db, row[1])
             if not key.is_valid(now):
                 return None
-            if key.last_used_at is None or now - key.last_used_at >= _LAST_USED_EVERY_S:
-                # Busy: another process writes. The note of use can wait for the next request, this one cannot.
-                with suppress(BUSY):
-                    db.execute("UPDATE keys SET last_used_at = ? WHERE id = ?", (int(now), key.key_id))
-            return key
+        if key.last_used_at is None or now - key.last_used_at >= _LAST_USED_EVERY_S:
+            self._note_use(key, int(now))
+        return key
 
     def all(self) -> list[Key]:
         """Every key ever made, oldest first."""
+        select = f"SELECT {_COLUMNS}, {_OVERLAP} FROM keys ORDER BY created_at, rowid"
         with self._file.reading() as db:
-            rows = db.execute(
-                f"SELECT {_COLUMNS}, {_OVERLAP} FROM keys ORDER BY created_at, rowid", (self._clock(),)
-            ).fetchall()
-        return [_key(row) for row in rows]
+            return [_key(row) for row in db.execute(select, (self._clock(),))]
 
     def rotate(self, key_id: str, *, overlap_s: float) -> tuple[Key, str]:
         """Give a key a new secret, which is shown here and never again; those it has end after the overlap.
@@ -189,10 +187,8 @@ class Keyring:
                 )
             db.execute("DELETE FROM secrets WHERE key_id = ?1 AND ends_at <= ?2", (key_id, now))
             # A second rotation must not lengthen the life of what the first one ended.
-            ends_at = int(now + overlap_s)
-            db.execute(
-                "UPDATE secrets SET ends_at = min(coalesce(ends_at, ?2), ?2) WHERE key_id = ?1", (key_id, ends_at)
-            )
+            update = "UPDATE secrets SET ends_at = min(coalesce(ends_at, ?2), ?2) WHERE key_id = ?1"
+            db.execute(update, (key_id, int(now + overlap_s)))
             _add_secret(db, key_id, secret, int(now))
             return self._one(db, key_id), secret
 
@@ -206,6 +202,20 @@ class Keyring:
             update = "UPDATE keys SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?"
             db.execute(update, (int(self._clock()), key_id))
             return self._one(db, key_id)
+
+    def _note_use(self, key: Key, now: int) -> None:
+        # At once or not at all: whoever has a key comes in beside any writer, and where nothing can be written.
+        try:
+            with self._file.writing(waits=False) as db:
+                update = "UPDATE keys SET last_used_at = ? WHERE id = ? AND last_used_at IS ?"
+                db.execute(update, (now, key.key_id, key.last_used_at))
+            self._notes_fail = False
+        except BUSY:
+            pass  # another process writes; the next request notes it
+        except FAILED as error:
+            if not self._notes_fail:
+                log.error("the use of keys cannot be written down: %s", error)
+            self._notes_fail = True
 
     def _one(self, db: Connection, key_id: str) -> Key:
         row = db.execute(f"SELECT {_COLUMNS}, {_OVERLAP} FROM keys WHERE id = ?2", (self._clock(), key_id)).fetchone()
@@ -234,10 +244,7 @@ def _insert(db: Connection, key: Key, secret: str) -> None:
         key.expires_at,
         key.revoked_at,
         key.last_used_at,
-        key.limits.requests_per_minute,
-        key.limits.tokens_per_minute,
-        key.limits.concurrent_requests,
-        key.limits.max_tokens,
+        *astuple(key.limits),
         None if key.allowed_models is None else " ".join(sorted(key.allowed_models)),
         None if key.allowed_stores is None else " ".join(sorted(key.allowed_stores)),
     )

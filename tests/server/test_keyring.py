@@ -1,10 +1,13 @@
 """The API keys, in a ledger of real SQLite files."""
 
+import resource
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import apsw
 import pytest
@@ -44,6 +47,17 @@ def ledger(path: Path, clock: Clock) -> Iterator[Ledger]:
 @pytest.fixture
 def keys(ledger: Ledger) -> Keyring:
     return ledger.keys
+
+
+@contextmanager
+def no_file_may_grow() -> Iterator[None]:
+    """Every write of this process to a file fails in the meantime."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def files_of(path: Path) -> bytes:
@@ -150,18 +164,38 @@ def test_the_use_of_a_key_is_noted_once_a_minute(keys: Keyring, clock: Clock) ->
     assert seen == [1_000_000, 1_000_000, 1_000_080]
 
 
-def test_a_writer_elsewhere_does_not_keep_a_key_from_opening(path: Path, clock: Clock) -> None:
-    ledger = Ledger(path, clock=clock, busy_timeout_ms=10)
-    keys = ledger.keys
+def test_a_writer_elsewhere_holds_up_nobody_who_has_a_key(keys: Keyring, path: Path, clock: Clock) -> None:
     _, secret = keys.create(principal="user:anna", roles=["ask"])
     writer = apsw.Connection(str(path))
     writer.execute("BEGIN IMMEDIATE")
 
-    assert keys.find(secret) is not None
-
+    began = monotonic()
+    opened = [keys.find(secret) is not None for _ in range(3)]
+    took_s = monotonic() - began
     writer.execute("ROLLBACK")
     writer.close()
-    ledger.close()
+
+    assert all(opened)
+    assert took_s < 2, "a ledger that is opened as the server opens it waits 5 s for another writer"
+    keys.find(secret)
+    assert keys.all()[0].last_used_at == clock.now
+
+
+def test_a_disk_that_takes_no_writes_keeps_nobody_out(
+    keys: Keyring, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, secret = keys.create(principal="user:anna", roles=["ask"])
+
+    with no_file_may_grow():
+        opened = [keys.find(secret) is not None for _ in range(3)]
+
+    assert opened == [True] * 3
+    assert keys.all()[0].last_used_at is None
+    assert [record.getMessage() for record in caplog.records] == [
+        "the use of keys cannot be written down: disk I/O error"
+    ], "said once, not with every request"
+    keys.find(secret)
+    assert keys.all()[0].last_used_at == clock.now
 
 
 def test_the_first_key_is_taken_from_a_file_only_while_there_is_none(keys: Keyring) -> None:
