@@ -134,16 +134,17 @@ class KeyFile:
             try:
                 version = self._seen()
                 if version != self._version:
-                    self._version = version
-                    self._keys = read_keys(self._path.read_bytes())
+                    document = self._path.read_bytes()
+                    self._version = version  # not earlier: what could not be read is tried again
+                    self._keys = read_keys(document)
                     log.info("%s was read anew: %s keys", self._path, len(self._keys.keys))
             except (OSError, KeySetRefused) as error:
                 log.error("%s cannot be used, so the keys from before stay in force: %s", self._path, error)
             return self._keys
 
-    def _seen(self) -> tuple[int, int, int]:
+    def _seen(self) -> tuple[int, ...]:
         found = self._path.stat()
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 class KeyAddress:

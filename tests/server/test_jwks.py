@@ -1,6 +1,8 @@
 """Where a provider's keys come from: a file that is replaced, or one https address, over real sockets and real TLS."""
 
 import json
+import os
+import resource
 import ssl
 import threading
 from collections.abc import Iterator
@@ -106,6 +108,17 @@ def provider() -> Provider:
     return Provider()
 
 
+@contextmanager
+def no_file_may_be_opened() -> Iterator[None]:
+    """This process has no descriptor left in the meantime."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def entry(key: Any = None, **facts: Any) -> dict[str, Any]:
     public = (key or generate_rsa(65537, 2048)).public_key()
     made: dict[str, Any] = RSAAlgorithm.to_jwk(public, as_dict=True)
@@ -142,6 +155,34 @@ async def test_a_version_that_cannot_be_used_leaves_the_last_one_in_force(
 
     assert (await tokens(provider.token("anna"))).principal == "user:anna"
     assert "the keys from before stay in force" in caplog.text
+
+
+async def test_a_version_that_could_not_be_read_is_read_with_the_next_token(provider: Provider, tmp_path: Path) -> None:
+    file = provider.publish(tmp_path / "jwks.json")
+    tokens = BearerTokens(RULES, KeyFile(file))
+    withdrawn = provider.token("anna")
+    provider.turn("rsa-2")
+    provider.publish(file)
+    with no_file_may_be_opened():
+        assert (await tokens(withdrawn)).principal == "user:anna", "nobody can know yet that its key was taken back"
+
+    with pytest.raises(Unauthenticated):
+        await tokens(withdrawn)
+    assert (await tokens(provider.token("anna"))).principal == "user:anna"
+
+
+async def test_a_version_of_the_same_size_and_age_counts_too(provider: Provider, tmp_path: Path) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_bytes(provider.jwks().ljust(2000))
+    tokens = BearerTokens(RULES, KeyFile(file))
+    withdrawn, seen = provider.token("anna"), file.stat()
+    provider.turn("rsa-2")
+
+    file.write_bytes(provider.jwks().ljust(2000))
+    os.utime(file, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+    with pytest.raises(Unauthenticated):
+        await tokens(withdrawn)
 
 
 def test_a_set_with_a_secret_or_without_a_key_is_refused() -> None:
