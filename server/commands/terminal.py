@@ -14,6 +14,8 @@ from typer.core import TyperCommand
 from server.settings import Settings
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_LONGEST_S = 36_525 * 86_400  # 100 years; what is to last for ever is told so
+_END_OF_DATES_S = 253_402_300_800  # the year 10000, which Python's dates do not reach
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder of the databases; HRM_DATA_DIR says the same.", metavar="DIR")
@@ -86,19 +88,26 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def moment(seconds: int | None) -> str:
     """Unix seconds as a date and time in UTC; a dash for none."""
-    return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if seconds is None:
+        return "–"
+    if seconds >= _END_OF_DATES_S:
+        return "after the year 9999"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def duration_s(text: str) -> int:
     """Read a duration such as 30d, 12h, 45m, 90s or 2w.
 
     Raises:
-        CommandError: it is not one, or not above zero.
+        CommandError: it is not one, not above zero, or longer than a century.
     """
     found = re.fullmatch(r"(\d{1,6})([smhdw])", text.strip())
     if found is None or int(found[1]) == 0:
         raise CommandError(f"{text!r} is not a duration such as 30d, 12h, 45m or 2w.")
-    return int(found[1]) * _UNITS_S[found[2]]
+    seconds = int(found[1]) * _UNITS_S[found[2]]
+    if seconds > _LONGEST_S:
+        raise CommandError(f"{text} is longer than 100 years.")
+    return seconds
 
 
 def check_there(settings: Settings) -> None:

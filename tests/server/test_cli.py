@@ -284,6 +284,28 @@ def test_the_list_shows_limits_notes_and_how_long_an_old_secret_lives(run: Run) 
     assert "the old one ended at once" in run("keys", "rotate", key_id, "--overlap", "0")[2]
 
 
+def test_a_duration_of_more_than_a_century_makes_and_changes_no_key(run: Run) -> None:
+    create = ["keys", "create", "--principal", "user:anna", "--role", "ask", "--expires"]
+
+    assert run(*create, "999999w") == (1, "", "hrm-serve: 999999w is longer than 100 years.\n")
+    assert "There is no key in" in run("keys", "list")[2]
+    assert run(*create, "5217w")[0] == 0
+    key_id, *_ = run("keys", "list")[1].split("\t")
+    assert run("keys", "rotate", key_id, "--overlap", "999999w")[0] == 1
+    assert "\tvalid\t" in run("keys", "list")[1]
+
+
+def test_a_key_that_lives_longer_than_dates_go_is_listed(run: Run, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "data" / "ledger.db")
+    ledger.keys.create(principal="user:anna", roles=["ask"], expires_in_s=999_999 * 604_800)
+    ledger.close()
+
+    status, listed, _ = run("keys", "list")
+
+    assert status == 0
+    assert listed.split("\t")[6] == "after the year 9999"
+
+
 def test_a_key_for_what_does_not_exist_is_made_with_a_warning(run: Run, tmp_path: Path) -> None:
     (tmp_path / "desk.txt").write_text("Marta Velin leads the claims desk.")
     assert run("ingest", "desk.txt", "--store", "desk")[0] == 0
