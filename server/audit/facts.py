@@ -1,6 +1,7 @@
 """What a record says: of an answer, from the events that make it; of any other act, from its request and response."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ PARAMETERS = frozenset({
     *("max_completion_tokens", "logprobs", "top_logprobs", "echo", "stream", "stream_options", "condition"),
     *("reasoning_effort", "parallel_tool_calls", "store"),
 })  # fmt: skip
+# What a path may name, as this server spells it: an id of anything, a store by its name. All else is a client's words.
+_IDS = re.compile(r"(file-|vs_|vsfb_|erasure_)[0-9a-f]{24}")
+_NAMES = {"store": re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")}
 # What was content, and nothing else, in records of before they named theirs.
 _EARLIER = ("messages", "prompt", "documents", "tools", "response_format", "structured_outputs", "user", "metadata")
 
@@ -185,21 +189,28 @@ class ActFacts:
 
 def act_of(
     caller: Caller, request: str, method: str, route: str, path: Mapping[str, Any], status: int | None, body: bytes
-) -> dict[str, Any]:
-    """A record of anything but an answer: what was done to what, and how it ended.
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """A record of anything but an answer: what was done to what, and how it ended; and texts of its path, to be hashed.
 
     Args:
         status: None: the server ended before it could say, and it may or may not have been done.
     """
-    return {
+    named = {name: str(value) for name, value in path.items()}
+    words = {name: value for name, value in named.items() if not _is_ours(name, value)}
+    record = {
         "kind": _kind(route),
         **who(caller, request),
         "route": f"{method} {route}",
-        "path": {name: str(value) for name, value in path.items()},
+        "path": {name: None if name in words else value for name, value in named.items()},
         "status": status,
         "outcome": _outcome(status),
         **_made_in(body),
     }
+    return record, words
+
+
+def _is_ours(name: str, value: str) -> bool:
+    return bool(_IDS.fullmatch(value) or (name in _NAMES and _NAMES[name].fullmatch(value)))
 
 
 def _outcome(status: int | None) -> str:

@@ -115,8 +115,7 @@ async def note_act(request: Request, caller: Caller, services: Services) -> int 
     """
     if services.audit is None or request.method == _READING:
         return None
-    act = _act(request, caller, None, None)
-    return await _in_turn(services.audit.begin, act, {})
+    return await _in_turn(services.audit.begin, *_act(request, caller, None, None))
 
 
 async def record_act(
@@ -142,20 +141,24 @@ async def record_act(
     is_look = request.method == _READING and not _route(request).endswith(_READ_AND_RECORDED)
     if services.audit is None or (is_look and not also_a_look):
         return
-    act = _act(request, caller, status, response)
+    act, texts = _act(request, caller, status, response)
     try:
-        await _in_turn(partial(services.audit.append, act, request.state.act.texts, note=note))
+        await _in_turn(partial(services.audit.append, act, texts, note=note))
     except AuditUnavailable as error:
         if note is None:
             raise
         raise RecordOwed(str(error)) from error
 
 
-def _act(request: Request, caller: Caller, status: int | None, response: Response | None) -> dict[str, Any]:
+def _act(
+    request: Request, caller: Caller, status: int | None, response: Response | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is recorded, and the texts that are hashed beside it."""
     is_json = response is not None and response.headers.get("content-type", "").startswith("application/json")
     body = bytes(getattr(response, "body", b"")) if is_json else b""
-    act = act_of(caller, request.state.request_id, request.method, _route(request), request.path_params, status, body)
-    return {**act, **request.state.act.record}
+    request_id, known = request.state.request_id, request.state.act
+    act, words = act_of(caller, request_id, request.method, _route(request), request.path_params, status, body)
+    return {**act, **known.record}, {**words, **known.texts}
 
 
 async def _in_turn(function: Callable[..., T], *arguments: Any) -> T:

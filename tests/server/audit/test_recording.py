@@ -54,6 +54,10 @@ def records(log: AuditLog) -> list[dict[str, Any]]:
     return [json.loads(entry.record) for entry in log.entries()]
 
 
+def files_of(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.glob("audit.db*"))
+
+
 async def recording(log: AuditLog, path: Path, engine: ScriptedEngine | None = None) -> Services:
     shelf = await stocked(path, HANDBOOK)
     given = services(engine or ScriptedEngine("Full-time staff ", "receive 28 days."), shelf, default_store="handbook")
@@ -309,6 +313,41 @@ async def test_a_search_is_recorded_with_what_it_found_and_a_hash_of_its_words(l
     salt = log.salt(1)
     assert salt is not None
     assert record["hashes"] == {"query": salted(salt, '["days of leave for full-time staff"]')}
+
+
+async def test_a_name_in_a_path_that_the_server_did_not_give_is_hashed_as_texts_are(
+    log: AuditLog, tmp_path: Path
+) -> None:
+    async with keeping(tmp_path, log) as client:
+        missed = await client.delete("/v1/files/Velin-dismissal.pdf")
+        await client.post("/v1/vector_stores/Anna%20Velin%20was%20dismissed/search", json={"query": "x"})
+
+    deleted, searched = records(log)
+    assert missed.status_code == 404
+    assert (deleted["route"], deleted["path"]) == ("DELETE /v1/files/{file_id}", {"file_id": None})
+    assert searched["path"] == {"store": None}
+    salt = log.salt(1)
+    assert salt is not None
+    assert deleted["hashes"] == {"file_id": salted(salt, "Velin-dismissal.pdf")}
+    # The note of the act among it, which would have become the record of a server that was killed.
+    assert b"Velin" not in files_of(tmp_path)
+
+
+async def test_ids_and_names_of_stores_in_a_path_are_on_record(log: AuditLog, tmp_path: Path) -> None:
+    batch = "vsfb_" + "0" * 24
+    async with keeping(tmp_path, log) as client:
+        await client.post("/v1/vector_stores", json={"name": "handbook"})
+        await client.delete("/v1/vector_stores/handbook")
+        await client.post(f"/v1/vector_stores/handbook/file_batches/{batch}/cancel")
+        await client.delete(f"/v1/vector_stores/{'vs_' + 'a' * 24}/files/{'file-' + 'b' * 24}")
+        await client.delete(f"/v1/vector_stores/{'s' * 65}")
+
+    assert [record["path"] for record in records(log)[1:]] == [
+        {"store": "handbook"},
+        {"store": "handbook", "batch_id": batch},
+        {"store": "vs_" + "a" * 24, "file_id": "file-" + "b" * 24},
+        {"store": None},
+    ]
 
 
 async def test_the_record_of_what_was_made_has_its_id(log: AuditLog, tmp_path: Path) -> None:
