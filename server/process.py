@@ -29,6 +29,8 @@ LOADING = "the model and the store are still loading"
 STOPPING = "the server is shutting down"
 DEAD = "the engine has stopped after an error; the log says which"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# A thread that dies tells nobody; whether the engine's still lives is looked at so often.
+_LOOK_S = 1.0
 # After the engine has drained, what is left of a response is bytes on their way.
 _LAST_BYTES_S = 2
 # How long an engine may take to end what it was not to end by itself: a step, unless it is stuck.
@@ -60,6 +62,11 @@ class Readiness:
     async def until_alone(self, timeout_s: float) -> None:
         """Wait until nobody is being answered any more, so long at most."""
         await self._door.emptied(timeout_s)
+
+    async def until_dead(self) -> None:
+        """Wait until the engine's thread has ended."""
+        while self._load().is_alive:  # noqa: ASYNC110  # see _LOOK_S
+            await asyncio.sleep(_LOOK_S)
 
     def __call__(self) -> str | None:
         if self.reason is not None:
@@ -126,10 +133,12 @@ async def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end for `drain_s`; a second signal ends them now.
 
-    `leave` is told when the process has to end within some seconds, after a second signal or when an engine is stuck.
+    `leave` is told when the process has to end within some seconds, after a second signal or when an engine is stuck
+    or dead.
 
     `load` runs beside the listening server, and `work`, with what it loaded, from then on. What either raises ends the
-    process: a server that will never be ready, or that does half of its work unsaid, helps nobody.
+    process: a server that will never be ready, or that does half of its work unsaid, helps nobody. So does an engine
+    that has died; what it was answering has been told so by then.
     """
     server = _Server(config)
     stop, hurry = asyncio.Event(), asyncio.Event()
@@ -148,6 +157,11 @@ async def run(
             hurry.set()
             leave(_END_S)
 
+    async def died() -> None:
+        await ready.until_dead()
+        log.error("the engine has stopped after an error: this process ends, so that another one can be started")
+        leave(_END_S)
+
     for number in _SIGNALS:
         loop.add_signal_handler(number, told)
 
@@ -155,14 +169,16 @@ async def run(
     serving: asyncio.Future[Any] = asyncio.ensure_future(server.serve(sockets=[listener]))
     stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     hurried: asyncio.Future[Any] = asyncio.ensure_future(hurry.wait())
+    dead: asyncio.Future[Any] = asyncio.ensure_future(died())
     try:
         loading = asyncio.ensure_future(load())
         if await _first({serving, stopped}, loading) and not stop.is_set():
             ready.reason = None
             log.info("ready after %.1f s", perf_counter() - began)
-            await _first({serving, stopped}, asyncio.ensure_future(work(loading.result())))
+            await _first({serving, stopped, dead}, asyncio.ensure_future(work(loading.result())))
         if not stop.is_set():
-            raise RuntimeError("the server ended by itself")
+            raise RuntimeError(DEAD if dead.done() else "the server ended by itself")
+        dead.cancel()  # from here on the engine is to end
         log.info("stopping: running answers may take %g s to end", drain_s)
         patience = loop.call_later(drain_s + _LAST_STEP_S, hurry_up, "the engine does not end them")
         ended = await _first({hurried}, asyncio.ensure_future(drain(drain_s)))
@@ -173,8 +189,8 @@ async def run(
     finally:
         ready.stop()
         server.should_exit = True
-        stopped.cancel()
-        hurried.cancel()
+        for waiting in (stopped, hurried, dead):
+            waiting.cancel()
         await serving
         await ready.until_alone(_LAST_BYTES_S)  # what was broken off is still recorded
         for number in _SIGNALS:

@@ -1,23 +1,31 @@
 """The life of the serving process, on a real socket and with real signals."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
 from anyio import CancelScope
 from fastapi import FastAPI
 from fastapi.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hrm_model.runner import Runner
+from hrm_model.sampling import Drawn, NotFinite
+from hrm_model.sequence import Sequence as Running
 from hrm_model.types import Load
+from server.app import create_app
 from server.connection import Bounds
 from server.door import Door
 from server.process import DEAD, LOADING, STOPPING, Readiness, beside, configured, listen, run
+from tests.engines import Tiny
+from tests.fakes.serving import frames, question, services
 
 pytestmark = pytest.mark.anyio
 
@@ -100,14 +108,16 @@ async def started(
     leave: Callable[[float], None] = lambda seconds: None,
     drain_s: float = 7,
     door: Door | None = None,
+    engine: Callable[[], Load] = Load,
+    app: ASGIApp | None = None,
 ) -> AsyncIterator[Started]:
     door = door or Door()
-    ready = Readiness(Load, stall_s=60, door=door)
+    ready = Readiness(engine, stall_s=60, door=door)
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     task = asyncio.ensure_future(
         run(
-            configured(application(ready, door), Bounds(), lambda reason: None),
+            configured(app or application(ready, door), Bounds(), lambda reason: None),
             listener,
             ready,
             load=load,
@@ -256,6 +266,58 @@ async def test_work_that_fails_ends_the_process_with_its_own_words() -> None:
 
         with pytest.raises(ValueError, match="disk gone"):
             await asyncio.wait_for(task, 5)
+
+
+class ForgetfulRunner(Runner):
+    """Loses its results after some steps: a fault of ours that nothing foresees."""
+
+    steps = 0
+
+    def step(self, sequences: Sequence[Running]) -> list[list[Drawn | NotFinite]]:
+        self.steps += 1
+        return super().step(sequences)[1 if self.steps > 5 else 0 :]
+
+
+async def test_an_engine_that_dies_ends_the_process_and_its_answers_are_told(
+    tiny: Tiny, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, left = tiny.engine(runner=ForgetfulRunner), list[float]()
+
+    async def load() -> None:
+        engine.start()
+
+    served = create_app(replace(services(), engine=engine))
+    async with started(load, engine.drain, leave=left.append, engine=engine.load, app=served) as (client, task):
+        key = {"Authorization": "Bearer sk-ann"}
+        answer = await client.post("/v1/chat/completions", json=question(stream=True), headers=key)
+
+        with pytest.raises(RuntimeError, match="the engine has stopped after an error"):
+            await asyncio.wait_for(task, 10)
+
+    last = json.loads(frames(answer.text)[-1])
+    assert (answer.status_code, last["error"]["code"]) == (200, "engine_unavailable")
+    assert "this process ends, so that another one can be started" in caplog.text
+    assert left == [8], "whatever holds up its end"
+
+
+async def test_an_engine_that_ends_with_the_server_is_no_dead_one() -> None:
+    draining, alive = Part(), [True]
+
+    def engine() -> Load:
+        return Load(is_alive=alive[-1])
+
+    left: list[float] = []
+    async with started(Part(done=True).load, draining.drain, leave=left.append, engine=engine) as (client, task):
+        await until(client, None)
+        terminate()
+        await draining.begun.wait()
+        alive.append(False)
+        await asyncio.sleep(1.2)
+        assert left == []
+
+        draining.done.set()
+
+        await asyncio.wait_for(task, 5)
 
 
 async def test_a_client_that_never_stops_reading_does_not_hold_up_the_end() -> None:
