@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from hrm_model.errors import GrammarFault, RequestRefused
 from retrieval.errors import DocumentNotFound
 from server.audit.chain import AuditError
 from server.audit.facts import AnswerFacts, caller_of, question_of
@@ -12,9 +16,12 @@ from server.audit.log import AuditLog
 from server.audit.seal import salted
 from server.completions import Completions
 from server.deps import Services
-from server.errors import UnknownStore
+from server.errors import InvalidRequest, UnknownModel, UnknownStore
 from server.events import closing
-from server.identity import Caller
+from server.identity import UNLIMITED, Caller
+from server.invalid import described
+from server.limiter import Limiter, Subject, Turn
+from server.metering import Meter
 from server.metrics import Metrics
 from server.pipeline import Pipeline
 from server.schemas.chat import ChatRequest
@@ -44,8 +51,8 @@ async def replay(
             not keep it; it must be the very same.
 
     Raises:
-        AuditError: there is no record of such an answer, or not of what it said; or its question is not at hand, or is
-            another one.
+        AuditError: there is no record of such an answer, or not of what it said; or its question is not at hand, is
+            another one, or is refused today.
     """
     answers = [entry for entry in log.of_request(request) if json.loads(entry.record).get("choices")]
     answers = [entry for entry in answers if number in (None, entry.number)]
@@ -69,6 +76,8 @@ async def replay(
         facts = await _asked_again(record, content, caller, as_then(record, services))
     except UnknownStore as error:
         return Replayed("erased", (f"the store {error.store} is gone, or closed to who asked",))
+    except (InvalidRequest, UnknownModel, RequestRefused, GrammarFault) as error:
+        raise AuditError(f"What was asked then is refused today: {error}") from error
     return _compared(record, facts, salt)
 
 
@@ -119,14 +128,12 @@ async def _asked_again(
     record: Mapping[str, Any], content: Mapping[str, Any], caller: Caller, services: Services
 ) -> AnswerFacts:
     asked = {**record["parameters"], **content, "stream": False, "stream_options": None}
-    if (most := record.get("most_tokens")) is not None and not asked.get("max_completion_tokens"):
-        asked.setdefault("max_tokens", min(most, services.engine.limits.default_max_tokens))
-    metrics = Metrics(services.model.id, services.engine.load)
-    request = _form_of(record).model_validate(asked)
+    metrics, meter = Metrics(services.model.id, services.engine.load), _meter_of(record)
+    request = _request_of(record, asked)
     if isinstance(request, ChatRequest):
-        answer = await Pipeline(services, metrics, as_of=record["generation"]).answer(request, caller)
+        answer = await Pipeline(services, metrics, as_of=record["generation"]).answer(request, caller, meter)
     else:
-        answer, _ = await Completions(services, metrics).answer(request, caller)
+        answer, _ = await Completions(services, metrics).answer(request, caller, meter)
     origin, defaults = services.origin(), services.policy.defaults()
     facts = AnswerFacts(caller, record["request"], record["route"], asked, origin, defaults)
     async with closing(answer):
@@ -135,8 +142,20 @@ async def _asked_again(
     return facts
 
 
-def _form_of(record: Mapping[str, Any]) -> type[ChatRequest] | type[CompletionRequest]:
-    return ChatRequest if record["route"] == CHAT else CompletionRequest
+def _meter_of(record: Mapping[str, Any]) -> Meter:
+    """Charges nobody, and holds answers to the limit of then; in the request, it would make room for more passages."""
+    limits = replace(UNLIMITED, max_tokens=record.get("most_tokens"))
+    return Meter(Turn(Limiter(), [Subject(record["caller"], "this person", limits)]))
+
+
+def _request_of(record: Mapping[str, Any], asked: dict[str, Any]) -> ChatRequest | CompletionRequest:
+    form = ChatRequest if record["route"] == CHAT else CompletionRequest
+    try:
+        return form.model_validate(asked)
+    except ValidationError as error:
+        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+        message, param, code = described(RequestValidationError(found, body=asked), {})
+        raise InvalidRequest(message, param=param, code=code) from error
 
 
 def _compared(record: Mapping[str, Any], facts: AnswerFacts, salt: bytes) -> Replayed:

@@ -1,6 +1,7 @@
 """Asking again what a record says was asked, by a server that has other defaults now."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,15 +10,17 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hrm_model.errors import GrammarFault, InvalidPrompt
 from hrm_model.template import Shot
+from hrm_model.types import Limits as EngineLimits
 from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.types import Access
 from server.audit.chain import AuditError
-from server.audit.facts import Origin
+from server.audit.facts import Origin, question_of
 from server.audit.log import AuditLog
 from server.audit.replay import Replayed, as_then, replay
-from server.deps import Policy, Services
+from server.deps import ModelCard, Policy, Services
 from server.identity import Limits
 from server.signing import Signer
 from tests.fakes.engine import ScriptedEngine
@@ -191,6 +194,55 @@ async def test_a_record_of_before_defaults_were_kept_is_asked_again_with_those_o
     today = replace(desk.given("parking"), policy=SETTINGS)
 
     assert as_then(record, today).policy.defaults() == SETTINGS.defaults()
+
+
+async def test_the_callers_limit_of_then_makes_no_room_for_more_passages(desk: Desk, tmp_path: Path) -> None:
+    offices = {
+        f"{n}.txt": f"Full-time staff of office{n} receive {20 + n} days of paid leave each year, said letter{n}."
+        for n in range(8)
+    }
+    await stock(desk.library, tmp_path, "offices", offices)
+    narrow = EngineLimits(context_tokens=160, kv_tokens=65536, default_max_tokens=80, max_context_tokens=150)
+
+    def given(**policy: Any) -> Services:
+        engine = ScriptedEngine("Full-time staff ", "receive 28 days.", limits=narrow)
+        return replace(
+            desk.given("offices"), engine=engine, speller=engine, policy=Policy(default_store="offices", **policy)
+        )
+
+    async with client_of(given(person_limits=Limits(max_tokens=5))) as client:
+        await client.post(CHAT, json=question(), headers={"x-request-id": "req_1"})
+    record = json.loads(desk.log.of_request("req_1")[-1].record)
+    assert record["most_tokens"] == 5
+
+    assert await replay(desk.log, "req_1", given(), question()) == Replayed("same")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": ModelCard("other", created=1, context=4096)}, "The model 'hrm-text-mini' does not exist."),
+        ({"policy": Policy(default_store="handbook", max_choices=1)}, "'n' is at most 1 here."),
+        ({"engine": ScriptedEngine(refusal=InvalidPrompt("It is empty."))}, "It is empty."),
+        ({"engine": ScriptedEngine("x", failure=GrammarFault("It is too complex."))}, "It is too complex."),
+    ],
+)
+async def test_what_is_refused_today_is_said_in_words(desk: Desk, change: dict[str, Any], words: str) -> None:
+    await desk.asked("handbook", n=2)
+
+    with pytest.raises(AuditError, match=f"What was asked then is refused today: {re.escape(words)}"):
+        await replay(desk.log, "req_1", replace(desk.given("handbook"), **change), question(n=2))
+
+
+async def test_a_request_that_has_another_form_today_is_named_by_its_field(desk: Desk) -> None:
+    record = await desk.asked("handbook")
+    del record["at"], record["hashes"], record["beside"]
+    asked = question(gone="a field of then")
+    record |= {"request": "req_2", "content": ["gone", "messages"]}
+    desk.log.append(record, {"question": question_of(asked), "answer_0": "x"})
+
+    with pytest.raises(AuditError, match=r"What was asked then is refused today: .*'gone'"):
+        await replay(desk.log, "req_2", desk.given("handbook"), asked)
 
 
 async def test_an_answer_that_the_callers_limit_ended_ends_there_again(desk: Desk) -> None:
