@@ -133,12 +133,12 @@ class Limiter:
         with self._lock:
             now = self._clock()
             accounts = [self._account(subject, now) for subject in subjects]
+            self._forget_idle(now, at_most=2 * len(subjects))  # whoever is refused has an account by now, too
             for subject, account in zip(subjects, accounts, strict=True):
                 self._check_admission(subject, account, now)
             for account in accounts:
                 account.requests.spend(1, now)
                 account.running += 1
-            self._forget_idle(now, at_most=2 * len(subjects))
 
     def leave(self, subjects: Sequence[Subject]) -> None:
         """End a request that was admitted."""

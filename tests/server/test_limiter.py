@@ -1,5 +1,6 @@
 """The promise of a limit: no minute ever holds more, and who was told to wait is let in afterwards."""
 
+from contextlib import suppress
 from threading import Thread
 
 import pytest
@@ -218,6 +219,19 @@ def test_subjects_that_are_idle_are_forgotten() -> None:
 
     assert len(limiter) == 3
     lasting.end()
+
+
+def test_subjects_that_were_only_ever_refused_are_forgotten_too() -> None:
+    clock = Clock()
+    limiter, key = Limiter(clock), subject("key_1", requests_per_minute=1)
+    admitted(limiter, key).end()
+
+    for number in range(5000):
+        clock.now += 0.1
+        with suppress(OverLimit):
+            admitted(limiter, key, subject(f"person {number}")).end()
+
+    assert len(limiter) <= 612, "as many as came in a minute, and the key"
 
 
 def test_many_threads_get_no_more_than_the_limit() -> None:
