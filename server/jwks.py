@@ -3,19 +3,21 @@
 Nothing that a token says decides where keys come from.
 """
 
-import http.client
 import json
 import logging
 import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import anyio
+import h11
+from anyio.abc import ByteReceiveStream
 from anyio.to_thread import run_sync
 from jwt import PyJWK, PyJWKError
 from jwt.exceptions import InvalidKeyError
@@ -154,13 +156,20 @@ class KeyAddress:
     """
 
     def __init__(
-        self, url: str, *, ca_file: Path | None, refresh_s: float, clock: Callable[[], float] = monotonic
+        self,
+        url: str,
+        *,
+        ca_file: Path | None,
+        refresh_s: float,
+        fetch_s: float = FETCH_S,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         """Ask nothing yet.
 
         Args:
             ca_file: certificates to trust instead of the system's.
             refresh_s: the least time between two requests, however many tokens name keys that are not known.
+            fetch_s: how long one request may take, from looking up the name to the last byte.
 
         Raises:
             ValueError: it is not an https address.
@@ -170,14 +179,13 @@ class KeyAddress:
         if parts.scheme != "https" or not parts.hostname:
             raise ValueError(f"{url} is not an https address")
         self._host, self._port = parts.hostname, parts.port or 443
-        self._target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        self._request = _request_for(url, self._host)
         self._context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-        self._refresh_s, self._clock = refresh_s, clock
+        self._refresh_s, self._fetch_s, self._clock = refresh_s, fetch_s, clock
         self._keys = KeySet()
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
         self._turn = anyio.Lock()
-        self._threads = anyio.CapacityLimiter(1)
 
     async def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
         """See `KeySource`. Only who needs a key that is not there waits for the provider."""
@@ -197,23 +205,51 @@ class KeyAddress:
 
     async def _fetch(self) -> None:
         try:
-            with anyio.fail_after(FETCH_S):
-                document = await run_sync(self._get, limiter=self._threads, abandon_on_cancel=True)
+            with anyio.fail_after(self._fetch_s):
+                document = await self._get()
             self._keys = read_keys(document)
             self._fetched_at = self._clock()
-        except (OSError, http.client.HTTPException, KeySetRefused) as error:  # TimeoutError is an OSError
-            log.error("the keys of %s cannot be had: %s", self._host, error or type(error).__name__)
+        except (OSError, h11.RemoteProtocolError, anyio.BrokenResourceError, KeySetRefused) as error:
+            log.error("the keys of %s cannot be had: %s", self._host, str(error) or type(error).__name__)
 
-    def _get(self) -> bytes:
-        connection = http.client.HTTPSConnection(self._host, self._port, timeout=FETCH_S / 2, context=self._context)
-        try:
-            connection.request("GET", self._target, headers={"Accept": "application/json"})
-            with connection.getresponse() as response:
-                if response.status != http.HTTPStatus.OK:
-                    raise KeySetRefused(f"it answers with status {response.status}")
-                document = response.read(MAX_BYTES + 1)
-        finally:
-            connection.close()
-        if len(document) > MAX_BYTES:
-            raise KeySetRefused(f"it is larger than {MAX_BYTES} bytes")
-        return document
+    async def _get(self) -> bytes:
+        # Not in a thread: one that waits for a provider cannot be ended, and a provider that sends a byte now and then
+        # would be waited for without end.
+        client, document = h11.Connection(h11.CLIENT), b""
+        stream = await anyio.connect_tcp(
+            self._host, self._port, ssl_context=self._context, tls_standard_compatible=False
+        )
+        async with stream:
+            await stream.send(client.send(self._request) + client.send(h11.EndOfMessage()))
+            while True:
+                match client.next_event():
+                    case h11.Response(status_code=status) if status != HTTPStatus.OK:
+                        raise KeySetRefused(f"it answers with status {status}")
+                    case h11.Data(data=data):
+                        document += data
+                        if len(document) > MAX_BYTES:
+                            raise KeySetRefused(f"it is larger than {MAX_BYTES} bytes")
+                    case h11.EndOfMessage():
+                        return document
+                    case h11.NEED_DATA:
+                        client.receive_data(await _received(stream))
+
+
+def _request_for(url: str, host: str) -> h11.Request:
+    parts = urlsplit(url)
+    target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    authority = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    named = authority if parts.port in (None, 443) else f"{authority}:{parts.port}"
+    try:
+        headers = [("Host", named), ("Accept", "application/json"), ("Connection", "close")]
+        return h11.Request(method="GET", target=target, headers=headers)
+    except (h11.LocalProtocolError, UnicodeEncodeError) as error:
+        raise ValueError(f"{url} is not an https address") from error
+
+
+async def _received(stream: ByteReceiveStream) -> bytes:
+    """What comes next; nothing at the end."""
+    try:
+        return await stream.receive()
+    except anyio.EndOfStream:
+        return b""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import anyio
@@ -44,11 +45,13 @@ class Site:
 
     url: str = ""
     body: bytes = b""
-    status: int = 200
+    status: int = 200  # 0: it hangs up without a word
     headers: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     is_asked: threading.Event = field(default_factory=threading.Event)
+    trickles: bool = False  # a byte now and then, without end
+    connected: int = 0
 
 
 @contextmanager
@@ -61,12 +64,27 @@ def listening(authority: Authority) -> Iterator[Site]:
             site.asked.append(self.path)
             site.is_asked.set()
             site.gate.wait(30)
+            if site.trickles:
+                self.trickle()
+            if not site.status:
+                return
             self.send_response(site.status)
             for name, value in site.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(site.body)))
+            if "Content-Length" not in site.headers:
+                self.send_header("Content-Length", str(len(site.body)))
             self.end_headers()
             self.wfile.write(site.body)
+
+        def trickle(self) -> None:
+            site.connected += 1
+            try:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nx-filler: ")
+                while site.trickles:
+                    self.wfile.write(b"x")
+                    sleep(0.05)
+            finally:
+                site.connected -= 1
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
@@ -106,6 +124,11 @@ def site(authority: Authority) -> Iterator[Site]:
 @pytest.fixture
 def provider() -> Provider:
     return Provider()
+
+
+def waiting_threads() -> int:
+    """Threads of the pool that are in the midst of something, or rest there."""
+    return sum(thread.name.startswith("AnyIO") for thread in threading.enumerate())
 
 
 @contextmanager
@@ -337,6 +360,43 @@ async def test_a_slow_provider_holds_up_nobody_whose_key_is_known(
                 assert (await tokens(known)).principal == "user:anna"
         assert not site.gate.is_set()
         site.gate.set()
+
+
+async def test_a_provider_that_never_ends_its_answer_is_left_for_good(
+    site: Site, authority: Authority, provider: Provider
+) -> None:
+    clock = Clock()
+    site.trickles = True
+    keys = KeyAddress(site.url, ca_file=authority.certificate, refresh_s=60, fetch_s=0.5, clock=clock)
+    before = waiting_threads()
+
+    for _ in range(4):
+        with pytest.raises(IdentityUnavailable):
+            await BearerTokens(RULES, keys)(provider.token("anna"))
+        clock.now += 60
+
+    assert len(site.asked) == 4
+    with anyio.fail_after(10):
+        while site.connected:  # noqa: ASYNC110  # the site learns of it as it writes
+            await anyio.sleep(0.05)
+    assert waiting_threads() == before
+    site.trickles, site.body = False, provider.jwks()
+    assert (await BearerTokens(RULES, keys)(provider.token("anna"))).principal == "user:anna"
+
+
+async def test_an_answer_that_breaks_off_brings_no_keys(site: Site, authority: Authority, provider: Provider) -> None:
+    site.body, site.headers = provider.jwks(), {"Content-Length": "9000"}
+
+    for site.status in (200, 0):
+        tokens = BearerTokens(RULES, KeyAddress(site.url, ca_file=authority.certificate, refresh_s=60))
+        with anyio.fail_after(5), pytest.raises(IdentityUnavailable):
+            await tokens(provider.token("anna"))
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1/a b", "https://127.0.0.1/schl\u00fcssel"])
+def test_an_address_that_cannot_be_asked_for_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(ValueError, match="is not an https address"):
+        KeyAddress(url, ca_file=None, refresh_s=60)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/keys", "file:///etc/passwd", "https:///keys", "ftp://x/keys"])
