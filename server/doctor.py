@@ -128,7 +128,7 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
     key = settings.data_dir / KEY_FILE
     try:
         if key.exists():  # a start makes it otherwise
-            Signer.of(settings.data_dir)
+            Signer.read(key)
     except (SigningKeyError, OSError) as error:
         todo = f"chmod 600 {key}; what is no key of ours: restore it from a backup, or move it away for a new one"
         yield Finding("signing key", "error", str(error), todo)

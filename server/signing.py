@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
@@ -36,14 +37,24 @@ class Signer:
 
     @classmethod
     def of(cls, data_dir: Path) -> "Signer":
-        """The key of a data directory, made at the first use.
+        """The key of a data directory, made at the first use. A second name that a killed maker has left it is removed.
 
         Raises:
-            SigningKeyError: its file holds something else, or others than its owner may read it.
+            SigningKeyError: see `read`.
         """
         path = data_dir / KEY_FILE
         if not path.exists():
             _make_key(path)
+        _sweep(path)
+        return cls.read(path)
+
+    @classmethod
+    def read(cls, path: Path) -> "Signer":
+        """The key in a file, and no change to anything.
+
+        Raises:
+            SigningKeyError: the file holds something else, or others than its owner may read it.
+        """
         if path.stat().st_mode & 0o077:
             raise SigningKeyError(f"{path} may be read by others than its owner; `chmod 600` it.")
         try:
@@ -119,4 +130,12 @@ def _make_key(path: Path) -> None:
     except FileExistsError:
         pass
     finally:
-        aside.unlink()
+        aside.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    # What is this very file under another name; a copy that somebody keeps is another one.
+    for beside in path.parent.glob(f"{path.name}.{'[0-9a-f]' * 8}"):
+        with suppress(FileNotFoundError):  # another process was faster
+            if beside.samefile(path):
+                beside.unlink()

@@ -1,5 +1,10 @@
 """server.signing: one key for its owner alone, and signatures that anybody can check."""
 
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +21,47 @@ def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     assert first.public_key == second.public_key
     assert key_id_of(first.public_key) == first.key_id
     assert [(path.name, path.stat().st_mode & 0o777) for path in folder.iterdir()] == [(KEY_FILE, 0o600)]
+
+
+def test_a_second_name_of_the_key_that_a_killed_process_left_does_not_stay(tmp_path: Path) -> None:
+    made = Signer.of(tmp_path)
+    os.link(tmp_path / KEY_FILE, tmp_path / f"{KEY_FILE}.0a1b2c3d")
+    shutil.copy(tmp_path / KEY_FILE, tmp_path / f"{KEY_FILE}.20261129")
+
+    read = Signer.read(tmp_path / KEY_FILE)
+    assert (tmp_path / f"{KEY_FILE}.0a1b2c3d").exists(), "reading changes nothing"
+    opened = Signer.of(tmp_path)
+
+    assert made.key_id == read.key_id == opened.key_id
+    assert {path.name for path in tmp_path.iterdir()} == {KEY_FILE, f"{KEY_FILE}.20261129"}, "a copy is somebody's"
+
+
+def test_a_process_that_is_killed_while_it_makes_the_key_leaves_one_name_after_the_next(tmp_path: Path) -> None:
+    code = """
+import os, pathlib, sys
+from server.signing import Signer
+link = os.link
+def killed(*names):
+    link(*names)
+    os.kill(os.getpid(), 9)
+os.link = killed
+Signer.of(pathlib.Path(sys.argv[1]))
+"""
+    died = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert died.returncode == -9, "the trap was not reached"
+    assert len(list(tmp_path.iterdir())) == 2
+
+    Signer.of(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+
+
+def test_of_several_processes_that_make_the_key_at_once_one_has_its_way(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: Signer.of(tmp_path).key_id, range(32)))
+
+    assert len(set(made)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
 
 
 def test_a_signature_is_of_one_message_and_one_key(tmp_path: Path) -> None:
