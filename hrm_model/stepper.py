@@ -136,8 +136,9 @@ class Stepper:
         except Exception as error:
             log.exception("a step of %d sequences failed", len(sequences))
             for sequence, was in zip(sequences, before, strict=True):
-                sequence.cached, sequence.draft = was.cached, was.draft
-                sequence.first, sequence.source = was.first, was.source
+                sequence.cached, sequence.draft, sequence.first = was.cached, was.draft, was.first
+                # What was copied is not copied again: its source may be somebody else's by now.
+                sequence.source = was.source if sequence.source else []
             if len({sequence.request for sequence in sequences}) > 1:
                 self._retry(sequences)
             else:
@@ -157,7 +158,10 @@ class Stepper:
                     break  # the answer has ended; what was drawn after its end is nobody's
 
     def _retry(self, sequences: Items[Sequence]) -> None:
-        """Make a failed step again, request by request: nothing that it wrote is in the way, so nobody is harmed."""
+        """Make a failed step again, request by request, in their order; what it wrote is written over.
+
+        What it copied stays, as a later request may have got and filled the page that it was copied from.
+        """
         for number in dict.fromkeys(sequence.request for sequence in sequences):
             self._write([sequence for sequence in sequences if sequence.request == number])
 

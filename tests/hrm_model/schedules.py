@@ -127,20 +127,28 @@ def heard(requests: Sequence[Request], events: Sequence[list[object]]) -> Iterat
         yield reply
 
 
-def follow(tiny: Tiny, acts: Sequence[Act], slice_tokens: int, draft_tokens: int, build: Build = Runner) -> int:
+def follow(
+    tiny: Tiny,
+    acts: Sequence[Act],
+    slice_tokens: int,
+    draft_tokens: int,
+    build: Build = Runner,
+    *,
+    pages: int = PAGES,
+) -> int:
     """Follow a schedule, and compare everybody's answer with what they would have heard alone.
 
     Returns:
         Answers that differ, all of them from a near tie on.
     """
     expected = [alone(tiny, act) for act in acts if isinstance(act, Ask)]
-    return asyncio.run(_follow(tiny, acts, expected, slice_tokens, draft_tokens, build))
+    engine = stepper(tiny, build, slice_tokens=slice_tokens, draft_tokens=draft_tokens, pages=pages, kept=6)
+    return asyncio.run(_follow(tiny, engine, acts, expected, draft_tokens))
 
 
 async def _follow(
-    tiny: Tiny, acts: Sequence[Act], expected: Sequence[Reply], slice_tokens: int, draft_tokens: int, build: Build
+    tiny: Tiny, engine: Stepper, acts: Sequence[Act], expected: Sequence[Reply], draft_tokens: int
 ) -> int:
-    engine = stepper(tiny, build, slice_tokens=slice_tokens, draft_tokens=draft_tokens, pages=PAGES, kept=6)
     asks: list[Ask] = []
     requests: list[Request] = []
     left: set[int] = set()

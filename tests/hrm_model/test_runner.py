@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from hrm_model.cache import PagedCache
-from hrm_model.runner import Runner
+from hrm_model.pages import PAGE_TOKENS
+from hrm_model.runner import COPIED_PAGES, Runner
 from hrm_model.sampling import Drawn
 from hrm_model.sequence import Sequence
 from hrm_model.types import Sampling
@@ -102,3 +103,39 @@ def test_where_pages_lie_changes_no_answer(tiny: Tiny, pages: list[list[int]], l
     answers, _ = answers_of(tiny, batch, 6)
 
     assert answers == [tiny.greedy_ids(prompt, 6) for prompt in prompts]
+
+
+class RecordingCache(PagedCache):
+    """Remembers to which rows each copy went."""
+
+    def __init__(self, pages: int) -> None:
+        super().__init__(CONFIG, pages, dtype=torch.float32, device="cpu")
+        self.copied: list[Items[int]] = []
+
+    def copy(self, source_rows: Items[int], target_rows: Items[int]) -> None:
+        self.copied.append(target_rows)
+        super().copy(source_rows, target_rows)
+
+
+def test_pages_that_choices_share_are_copied_once_and_a_few_at_a_time(tiny: Tiny) -> None:
+    prompt = [9 + at % 200 for at in range(16 * PAGE_TOKENS + 5)]
+    cache = RecordingCache(60)
+    runner = Runner(tiny.model, cache, "cpu")
+
+    def choice(request: int, number: int, pages: list[int]) -> Sequence:
+        return Sequence(request, number, list(prompt), len(prompt), len(prompt), Sampling(seed=0), 8, pages)
+
+    reader = choice(1, 0, list(range(17)))
+    reader.partition = "a"
+    runner.step([reader])
+    shared = list(range(20, 36))
+    again = [choice(2, number, [*shared, 40 + number]) for number in range(3)]
+    for one in again:
+        one.first, one.source, one.cached = reader.fresh, reader.pages, len(prompt)
+    runner.step(again)
+
+    rows = [row for copied in cache.copied for row in copied]
+    assert len(rows) == len(set(rows)) == (16 + 3) * PAGE_TOKENS
+    assert max(map(len, cache.copied)) <= COPIED_PAGES * PAGE_TOKENS
+    assert torch.equal(cache.key[:, 20 * PAGE_TOKENS : 36 * PAGE_TOKENS], cache.key[:, : 16 * PAGE_TOKENS])
+    assert torch.equal(cache.value[:, 42 * PAGE_TOKENS :][:, :5], cache.value[:, 16 * PAGE_TOKENS :][:, :5])
