@@ -83,10 +83,14 @@ class PagePool:
         """Pages that nobody wants."""
         return len(self._free)
 
-    def sweep(self) -> list[int]:
-        """The free pages that somebody has had since the last sweep; the others have nothing to be overwritten."""
-        swept = sorted(self._soiled)
-        self._soiled.clear()
+    def sweep(self, among: Iterable[int] | None = None) -> list[int]:
+        """The free pages that somebody has had since the last sweep; the others have nothing to be overwritten.
+
+        Args:
+            among: only of these; None: of all.
+        """
+        swept = sorted(self._soiled if among is None else self._soiled.intersection(among))
+        self._soiled.difference_update(swept)
         return swept
 
     def take(self, count: int) -> list[int]:
@@ -106,11 +110,14 @@ class PagePool:
             self._holders[page] += 1
         return held
 
-    def release(self, pages: Iterable[int]) -> None:
-        """Let pages go, each as often as it was held."""
+    def release(self, pages: Iterable[int]) -> list[int]:
+        """Let pages go, each as often as it was held, and return those that are free now."""
+        freed: list[int] = []
         for page in pages:
             self._holders[page] -= 1
-            self._settle(page)
+            if self._settle(page):
+                freed.append(page)
+        return freed
 
     def keep(self, pages: Iterable[int]) -> None:
         """Keep pages that are held, so that they are not free when they are let go."""
@@ -133,9 +140,11 @@ class PagePool:
     def _is_idle(self, page: int) -> bool:
         return self._is_kept[page] and not self._holders[page]
 
-    def _settle(self, page: int) -> None:
-        """Count a page that has lost its last holder or keeper."""
+    def _settle(self, page: int) -> bool:
+        """Count a page that has lost a holder or its keeper, and say whether that was the last one."""
         self.idle += self._is_idle(page)
-        if not self._holders[page] and not self._is_kept[page]:
-            self._free.give([page])
-            self._soiled.add(page)
+        if self._holders[page] or self._is_kept[page]:
+            return False
+        self._free.give([page])
+        self._soiled.add(page)
+        return True

@@ -119,7 +119,9 @@ class Runner:
 
     @torch.inference_mode()
     def clear(self, pages: list[int]) -> None:
-        """Overwrite what `pages` hold."""
+        """Overwrite what `pages` hold, and give up a reading whose prompts were all cancelled."""
+        if self._reading is not None and not any(leader.pages for leader in self._reading.what.leaders):
+            self._reading = None
         self._cache.clear(_rows(pages))
 
     def forward(self, sequences: Items[Sequence]) -> Tensor:

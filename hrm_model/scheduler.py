@@ -48,6 +48,7 @@ class Scheduler:
         self._readers: list[Choices] = []  # of `_reading`
         self._doomed: list[Sequence] = []  # cancelled, while their pages are still written to
         self._running: list[Sequence] = []
+        self._remains: list[int] = []  # pages that purged sequences have let go
 
     @property
     def waiting(self) -> int:
@@ -118,9 +119,21 @@ class Scheduler:
             self._kept.keep(key, sequence.pages[: pages_for(sequence.prompt_len)], first)
 
     def purge(self, partition: str | None) -> list[int]:
-        """Forget kept prompts, of one partition or all, and return the pages that were let go since the last purge."""
+        """Forget kept prompts, of one partition or all, and return the pages that were let go since the last purge.
+
+        What is in hand goes on, but is not kept; `remains` has its pages once they are let go.
+        """
+        unread = [sequence for line in (self._waiting, self._unread, self._readers) for one in line for sequence in one]
+        for sequence in (*unread, *self._running, *self._doomed):
+            if partition in (None, sequence.partition):
+                sequence.partition, sequence.is_purged = None, True
         self._kept.purge(partition)
         return self._pool.sweep()
+
+    def remains(self) -> list[int]:
+        """The pages that purged sequences have let go since this was last asked; nobody has taken them in between."""
+        remains, self._remains = self._pool.sweep(self._remains), []
+        return remains
 
     def end(self, sequence: Sequence) -> None:
         """Take a running sequence out of the batch and free its pages."""
@@ -244,7 +257,9 @@ class Scheduler:
         self._doomed = []
 
     def _free(self, sequence: Sequence) -> None:
-        self._pool.release(sequence.pages)
+        freed = self._pool.release(sequence.pages)
+        if sequence.is_purged:
+            self._remains += freed
         sequence.pages = []
 
     def _held_up(self) -> int:

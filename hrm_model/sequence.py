@@ -32,6 +32,7 @@ class Sequence:
     first: object = None
     source: list[int] = field(default_factory=list)
     fresh: object = None  # the logits after its prompt, where the last step drew from them
+    is_purged: bool = False  # its pages are overwritten as soon as nobody holds them
 
     @property
     def reserved_tokens(self) -> int:

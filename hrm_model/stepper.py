@@ -62,9 +62,13 @@ class Stepper:
         """Forget a request that nobody waits for."""
         self._scheduler.cancel(number)
         self.requests.pop(number, None)
+        self._overwrite_remains()
 
     def purge(self, partition: str | None) -> None:
-        """Forget the prompts that were kept for a partition, or all, and overwrite what ended answers have left."""
+        """Forget the prompts that were kept for a partition, or all, and overwrite what ended answers have left.
+
+        Answers that are being written go on; their prompts are not kept, and what they leave is overwritten in the end.
+        """
         self._runner.clear(self._scheduler.purge(partition))
 
     def abandon(self, error: EngineError) -> None:
@@ -91,7 +95,12 @@ class Stepper:
         if step.reading is not None:
             self._read(step.reading)
             self._outbox.post()
+        self._overwrite_remains()
         self.step_began = None
+
+    def _overwrite_remains(self) -> None:
+        if remains := self._scheduler.remains():
+            self._runner.clear(remains)
 
     def _greet(self, admitted: Items[Sequence], now: float) -> None:
         for sequence in admitted:

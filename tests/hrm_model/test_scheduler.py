@@ -383,6 +383,34 @@ def test_a_purge_forgets_a_partition_and_names_the_pages_that_were_let_go_since_
     assert len(queue.purge(None)) == 2
 
 
+def test_what_is_in_hand_at_a_purge_is_not_kept_and_its_pages_are_named_when_they_are_let_go() -> None:
+    queue = scheduler(piece=90, kept=12, places=3)
+    queue.add(private(1, "a", n=2))
+    (first, second) = queue.next_step().sequences
+    pages = {*first.pages, *second.pages}
+    queue.add(private(2, "b"))
+    queue.add(private(3, "a"))
+    (*_, other) = queue.next_step().sequences
+
+    queue.purge("a")
+    queue.keep(first, "logits")
+    queue.keep(other, "logits")
+
+    assert (queue.pages_kept, queue.remains()) == (len(other.pages), [])
+    queue.end(first)
+    assert len(queue.remains()) == 1, "the other page is still held by the second choice"
+    queue.end(second)
+    assert set(queue.remains()) < pages
+    queue.end(other)
+    assert queue.remains() == []
+    (waited,) = queue.next_step().sequences
+    pages = set(waited.pages)
+    queue.keep(waited, "logits")
+    queue.end(waited)
+    assert set(queue.remains()) == pages
+    assert queue.pages_kept == 2
+
+
 def test_the_same_prompt_is_read_once_by_those_who_ask_at_the_same_time() -> None:
     queue = scheduler(piece=20, kept=12, places=8)
     for number in (1, 2):
@@ -504,6 +532,8 @@ class Traffic(RuleBasedStateMachine):
         self.batch: list[Sequence] = []  # of those, the ones that write
         self.slices = 1  # until what is being read is read
         self.read_before: set[tuple[str | None, tuple[int, ...], object]] = set()
+        self.asked: list[str | None] = []  # the partition of each request
+        self.purged: set[int] = set()  # requests that had been made when theirs was purged
 
     @rule(
         prompt=st.one_of(st.sampled_from([5, 16, 33]), st.integers(1, 70)),
@@ -523,6 +553,7 @@ class Traffic(RuleBasedStateMachine):
         else:
             self.line.append(self.next_number)
         self.next_number += 1
+        self.asked.append(partition)
 
     @rule()
     def take_a_step(self) -> None:
@@ -550,7 +581,9 @@ class Traffic(RuleBasedStateMachine):
         for sequence in [s for s in sequences if len(s.ids) == s.prompt_len]:
             first = sequence.first or f"logits of {sequence.request}"
             asked = (sequence.partition, tuple(sequence.ids[: sequence.prompt_len]), first)
-            assert first == f"logits of {sequence.request}" or asked in self.read_before, "found, but never read"
+            if first != f"logits of {sequence.request}":
+                assert asked in self.read_before, "found, but never read"
+                assert first not in {f"logits of {number}" for number in self.purged}, "found, but purged"
             self.read_before.add(asked)
             self.queue.keep(sequence, first)
         write(sequences)
@@ -565,6 +598,8 @@ class Traffic(RuleBasedStateMachine):
     def purge(self, partition: str | None) -> None:
         free = self.queue.purge(partition)
         assert not {page for sequence in self.reserved for page in sequence.pages} & set(free)
+        self.purged |= {number for number, asked in enumerate(self.asked) if partition in (None, asked)}
+        assert all(s.is_purged == (s.request in self.purged) for s in self.reserved)
 
     @precondition(lambda self: self.batch)
     @rule(data=st.data())
@@ -586,6 +621,7 @@ class Traffic(RuleBasedStateMachine):
     @invariant()
     def no_page_is_lost_and_none_is_written_by_two(self) -> None:
         held = {page for sequence in self.reserved for page in sequence.pages}
+        assert held.isdisjoint(self.queue.remains())
         # What is cancelled while it is read has its pages for a while yet.
         assert len(held) <= self.queue.pages_used <= PAGES
         assert held <= set(range(PAGES))

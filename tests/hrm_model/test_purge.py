@@ -1,0 +1,169 @@
+"""A purge reaches what is in hand as well: none of it is kept afterwards, and its pages are overwritten in the end."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from hrm_model.cache import PagedCache
+from hrm_model.compiled.step import CompiledStep
+from hrm_model.model import HrmText
+from hrm_model.request import open_request
+from hrm_model.runner import Runner
+from hrm_model.scheduler import Scheduler
+from hrm_model.stepper import Stepper
+from hrm_model.types import Limits, Sampling, Tokens
+from tests.engines import CONFIG, Tiny
+
+pytestmark = pytest.mark.anyio
+
+PAGES = 32
+LIMITS = Limits(context_tokens=256, kv_tokens=PAGES * 16, default_max_tokens=8, max_context_tokens=128)
+LONG = Tokens(tuple(range(20, 90)), 70)
+SHORT = Tokens(tuple(range(100, 120)), 20)
+
+
+class WatchedRunner(Runner):
+    """Lets others see whether it holds a prompt that is half read."""
+
+    @property
+    def holds_a_reading(self) -> bool:
+        return self._reading is not None
+
+
+class Engine:
+    """A stepper with all its parts at hand."""
+
+    def __init__(self, tiny: Tiny, compiled: Callable[[HrmText, PagedCache], CompiledStep | None]) -> None:
+        self.cache = PagedCache(CONFIG, PAGES, dtype=torch.float32, device="cpu")
+        self.runner = WatchedRunner(tiny.model, self.cache, "cpu", compiled(tiny.model, self.cache))
+        self.scheduler = Scheduler(
+            PAGES, max_running=4, max_waiting=8, prefill_tokens=80, slice_tokens=32, kept_pages=16
+        )
+        self.stepper = Stepper(self.runner, self.scheduler, tiny.tokenizer, draft_tokens=0)
+        self._tokenizer = tiny.tokenizer
+        self._next = 0
+
+    def ask(self, prompt: Tokens, partition: str | None, n: int = 1) -> int:
+        number, self._next = self._next, self._next + 1
+        sampling = Sampling(max_tokens=5)
+        self.stepper.add(open_request(number, prompt, sampling, n, LIMITS, self._tokenizer, 0, partition))
+        return number
+
+    def step(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.stepper.step()
+
+    @property
+    def numbers_left(self) -> int:
+        return int(self.cache.key.count_nonzero() + self.cache.value.count_nonzero())
+
+
+def by_torch(model: HrmText, cache: PagedCache) -> None:
+    return None
+
+
+def by_one_call(model: HrmText, cache: PagedCache) -> CompiledStep:
+    return CompiledStep(model, cache, threads=1)
+
+
+@pytest.fixture(params=[by_torch, pytest.param(by_one_call, marks=pytest.mark.compiled)])
+def engine(request: pytest.FixtureRequest, tiny: Tiny) -> Engine:
+    return Engine(tiny, request.param)
+
+
+@pytest.mark.parametrize("partition", ["a", None], ids=["that may be found again", "of nobody"])
+async def test_a_prompt_that_is_half_read_is_not_kept_and_leaves_nothing(engine: Engine, partition: str | None) -> None:
+    engine.ask(LONG, partition, n=2)
+    engine.step()
+    assert engine.runner.holds_a_reading
+
+    engine.stepper.purge(None)
+    engine.step(60)
+
+    assert not engine.stepper.requests
+    assert engine.scheduler.pages_kept == 0
+    assert engine.numbers_left == 0
+
+
+async def test_an_answer_that_is_written_leaves_nothing_when_it_ends(engine: Engine) -> None:
+    engine.ask(SHORT, "a", n=3)
+    engine.step(2)
+    assert engine.scheduler.pages_kept > 0
+
+    engine.stepper.purge(None)
+    assert engine.numbers_left > 0, "it goes on"
+    engine.step(20)
+
+    assert engine.scheduler.pages_kept == 0
+    assert engine.numbers_left == 0
+
+
+async def test_what_waited_at_the_purge_is_not_kept_and_leaves_nothing(engine: Engine) -> None:
+    engine.ask(SHORT, "b", n=4)
+    engine.step()
+    engine.ask(LONG, "a")
+    engine.step()
+
+    engine.stepper.purge("a")
+    engine.step(60)
+
+    assert not engine.stepper.requests
+    assert engine.scheduler.pages_kept == 2, "the other partition's prompt"
+    engine.stepper.purge("b")
+    assert engine.numbers_left == 0
+
+
+async def test_the_other_partitions_are_left_alone(engine: Engine) -> None:
+    engine.ask(LONG, "a")
+    engine.ask(SHORT, "b")
+    engine.step()
+
+    engine.stepper.purge("a")
+    engine.step(60)
+    engine.ask(SHORT, "b")
+    engine.ask(LONG, "a")
+    engine.step(60)
+
+    assert engine.stepper.reused_tokens == 20
+    assert engine.scheduler.pages_kept == 2 + 5, "who asks after the purge is found again"
+
+
+async def test_what_is_cancelled_after_the_purge_is_overwritten_at_once(engine: Engine) -> None:
+    written = engine.ask(SHORT, "a")
+    engine.step()
+    read = engine.ask(LONG, "a")
+    engine.step()
+    assert engine.runner.holds_a_reading
+
+    engine.stepper.purge(None)
+    engine.stepper.cancel(written)
+    engine.stepper.cancel(read)
+
+    assert engine.numbers_left == 0
+    assert not engine.runner.holds_a_reading
+
+
+async def test_a_reading_that_was_cancelled_is_given_up_by_the_purge(engine: Engine) -> None:
+    read = engine.ask(LONG, "a")
+    engine.step()
+    engine.stepper.cancel(read)
+
+    engine.stepper.purge(None)
+
+    assert engine.numbers_left == 0
+    assert not engine.runner.holds_a_reading
+
+
+async def test_a_reading_that_others_still_wait_for_goes_on(engine: Engine) -> None:
+    cancelled = engine.ask(Tokens(tuple(range(20, 60)), 40), "a")
+    engine.ask(Tokens(tuple(range(60, 100)), 40), "a")
+    engine.step()
+    engine.stepper.cancel(cancelled)
+
+    engine.stepper.purge(None)
+
+    assert engine.runner.holds_a_reading
+    engine.step(60)
+    assert not engine.stepper.requests
+    assert engine.numbers_left == 0
