@@ -18,6 +18,7 @@ from hrm_model.types import Counts, Failed, Finished, Seconds, Started, Text, To
 
 log = logging.getLogger(__name__)
 
+FAILED_STEPS = 8  # in a row, and nothing good between them: then it is the device or the engine, and no request
 DRAFTING_SEQUENCES = 4  # that may draft their fill in one step; more share what these would take
 
 
@@ -36,11 +37,14 @@ class Stepper:
 
     def __init__(self, runner: Runner, scheduler: Scheduler, tokenizer: Tokenizer, *, draft_tokens: int) -> None:
         self.requests: dict[int, Request] = {}
-        self.step_began: float | None = None  # time.monotonic of the running step
+        self.step_began: float | None = None  # time.monotonic of the running step, or part of one
         self.drafted_tokens = self.accepted_tokens = 0
         self.asked_tokens = self.reused_tokens = 0  # of prompts that might be, and were, found again
         self._runner, self._scheduler, self._tokenizer = runner, scheduler, tokenizer
         self._draft_tokens = draft_tokens
+        self._fault: Exception | None = None  # of the running step
+        self._is_good = False  # whether anything of the running step went well
+        self._failed_steps = 0  # in a row
         self._outbox = Outbox()
         self._end_token = tokenizer.control(END_ANSWER)
 
@@ -62,14 +66,15 @@ class Stepper:
         """Forget a request that nobody waits for."""
         self._scheduler.cancel(number)
         self.requests.pop(number, None)
-        self._overwrite_remains()
+        if remains := self._scheduler.remains():
+            self._overwrite(remains)
 
     def purge(self, partition: str | None) -> None:
         """Forget the prompts that were kept for a partition, or all, and overwrite what ended answers have left.
 
         Answers that are being written go on; their prompts are not kept, and what they leave is overwritten in the end.
         """
-        self._runner.clear(self._scheduler.purge(partition))
+        self._overwrite(self._scheduler.purge(partition))
 
     def abandon(self, error: EngineError) -> None:
         """Tell every request that it ends here."""
@@ -83,11 +88,16 @@ class Stepper:
         self._outbox.post()
 
     def step(self) -> None:
-        """Make one step of whatever there is to do."""
+        """Make one step of whatever there is to do.
+
+        Raises:
+            EngineError: nothing has gone well for so many steps that nothing will.
+        """
         step = self._scheduler.next_step()
         if not step.sequences and step.reading is None:
             return
         self.step_began = now = time.monotonic()
+        self._is_good = False
         self._greet(step.admitted, now)
         if step.sequences:
             self._write(step.sequences, self._draft(step.sequences))
@@ -95,12 +105,18 @@ class Stepper:
         if step.reading is not None:
             self._read(step.reading)
             self._outbox.post()
-        self._overwrite_remains()
-        self.step_began = None
-
-    def _overwrite_remains(self) -> None:
         if remains := self._scheduler.remains():
-            self._runner.clear(remains)
+            self._overwrite(remains)
+        self.step_began = None
+        fault, self._fault = self._fault, None  # its frames hold prompts
+        self._failed_steps = self._failed_steps + 1 if fault is not None and not self._is_good else 0
+        if self._failed_steps == FAILED_STEPS:
+            raise EngineError(f"{FAILED_STEPS} steps in a row have failed") from fault
+
+    def _overwrite(self, pages: list[int]) -> None:
+        self.step_began = time.monotonic()
+        self._runner.clear(pages)
+        self.step_began = None
 
     def _greet(self, admitted: Items[Sequence], now: float) -> None:
         for sequence in admitted:
@@ -118,11 +134,13 @@ class Stepper:
 
     def _read(self, reading: Reading) -> None:
         """Read a slice of long prompts, and begin the answers of those that have been read."""
+        self.step_began = time.monotonic()  # anew: what was written before it has been delivered
         layers = max(1, self._scheduler.slice_tokens * self._runner.layers // reading.tokens)
         try:
             is_read = self._runner.read(reading, layers)
         except Exception as error:
             log.exception("reading %d prompts failed", len(reading.leaders))
+            self._fault = error
             begun = self._scheduler.end_reading(is_read=False)
             if len(reading.leaders) == 1:
                 for sequence in begun:
@@ -130,6 +148,7 @@ class Stepper:
             else:
                 self._retry(begun)
         else:
+            self._is_good = True
             if is_read:
                 self._write(self._scheduler.end_reading())
 
@@ -139,11 +158,13 @@ class Stepper:
         Args:
             guessed: tokens of each one's draft that were guessed and not forced; none: nobody guessed.
         """
+        self.step_began = time.monotonic()
         before = [_Before(s.cached, list(s.draft), s.first, s.source) for s in sequences]
         try:
             results = self._runner.step(sequences)
         except Exception as error:
             log.exception("a step of %d sequences failed", len(sequences))
+            self._fault = error
             for sequence, was in zip(sequences, before, strict=True):
                 sequence.cached, sequence.draft, sequence.first = was.cached, was.draft, was.first
                 # What was copied is not copied again: its source may be somebody else's by now.
@@ -154,6 +175,7 @@ class Stepper:
                 for sequence in sequences:
                     self._fail(sequence, error)
             return
+        self._is_good = True
         for sequence, result in zip(sequences, results, strict=True):
             if sequence.fresh is not None and not isinstance(result[0], NotFinite):
                 self._scheduler.keep(sequence, sequence.fresh)
