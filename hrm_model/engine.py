@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from collections.abc import Sequence as Items
 from contextlib import suppress
 
-from hrm_model.errors import EngineClosed
+from hrm_model.errors import EngineClosed, EngineError
 from hrm_model.grammar import GrammarCompiler
 from hrm_model.pages import PAGE_TOKENS
 from hrm_model.request import Cancel, Purge, Request, open_request
@@ -192,8 +192,19 @@ class NativeEngine:
                     return False
                 case Cancel(number):
                     self._stepper.cancel(number)
-                case Purge(partition) as purge:
-                    self._stepper.purge(partition)
-                    purge.tell()
+                case Purge():
+                    self._purge(command)
                 case Request():
                     self._stepper.add(command)
+
+    def _purge(self, purge: Purge) -> None:
+        """Purge, and tell who waits; if it fails, the thread ends too: it may be that nothing can be overwritten."""
+        try:
+            self._stepper.purge(purge.partition)
+        except Exception as error:
+            if purge.done.set_running_or_notify_cancel():
+                failure = EngineError(f"the purge failed: {error}")
+                failure.__cause__ = error
+                purge.done.set_exception(failure)
+            raise
+        purge.tell()

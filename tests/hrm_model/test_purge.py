@@ -1,19 +1,22 @@
 """A purge reaches what is in hand as well: none of it is kept afterwards, and its pages are overwritten in the end."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 
 import pytest
 import torch
 
-from hrm_model.cache import PagedCache
+from hrm_model.cache import KvCache, PagedCache
 from hrm_model.compiled.step import CompiledStep
+from hrm_model.errors import EngineError
 from hrm_model.model import HrmText
 from hrm_model.request import open_request
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Scheduler
 from hrm_model.stepper import Stepper
 from hrm_model.types import Limits, Sampling, Tokens
-from tests.engines import CONFIG, Tiny
+from tests.engines import CONFIG, Tiny, running, until
 
 pytestmark = pytest.mark.anyio
 
@@ -167,3 +170,41 @@ async def test_a_reading_that_others_still_wait_for_goes_on(engine: Engine) -> N
     engine.step(60)
     assert not engine.stepper.requests
     assert engine.numbers_left == 0
+
+
+class BrokenRunner(Runner):
+    """Cannot overwrite anything, as a device that has failed."""
+
+    def __init__(self, model: HrmText, cache: KvCache, device: str) -> None:
+        super().__init__(model, cache, device)
+        self.is_called, self.may_fail = threading.Event(), threading.Event()
+
+    def clear(self, pages: list[int]) -> None:
+        self.is_called.set()
+        assert self.may_fail.wait(60)
+        raise RuntimeError("the device fell over")
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["somebody waits", "nobody waits any more"])
+async def test_a_purge_that_fails_tells_whoever_waits_and_ends_the_engine(tiny: Tiny, waits: bool) -> None:
+    runners: list[BrokenRunner] = []
+
+    def build(model: HrmText, cache: KvCache, device: str) -> Runner:
+        runners.append(BrokenRunner(model, cache, device))
+        return runners[0]
+
+    async with running(tiny.engine(runner=build)) as engine, asyncio.timeout(60):
+        purge = asyncio.create_task(engine.purge())
+        await until(runners[0].is_called.is_set)
+        behind = asyncio.create_task(engine.purge())
+        if not waits:
+            purge.cancel()
+        await asyncio.sleep(0)
+        runners[0].may_fail.set()
+
+        if waits:
+            with pytest.raises(EngineError, match="the device fell over") as failure:
+                await purge
+            assert isinstance(failure.value.__cause__, RuntimeError)
+        await behind
+        await until(lambda: not engine.load().is_alive)
