@@ -96,7 +96,7 @@ class Scheduler:
         if self._reading is None:
             self._begin_reading()
         self._join()
-        return Step(tuple(self._running), tuple(admitted), self._reading)
+        return Step(tuple(self._running), tuple(admitted), self._reading, frozenset(self._awaiting()))
 
     def end_reading(self, *, is_read: bool = True) -> tuple[Sequence, ...]:
         """Take note that the prompts of `reading` are read: who asked is in the next steps, all choices of each.
@@ -247,8 +247,20 @@ class Scheduler:
     def _is_being_read(self, leader: Sequence) -> bool:
         """Say whether another reads the same prompt for the same partition, and will have it kept."""
         key = leader.key
-        others = [choices[0] for choices in self._readers] + [s for s in self._running if not s.cached]
-        return key is not None and any(other.key == key for other in others)
+        return key is not None and any(other.key == key for other in self._read_now())
+
+    def _read_now(self) -> list[Sequence]:
+        return [choices[0] for choices in self._readers] + [s for s in self._running if not s.cached]
+
+    def _awaiting(self) -> list[int]:
+        """Requests that another in front of them will have read the prompt for."""
+        awaiting: list[int] = []
+        keys = {leader.key for leader in self._read_now()} if self._unread else set()
+        for leader, *_ in self._unread:
+            if leader.key is not None and leader.key in keys:
+                awaiting.append(leader.request)
+            keys.add(leader.key)
+        return awaiting
 
     def _leave_reading(self) -> None:
         self._reading, self._readers = None, []

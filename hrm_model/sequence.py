@@ -72,8 +72,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do next: one forward of `sequences`, and a slice of `reading`; `admitted` got their pages for it."""
+    """What to do next: one forward of `sequences`, and a slice of `reading`; `admitted` got their pages for it.
+
+    Requests in `awaiting` wait for the same prompt of another one to be read: whether they find it is not known yet.
+    """
 
     sequences: tuple[Sequence, ...]
     admitted: tuple[Sequence, ...]
     reading: Reading | None = None
+    awaiting: frozenset[int] = frozenset()

@@ -11,7 +11,7 @@ from hrm_model.request import Request
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
 from hrm_model.scheduler import Scheduler
-from hrm_model.sequence import Reading, Sequence
+from hrm_model.sequence import Reading, Sequence, Step
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import Counts, Failed, Finished, Seconds, Started, Text, TokenLogprob
@@ -42,6 +42,7 @@ class Stepper:
         self.asked_tokens = self.reused_tokens = 0  # of prompts that might be, and were, found again
         self._runner, self._scheduler, self._tokenizer = runner, scheduler, tokenizer
         self._draft_tokens = draft_tokens
+        self._unsure: list[Sequence] = []  # have pages; whether their prompts are found is not known yet
         self._fault: Exception | None = None  # of the running step
         self._is_good = False  # whether anything of the running step went well
         self._failed_steps = 0  # in a row
@@ -66,6 +67,7 @@ class Stepper:
         """Forget a request that nobody waits for."""
         self._scheduler.cancel(number)
         self.requests.pop(number, None)
+        self._unsure = [sequence for sequence in self._unsure if sequence.request != number]
         if remains := self._scheduler.remains():
             self._overwrite(remains)
 
@@ -98,7 +100,7 @@ class Stepper:
             return
         self.step_began = now = time.monotonic()
         self._is_good = False
-        self._greet(step.admitted, now)
+        self._greet(step, now)
         if step.sequences:
             self._write(step.sequences, self._draft(step.sequences))
             self._outbox.post()  # reading may take longer than anybody should wait for what is written
@@ -118,10 +120,12 @@ class Stepper:
         self._runner.clear(pages)
         self.step_began = None
 
-    def _greet(self, admitted: Items[Sequence], now: float) -> None:
-        for sequence in admitted:
+    def _greet(self, step: Step, now: float) -> None:
+        newcomers = [*self._unsure, *step.admitted]
+        self._unsure = [sequence for sequence in newcomers if sequence.request in step.awaiting]
+        for sequence in newcomers:
             request = self.requests[sequence.request]
-            if not request.started_at:
+            if not request.started_at and sequence.request not in step.awaiting:
                 request.started_at = now
                 reused = sequence.prompt_len if sequence.first is not None else 0
                 if sequence.partition is not None:

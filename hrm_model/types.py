@@ -182,7 +182,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Where one choice's time went: waiting for pages, reading the prompt, writing the answer."""
+    """Where one choice's time went: waiting for pages or another's reading of the same, reading the prompt, writing."""
 
     queued: float
     prefill: float

@@ -420,12 +420,14 @@ def test_the_same_prompt_is_read_once_by_those_who_ask_at_the_same_time() -> Non
     step = queue.next_step()
     assert step.reading is not None
     assert numbers(step.reading.leaders) == [1, 3]
+    assert step.awaiting == {2}
     for sequence in read(queue, step.reading):
         queue.keep(sequence, sequence.first)
 
     later = queue.next_step()
     assert numbers(later.sequences) == [1, 3, 2]
     assert later.sequences[2].first == "logits of 1"
+    assert not later.awaiting
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""hrm_model.stepper: what a step that fails leaves, and whom it harms."""
+"""hrm_model.stepper: what a step that fails leaves, whom it harms, and what those are told who ask the same at once."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -11,12 +11,17 @@ from hypothesis import strategies as st
 from hrm_model.cache import PagedCache
 from hrm_model.compiled.step import CompiledStep
 from hrm_model.model import HrmText
+from hrm_model.request import Request
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
 from hrm_model.sequence import Reading
 from hrm_model.sequence import Sequence as Running
-from tests.engines import Tiny
-from tests.hrm_model.schedules import PAGES, SCHEDULES, Act, Ask, Steps, follow
+from hrm_model.stepper import Stepper
+from hrm_model.types import Started
+from tests.engines import Reply, Tiny
+from tests.hrm_model.schedules import PAGES, SCHEDULES, Act, Ask, Steps, follow, heard, opened, said, stepper
+
+pytestmark = pytest.mark.anyio
 
 
 class FalteringRunner(Runner):
@@ -131,3 +136,58 @@ def test_thousands_of_schedules_with_failing_steps_change_no_answer(
     tiny: Tiny, acts: list[Act], slice_tokens: int, seed: int
 ) -> None:
     check_faltering(tiny, acts, slice_tokens, seed, pages=PAGES)
+
+
+# Those who ask the same at the same time
+
+
+async def replies(engine: Stepper, requests: list[Request]) -> list[Reply]:
+    for _ in range(60):
+        engine.step()
+    return list(heard(requests, await said(requests)))
+
+
+@pytest.mark.parametrize("slice_tokens", [8, 4096], ids=["read in slices", "read in a step"])
+async def test_who_asks_the_same_while_it_is_read_is_told_that_it_was_found(tiny: Tiny, slice_tokens: int) -> None:
+    engine = stepper(tiny, Runner, slice_tokens=slice_tokens, draft_tokens=0, pages=64, kept=16)
+    requests = [opened(tiny, number, Ask(3, 0, 2, "a"), 0) for number in range(3)]
+    for request in requests:
+        engine.add(request)
+
+    (first, *others) = await replies(engine, requests)
+
+    assert first.started == [Started(70, 0)]
+    assert [reply.started for reply in others] == [[Started(70, 70)]] * 2
+    assert (engine.asked_tokens, engine.reused_tokens) == (3 * 70, 2 * 70)
+    assert first.texts == others[0].texts == others[1].texts
+
+
+async def test_who_waits_for_another_to_read_the_same_reads_it_alone_if_the_other_leaves(tiny: Tiny) -> None:
+    engine = stepper(tiny, Runner, slice_tokens=8, draft_tokens=0, pages=64, kept=16)
+    requests = [opened(tiny, number, Ask(3, 0, 1, "a"), 0) for number in range(3)]
+    for request in requests:
+        engine.add(request)
+    engine.step()
+    assert [len(events) for events in await said(requests)] == [1, 0, 0]
+
+    engine.cancel(0)
+    engine.cancel(1)
+    (_, _, last) = await replies(engine, requests)
+
+    assert last.started == [Started(70, 0)]
+    assert last.finished
+    assert engine.reused_tokens == 0
+
+
+async def test_who_waits_for_another_to_read_the_same_reads_it_alone_after_a_purge(tiny: Tiny) -> None:
+    engine = stepper(tiny, Runner, slice_tokens=8, draft_tokens=0, pages=64, kept=16)
+    requests = [opened(tiny, number, Ask(3, 0, 1, "a"), 0) for number in range(2)]
+    for request in requests:
+        engine.add(request)
+    engine.step()
+
+    engine.purge(None)
+    (*_, last) = await replies(engine, requests)
+
+    assert last.started == [Started(70, 0)]
+    assert last.finished
