@@ -53,7 +53,7 @@ class InvalidPrompt(RequestRefused):
 
 
 class InvalidSampling(InvalidPrompt):
-    """A value of `Sampling` that is out of range; `param` is the field's name."""
+    """A value of `Sampling`, or the number of choices, that is out of range; `param` is its name."""
 
     def __init__(self, param: str, problem: str) -> None:
         super().__init__(f"{param}: {problem}")

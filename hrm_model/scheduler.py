@@ -9,7 +9,7 @@ step, so that it holds nobody up; it cannot be cut by tokens, as each of them re
 
 from collections import deque
 
-from hrm_model.errors import EngineOverloaded, NeverFits
+from hrm_model.errors import EngineOverloaded, InvalidSampling, NeverFits
 from hrm_model.pages import PAGE_TOKENS, PagePool, pages_for
 from hrm_model.reuse import KeptPrompt, KeptPrompts
 from hrm_model.sequence import Choices, Reading, Sequence, Step
@@ -51,11 +51,6 @@ class Scheduler:
         self._remains: list[int] = []  # pages that purged sequences have let go
 
     @property
-    def waiting(self) -> int:
-        """Requests that wait."""
-        return len(self._waiting)
-
-    @property
     def running(self) -> int:
         """Sequences that have pages."""
         return len(self._running) + len(self._doomed) + sum(map(len, (*self._unread, *self._readers)))
@@ -79,10 +74,13 @@ class Scheduler:
         """Queue one request, all its choices together.
 
         Raises:
-            NeverFits: it needs more pages, or more places in a step, than there are altogether.
+            InvalidSampling: it has more choices than there are places in a step.
+            NeverFits: it needs more pages than there are altogether.
             EngineOverloaded: the queue is full.
         """
-        if (pages := _pages_of(choices)) > self._pool.size or len(choices) > self._max_running:
+        if len(choices) > self._max_running:
+            raise InvalidSampling("n", f"{len(choices)} choices; the engine writes at most {self._max_running} at once")
+        if (pages := _pages_of(choices)) > self._pool.size:
             raise NeverFits(pages * PAGE_TOKENS, self._pool.size * PAGE_TOKENS)
         self._waiting.append(choices)
         if (held_up := self._held_up()) > self._max_waiting:
@@ -159,11 +157,6 @@ class Scheduler:
             if not self._readers:
                 self._leave_reading()
         return dropped
-
-    def requests(self) -> set[int]:
-        """The requests in hand."""
-        lines = (*self._waiting, *self._unread, *self._readers)
-        return {s.request for s in self._running} | {choices[0].request for choices in lines}
 
     def _admit(self) -> list[Sequence]:
         admitted: list[Sequence] = []
