@@ -25,13 +25,16 @@ ORDINALS = {
     )
 }
 
-INTEGER = re.compile(r"\d+")
+# With more digits it is a code: Decimal reckons exactly in 28, of which a unit takes its share.
+_MOST_DIGITS = 18
+INTEGER = re.compile(rf"\d{{1,{_MOST_DIGITS}}}")
 _PLAIN = re.compile(r"[+\-−–]?\d+(?:[.,:]\d+)*")
 GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 CONTINENTAL = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")
 _COMMA_DECIMAL = re.compile(r"\d+,\d{1,2}")
-ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
+ORDINAL = re.compile(rf"({INTEGER.pattern})(?:st|nd|rd|th)")
 GLUED = re.compile(r"(\d+(?:[.,]\d+)*)(mg|kg|g|km|cm|mm|m|m²|ml|cl|dl|l|kwh|kb|mb|gb|am|pm|k)", re.IGNORECASE)
+_MOST_IN_WORDS = 10**9  # what is multiplied further than this by "hundred hundred hundred" is no number
 # Behind these, "a week" is a length of time; elsewhere it is how often, or "a week ago".
 _BEFORE_ONE = frozenset(listed("within for after least most than lasts takes over under"))
 
@@ -47,8 +50,8 @@ def number_at(text: str, raw: Sequence[Word], at: int) -> tuple[Decimal, int, st
     if glued := GLUED.fullmatch(word):
         if glued.group(2) in ("am", "pm"):
             return None
-        value = Decimal(glued.group(1).replace(",", "")) * (1000 if glued.group(2) == "k" else 1)
-        return value, 1, ""
+        value = _decimal(glued.group(1))
+        return None if value is None else (value * (1000 if glued.group(2) == "k" else 1), 1, "")
     if word == "half" and folded_at(raw, at + 1) in ("a", "an") and key_at(raw, at + 2) in MEASURES:
         return Decimal("0.5"), 2, ""
     if word in ("a", "an") and key_at(raw, at + 1) in MEASURES:
@@ -83,7 +86,8 @@ def _decimal(literal: str) -> Decimal | None:
         digits = digits.replace(",", ".")
     elif CONTINENTAL.fullmatch(digits) and "," in digits:
         digits = digits.replace(".", "").replace(",", ".")
-    return sign * Decimal(digits) if re.fullmatch(r"\d+(?:\.\d+)?", digits) else None
+    is_number = re.fullmatch(r"\d+(?:\.\d+)?", digits) and len(digits) <= _MOST_DIGITS
+    return sign * Decimal(digits) if is_number else None
 
 
 def _in_words(text: str, raw: Sequence[Word], at: int) -> tuple[Decimal, int, str] | None:
@@ -93,7 +97,7 @@ def _in_words(text: str, raw: Sequence[Word], at: int) -> tuple[Decimal, int, st
         parts = word.split("-")
         if all(part in _CARDINALS for part in parts):
             current += sum(_CARDINALS[part] for part in parts)
-        elif word in _SCALES and count:
+        elif word in _SCALES and count and current < _MOST_IN_WORDS:
             current = max(current, Decimal(1)) * _SCALES[word]
             if _SCALES[word] >= 1000:
                 total, current = total + current, Decimal(0)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from server.grounding.numbers import plain
+from server.grounding.numbers import INTEGER, plain
 from server.grounding.words import Kind, Word
 
 _JOINTS = frozenset({"to", "until", "–", "-"})
@@ -22,7 +22,7 @@ def with_shared_units(found: Sequence[Word]) -> list[Word]:
 
 
 def _is_bare(word: Word) -> bool:
-    return word.kind is Kind.EXACT and not word.unit and word.key.replace(".", "", 1).isdecimal()
+    return word.kind is Kind.EXACT and not word.unit and bool(INTEGER.fullmatch(word.key.replace(".", "", 1)))
 
 
 def _like(first: Word, second: Word) -> Word:

@@ -95,6 +95,16 @@ async def test_a_failure_mid_stream_is_an_error_frame_and_never_done() -> None:
     assert engine.open == 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_number_that_cannot_be_read_costs_nobody_the_answer(stream: bool) -> None:
+    body = question("Does it lift 1.200.000kg?", documents=[{"title": "Crane 2.4.1k", "text": "It lifts 1.200.000kg."}])
+    async with client_of(services(ScriptedEngine("It lifts ", "1.200.000kg."))) as client:
+        response = await client.post("/v1/chat/completions", json={**body, "stream": stream})
+
+    assert response.status_code == 200
+    assert '"status":"supported"' in response.text
+
+
 async def test_a_full_engine_asks_the_client_to_come_back() -> None:
     engine = ScriptedEngine(refusal=EngineOverloaded(waiting=64, limit=64))
     async with client_of(services(engine, retry_after_s=3)) as client:

@@ -1,0 +1,49 @@
+"""server.grounding takes any text: what stands in a document, a title, a question or an answer raises nothing."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from server.grounding.cite import CitedText, Mode
+from server.grounding.structure import CitedStructure
+from server.grounding.support import Sources
+from server.grounding.words import listed
+from tests.fakes.meaning import apart
+
+_digits = st.text("0123456789", min_size=1, max_size=5) | st.sampled_from(["٣", "²", "½", "9" * 30, "7" * 5000])
+_literals = st.lists(_digits, min_size=1, max_size=4).flatmap(
+    lambda groups: st.sampled_from(".,:-–/ ").map(lambda between: between.join(groups))
+)
+_signs = st.sampled_from(["", "", "+", "-", "−", "€", "$", "§"])
+_units = st.sampled_from(["", "kg", "m", "k", "am", "pm", "th", "st", "%", "m²", "l", "-month", " °C", " degrees"])
+_numbers = st.tuples(_signs, _literals, _units).map("".join)
+_little = st.sampled_from(
+    [
+        "\n",
+        *listed(
+            """a and at between calendar cent euros every first for half hundred in May no not noon number of old one or
+            past per quarter single third times to twice two until when who within working year years billion ß
+            ; , . ( ) [ ]"""
+        ),
+    ]
+)
+_texts = st.lists(_numbers | _little | st.text(max_size=4), max_size=12).map(" ".join)
+
+
+@given(passage=_texts, title=_texts, question=_texts, answer=_texts, mode=st.sampled_from(["off", "cite", "strict"]))
+@example("The crane lifts 1.200.000kg at most.", "", "How much?", "It lifts 1.200.000kg.", "cite")
+@example("The crane is new.", "Crane 2.4.1k", "Is release v2.4.1m fine at 10.0.0.1m?", "Yes, 10.0.0.1m.", "off")
+@example(f"Its number is {'7' * 5000}.", "", "Which?", f"It is {'7' * 5000}, at {'7' * 5000} pm.", "strict")
+@example(f"From {'7' * 5000} to 9 p.m. on May {'7' * 5000}.", "", f"The {'7' * 5000}th?", "At 9 p.m.", "cite")
+def test_reading_checking_and_citing_take_any_text(
+    passage: str, title: str, question: str, answer: str, mode: Mode
+) -> None:
+    sources = Sources([passage, answer], question, apart, [title, ""], lambda claims: [1.0] * len(claims))
+    cited = CitedText(sources, mode=mode, abstention="Not there.")
+    formed = CitedStructure(sources, mode=mode, abstention="Not there.", is_json=False)
+
+    text = cited.grow(answer)
+    formed.grow(answer)
+
+    rest, verdict = cited.end()
+    assert verdict.replaced or mode != "off" or text + rest == answer
+    assert formed.end()[1].sentences >= 0
