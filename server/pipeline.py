@@ -147,7 +147,11 @@ class Pipeline:
         first = await started(generation, shape)  # an early failure raises here and not in mid-stream
         assert isinstance(first, Started), "an engine begins with Started"
         began = perf_counter()
-        checks = await run_sync(self._checks, todo, talk, sources, n)
+        try:
+            checks = await run_sync(self._checks, todo, talk, sources, n)
+        except BaseException:
+            async with closing(generation):
+                raise
         writing = _Writing(sources, checks, calls, [(perf_counter() - began) / n] * n)
         meter.hear(first)
         return Answer(self._checked(first, n, generation, writing, meter), generation)

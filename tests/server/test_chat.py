@@ -1,15 +1,20 @@
 """POST /v1/chat/completions, as a client sees it."""
 
+import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hrm_model.errors import ContextLengthExceeded, EngineError, EngineOverloaded
+from server.metrics import Metrics
+from server.pipeline import Pipeline
 from server.schemas.answer import ChatCompletion, ChatCompletionChunk
+from server.schemas.chat import ChatRequest
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.serving import HANDBOOK, LEAVE, chunks, client_of, frames, question, services, stocked
+from tests.fakes.serving import CALLERS, HANDBOOK, LEAVE, chunks, client_of, frames, question, services, stocked
 
 pytestmark = pytest.mark.anyio
 
@@ -103,6 +108,21 @@ async def test_a_number_that_cannot_be_read_costs_nobody_the_answer(stream: bool
 
     assert response.status_code == 200
     assert '"status":"supported"' in response.text
+
+
+async def test_who_leaves_while_the_documents_are_read_leaves_the_engine_free() -> None:
+    engine = ScriptedEngine("28 days.")
+    given = services(engine)
+    request = ChatRequest.model_validate(question(documents=[{"text": LEAVE}]))
+
+    asking = asyncio.create_task(Pipeline(given, Metrics("m", given.engine.load)).answer(request, CALLERS["sk-ann"]))
+    await engine.busy.wait()
+    asking.cancel()
+    with suppress(asyncio.CancelledError):
+        await asking
+
+    assert asking.cancelled()
+    assert engine.open == 0
 
 
 async def test_a_full_engine_asks_the_client_to_come_back() -> None:
