@@ -52,8 +52,10 @@ def conversation(messages: Sequence[Message]) -> Conversation:
     at = _asked(messages)
     last = messages[at]
     for number, message in enumerate(messages):
-        if message.content is None and not message.tool_calls:
-            raise InvalidRequest("A message without a call needs a content.", param=f"messages[{number}].content")
+        if message.is_missing:
+            raise InvalidRequest(
+                "A message without a call or a refusal needs a content.", param=f"messages[{number}].content"
+            )
     if is_blank(last.text()):
         raise InvalidRequest("The last message is empty.", param=f"messages[{at}].content")
     system = [message.text().strip() for message in messages if message.role in ("system", "developer")]

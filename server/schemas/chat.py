@@ -39,10 +39,12 @@ class Message(Asked):
     """One turn. An answer of this server may be sent back as it came; its extra fields have no effect."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Content = Field(description="null, or left out, beside `tool_calls` alone.")
+    content: Content = Field(description="null, or left out, beside `tool_calls` or an assistant's `refusal` alone.")
     name: str | None = Field(None, description="Accepted without effect.")
     tool_call_id: str | None = Field(None, description="Accepted without effect.")
-    refusal: str | None = Field(None, description="Accepted without effect.")
+    refusal: Text | None = Field(
+        None, description="Stands for the content of an assistant's message without one; else without effect."
+    )
     parsed: Any = Field(None, description="Accepted without effect: clients that parse answers add it.")
     annotations: list[dict[str, Any]] | None = Field(None, description="Accepted without effect.")
     context: dict[str, Any] | None = Field(None, description="Accepted without effect.")
@@ -53,16 +55,26 @@ class Message(Asked):
     @model_validator(mode="before")
     @classmethod
     def _without_content(cls, given: Any) -> Any:
-        """Clients leave the content of a call out, or send it as null."""
-        if isinstance(given, dict) and given.get("tool_calls") and "content" not in given:
-            return {**given, "content": None}
-        return given
+        """Clients leave the content of a call or a refusal out, or send it as null."""
+        if not isinstance(given, dict) or "content" in given:
+            return given
+        is_refusal = given.get("role") == "assistant" and given.get("refusal")
+        return {**given, "content": None} if given.get("tool_calls") or is_refusal else given
+
+    @property
+    def is_missing(self) -> bool:
+        """Does it say nothing, not even by a call?"""
+        return self.content is None and not self.tool_calls and not self._refused()
 
     def text(self) -> str:
-        """The content as one text, and what was called."""
+        """The content or the refusal as one text, and what was called."""
         content = [self.content] if isinstance(self.content, str) else [part.text for part in self.content or ()]
         calls = [f"{call.function.name}({call.function.arguments})" for call in self.tool_calls or ()]
-        return "\n".join([*content, *calls])
+        # A call and a refusal that were put together from a stream have an empty content.
+        return "\n".join([*(content if any(content) else self._refused()), *calls])
+
+    def _refused(self) -> list[str]:
+        return [self.refusal] if self.role == "assistant" and self.refusal else []
 
 
 class RetrievalOptions(Asked):

@@ -111,3 +111,4 @@ class MadeCall(Asked):
     id: Text
     type: Literal["function"]
     function: Called
+    index: int | None = Field(None, description="Accepted without effect: calls put together from a stream keep it.")

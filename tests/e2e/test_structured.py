@@ -155,11 +155,14 @@ async def test_strict_grounding_refuses_instead_of_breaking_the_form(tiny: Tiny,
             assert "refusal.done" in kinds
         else:
             answer = await client.chat.completions.parse(**asked)
+        message = answer.choices[0].message
+        talk: Any = [*ASK, message, {"role": "user", "content": "Who leads the claims desk?"}]
+        going_on = await client.chat.completions.create(model=MODEL, messages=talk, max_tokens=8)
 
-    message = answer.choices[0].message
     assert message.refusal == "The documents do not say."
     assert message.parsed is None
     assert not message.content
+    assert going_on.choices[0].message.content
 
 
 async def test_where_nothing_is_found_the_answer_is_a_refusal(tiny: Tiny, tmp_path: Path) -> None:

@@ -75,11 +75,15 @@ async def test_a_named_function_is_called_in_each_of_n_answers(tiny: Tiny) -> No
     assert len({call.id for call in calls}) == 3
 
 
-async def test_the_conversation_goes_on_with_the_result_of_a_call(tiny: Tiny) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_conversation_goes_on_with_the_result_of_a_call(tiny: Tiny, stream: bool) -> None:
+    asked: Any = {"model": MODEL, "messages": ASK, "tools": TOOLS, "tool_choice": "required", **SAMPLING}
     async with client_of(tiny) as client:
-        first = await client.chat.completions.parse(
-            model=MODEL, messages=ASK, tools=TOOLS, tool_choice="required", **SAMPLING
-        )
+        if stream:
+            async with client.chat.completions.stream(**asked) as pieces:
+                first = await pieces.get_final_completion()
+        else:
+            first = await client.chat.completions.parse(**asked)
         message = first.choices[0].message
         (call,) = message.tool_calls or []
         result: Any = {"role": "tool", "tool_call_id": call.id, "content": json.dumps({"booked": True})}

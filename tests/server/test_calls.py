@@ -25,7 +25,7 @@ WEATHER: Any = {
 CLOCK: Any = {"type": "function", "function": {"name": "get_time"}}
 SEARCH: Any = {"type": "file_search", "vector_store_ids": ["handbook"]}
 SCRIPT = ("get_", "weather\n{", '"city": "Os', 'lo"}')
-RESULTS = [
+RESULTS: list[dict[str, Any]] = [
     {
         "role": "assistant",
         "content": None,
@@ -157,6 +157,20 @@ async def test_results_of_calls_stand_before_the_question_that_they_were_made_fo
     assert engine.prompts == [Question(expected)]
 
 
+@pytest.mark.parametrize("content", [None, ""])
+async def test_a_call_put_together_from_a_stream_is_read_like_one_that_came_whole(content: str | None) -> None:
+    engine = ScriptedEngine("It is half past nine.")
+    calls = RESULTS[0]["tool_calls"]
+    made = {**RESULTS[0], "content": content, "tool_calls": [{**calls[0], "index": 0}]}
+    body = question("What time is it?", tools=[CLOCK], tool_choice="none")
+    body["messages"] += [made, RESULTS[1]]
+
+    response = await post(engine, body)
+
+    assert response.status_code == 200, response.text
+    assert engine.prompts == [Question("assistant: get_time({})\n\ntool: 09:30\n\nWhat time is it?")]
+
+
 async def test_passages_are_read_for_a_call_and_its_arguments_are_judged_by_them(tmp_path: Path) -> None:
     shelf = await stocked(tmp_path, HANDBOOK)
     engine = ScriptedEngine('get_weather\n{"city": "28 days of paid leave"}')
@@ -211,6 +225,12 @@ async def test_a_call_is_made_even_if_nothing_is_found(tmp_path: Path) -> None:
             "messages[0].content",
             "invalid_value",
         ),
+        (
+            question(messages=[{"role": "user", "content": None, "refusal": "No."}]),
+            "messages[0].content",
+            "invalid_value",
+        ),
+        (question(messages=[{"role": "user", "refusal": "No."}]), "messages[0].content", "missing_required_parameter"),
     ],
 )
 async def test_what_is_wrong_with_functions_is_a_400_that_names_the_parameter(

@@ -266,6 +266,21 @@ def test_markers_of_earlier_answers_are_left_out() -> None:
     assert (talk.turns[0].text, talk.question) == ("28 days. Or so.", "[1]?")
 
 
+@pytest.mark.parametrize("spelled", [{}, {"content": None}, {"content": ""}])
+def test_a_refusal_stands_for_the_content_that_it_came_without(spelled: dict[str, str | None]) -> None:
+    refused = Message.model_validate({"role": "assistant", "refusal": "The documents do not say.", **spelled})
+
+    talk = conversation([refused, Message(role="user", content="Why?")])
+
+    assert talk.turns == (Turn("assistant", "The documents do not say."),)
+
+
+def test_beside_a_content_a_refusal_has_no_effect() -> None:
+    answered = Message(role="assistant", content="28 days.", refusal="No.")
+
+    assert conversation([answered, Message(role="user", content="Why?")]).turns == (Turn("assistant", "28 days."),)
+
+
 def test_a_conversation_ends_with_the_user() -> None:
     with pytest.raises(InvalidRequest) as caught:
         conversation([Message(role="user", content="x"), Message(role="assistant", content="y")])
