@@ -64,7 +64,7 @@ def hashed(data: bytes, key: bytes) -> Hashes:
 def of_texts(texts: Iterable[str], key: bytes) -> Hashes:
     """The distinct hashes of the telling runs of texts."""
     parts = [_telling(text.encode("utf-8", "surrogatepass"), key) for text in texts]
-    return np.unique(np.concatenate([_NONE, *parts]))
+    return _distinct(np.concatenate([_NONE, *parts]))
 
 
 def of_vectors(vectors: Iterable[bytes], key: bytes) -> Hashes:
@@ -75,13 +75,20 @@ def of_vectors(vectors: Iterable[bytes], key: bytes) -> Hashes:
         for spelled in (vector, np.frombuffer(vector, "<f4").astype("<f2").tobytes())
         for start in range(0, len(spelled) - RUN + 1, VECTOR_STEP)
     ]
-    return np.unique(np.concatenate([_NONE, *parts]))
+    return _distinct(np.concatenate([_NONE, *parts]))
 
 
 def fewer(hashes: Hashes, most: int = MOST) -> Hashes:
     """At most about `most` of them, chosen by their value."""
     step = -(-len(hashes) // most)
     return hashes if step <= 1 else hashes[hashes % np.uint64(step) == 0]
+
+
+def _distinct(hashes: Hashes) -> Hashes:
+    """Each once, in order; by sorting, since `np.unique` first fills a hash table that fits into no cache."""
+    ordered = np.sort(hashes)
+    distinct: Hashes = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    return distinct
 
 
 def _telling(data: bytes, key: bytes) -> Hashes:
@@ -99,7 +106,7 @@ class Sought:
     """A set of hashed runs to be looked for."""
 
     def __init__(self, hashes: Hashes, key: bytes) -> None:
-        self.hashes = np.unique(hashes)
+        self.hashes = _distinct(hashes)
         self.key = key
         # One look into a small table rules out almost every run of a file.
         self._slots = np.zeros(1 << _SLOTS_BITS, np.bool_)
@@ -115,12 +122,13 @@ class Sought:
         found = [_NONE]
         for start in range(0, len(data), _BLOCK):
             block = hashed(data[start : start + _BLOCK + RUN - 1], self.key)
-            likely = block[self._slots[self._slot(block)]]
-            found.append(np.intersect1d(likely, self.hashes))
-        return np.unique(np.concatenate(found))
+            likely = _distinct(block[self._slots[self._slot(block)]])
+            places = np.searchsorted(self.hashes, likely)
+            found.append(likely[self.hashes[np.minimum(places, len(self.hashes) - 1)] == likely])
+        return _distinct(np.concatenate(found))
 
     def without(self, hashes: Hashes) -> "Sought":
-        return Sought(np.setdiff1d(self.hashes, hashes), self.key)
+        return Sought(np.setdiff1d(self.hashes, hashes, assume_unique=True), self.key)
 
     @staticmethod
     def _slot(hashes: Hashes) -> Hashes:

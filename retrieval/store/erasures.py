@@ -22,6 +22,8 @@ from retrieval.store.database import Transaction
 from retrieval.types import Reader
 
 SALT_BYTES = 16
+# Runs that one purge looks for: 8 MB of hashes, and some times that while they are put in order.
+MOST_TOGETHER = 1 << 20
 _COLUMNS = (
     "erasure_id, file_id, store_ids, is_whole, owner, requested_by, reason, requested_at, salt, name_hash,"
     " content_hash, bytes, chunks, generation_before, generation_after, readers"
@@ -130,11 +132,21 @@ def one(tx: Transaction, erasure_id: str) -> Erasure:
 def next_purge(tx: Transaction) -> tuple[list[Erasure], Sought]:
     """The pending ones that can be looked for together, oldest first, and the runs to look for.
 
-    They share a key. Only a store that was restored has several, and is purged as often.
+    They share a key (only a store that was restored has several), and are no more than memory has room for: where there
+    are others, they come next, when these are settled.
     """
     first = tx.rows("SELECT run_key FROM erasures ORDER BY erasure_no LIMIT 1")
     key = bytes(first[0][0]) if first else runs.new_key()
-    found = tx.rows(f"SELECT {_COLUMNS}, runs FROM erasures WHERE run_key = ? ORDER BY erasure_no", key)
+    last, room = 0, MOST_TOGETHER
+    for erasure_no, size in tx.rows(
+        "SELECT erasure_no, octet_length(runs) / 8 FROM erasures WHERE run_key = ? ORDER BY erasure_no", key
+    ):
+        if last and size > room:
+            break
+        last, room = erasure_no, room - size
+    found = tx.rows(
+        f"SELECT {_COLUMNS}, runs FROM erasures WHERE run_key = ? AND erasure_no <= ? ORDER BY erasure_no", key, last
+    )
     parts: list[Hashes] = [np.frombuffer(row[-1], "<u8") for row in found]
     return [_erasure(*row[:-1]) for row in found], Sought(np.concatenate([np.zeros(0, np.uint64), *parts]), key)
 

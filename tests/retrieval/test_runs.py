@@ -49,6 +49,16 @@ def test_runs_are_told_apart_wherever_they_differ() -> None:
     assert len({int(runs.hashed(text, KEY)[0]) for text in texts}) == len(texts)
 
 
+def test_what_is_found_is_what_a_file_and_the_texts_have_in_common_each_once() -> None:
+    file = (canary(5) + canary(6) + canary(5)).encode()
+    there = runs.of_texts([canary(5), canary(7)], KEY)
+
+    found = Sought(np.concatenate([there[::-1], there]), KEY).within(file)
+
+    assert found.tolist() == sorted(set(there.tolist()) & set(runs.hashed(file, KEY).tolist()))
+    assert Sought(there, KEY).without(found).hashes.tolist() == sorted(set(there.tolist()) - set(found.tolist()))
+
+
 def test_a_rule_or_a_table_of_zeros_identifies_nothing() -> None:
     assert len(sought("-" * 50, "0.0 0.0 0.0 0.0 0.0 0.0")) == 0
     assert len(sought("short", "")) == 0
