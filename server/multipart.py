@@ -16,6 +16,8 @@ from server.errors import ClientLeft, InvalidRequest
 
 # For all fields beside the file, and for the headers of each part.
 MAX_FIELD_BYTES = 64 * 1024
+# Parts of a form, which cost memory even where they hold nothing; a real field has its name besides, and so 32 bytes.
+MAX_PARTS = 2048
 _STEP = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -51,7 +53,7 @@ async def read_form(request: Request, file_field: str, write: Callable[[bytes], 
     Raises:
         ClientLeft: nobody sends the rest.
         InvalidRequest: it is no such form, holds no file of that name or several, or is cut short.
-        HTTPException: 413: the file, or what comes beside it, is too large.
+        HTTPException: 413: the file, or what comes beside it, is too large, or in too many parts.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data" or b"boundary" not in options:
@@ -89,6 +91,7 @@ class _Reading:
         self._max_bytes = max_bytes
         self._file_bytes = 0
         self._beside = 0
+        self._parts = 0
         self._pieces: list[bytes] = []
         self._header = [b"", b""]
         self._headers: dict[bytes, bytes] = {}
@@ -114,6 +117,9 @@ class _Reading:
         return pieces
 
     def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise _too_large(f"The form has more than {MAX_PARTS} parts.")
         self._headers, self._header, self._value = {}, [b"", b""], b""
 
     def _on_header(self, part: int) -> Callable[[bytes, int, int], None]:

@@ -125,6 +125,24 @@ async def test_what_is_no_form_is_a_400(client: httpx.AsyncClient, kind: str, bo
     assert "Traceback" not in response.text
 
 
+@pytest.mark.parametrize("part", [b"--B\r\n\r\n\r\n", b"--B\r\nA:\r\n\r\n\r\n", b"--B\r\n\r\nx\r\n"])
+async def test_a_form_has_no_parts_without_end(client: httpx.AsyncClient, part: bytes) -> None:
+    response = await client.post("/v1/files", content=part * 3_000, headers={"Content-Type": FORM})
+
+    assert error(response) == (413, "request_too_large", None)
+    assert "2048 parts" in response.json()["error"]["message"]
+
+
+async def test_a_form_may_name_many_who_read_the_file(client: httpx.AsyncClient) -> None:
+    readers = [f"user:{number}" for number in range(64)]
+    body = {**ASSISTANTS, "access[read][]": readers}
+
+    response = await client.post("/v1/files", files={"file": ("a.txt", b"x")}, data=body)
+
+    assert response.status_code == 200, response.text
+    assert response.json()["access"]["read"] == sorted(readers)
+
+
 @pytest.mark.parametrize("path", ["../../etc/passwd", "C:\\secret\\passwd", "/passwd"])
 async def test_a_name_with_folders_keeps_its_last_part(client: httpx.AsyncClient, path: str) -> None:
     response = await client.post("/v1/files", files={"file": (path, b"x")}, data=ASSISTANTS)
