@@ -1,19 +1,25 @@
 """/v1/files: files as they were handed in, and the stored text that citations lead to."""
 
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Annotated, Any, Literal
 
+from anyio import CancelScope
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from retrieval.errors import DocumentNotFound
+from retrieval.types import Staged
 from server.errors import InvalidRequest
 from server.gone import refuse_missing
 from server.multipart import MAX_FIELD_BYTES, read_form
 from server.routes.guard import AskRoute, CallerDep, IngestRoute, ServicesDep, StoreRoute
 from server.routes.whole_file import WholeFile
 from server.schemas.files import Deleted, FileChange, FileList, FileListing, FileObject, UploadForm, page_of
+from server.store_ports import Archive
 
 UPLOADS = "/v1/files"
 # Of a form, besides the file: its fields, and what lies between them.
@@ -53,7 +59,7 @@ class Part(BaseModel):
 async def upload_file(request: Request, caller: CallerDep, services: ServicesDep) -> FileObject:
     """Take a file in. It is read once it is put into a store."""
     archive, reader = services.archive(), caller.reader()
-    with archive.staging() as staged:
+    async with _staging(archive) as staged:
         form = await read_form(request, "file", staged.write, services.policy.max_upload_bytes)
         try:
             said = UploadForm.model_validate(form.nested())
@@ -72,6 +78,19 @@ async def upload_file(request: Request, caller: CallerDep, services: ServicesDep
             expires_in_s=said.expires_after.seconds if said.expires_after else None,
         )
     return FileObject.of(file)
+
+
+@asynccontextmanager
+async def _staging(archive: Archive) -> AsyncIterator[Staged]:
+    """`Archive.staging` in a worker thread; what was opened is closed whoever leaves meanwhile."""
+    opened = ExitStack()
+    try:
+        with CancelScope(shield=True):
+            staged = await run_sync(opened.enter_context, archive.staging())
+        yield staged
+    finally:
+        with CancelScope(shield=True):
+            await run_sync(opened.close)
 
 
 @_looking.get("/files")

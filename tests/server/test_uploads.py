@@ -1,7 +1,10 @@
 """POST /v1/files: forms as clients send them, and everything that can be wrong with one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import anyio
@@ -11,8 +14,10 @@ import pytest
 
 from retrieval.library import Library
 from retrieval.opening import open_library
+from retrieval.types import Staged
 from server.schemas.files import FileObject
 from server.schemas.objects import ErrorBody
+from server.store_ports import Archive
 from tests.fakes.serving import client_of, listening, services
 from tests.retrieval.desk import WordsEmbedder
 
@@ -141,6 +146,39 @@ async def test_a_form_may_name_many_who_read_the_file(client: httpx.AsyncClient)
 
     assert response.status_code == 200, response.text
     assert response.json()["access"]["read"] == sorted(readers)
+
+
+async def test_the_disk_is_waited_for_in_another_thread(library: Library, tmp_path: Path) -> None:
+    archive = NotingThreads(library.archive)
+    given = replace(services(store=library), archive=lambda: archive)
+    async with client_of(given, "sk-ines") as client:
+        kept = await client.post("/v1/files", files={"file": ("a.txt", b"x")}, data=ASSISTANTS)
+        refused = await client.post("/v1/files", files={"file": ("a.txt", b"")}, data=ASSISTANTS)
+
+    assert (kept.status_code, refused.status_code) == (200, 400)
+    assert [step for step, _ in archive.steps] == ["opened", "closed"] * 2
+    assert get_ident() not in {thread for _, thread in archive.steps}
+    assert [path.name for path in (tmp_path / "data" / "files").iterdir()] == [kept.json()["id"]]
+
+
+class NotingThreads:
+    """An archive that notes which thread opens and closes what is staged."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self.steps: list[tuple[str, int]] = []
+
+    @contextmanager
+    def staging(self) -> Iterator[Staged]:
+        with self._archive.staging() as staged:
+            self.steps.append(("opened", get_ident()))
+            try:
+                yield staged
+            finally:
+                self.steps.append(("closed", get_ident()))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._archive, name)
 
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "C:\\secret\\passwd", "/passwd"])
