@@ -15,7 +15,7 @@ from time import monotonic
 from retrieval.errors import DocumentRefused, ReaderUnavailable
 from retrieval.limits import Limits
 from retrieval.parsed import Parsed
-from retrieval.parsing.wire import OUT_OF_MEMORY, SIZE, Nonsense, read_answer, request
+from retrieval.parsing.wire import LEAD, OUT_OF_MEMORY, Nonsense, read_answer, request
 from retrieval.types import Fault
 
 log = logging.getLogger(__name__)
@@ -62,13 +62,12 @@ class ParseProcess:
             self._used_at = monotonic()
             worker = self._ready()
             try:
-                payload = worker.exchange(request(path, data), self.limits.clock_s, self._answer_bytes, beat)
-                parsed = read_answer(path, payload)
-                if len(parsed.text) > self.limits.characters:
+                number = worker.files + 1
+                pieces = request(number, path, data)
+                payload = worker.exchange(number, pieces, self.limits.clock_s, self._answer_bytes, beat)
+                found = read_answer(path, payload)
+                if isinstance(found, Parsed) and len(found.text) > self.limits.characters:
                     raise Nonsense
-            except DocumentRefused:
-                worker.files += 1
-                raise
             except _Overtime as error:
                 self._drop()
                 raise DocumentRefused(path, _overtime(self.limits)) from error
@@ -83,10 +82,13 @@ class ParseProcess:
                     path, "reading it went wrong; save it again in the program it comes from"
                 ) from error
             except BaseException:
-                self._drop()  # in the middle of an exchange it is of no use to the next file
+                # Whatever ended the exchange: the rest of this file's answer would be taken for the next one's.
+                self._drop()
                 raise
             worker.files += 1
-            return parsed
+            if isinstance(found, DocumentRefused):
+                raise found
+            return found
 
     @property
     def pid(self) -> int | None:
@@ -160,7 +162,7 @@ class _Worker:
             assert pipe is not None, "both were asked for"
             os.set_blocking(pipe.fileno(), False)
         try:
-            self.is_confined = self.exchange([], _START_S, _PIECE, lambda: None) == b"confined"
+            self.is_confined = self.exchange(0, [], _START_S, _PIECE, lambda: None) == b"confined"
         except (_Overtime, _Ended) as error:
             self.end()
             raise ReaderUnavailable("it did not start; standard error says why") from error
@@ -181,8 +183,12 @@ class _Worker:
             self._process.kill()
             return self._process.wait()
 
-    def exchange(self, pieces: list[bytes], seconds: float, limit: int, beat: Beat) -> bytes:
-        """Send a message and wait for the answer, which may come before all of the message is read."""
+    def exchange(self, number: int, pieces: list[bytes], seconds: float, limit: int, beat: Beat) -> bytes:
+        """Send a message and wait for the answer, which may come before all of the message is read.
+
+        Args:
+            number: the message's, which its answer repeats.
+        """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None, "it was asked for"
         assert stdout is not None, "it was asked for"
@@ -193,7 +199,7 @@ class _Worker:
             selector.register(stdout, EVENT_READ)
             if waiting:
                 selector.register(stdin, EVENT_WRITE)
-            while len(received) < SIZE.size or len(received) < SIZE.size + SIZE.unpack_from(received)[0]:
+            while len(received) < LEAD.size or len(received) < LEAD.size + LEAD.unpack_from(received)[1]:
                 beat()
                 if monotonic() > deadline:
                     raise _Overtime
@@ -207,9 +213,10 @@ class _Worker:
                             raise Nonsense
                     elif not _send(stdin.fileno(), waiting):
                         selector.unregister(stdin)
-        if len(received) > SIZE.size + SIZE.unpack_from(received)[0]:
+        answered, size = LEAD.unpack_from(received)
+        if answered != number or len(received) > LEAD.size + size:
             raise Nonsense
-        return bytes(received[SIZE.size :])
+        return bytes(received[LEAD.size :])
 
 
 def _send(pipe: int, waiting: list[memoryview]) -> bool:

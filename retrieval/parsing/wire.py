@@ -9,8 +9,8 @@ from retrieval.errors import DocumentRefused
 from retrieval.parsed import Heading, Parsed, Place
 from retrieval.types import Flag, FlagKind
 
-HEAD = struct.Struct(">II")  # bytes of the name and of the file
-SIZE = struct.Struct(">I")  # bytes of the answer
+HEAD = struct.Struct(">III")  # the file's number, bytes of its name and of the file
+LEAD = struct.Struct(">II")  # the number of the file that is answered for, bytes of the answer
 OUT_OF_MEMORY = 3  # the worker's exit status
 
 
@@ -18,10 +18,10 @@ class Nonsense(Exception):
     """An answer that no reader of ours gives."""
 
 
-def request(path: Path, data: bytes) -> list[bytes]:
-    """A file to read, in pieces that need no copy of it."""
+def request(number: int, path: Path, data: bytes) -> list[bytes]:
+    """A file to read, in pieces that need no copy of it. The answer repeats its number."""
     name = path.name.encode(errors="surrogateescape")
-    return [HEAD.pack(len(name), len(data)) + name, data]
+    return [HEAD.pack(number, len(name), len(data)) + name, data]
 
 
 def answer(found: Parsed | DocumentRefused) -> bytes:
@@ -40,17 +40,16 @@ def answer(found: Parsed | DocumentRefused) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def read_answer(path: Path, payload: bytes) -> Parsed:
+def read_answer(path: Path, payload: bytes) -> Parsed | DocumentRefused:
     """The other side of `answer`.
 
     Raises:
-        DocumentRefused: the file was refused.
         Nonsense: it is not what `answer` makes; a reader that a file has taken over may say anything.
     """
     try:
         match json.loads(payload):
             case {"refused": str(reason), "fault": "unsupported_file" | "invalid_file" | "server_error" as fault}:
-                raise DocumentRefused(path, reason, fault)
+                return DocumentRefused(path, reason, fault)
             case {
                 "title": str(title),
                 "text": str(text),

@@ -15,7 +15,7 @@ from retrieval.limits import Limits
 from retrieval.parse import parse
 from retrieval.parsed import Parsed
 from retrieval.parsing.sandbox import allow_seconds, confine, end_with
-from retrieval.parsing.wire import HEAD, OUT_OF_MEMORY, SIZE, answer
+from retrieval.parsing.wire import HEAD, LEAD, OUT_OF_MEMORY, answer
 
 
 def main() -> None:
@@ -28,19 +28,19 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    _send(answers, b"confined" if is_confined else b"connected")
+    _send(answers, 0, b"confined" if is_confined else b"connected")
     while head := sys.stdin.buffer.read(HEAD.size):
+        number, name_bytes, data_bytes = HEAD.unpack(head)
         allow_seconds(limits.seconds)
         try:
-            payload = answer(_found(sys.stdin.buffer, head, limits))
+            payload = answer(_found(sys.stdin.buffer, name_bytes, data_bytes, limits))
         except MemoryError:
             os._exit(OUT_OF_MEMORY)  # no state that a library is left in is to be relied on
-        _send(answers, payload)
+        _send(answers, number, payload)
 
 
-def _found(requests: BinaryIO, head: bytes, limits: Limits) -> Parsed | DocumentRefused:
+def _found(requests: BinaryIO, name_bytes: int, data_bytes: int, limits: Limits) -> Parsed | DocumentRefused:
     """What the next file holds, or why it is refused."""
-    name_bytes, data_bytes = HEAD.unpack(head)
     path = Path(os.fsdecode(requests.read(name_bytes)))
     try:
         return parse(path, requests.read(data_bytes), limits)
@@ -56,8 +56,8 @@ def _found(requests: BinaryIO, head: bytes, limits: Limits) -> Parsed | Document
         return DocumentRefused(path, reason)
 
 
-def _send(answers: BinaryIO, payload: bytes) -> None:
-    answers.write(SIZE.pack(len(payload)))
+def _send(answers: BinaryIO, number: int, payload: bytes) -> None:
+    answers.write(LEAD.pack(number, len(payload)))
     answers.write(payload)
     answers.flush()
 
