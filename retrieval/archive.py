@@ -265,14 +265,14 @@ class Archive:
 
     def tend(self) -> None:
         """Write down which stores were searched, and clear away what has expired. Blocks."""
+        self._originals.drop_redacted(self._database)
         active, self._active = self._active, {}
         with self._database.read() as tx:
-            is_due = bool(active or personal.going(tx)) or files.are_any_expired(tx) or stores.are_any_expired(tx)
+            is_due = bool(active) or files.are_any_expired(tx) or stores.are_any_expired(tx)
         if not is_due:
             return
         with self._database.write() as tx:
             stores.touch(tx, stores.numbers(tx, active))
-            self._originals.drop_redacted(tx)
             gone = stores.empty_expired(tx)
             for file_no, file_id in files.expired(tx):
                 documents.remove_file(tx, file_no, EXPIRED)

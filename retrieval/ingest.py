@@ -204,7 +204,7 @@ class Ingester:
                 jobs.complete(tx, job, self._clock())
             document = documents.one(tx, job.document_no)
             assert document is not None, "an open job belongs to a document"
-            self._originals.drop_redacted(tx)
+        self._originals.drop_redacted(self._database)
         forget(self._originals, self._mirror, gone)
         self._observe(Ended(None if refused is None else refused.fault))
         report(Progress(job.file_id, job.filename, document.chunks, document.chunks, document.status))

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from retrieval.errors import StoreFailed
 from retrieval.store import personal
-from retrieval.store.database import Transaction
+from retrieval.store.database import Database
 
 _ASIDE = ".aside-"
 
@@ -84,10 +84,17 @@ class Originals:
     def remove(self, file_id: str) -> None:
         (self._folder / file_id).unlink(missing_ok=True)
 
-    def drop_redacted(self, tx: Transaction) -> None:
-        """Remove what is kept no longer, since its text is stored redacted. In a writer's transaction, so that nobody
-        hands such a file in again meanwhile."""
-        if gone := personal.going(tx):
+    def drop_redacted(self, database: Database) -> None:
+        """Remove what is kept no longer, since its text is stored redacted.
+
+        In a transaction of its own: undone together with the one that stores the text, a file would be gone that is
+        still to be read. In a writer's, so that nobody hands such a file in again meanwhile.
+        """
+        with database.read() as tx:
+            if not personal.going(tx):
+                return
+        with database.write() as tx:
+            gone = personal.going(tx)
             for file_id in gone:
                 self.remove(file_id)
             personal.are_gone(tx, gone)
