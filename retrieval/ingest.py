@@ -11,7 +11,7 @@ from secrets import token_hex
 from retrieval.batching import Pool, Reading
 from retrieval.chunking import cut
 from retrieval.embedder import Embedder
-from retrieval.errors import DocumentRefused, ReaderUnavailable
+from retrieval.errors import DocumentRefused, RetrievalError
 from retrieval.facts import Ended, Observe, Worked
 from retrieval.kinds import refuse_too_large
 from retrieval.mirror import Mirror
@@ -24,7 +24,7 @@ from retrieval.store import contents, documents, jobs, meta, sources
 from retrieval.store.contents import Content
 from retrieval.store.database import Database, Transaction
 from retrieval.store.jobs import RUN_DEADLINE_S, Job
-from retrieval.types import Progress
+from retrieval.types import Document, Progress
 
 log = logging.getLogger(__name__)
 
@@ -80,22 +80,26 @@ class Ingester:
             report: called from this thread when a file has been cut, with each batch, and at the end of each file.
 
         Raises:
-            ReaderUnavailable: nothing can be read at the moment; the jobs stay open.
+            RetrievalError: nothing can be read or stored at the moment; the jobs stay open.
         """
         with self._running:
             try:
+                self._give_back()  # what the call before this one could not, on a full disk for instance
                 self._run(report or _unreported)
                 self._paused = None
             except _LeaseLost as why:
+                self._held.clear()
                 self._pause(why)
             except _Stopped as why:
                 self._pause(why)
                 self._give_back()
-            except ReaderUnavailable:
+            except RetrievalError:
                 self._give_back()
                 raise
+            except BaseException:
+                self._held.clear()  # one of the files may be to blame, so the attempt counts
+                raise
             finally:
-                self._held.clear()
                 with self._database.write() as tx:
                     jobs.release(tx, self._holder)
 
@@ -189,25 +193,34 @@ class Ingester:
     def _end(
         self, job: Job, report: Report, *, content: Content | None = None, refused: DocumentRefused | None = None
     ) -> None:
-        gone: list[str] = []
         with self._database.write() as tx:
             self._renew(tx)
-            self._held.remove(job)
-            if not jobs.is_open(tx, job.job_no):
-                return  # deleted, or superseded by a newer file, while it was read
-            if refused is not None:
-                jobs.fail(tx, job.job_no, job.document_no, refused.reason, self._clock(), refused.fault)
-            else:
-                if content is not None:
-                    contents.complete(tx, job.document_no, content)
-                gone = sources.point(tx, job.source, job.document_no)
-                jobs.complete(tx, job, self._clock())
-            document = documents.one(tx, job.document_no)
-            assert document is not None, "an open job belongs to a document"
+            # Not open: deleted, or superseded by a newer file, while it was read.
+            ended = self._ended(tx, job, content, refused) if jobs.is_open(tx, job.job_no) else None
+        self._held.remove(job)
+        if ended is None:
+            return
+        document, gone = ended
         self._originals.drop_redacted(self._database)
         forget(self._originals, self._mirror, gone)
         self._observe(Ended(None if refused is None else refused.fault))
         report(Progress(job.file_id, job.filename, document.chunks, document.chunks, document.status))
+
+    def _ended(
+        self, tx: Transaction, job: Job, content: Content | None, refused: DocumentRefused | None
+    ) -> tuple[Document, list[str]]:
+        """Write down how a job ended; return what is said of its document now, and the ids of files that went."""
+        gone: list[str] = []
+        if refused is not None:
+            jobs.fail(tx, job.job_no, job.document_no, refused.reason, self._clock(), refused.fault)
+        else:
+            if content is not None:
+                contents.complete(tx, job.document_no, content)
+            gone = sources.point(tx, job.source, job.document_no)
+            jobs.complete(tx, job, self._clock())
+        document = documents.one(tx, job.document_no)
+        assert document is not None, "an open job belongs to a document"
+        return document, gone
 
     def _beat(self, job: Job) -> None:
         if self._stopping.is_set():
@@ -228,9 +241,12 @@ class Ingester:
 
     def _give_back(self) -> None:
         """Leave the jobs in hand to the next process, without an attempt counted: none of their files is to blame."""
+        if not self._held:
+            return
         with self._database.write() as tx:
             if jobs.acquire(tx, self._holder, self._clock(), self._lease_s):
                 jobs.give_back(tx, self._held)
+        self._held.clear()
 
     def _renew(self, tx: Transaction) -> None:
         # In the transaction that writes: who has lost the lease cannot commit what another is writing as well.

@@ -11,7 +11,8 @@ from retrieval.types import Chunking, Fault
 
 # A file whose reading ends the process (out of memory, say) must not end it for ever.
 MAX_ATTEMPTS = 3
-# From the start of a job's first attempt. Clients wait until a file's status changes, so it has to change.
+# From the start of a job's first attempt that was not given back. Clients wait until a file's status changes, so it has
+# to change.
 RUN_DEADLINE_S = 600.0
 # From the moment a file was handed in: a day without any process to run it.
 QUEUE_DEADLINE_S = 86_400.0
@@ -74,7 +75,8 @@ def claim(tx: Transaction, now: float, held: Sequence[Job] = ()) -> Job | None:
 def give_back(tx: Transaction, held: Sequence[Job]) -> None:
     """Leave started jobs to whoever runs jobs next, as if this attempt had not been."""
     tx.many(
-        "UPDATE jobs SET status = 'queued', attempts = attempts - 1 WHERE job_no = ? AND status = 'running'",
+        "UPDATE jobs SET status = 'queued', attempts = attempts - 1, started_at = NULL"
+        " WHERE job_no = ? AND status = 'running'",
         [(job.job_no,) for job in held],
     )
 
