@@ -112,6 +112,13 @@ class VectorIndex:
         """The chunk numbers that it holds, block by block."""
         return np.concatenate([np.zeros(0, np.int64), *(block.numbers for block in self.blocks.values())])
 
+    def other_than(self, stored: Numbers) -> list[int]:
+        """The blocks that do not hold exactly what belongs there of these chunks; numbers in rising order."""
+        wanted = {at: stored[start:end] for at, start, end in _runs(stored)}
+        nothing = np.zeros(0, np.int64)
+        held = {at: np.sort(block.numbers) for at, block in self.blocks.items()}
+        return [at for at in {*wanted, *held} if not np.array_equal(held.get(at, nothing), wanted.get(at, nothing))]
+
     def add(self, numbers: Sequence[int], vectors: Vectors) -> None:
         """Add chunks that it does not hold yet; numbers in rising order."""
         added = np.asarray(numbers, np.int64)

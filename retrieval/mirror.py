@@ -8,8 +8,9 @@ from itertools import islice
 
 import numpy as np
 
+from retrieval.disk import reported
 from retrieval.embedder import Vectors
-from retrieval.errors import EmbedderMismatch
+from retrieval.errors import EmbedderMismatch, StoreFailed
 from retrieval.graphs import GraphLimits, Graphs
 from retrieval.index import BLOCK, Numbers, SnapshotRefused, VectorIndex, Visible, block_of
 from retrieval.lists import AccessLists
@@ -29,7 +30,7 @@ DUE_ROWS = 1000
 
 
 class Mirror:
-    """Owns the index and the lock around it."""
+    """Owns the index and the lock around it. What writes or drops files raises StoreFailed where the disk refuses."""
 
     def __init__(
         self,
@@ -55,12 +56,13 @@ class Mirror:
         self._places = Places()
         self._last = 0
         self._unsaved = 0
+        self._due = DUE_ROWS
         self._stale: set[int] = set()  # blocks whose files may hold what is gone
         self._writing = threading.Lock()  # of one block; taken before the other lock, and by what drops files
 
     def open(self) -> None:
         """Start from the snapshot if it can be trusted, else from the store."""
-        with self._lock, self._database.read() as tx:
+        with reported(self._snapshots.folder), self._lock, self._database.read() as tx:
             try:
                 self._resume(tx)
             except SnapshotRefused as problem:
@@ -131,48 +133,65 @@ class Mirror:
         """After a removal: take what is gone out of memory, and drop the snapshot files that hold it."""
         with self.view():
             stale, self._stale = self._stale, set()
-        with self._writing:
-            self._snapshots.drop(stale)
+        try:
+            with self._writing, reported(self._snapshots.folder):
+                self._snapshots.drop(stale)
+        except StoreFailed:
+            with self._lock:
+                self._stale |= stale
+            raise
 
     def discard(self) -> None:
         """Drop every snapshot file; the next saving writes them all."""
-        with self._writing:
+        with self._writing, reported(self._snapshots.folder):
             self._snapshots.clear()
         with self._lock:
             self._unsaved += self._index.rows
 
     def save_if_due(self) -> None:
+        """Save when enough has changed. What goes wrong is logged, as nothing but time is lost."""
         with self._lock:
-            due = self._unsaved >= DUE_ROWS
-        if due:
+            unsaved = self._unsaved
+        if unsaved < self._due:
+            return
+        try:
             self.save()
+            self._due = DUE_ROWS
+        except StoreFailed as problem:
+            self._due = unsaved + DUE_ROWS  # not after each batch, on a disk that is full
+            log.warning("the index was not saved, which costs time at the next start: %s", problem)
 
     def save(self) -> None:
         """Write what the last snapshot does not say."""
-        self._write_ahead()
-        with self.view():
-            if not self._unsaved:
-                return
+        with reported(self._snapshots.folder):
+            self._write_ahead()
+            with self.view():
+                if not self._unsaved:
+                    return
+                try:
+                    manifest = self._snapshots.stage(
+                        self._index,
+                        generation=self._generation,
+                        stamp=self._stamp,
+                        embedder=self._embedder,
+                        last=self._last,
+                    )
+                except FileNotFoundError:
+                    log.info("index snapshot given up: another process cleared the folder")
+                    return
+                unsaved, self._unsaved = self._unsaved, 0
+            gone, published = list[int](), False
             try:
-                manifest = self._snapshots.stage(
-                    self._index,
-                    generation=self._generation,
-                    stamp=self._stamp,
-                    embedder=self._embedder,
-                    last=self._last,
-                )
-            except FileNotFoundError:
-                log.info("index snapshot given up: another process cleared the folder")
-                return
-            unsaved, self._unsaved = self._unsaved, 0
-        # No removal can be committed while this holds the write lock, so nothing removed gets published.
-        with self._database.write() as tx:
-            gone = passages.removed(tx, manifest.generation)
-            published = not gone and self._snapshots.publish(manifest)
-        if not published:
-            with self._lock:
-                self._unsaved += unsaved
-            self._snapshots.drop({block_of(number) for number in gone})
+                # No removal can be committed while this holds the write lock, so nothing removed gets published.
+                with self._database.write() as tx:
+                    gone = passages.removed(tx, manifest.generation)
+                    published = not gone and self._snapshots.publish(manifest)
+            finally:
+                if not published:
+                    with self._lock:
+                        self._unsaved += unsaved
+            if not published:
+                self._snapshots.drop({block_of(number) for number in gone})
 
     def _write_ahead(self) -> None:
         """Write the blocks that changed, one by one; searches wait while one is copied, and not while it is written."""
@@ -223,23 +242,15 @@ class Mirror:
         self._last = 0
         self._graphs.clear()
         self._want_graphs(tx)
-        self._add(tx)
+        self._fill(tx, after=self._last, upto=None)
         self._generation, self._stamp = meta.generation(tx)
 
     def _repair(self, tx: Transaction) -> None:
         """Read again the blocks that do not hold exactly the store's chunks."""
-        stored = np.flatnonzero(self._places.stores(self._last))
-        for at in {*np.unique(block_of(stored)).tolist(), *self._index.blocks}:
-            first, last = at * BLOCK, min((at + 1) * BLOCK - 1, self._last)
-            block = self._index.blocks.get(at)
-            held = np.zeros(0, np.int64) if block is None else np.sort(block.numbers)
-            wanted = stored[np.searchsorted(stored, first) : np.searchsorted(stored, last, "right")]
-            if np.array_equal(held, wanted):
-                continue
-            if block is not None:
+        for at in self._index.other_than(np.flatnonzero(self._places.stores(self._last))):
+            if self._index.blocks.pop(at, None) is not None:
                 log.warning("block %d of the index snapshot is not what the store holds, reading it again", at)
-                del self._index.blocks[at]
-            self._fill(tx, after=first - 1, upto=last)
+            self._fill(tx, after=at * BLOCK - 1, upto=min((at + 1) * BLOCK - 1, self._last))
 
     def _catch_up(self, tx: Transaction) -> None:
         now = meta.generation(tx)
@@ -253,7 +264,7 @@ class Mirror:
             return
         self._want_graphs(tx)
         self._forget_removed(tx)
-        self._add(tx)
+        self._fill(tx, after=self._last, upto=None)
         self._generation, self._stamp = now
 
     def _want_graphs(self, tx: Transaction) -> None:
@@ -265,9 +276,6 @@ class Mirror:
         self._graphs.remove(gone)
         self._places.remove(gone)
         self._unsaved += len(gone)
-
-    def _add(self, tx: Transaction) -> None:
-        self._fill(tx, after=self._last, upto=None)
 
     def _fill(self, tx: Transaction, *, after: int, upto: int | None) -> None:
         added = passages.vectors(tx, after, upto)

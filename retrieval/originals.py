@@ -5,11 +5,12 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
-from retrieval.errors import StoreFailed
+from retrieval.disk import reported
 from retrieval.store import personal
 from retrieval.store.database import Database
 
@@ -19,7 +20,7 @@ _ASIDE = ".aside-"
 class StagedFile:
     """A file that is still coming; see `retrieval.types.Staged`."""
 
-    def __init__(self, file: BinaryIO, path: Path, adopt: Callable[[str], None]) -> None:
+    def __init__(self, file: FileIO, path: Path, adopt: Callable[[str], None]) -> None:
         self._file = file
         self._path = path
         self._adopt = adopt
@@ -32,10 +33,8 @@ class StagedFile:
         Raises:
             StoreFailed: the disk is full, or fails.
         """
-        try:
-            self._file.write(data)
-        except OSError as error:
-            raise StoreFailed(self._path, error.strerror or str(error)) from error
+        with reported(self._path):
+            _write(self._file, data)
         self._digest.update(data)
         self.size += len(data)
 
@@ -44,14 +43,18 @@ class StagedFile:
         return self._digest.hexdigest()
 
     def adopt(self, file_id: str) -> None:
-        """Sync it to disk and give it its id."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Sync it to disk and give it its id.
+
+        Raises:
+            StoreFailed: the disk is full, or fails.
+        """
+        with reported(self._path):
+            os.fsync(self._file.fileno())
         self._adopt(file_id)
 
 
 class Originals:
-    """A folder of files named by document id."""
+    """A folder of files named by document id. Methods raise StoreFailed where the disk is full, or fails."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -61,16 +64,27 @@ class Originals:
     def staged(self, data: bytes) -> Iterator[Callable[[str], None]]:
         """Write `data` to disk, synced, and yield what gives it its id; without an id it is dropped again."""
         with self._aside() as (aside, file):
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            with reported(aside):
+                _write(file, data)
+                os.fsync(file.fileno())
             yield lambda file_id: self._adopt(aside, file_id)
 
     def path(self, file_id: str) -> Path:
         return self._folder / file_id
 
     def open(self, file_id: str) -> BinaryIO:
-        return self.path(file_id).open("rb")
+        """Open a file for reading.
+
+        Raises:
+            FileNotFoundError: there is none with this id.
+        """
+        path = self.path(file_id)
+        with reported(path):
+            try:
+                return path.open("rb")
+            except FileNotFoundError as error:
+                missing = error
+        raise missing
 
     @contextmanager
     def staging(self) -> Iterator[StagedFile]:
@@ -79,10 +93,18 @@ class Originals:
             yield StagedFile(file, aside, lambda file_id: self._adopt(aside, file_id))
 
     def read(self, file_id: str) -> bytes:
-        return (self._folder / file_id).read_bytes()
+        """A file's bytes.
+
+        Raises:
+            FileNotFoundError: there is none with this id.
+        """
+        with self.open(file_id) as file, reported(self.path(file_id)):
+            return file.read()
 
     def remove(self, file_id: str) -> None:
-        (self._folder / file_id).unlink(missing_ok=True)
+        path = self.path(file_id)
+        with reported(path):
+            path.unlink(missing_ok=True)
 
     def drop_redacted(self, database: Database) -> None:
         """Remove what is kept no longer, since its text is stored redacted.
@@ -101,34 +123,48 @@ class Originals:
 
     def sweep(self, known: set[str]) -> None:
         """Remove what belongs to no document: left by a process that died between the store and the folder."""
-        for path in self._folder.iterdir():
-            if path.name.startswith(_ASIDE):
-                _drop_abandoned(path)
-            elif path.name not in known:
-                path.unlink(missing_ok=True)
+        with reported(self._folder):
+            for path in self._folder.iterdir():
+                if path.name.startswith(_ASIDE):
+                    _drop_abandoned(path)
+                elif path.name not in known:
+                    self.remove(path.name)
 
     @contextmanager
-    def _aside(self) -> Iterator[tuple[Path, BinaryIO]]:
+    def _aside(self) -> Iterator[tuple[Path, FileIO]]:
         """A file aside, held until it has its id: one that nobody holds was left by a process that died."""
         while True:
             path = self._folder / f"{_ASIDE}{token_hex(8)}"
-            with path.open("wb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                if not os.fstat(file.fileno()).st_nlink:
-                    continue  # a sweep came between the two
+            with reported(path):
+                # Without a buffer, which a full disk would refuse only when the file is closed.
+                file = path.open("wb", buffering=0)
+            with file:
+                with reported(path):
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                    if not os.fstat(file.fileno()).st_nlink:
+                        continue  # a sweep came between the two
                 try:
                     yield path, file
                 finally:
-                    path.unlink(missing_ok=True)
+                    with reported(path):
+                        path.unlink(missing_ok=True)
                 return
 
     def _adopt(self, aside: Path, file_id: str) -> None:
-        aside.rename(self._folder / file_id)
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        path = self.path(file_id)
+        with reported(path):
+            aside.rename(path)
+            descriptor = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _drop_abandoned(path: Path) -> None:

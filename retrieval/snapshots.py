@@ -56,7 +56,7 @@ class Snapshots:
     """The folder of snapshots: `<block>-<token>.faiss`, and the manifest `<generation>-<token>.json`, written last."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._digests: dict[str, str] = {}  # of files written or verified by this process
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -68,14 +68,14 @@ class Snapshots:
 
     def copy(self, at: int, block: Block) -> Copied | None:
         """Copy a block that no file holds, to be written while the block may change; None: there is such a file."""
-        if block.saved in self._digests and (self._folder / block.saved).exists():
+        if block.saved in self._digests and (self.folder / block.saved).exists():
             return None
         block.saved = f"{at}-{token_hex(4)}.faiss"
         return Copied(block.saved, block.image())
 
     def write(self, copied: Copied) -> None:
         """Write a file, synced to disk."""
-        with (self._folder / copied.name).open("wb") as file:
+        with (self.folder / copied.name).open("wb") as file:
             file.write(copied.image.data)
             file.flush()
             os.fsync(file.fileno())
@@ -84,20 +84,20 @@ class Snapshots:
     def withdraw(self, copied: Copied) -> None:
         """Remove a file whose block has changed since it was copied."""
         self._digests.pop(copied.name, None)
-        (self._folder / copied.name).unlink(missing_ok=True)
+        (self.folder / copied.name).unlink(missing_ok=True)
 
     def publish(self, manifest: Manifest) -> bool:
         """Make a staged snapshot the one to load, and drop all other files; False if one of its files was dropped."""
-        if not all((self._folder / saved.file).exists() for saved in manifest.blocks):
+        if not all((self.folder / saved.file).exists() for saved in manifest.blocks):
             return False
         name = f"{manifest.generation}-{token_hex(4)}"
-        aside = self._folder / f"{name}.aside"
+        aside = self.folder / f"{name}.aside"
         with aside.open("w") as file:
             json.dump(asdict(manifest), file)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(self._folder / f"{name}.json")
-        _sync_folder(self._folder)
+        aside.replace(self.folder / f"{name}.json")
+        _sync_folder(self.folder)
         self.clear(keep={f"{name}.json", *(saved.file for saved in manifest.blocks)})
         return True
 
@@ -108,7 +108,7 @@ class Snapshots:
             SnapshotRefused: its manifest cannot be read, or it is of another embedder.
         """
         try:
-            manifests = [read_manifest(path) for path in self._folder.glob("*.json")]
+            manifests = [read_manifest(path) for path in self.folder.glob("*.json")]
         except UNREADABLE as error:
             raise SnapshotRefused(f"a manifest cannot be read: {error}") from error
         if not manifests:
@@ -129,22 +129,22 @@ class Snapshots:
     def drop(self, blocks: Collection[int]) -> None:
         """Remove every file of these blocks, and every file that no manifest names: both may hold what is gone."""
         try:
-            named = {saved.file for path in self._folder.glob("*.json") for saved in read_manifest(path).blocks}
+            named = {saved.file for path in self.folder.glob("*.json") for saved in read_manifest(path).blocks}
         except UNREADABLE:
             named = set()
-        for path in self._folder.iterdir():
+        for path in self.folder.iterdir():
             is_kept = path.name in named and int(path.name.partition("-")[0]) not in blocks
             if path.suffix != ".json" and not is_kept:
                 path.unlink(missing_ok=True)
-        _sync_folder(self._folder)
+        _sync_folder(self.folder)
 
     def clear(self, keep: Collection[str] = ()) -> None:
         """Remove every file of every snapshot but those to keep, those being written included."""
-        for path in self._folder.iterdir():
+        for path in self.folder.iterdir():
             if path.name not in keep:
                 path.unlink(missing_ok=True)
         self._digests = {name: digest for name, digest in list(self._digests.items()) if name in keep}
-        _sync_folder(self._folder)
+        _sync_folder(self.folder)
 
     def _stage(self, at: int, block: Block) -> Saved:
         if copied := self.copy(at, block):
@@ -153,7 +153,7 @@ class Snapshots:
         return Saved(at, block.saved, block.rows, self._digests[block.saved])
 
     def _read(self, saved: Saved, dims: int) -> Block:
-        path = self._folder / saved.file
+        path = self.folder / saved.file
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != saved.sha256:

@@ -56,7 +56,7 @@ class ParseProcess:
 
         Raises:
             DocumentRefused: the file cannot be read, or its reading ended the worker.
-            ReaderUnavailable: no worker could be started.
+            ReaderUnavailable: no worker could be started, or talked to.
         """
         with self._lock:
             self._used_at = monotonic()
@@ -81,6 +81,9 @@ class ParseProcess:
                 raise DocumentRefused(
                     path, "reading it went wrong; save it again in the program it comes from"
                 ) from error
+            except OSError as error:
+                self._drop()
+                raise ReaderUnavailable(error.strerror or str(error)) from error
             except BaseException:
                 # Whatever ended the exchange: the rest of this file's answer would be taken for the next one's.
                 self._drop()
@@ -139,7 +142,10 @@ class _Worker:
     """One process and the pipes to it."""
 
     def __init__(self, limits: Limits) -> None:
-        reading, writing = os.pipe()
+        try:
+            reading, writing = os.pipe()
+        except OSError as error:
+            raise ReaderUnavailable(error.strerror or str(error)) from error
         sizes = (limits.memory_bytes, limits.seconds, limits.file_bytes, limits.pages, limits.characters)
         try:
             self._process = subprocess.Popen(
@@ -152,7 +158,7 @@ class _Worker:
             )
         except OSError as error:
             os.close(writing)
-            raise ReaderUnavailable(str(error)) from error
+            raise ReaderUnavailable(error.strerror or str(error)) from error
         finally:
             os.close(reading)
         # The other end of `writing` ends the worker when this process ends, however it does.
@@ -163,7 +169,7 @@ class _Worker:
             os.set_blocking(pipe.fileno(), False)
         try:
             self.is_confined = self.exchange(0, [], _START_S, _PIECE, lambda: None) == b"confined"
-        except (_Overtime, _Ended) as error:
+        except (_Overtime, _Ended, OSError) as error:
             self.end()
             raise ReaderUnavailable("it did not start; standard error says why") from error
 
