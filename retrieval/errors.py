@@ -168,6 +168,11 @@ class StoreExpired(Exception):
         self.store = store
 
 
+def kind_of(error: Exception) -> str:
+    """What sort of error a library has raised: without its words, which may quote the file that it is about."""
+    return f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+
+
 class DocumentRefused(Exception):
     """A file that cannot be ingested, with a reason that a person can act on."""
 

@@ -4,7 +4,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from retrieval.errors import DocumentRefused
+from retrieval.errors import DocumentRefused, kind_of
 from retrieval.limits import Limits
 
 _CONTENT_TYPES = "[Content_Types].xml"
@@ -46,7 +46,7 @@ def refuse_unfit(path: Path, data: bytes, program: str, limits: Limits) -> None:
     except KeyError as error:
         raise DocumentRefused(path, f"it is an archive, but no {program} file", "unsupported_file") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
-        raise DocumentRefused(path, damaged % error) from error
+        raise DocumentRefused(path, damaged % kind_of(error)) from error
     if b"macroEnabled" in declarations or b"vbaProject" in declarations:
         raise DocumentRefused(
             path, f"it contains macros; save it as {_EXTENSIONS[program]}, without them", "unsupported_file"

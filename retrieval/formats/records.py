@@ -1,8 +1,10 @@
 """JSON files: each record as lines "path: value"."""
 
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
 
 from retrieval.composer import Composer
@@ -12,6 +14,7 @@ from retrieval.parsed import Parsed
 from retrieval.visible import one_line
 
 _DEPTH = 50
+_END_OR_TEXT = re.compile(r'\}|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 
@@ -24,7 +27,7 @@ def read_records(path: Path, source: str, limits: Limits) -> Parsed:
     """
     too_deep = DocumentRefused(path, f"it is nested deeper than {_DEPTH} levels; flatten it")
     try:
-        found: Json = json.loads(source, object_pairs_hook=partial(_once_each, path))
+        found: Json = json.loads(source, object_pairs_hook=partial(_once_each, path, source, count(1)))
     except json.JSONDecodeError as error:
         raise DocumentRefused(
             path, f"it is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
@@ -47,13 +50,21 @@ def read_records(path: Path, source: str, limits: Limits) -> Parsed:
     return composer.parsed()
 
 
-def _once_each(path: Path, pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(pairs)
+def _once_each(path: Path, source: str, ended: Iterator[int], pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found, number = dict(pairs), next(ended)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DocumentRefused(path, f"an object in it has the name {twice!r} twice, of which only one would be kept")
+        # Without the name: what is said of a file is seen where its content is redacted.
+        line = 1 + source.count("\n", 0, _end_of_object(source, number))
+        raise DocumentRefused(
+            path, f"the object that ends in line {line} has a name twice, of which only one would be kept"
+        )
     return found
+
+
+def _end_of_object(source: str, number: int) -> int:
+    """Where the object ends that is the `number`th to end."""
+    ends = (found.start() for found in _END_OR_TEXT.finditer(source) if found.group() == "}")
+    return next(islice(ends, number - 1, None))
 
 
 def _entry(name: str, value: Json, too_deep: DocumentRefused) -> str:

@@ -14,7 +14,7 @@ from pptx.shapes.group import GroupShape
 from pptx.slide import Slide
 
 from retrieval.composer import Composer
-from retrieval.errors import DocumentRefused
+from retrieval.errors import DocumentRefused, kind_of
 from retrieval.formats import rows
 from retrieval.formats.archive import refuse_unfit
 from retrieval.limits import Limits
@@ -33,7 +33,9 @@ def read_slides(path: Path, data: bytes, limits: Limits) -> Parsed:
         presentation = Presentation(io.BytesIO(data))
         slides = list(presentation.slides)
     except (PythonPptxError, BadZipFile, KeyError, ValueError, XMLSyntaxError) as error:
-        raise DocumentRefused(path, f"it is damaged ({error}); open it in PowerPoint and save it again") from error
+        raise DocumentRefused(
+            path, f"it is damaged ({kind_of(error)}); open it in PowerPoint and save it again"
+        ) from error
     composer = Composer(path, limits)
     for number, slide in enumerate(slides, start=1):
         if slide.element.get("show") in ("0", "false"):

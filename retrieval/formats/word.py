@@ -16,7 +16,7 @@ from docx.oxml.ns import qn
 from lxml.etree import XMLSyntaxError, _Element
 
 from retrieval.composer import Composer
-from retrieval.errors import DocumentRefused
+from retrieval.errors import DocumentRefused, kind_of
 from retrieval.formats import rows
 from retrieval.formats.archive import refuse_unfit
 from retrieval.limits import Limits
@@ -44,7 +44,7 @@ def read_word(path: Path, data: bytes, limits: Limits) -> Parsed:
     try:
         document = Document(io.BytesIO(data))
     except (OpcError, BadZipFile, KeyError, ValueError, XMLSyntaxError) as error:
-        raise DocumentRefused(path, f"it is damaged ({error}); open it in Word and save it again") from error
+        raise DocumentRefused(path, f"it is damaged ({kind_of(error)}); open it in Word and save it again") from error
     reader = _Reader(document, Composer(path, limits))
     reader.read(document.element.body)
     for part in document.part.package.iter_parts():

@@ -98,7 +98,7 @@ def test_an_object_or_a_single_value_is_read_too() -> None:
         ("[" * 100_000 + "]" * 100_000, "it is nested deeper than 50 levels; flatten it"),
         ('{"a":' * 100_000, "it is nested deeper than 50 levels; flatten it"),
         ("[" + "9" * 10_000 + "]", "it holds a whole number of more digits than can be read"),
-        ('[{"a": 1, "b": 2, "a": 3}]', "an object in it has the name 'a' twice"),
+        ('[{"a": 1, "b": 2, "a": 3}]', "the object that ends in line 1 has a name twice"),
         ("[]", "there is no text in it"),
         ("{}", "there is no text in it"),
     ],
