@@ -90,7 +90,7 @@ class _Reader:
                 self._levels[style_id] = int(found[1])
             elif called == "title":
                 self._levels[style_id] = 1
-            elif outline is not None and outline.get(qn("w:val"), "9") in "012345":
+            elif outline is not None and outline.get(qn("w:val"), "9") in tuple("012345"):
                 self._levels[style_id] = int(outline.get(qn("w:val"), "0")) + 1
             if _is_on(style.find(f"{qn('w:rPr')}/{qn('w:vanish')}")):
                 self._hidden.add(style_id)

@@ -13,6 +13,12 @@ HEAD = struct.Struct(">III")  # the file's number, bytes of its name and of the 
 LEAD = struct.Struct(">II")  # the number of the file that is answered for, bytes of the answer
 OUT_OF_MEMORY = 3  # the worker's exit status
 
+# More than any reader of ours says; what is beyond could not be stored or shown.
+_REASON = 1000
+_LEVELS = 10
+_NUMBERS = 1 << 31
+_UNITS = frozenset({"page", "slide", "sheet", "row", "item"})
+
 
 class Nonsense(Exception):
     """An answer that no reader of ours gives."""
@@ -49,6 +55,9 @@ def read_answer(path: Path, payload: bytes) -> Parsed | DocumentRefused:
     try:
         match json.loads(payload):
             case {"refused": str(reason), "fault": "unsupported_file" | "invalid_file" | "server_error" as fault}:
+                reason.encode()
+                if len(reason) > _REASON:
+                    raise Nonsense
                 return DocumentRefused(path, reason, fault)
             case {
                 "title": str(title),
@@ -68,7 +77,7 @@ def read_answer(path: Path, payload: bytes) -> Parsed | DocumentRefused:
                 )
             case _:
                 raise Nonsense
-        f"{title}{text}".encode()  # halves of characters cannot be stored
+        "".join([title, text, *(place.within for place in parsed.places)]).encode()  # no half of a character
     except (ValueError, RecursionError) as error:
         raise Nonsense from error
     _check(parsed)
@@ -77,15 +86,16 @@ def read_answer(path: Path, payload: bytes) -> Parsed | DocumentRefused:
 
 def _heading(found: object) -> Heading:
     match found:
-        case [int(start), int(end), int(level)]:
+        case [int(start), int(end), int(level)] if 0 < level <= _LEVELS:
             return Heading(start, end, level)
     raise Nonsense
 
 
 def _place(found: object) -> Place:
     match found:
-        case [int(start), int() | None as page, str(unit), int(number), str(within)]:
-            return Place(start, page, unit, number, within)
+        case [int(start), int() | None as page, str(unit), int(number), str(within)] if unit in _UNITS:
+            if 0 < number < _NUMBERS and (page is None or 0 < page < _NUMBERS):
+                return Place(start, page, unit, number, within)
     raise Nonsense
 
 
@@ -107,5 +117,5 @@ def _check(parsed: Parsed) -> None:
         raise Nonsense
     if not all(0 <= flag.start <= flag.end <= len(parsed.text) for flag in parsed.flags):
         raise Nonsense
-    if not parsed.text.strip() or parsed.stripped < 0:
+    if not parsed.text.strip() or not 0 <= parsed.stripped < _NUMBERS:
         raise Nonsense

@@ -13,9 +13,8 @@ import pytest
 
 from retrieval.errors import DocumentRefused
 from retrieval.limits import Limits
-from retrieval.parsed import Heading, Parsed, Place
+from retrieval.parsed import Heading
 from retrieval.parsing.process import ParseProcess
-from retrieval.parsing.wire import Nonsense, answer, read_answer
 from tests.retrieval.papers import lines, mail, pdf, sheet, slides, word
 
 ROOT = Path(__file__).parents[2]
@@ -242,33 +241,3 @@ def test_a_document_that_takes_its_reader_over_gets_nowhere(attempt: str, error:
 
     assert said.startswith("True\n")
     assert error in said
-
-
-def test_an_answer_survives_the_way_whole() -> None:
-    parsed = Parsed("Titel", "Größe\n\nzwei", (Heading(0, 5, 1),), (Place(7, 2, "row", 3, "Blatt"),), 4)
-
-    assert read_answer(TEXT, answer(parsed)) == parsed
-    refused = read_answer(TEXT, answer(DocumentRefused(TEXT, "because", "unsupported_file")))
-    assert isinstance(refused, DocumentRefused)
-    assert (refused.reason, refused.fault) == ("because", "unsupported_file")
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b"",
-        b"\xff",
-        b"[]",
-        b'{"refused":"x","fault":"y"}',
-        b"[" * 100_000,
-        b'{"title":"a","text":"b","headings":[],"places":[],"stripped":-1}',
-        b'{"title":"a","text":" ","headings":[],"places":[],"stripped":0}',
-        b'{"title":"a","text":"b","headings":[[0,9,1]],"places":[],"stripped":0}',
-        b'{"title":"a","text":"b","headings":[],"places":[[1,1,"p",1,""],[0,1,"p",1,""]],"stripped":0}',
-        b'{"title":"a","text":"b","headings":[[0,1]],"places":[],"stripped":0}',
-        b'{"title":"a","text":"b\\ud800","headings":[],"places":[],"stripped":0}',
-    ],
-)
-def test_an_answer_that_no_reader_gives_is_not_believed(payload: bytes) -> None:
-    with pytest.raises(Nonsense):
-        read_answer(TEXT, payload)
