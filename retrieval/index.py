@@ -1,7 +1,8 @@
 """An exact vector index in memory, in blocks of half-precision vectors.
 
 It knows chunk numbers and vectors, not documents, and it holds nothing that the store does not. Scanning half precision
-reads half the bytes; what it finds is compared again in full precision, until nothing else can come before it.
+reads half the bytes; what it finds is compared again in full precision, until nothing else can come before it, or
+nothing that is nearer by more than the rounding.
 """
 
 import os
@@ -28,6 +29,8 @@ BLOCK = 16_384
 # Half precision moves a component by at most 2^-11 of itself (2^-25 where it is tiny), so the product of two unit
 # vectors by 0.00049 at most; the rest is for sums in single precision.
 ROUNDING = 0.0005
+# Compared again at most, where there are more that half precision cannot tell apart: copies, as a rule.
+TIED = 8192
 # Blocks are scanned side by side, a core for each: faiss splits work by queries, and there is one. Without the threads
 # of its own that it would start all the same.
 _SCANNERS = ThreadPoolExecutor(
@@ -140,6 +143,8 @@ class VectorIndex:
     def search(self, query: Vectors, k: int, visible: Visible, exact: Exact) -> list[int]:
         """The `k` nearest chunks among the visible ones, nearest first; of equals, the lower number first.
 
+        Where thousands lie within the rounding of the `k`th, the order within the rounding is that of those compared.
+
         Args:
             query: (dims,) float32 of unit length.
             visible: one flag per chunk number. Access, store and deletion act here, inside the scan,
@@ -148,15 +153,15 @@ class VectorIndex:
         """
         if k < 1:
             return []
-        depth = 2 * k
+        depth, most = 2 * k, max(2 * k, TIED)
         while True:
             scores, numbers = self._scan(query, depth, visible)
             products = exact(numbers) @ query
             order = np.lexsort((numbers, -products))[:k]
             # Whatever the scan left out lies at most the rounding above the last that it brought.
-            if len(numbers) < depth or products[order[-1]] > scores[-1] + ROUNDING:
+            if len(numbers) < depth or depth == most or products[order[-1]] > scores[-1] + ROUNDING:
                 return [int(number) for number in numbers[order]]
-            depth *= 4
+            depth = min(4 * depth, most)
 
     def _scan(self, query: Vectors, depth: int, visible: Visible) -> tuple[Vectors, Numbers]:
         """(n,) products in half precision in falling order, and the (n,) chunks; fewer than `depth`: all there are."""
@@ -172,7 +177,7 @@ class VectorIndex:
         found += _SCANNERS.map(lambda scan: scan[0].nearest(query, depth, scan[1]), scans)
         scores = np.concatenate([scores for scores, _ in found])
         numbers = np.concatenate([numbers for _, numbers in found])
-        best = np.argsort(-scores, kind="stable")[:depth]
+        best = np.lexsort((numbers, -scores))[:depth]
         return scores[best], numbers[best]
 
 

@@ -9,7 +9,8 @@ A query of stop words alone is scored by its cosine. With late interaction, the 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from time import perf_counter
 
@@ -29,6 +30,8 @@ from retrieval.wording import Wording, terms
 # From each side, and at least four for each passage asked for: what fusion lifts stood rarely deeper than this.
 CANDIDATES = 50
 CANDIDATES_PER_PASSAGE = 4
+# As deep a search goes for passages below copies of better ones: all others wait while it does.
+DEEPEST = 2000
 # Of the comparison token by token in a passage's score; tests/eval/retrieval.py is where it was chosen.
 LATE_WEIGHT = 0.7
 
@@ -111,20 +114,28 @@ class Searcher:
     def _ranked(
         self, tx: Transaction, query: str, meaning: Vectors, scope: Scope, k: int, fusion: Fusion
     ) -> list[Scored]:
-        """The best `k` candidates, best first, without copies of a better one; `k` wherever there are as many."""
+        """The best `k` candidates, best first, without copies of a better one; `k` wherever there are as many
+        so deep."""
         visible = self._mirror.visible(scope)
         wording = self._mirror.words.weigh(tx, terms(query, tx.words), visible)
         depth = max(CANDIDATES, CANDIDATES_PER_PASSAGE * k)
+        deepest = max(depth, DEEPEST)
+        scored: dict[int, Scored] = {}
+
+        @cache  # copies are read once
+        def by_wording(title: str, text: str) -> float:
+            return wording.score(tx.words(f"{title}\n{text}"))
+
         while True:
             numbers = self._candidates(tx, meaning, wording, visible, depth)
-            candidates = passages.candidates(tx, sorted(numbers))
-            assert len(candidates) == len(numbers), "the index holds a chunk that the store does not"
-            scored = [(_score(tx, candidate, meaning, wording, fusion), candidate) for candidate in candidates]
-            ranked = sorted(scored, key=lambda item: (-item[0], item[1].chunk_no))
+            for candidate in passages.candidates(tx, sorted(numbers - scored.keys())):
+                scored[candidate.chunk_no] = (_score(candidate, meaning, wording, by_wording, fusion), candidate)
+            assert scored.keys() >= numbers, "the index holds a chunk that the store does not"
+            ranked = sorted(scored.values(), key=lambda item: (-item[0], item[1].chunk_no))
             kept = list(islice(distinct(ranked), k))
-            if len(kept) >= k or len(numbers) < depth:
+            if len(kept) >= k or len(numbers) < depth or depth == deepest:
                 return kept
-            depth *= 4
+            depth = min(4 * depth, deepest)
 
     def _candidates(
         self, tx: Transaction, meaning: Vectors, wording: Wording, visible: Visible, depth: int
@@ -158,21 +169,31 @@ def distinct(ranked: Iterable[Scored]) -> Iterator[Scored]:
     however near their vectors are.
     """
     seen: set[str] = set()
+    texts: set[str] = set()
     for score, candidate in ranked:
+        if candidate.text in texts:
+            continue
+        texts.add(candidate.text)
         wording = " ".join(re.findall(r"\w+", candidate.text.casefold()))
         if wording not in seen:
             seen.add(wording)
             yield score, candidate
 
 
-def _score(tx: Transaction, candidate: Candidate, meaning: Vectors, wording: Wording, fusion: Fusion) -> float:
+def _score(
+    candidate: Candidate,
+    meaning: Vectors,
+    wording: Wording,
+    by_wording: Callable[[str, str], float],
+    fusion: Fusion,
+) -> float:
     cosine = float(np.frombuffer(candidate.vector, np.dtype("<f4")) @ meaning)
     by_meaning = min(1.0, max(0.0, cosine))
     if wording.says_nothing:
         return by_meaning
-    by_wording = wording.score(tx.words(f"{candidate.title}\n{candidate.text}"))
     weights = fusion.embedding_weight + fusion.text_weight
-    return (fusion.embedding_weight * by_meaning + fusion.text_weight * by_wording) / weights
+    worded = by_wording(candidate.title, candidate.text)
+    return (fusion.embedding_weight * by_meaning + fusion.text_weight * worded) / weights
 
 
 def _passage(score: float, stored: StoredPassage) -> Passage:
