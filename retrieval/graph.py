@@ -39,7 +39,7 @@ class Graph:
         self._holds = np.zeros(0, np.bool_)  # by row
         self._missed: set[int] = set()  # removed while their vectors were on the way here
         self._lock = threading.Lock()
-        self.last = 0  # the highest chunk number that was given to it; whether or not it was taken
+        self.last = 0  # the highest chunk number that was given to it or passed over; whether or not it was taken
 
     @property
     def rows(self) -> int:
@@ -62,6 +62,12 @@ class Graph:
             self._numbers = np.concatenate([self._numbers, numbers[wanted]])
             self._holds = np.concatenate([self._holds, np.ones(np.count_nonzero(wanted), np.bool_)])
             self.last = int(numbers[-1])
+
+    def reach(self, number: int) -> None:
+        """Note that up to this chunk there is nothing to be added."""
+        with self._lock:
+            self._missed.clear()
+            self.last = max(self.last, number)
 
     def remove(self, numbers: Sequence[int]) -> None:
         """Forget these chunks, and overwrite their vectors; those that it does not hold are no error.

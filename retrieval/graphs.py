@@ -90,6 +90,7 @@ class Graphs:
             missing = np.flatnonzero(stores[first:] == store_no)[:BATCH] + first
             if len(missing):
                 return graph, missing
+            graph.reach(len(stores) - 1)
             if graph is self._coming.get(store_no):
                 self._serving[store_no] = self._coming.pop(store_no)
                 log.info("store %d is searched by a graph of %d chunks", store_no, graph.rows)

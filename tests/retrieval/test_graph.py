@@ -116,3 +116,15 @@ def test_an_empty_graph_has_nothing_to_remove_and_finds_nothing() -> None:
 
     assert (graph.rows, graph.empty_share) == (0, 0.0)
     assert not len(graph.nearest(unit(1)[0], 10, flags(NUMBERS))[0])
+
+
+def test_what_is_removed_of_other_stores_is_remembered_until_the_graph_is_past_it(graph: Graph) -> None:
+    first, second, third, fourth = range(int(NUMBERS[-1]) + 1, int(NUMBERS[-1]) + 5)
+    graph.remove([first, second])
+
+    graph.reach(second)
+    graph.remove([first, fourth])
+
+    assert graph._missed == {fourth}
+    graph.add(np.asarray([first, second, third, fourth]), unit(4, seed=2))
+    assert graph.rows == ROWS + 1

@@ -270,3 +270,19 @@ def test_recall_of_a_small_store_has_nothing_to_measure(shop: Graphed) -> None:
     measured = anyio.run(Trial(mirror, EMBEDDER).measure, "shop", ANNA)
 
     assert (measured.chunks, measured.questions) == (50, 0)
+
+
+def test_removals_from_stores_without_a_graph_leave_nothing_behind(shop: Graphed) -> None:
+    shop.add_chunks(150)
+    mirror = grown(shop.mirror())
+    with shop.database.write() as tx:
+        shop.store_no = stores.create(tx, "other", ANNA, None)
+
+    for number in range(3):
+        (document_no,) = shop.add(f"text {number}")
+        found(mirror, "text")
+        assert not mirror.grow_graphs()
+        shop.remove(document_no)
+        found(mirror, "text")
+
+    assert graph_of(mirror)._missed == set()
