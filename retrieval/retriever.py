@@ -154,7 +154,7 @@ class Searcher:
         asked, *read = self._embedder.token_vectors(
             [query, *(f"{candidate.title}\n{candidate.text}" for _, candidate in ranked)]
         )
-        met = [min(1.0, max(0.0, float((asked @ tokens.T).max(axis=1).mean()))) for tokens in read]
+        met = [_met(asked, tokens) for tokens in read]
         compared = [
             ((1 - LATE_WEIGHT) * score + LATE_WEIGHT * late, candidate)
             for (score, candidate), late in zip(ranked, met, strict=True)
@@ -194,6 +194,13 @@ def _score(
     weights = fusion.embedding_weight + fusion.text_weight
     worded = by_wording(candidate.title, candidate.text)
     return (fusion.embedding_weight * by_meaning + fusion.text_weight * worded) / weights
+
+
+def _met(asked: Vectors, read: Vectors) -> float:
+    """How well each token of a query is met by one of a passage's, on the whole, in 0..1."""
+    if not len(asked) or not len(read):
+        return 0.0  # a text of nothing but signs has no tokens
+    return min(1.0, max(0.0, float((asked @ read.T).max(axis=1).mean())))
 
 
 def _passage(score: float, stored: StoredPassage) -> Passage:

@@ -1,10 +1,12 @@
 """retrieval.retriever: what is ranked, what is collapsed, and that `k` are found wherever there are `k`."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from retrieval.embedder import Vectors
 from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.retriever import CANDIDATES
@@ -100,3 +102,21 @@ async def test_a_nul_parts_words_as_a_blank_does(library: Library, tmp_path: Pat
     await fill(library, tmp_path, "The car park closes at nine.", "The garden opens at six.")
 
     assert await find(library, "car\0park", 3) == await find(library, "car park", 3)
+
+
+class Wordless(WordsEmbedder):
+    """Sees no token in a text without letters, as the bundled embedder does."""
+
+    def token_vectors(self, texts: Sequence[str]) -> list[Vectors]:
+        return [self.embed(re.findall(r"[a-z]+", text)) for text in texts]
+
+
+async def test_late_interaction_leaves_a_passage_or_a_question_without_tokens_where_it_is(tmp_path: Path) -> None:
+    late = Fusion(0.7, 0.3, late_interaction=20)
+    async with open_library(tmp_path / "data", Wordless(), fusion=late) as library:
+        await fill(library, tmp_path, "the car park closes at nine")
+        path = write(tmp_path, "\ufffd.txt", "42")
+        await library.ingest(path, store="shop", reader=ANNA)
+
+        assert texts(await find(library, "when does the car park close", 2)) == ["the car park closes at nine", "42"]
+        assert texts(await find(library, "42", 2))[0] == "42"
