@@ -6,7 +6,7 @@ from typing import Any
 from retrieval.errors import DocumentNotFound
 from retrieval.store import erasures, files, filters, flags, paging, personal
 from retrieval.store.access import GRANTED
-from retrieval.store.database import Transaction
+from retrieval.store.database import Transaction, Value
 from retrieval.store.erasures import Occasion
 from retrieval.store.meta import advance, generation, revoke
 from retrieval.store.scope import VISIBLE, visible
@@ -42,15 +42,7 @@ def in_store(tx: Transaction, store_no: int, file_id: str, reader: Reader) -> in
     Raises:
         DocumentNotFound: the store does not hold it, or `reader` may not read it.
     """
-    found = tx.row(
-        f"SELECT document_no FROM {_FROM} WHERE store_no = ?5 AND files.file_id = ?6 AND {VISIBLE}",
-        *visible(reader),
-        store_no,
-        file_id,
-    )
-    if found is None:
-        raise DocumentNotFound(file_id)
-    return int(found[0])
+    return _in_store(tx, store_no, file_id, visible(reader))
 
 
 def by_file(tx: Transaction, file_id: str, reader: Reader) -> Document:
@@ -118,7 +110,8 @@ def page(
         column="document_no",
         cursor=cursor,
         kind=f"document {store_no}",
-        find=lambda file_id: in_store(tx, store_no, file_id, reader),
+        # One that has expired still says where the list goes on.
+        find=lambda file_id: _in_store(tx, store_no, file_id, visible(reader, paging.WHENEVER)),
     )
     return Page(tuple(_document(*row) for row in rows), has_more)
 
@@ -196,6 +189,18 @@ def erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occa
     if is_whole:
         files.remove(tx, file_no)
     return erasure_id
+
+
+def _in_store(tx: Transaction, store_no: int, file_id: str, bindings: tuple[Value, ...]) -> int:
+    found = tx.row(
+        f"SELECT document_no FROM {_FROM} WHERE store_no = ?5 AND files.file_id = ?6 AND {VISIBLE}",
+        *bindings,
+        store_no,
+        file_id,
+    )
+    if found is None:
+        raise DocumentNotFound(file_id)
+    return int(found[0])
 
 
 def _document(*row: Any) -> Document:

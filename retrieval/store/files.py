@@ -78,12 +78,7 @@ def number(tx: Transaction, file_id: str, reader: Reader, mode: Mode = "read") -
     Raises:
         DocumentNotFound: it does not exist, or `reader` may not use it in this way.
     """
-    found = tx.row(
-        f"SELECT file_no FROM files WHERE file_id = ?5 AND {USABLE}", *grants(reader, mode), int(time.time()), file_id
-    )
-    if found is None:
-        raise DocumentNotFound(file_id)
-    return int(found[0])
+    return _number(tx, file_id, reader, mode, int(time.time()))
 
 
 def attachable(tx: Transaction, file_id: str, reader: Reader) -> int:
@@ -111,7 +106,8 @@ def page(tx: Transaction, reader: Reader, cursor: Cursor, purpose: str | None) -
         column="file_no",
         cursor=cursor,
         kind="file",
-        find=lambda file_id: number(tx, file_id, reader),
+        # One that has expired still says where the list goes on.
+        find=lambda file_id: _number(tx, file_id, reader, "read", paging.WHENEVER),
     )
     return Page(tuple(_file(tx, *row) for row in rows), has_more)
 
@@ -145,6 +141,13 @@ def expired(tx: Transaction) -> list[tuple[int, str]]:
 def known(tx: Transaction) -> set[str]:
     """The ids of all files whose originals are kept, or are still to be read."""
     return {row[0] for row in tx.rows("SELECT file_id FROM files WHERE original = 'kept'")}
+
+
+def _number(tx: Transaction, file_id: str, reader: Reader, mode: Mode, now: int) -> int:
+    found = tx.row(f"SELECT file_no FROM files WHERE file_id = ?5 AND {USABLE}", *grants(reader, mode), now, file_id)
+    if found is None:
+        raise DocumentNotFound(file_id)
+    return int(found[0])
 
 
 def _file(tx: Transaction, file_no: int, has_access: int, status: str, error: str | None, *facts: Any) -> File:

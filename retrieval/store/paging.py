@@ -1,4 +1,5 @@
-"""Lists by the page: a cursor is an object's id, and goes on meaning its place after the object was deleted."""
+"""Lists by the page: a cursor is an object's id, and goes on meaning its place after the object was deleted
+or has expired."""
 
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from retrieval.types import Cursor
 
 # How long a deleted object's id still says where a list goes on: who deletes page by page needs it for seconds.
 REMEMBERED_S = 86_400
+# A moment at which nothing has expired yet: what expires is cleared away later, and must not lose its place meanwhile.
+WHENEVER = 0
 
 
 def page(

@@ -53,9 +53,9 @@ def resolve(
     return Scope(tuple(store_nos), None if wanted is None else filters.matching(tx, wanted), hidden)
 
 
-def visible(reader: Reader) -> tuple[Value, ...]:
-    """The bindings ?1 to ?4 of `VISIBLE`, for reading."""
-    return *grants(reader, "read"), int(time.time())
+def visible(reader: Reader, now: int | None = None) -> tuple[Value, ...]:
+    """The bindings ?1 to ?4 of `VISIBLE`, for reading; `now`: in Unix seconds, or the present."""
+    return *grants(reader, "read"), int(time.time()) if now is None else now
 
 
 def has_limits(tx: Transaction, store_nos: Sequence[int]) -> bool:

@@ -110,8 +110,10 @@ def describe(tx: Transaction, store_no: int, description: Description) -> None:
     """Replace what is said of a store.
 
     Raises:
+        StoreExpired: it has not been used for as long as it was to be kept, which a change does not undo.
         StoreNotEmpty: it would begin or cease to redact, and holds files.
     """
+    refuse_expired(tx, [store_no])
     personal.set_policy(tx, store_no, description.personal_data)
     set_index(tx, store_no, description.index)
     tx.run(
