@@ -74,9 +74,8 @@ class Archive:
                 purpose=purpose,
                 expires_at=None if expires_in_s is None else int(time.time()) + expires_in_s,
                 is_upload=True,
+                access=access,
             )
-            if access is not None:
-                files.grant(tx, file_no, access)
             staged.adopt(file_id)
             return files.one(tx, file_no)
 

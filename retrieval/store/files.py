@@ -12,7 +12,7 @@ from retrieval.errors import DocumentNotFound
 from retrieval.store import paging
 from retrieval.store.access import ALLOWED, MAY_USE, Mode, for_each_reader, grants, listed, replace
 from retrieval.store.database import Transaction
-from retrieval.store.meta import revoke
+from retrieval.store.meta import advance, revoke
 from retrieval.types import Access, Cursor, File, Page, Reader
 
 _HELD = "SELECT 1 FROM documents JOIN stores USING (store_no) WHERE documents.file_no = files.file_no"
@@ -53,12 +53,13 @@ def add(
     purpose: str = "assistants",
     expires_at: int | None = None,
     is_upload: bool = False,
+    access: Access | None = None,
 ) -> tuple[int, str]:
-    """Add a file; return its row number and its id."""
+    """Add a file, with lists of its own if `access` is given; return its row number and its id."""
     file_id = f"file-{token_hex(12)}"
     file_no = tx.insert(
-        "INSERT INTO files (file_id, owner, filename, bytes, sha256, purpose, created_at, expires_at, is_upload)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO files (file_id, owner, filename, bytes, sha256, purpose, created_at, expires_at, is_upload,"
+        " has_access) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         file_id,
         owner,
         filename,
@@ -68,7 +69,11 @@ def add(
         int(time.time()),
         expires_at,
         int(is_upload),
+        int(access is not None),
     )
+    if access is not None:
+        advance(tx)  # and no more: nobody has read what was not there
+        replace(tx, "file_access", "file_no", file_no, access)
     return file_no, file_id
 
 

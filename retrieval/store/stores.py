@@ -199,7 +199,8 @@ def create(tx: Transaction, name: str, reader: Reader, access: Access | None) ->
         owner,
         int(time.time()),
     )
-    grant(tx, store_no, access or Access(read=(owner,), write=(owner,)))
+    advance(tx)  # and no more: nobody has read what was not there
+    replace(tx, "access", "store_no", store_no, access or Access(read=(owner,), write=(owner,)))
     return store_no
 
 
