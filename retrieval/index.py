@@ -110,11 +110,6 @@ class VectorIndex:
     def rows(self) -> int:
         return sum(block.rows for block in self.blocks.values())
 
-    @property
-    def numbers(self) -> Numbers:
-        """The chunk numbers that it holds, block by block."""
-        return np.concatenate([np.zeros(0, np.int64), *(block.numbers for block in self.blocks.values())])
-
     def other_than(self, stored: Numbers) -> list[int]:
         """The blocks that do not hold exactly what belongs there of these chunks; numbers in rising order."""
         wanted = {at: stored[start:end] for at, start, end in _runs(stored)}

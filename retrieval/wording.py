@@ -45,10 +45,6 @@ class Wording:
     def says_nothing(self) -> bool:
         return not self.weights
 
-    def expression(self) -> str:
-        """The terms as an FTS5 query: any of them."""
-        return " OR ".join(term.expression() for term in self.weights)
-
     def score(self, words: Sequence[str]) -> float:
         """How much of the query's weight a chunk of these words carries, in 0..1."""
         damping = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * len(words) / USUAL_WORDS)
