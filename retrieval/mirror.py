@@ -276,6 +276,8 @@ class Mirror:
         self._graphs.remove(gone)
         self._places.remove(gone)
         self._unsaved += len(gone)
+        if gone:
+            self.words.forget()
 
     def _fill(self, tx: Transaction, *, after: int, upto: int | None) -> None:
         added = passages.vectors(tx, after, upto)

@@ -5,6 +5,8 @@ added up. SQLite's own ranking would look up every match by itself, and count wo
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,11 @@ from numpy.typing import NDArray
 from retrieval.index import Visible
 from retrieval.store import passages
 from retrieval.store.database import Transaction
+from retrieval.types import Reader
 from retrieval.wording import Term, Wording, weigh
 
 Postings = NDArray[np.int32]
+_Key = tuple[bytes, tuple[str, ...]]  # a reader's rights, digested, and words
 
 # Entries kept in all: 64 MB. Words of a million chunks' questions come back often, and seldom ones have few entries.
 KEPT = 16_000_000
@@ -26,20 +30,60 @@ CHARACTER = 1
 
 
 class LexicalIndex:
-    """The chunks of each term asked for lately. Not thread-safe: used inside the mirror's view alone."""
+    """The chunks of each term asked for lately, reader by reader. Not thread-safe: used inside the mirror's view alone.
+
+    A term takes longer the first time, which would tell a reader what others have asked.
+    """
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._entries = 0
         # Up to which chunk, and the chunks; by the words as they are cut, so that `Fee?` and `fees` are kept once.
-        self._known: OrderedDict[tuple[str, ...], tuple[int, Postings]] = OrderedDict()
+        self._known: OrderedDict[_Key, tuple[int, Postings]] = OrderedDict()
+
+    def of(self, reader: Reader) -> "Words":
+        """The terms for one reader."""
+        rights = [
+            (sorted(one.names), one.is_admin, None if one.stores is None else sorted(one.stores))
+            for one in reader.each()
+        ]
+        return Words(self, blake2b(repr(rights).encode(), digest_size=16).digest())
+
+    def forget(self) -> None:
+        """Drop everything; for when something was removed, whose words may be among those asked for."""
+        self._known.clear()
+        self._entries = 0
+
+    def chunks(self, tx: Transaction, whose: bytes, term: Term, last: int) -> Postings:
+        """The chunks up to `last` that hold it; removed ones may be among them, which nothing makes visible again."""
+        key = (whose, term.words)
+        upto, chunks = self._known.get(key, (0, np.zeros(0, np.int32)))
+        if self._known.pop(key, None) is not None:
+            self._entries -= _cost(key, chunks)
+        if upto < last:
+            added = passages.containing(tx, term.expression(), upto)
+            chunks = np.concatenate([chunks, added[added <= last]])
+        self._known[key] = (last, chunks)
+        self._entries += _cost(key, chunks)
+        while self._entries > self._kept and len(self._known) > 1:
+            least, (_, dropped) = self._known.popitem(last=False)
+            self._entries -= _cost(least, dropped)
+        return chunks
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The lexical index as one reader asks it."""
+
+    _index: LexicalIndex
+    _whose: bytes
 
     def weigh(self, tx: Transaction, terms: list[Term], visible: Visible) -> Wording:
         """Weigh a query's terms by how rare they are among the visible chunks."""
         return weigh(
             terms,
             int(np.count_nonzero(visible)),
-            lambda term: int(np.count_nonzero(visible[self._chunks(tx, term, len(visible) - 1)])),
+            lambda term: int(np.count_nonzero(visible[self._chunks(tx, term, visible)])),
         )
 
     def heaviest(self, tx: Transaction, wording: Wording, k: int, visible: Visible) -> tuple[list[int], Visible]:
@@ -51,7 +95,7 @@ class LexicalIndex:
         """
         carried = np.zeros(len(visible), np.float32)
         for term, weight in wording.weights.items():
-            carried[self._chunks(tx, term, len(visible) - 1)] += weight
+            carried[self._chunks(tx, term, visible)] += weight
         carried[~visible] = 0
         # Not by a list of those that carry anything: a frequent word is in half of a million chunks.
         beyond, border = np.partition(carried, (-k - 1, -k))[-k - 1 : -k + 1 or None] if k < len(carried) else (0, 0)
@@ -59,26 +103,10 @@ class LexicalIndex:
             return np.flatnonzero(carried).tolist(), np.zeros(len(visible), np.bool_)
         return np.flatnonzero(carried > border).tolist(), carried == border
 
-    def forget(self) -> None:
-        """Drop everything; for when the store was replaced."""
-        self._known.clear()
-        self._entries = 0
-
-    def _chunks(self, tx: Transaction, term: Term, last: int) -> Postings:
-        """The chunks up to `last` that hold it; removed ones may be among them, which nothing makes visible again."""
-        upto, chunks = self._known.get(term.words, (0, np.zeros(0, np.int32)))
-        if self._known.pop(term.words, None) is not None:
-            self._entries -= _cost(term.words, chunks)
-        if upto < last:
-            added = passages.containing(tx, term.expression(), upto)
-            chunks = np.concatenate([chunks, added[added <= last]])
-        self._known[term.words] = (last, chunks)
-        self._entries += _cost(term.words, chunks)
-        while self._entries > self._kept and len(self._known) > 1:
-            words, (_, dropped) = self._known.popitem(last=False)
-            self._entries -= _cost(words, dropped)
-        return chunks
+    def _chunks(self, tx: Transaction, term: Term, visible: Visible) -> Postings:
+        return self._index.chunks(tx, self._whose, term, len(visible) - 1)
 
 
-def _cost(words: tuple[str, ...], chunks: Postings) -> int:
+def _cost(key: _Key, chunks: Postings) -> int:
+    _, words = key
     return TERM + WORD * len(words) + CHARACTER * sum(map(len, words)) + len(chunks)

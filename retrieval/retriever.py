@@ -20,6 +20,7 @@ import numpy as np
 from retrieval.embedder import Embedder, Vectors
 from retrieval.index import Visible
 from retrieval.mirror import Mirror
+from retrieval.postings import Words
 from retrieval.store import meta, passages, scope, stores
 from retrieval.store.database import Transaction
 from retrieval.store.passages import Candidate, StoredPassage
@@ -98,7 +99,8 @@ class Searcher:
             if meaning is None:
                 return Hits((), generation)
             found_in = scope.resolve(tx, store_nos, filters, self._mirror.lists.hidden(tx, reader), as_of)
-            ranked = self._ranked(tx, query, meaning, found_in, max(k, fusion.late_interaction), fusion)
+            words = self._mirror.words.of(reader)
+            ranked = self._ranked(tx, query, meaning, words, found_in, max(k, fusion.late_interaction), fusion)
             shown = {
                 stored.chunk_no: stored
                 for stored in passages.load(tx, sorted(candidate.chunk_no for _, candidate in ranked))
@@ -112,12 +114,12 @@ class Searcher:
         return Hits(found, generation, embed_s=embedded - began, search_s=perf_counter() - embedded)
 
     def _ranked(
-        self, tx: Transaction, query: str, meaning: Vectors, scope: Scope, k: int, fusion: Fusion
+        self, tx: Transaction, query: str, meaning: Vectors, words: Words, scope: Scope, k: int, fusion: Fusion
     ) -> list[Scored]:
         """The best `k` candidates, best first, without copies of a better one; `k` wherever there are as many
         so deep."""
         visible = self._mirror.visible(scope)
-        wording = self._mirror.words.weigh(tx, terms(query, tx.words), visible)
+        wording = words.weigh(tx, terms(query, tx.words), visible)
         depth = max(CANDIDATES, CANDIDATES_PER_PASSAGE * k)
         deepest = max(depth, DEEPEST)
         scored: dict[int, Scored] = {}
@@ -127,7 +129,7 @@ class Searcher:
             return wording.score(tx.words(f"{title}\n{text}"))
 
         while True:
-            numbers = self._candidates(tx, meaning, wording, visible, depth)
+            numbers = self._candidates(tx, meaning, words, wording, visible, depth)
             for candidate in passages.candidates(tx, sorted(numbers - scored.keys())):
                 scored[candidate.chunk_no] = (_score(candidate, meaning, wording, by_wording, fusion), candidate)
             assert scored.keys() >= numbers, "the index holds a chunk that the store does not"
@@ -138,12 +140,12 @@ class Searcher:
             depth = min(4 * depth, deepest)
 
     def _candidates(
-        self, tx: Transaction, meaning: Vectors, wording: Wording, visible: Visible, depth: int
+        self, tx: Transaction, meaning: Vectors, words: Words, wording: Wording, visible: Visible, depth: int
     ) -> set[int]:
         """The nearest by meaning and the heaviest by wording, up to `depth` of each."""
         numbers = set(self._mirror.nearest(tx, meaning, depth, visible))
         if not wording.says_nothing:
-            heaviest, next_ones = self._mirror.words.heaviest(tx, wording, depth, visible)
+            heaviest, next_ones = words.heaviest(tx, wording, depth, visible)
             numbers.update(heaviest)
             # Of chunks with the same words, those that mean what was asked.
             numbers.update(self._mirror.nearest(tx, meaning, depth - len(heaviest), next_ones))

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from retrieval.index import Visible
-from retrieval.postings import CHARACTER, TERM, WORD, LexicalIndex
+from retrieval.postings import CHARACTER, TERM, WORD, LexicalIndex, Postings
+from retrieval.store import passages
+from retrieval.store.database import Transaction
+from retrieval.types import Reader
 from retrieval.wording import Term, Wording, terms
+from tests.retrieval.desk import ANNA
 from tests.retrieval.test_mirror import Shop
 
 APPLE = TERM + WORD + len("appl") * CHARACTER  # what keeping it costs besides its chunks
@@ -26,10 +30,13 @@ def visible(*numbers: int, last: int = 4) -> Visible:
     return flags
 
 
-def ask(shop: Shop, index: LexicalIndex, query: str, seen: Visible, k: int = 9) -> tuple[Wording, list[int], list[int]]:
+def ask(
+    shop: Shop, index: LexicalIndex, query: str, seen: Visible, k: int = 9, reader: Reader = ANNA
+) -> tuple[Wording, list[int], list[int]]:
+    words = index.of(reader)
     with shop.database.read() as tx:
-        wording = index.weigh(tx, terms(query, tx.words), seen)
-        best, equal = index.heaviest(tx, wording, k, seen)
+        wording = words.weigh(tx, terms(query, tx.words), seen)
+        best, equal = words.heaviest(tx, wording, k, seen)
     return wording, best, np.flatnonzero(equal).tolist()
 
 
@@ -107,7 +114,7 @@ def test_a_term_of_many_words_takes_the_room_of_all_of_them(shop: Shop) -> None:
 
     ask(shop, index, "°".join(f"a{number}" for number in range(1000)), visible(1, 2, 3, 4))
 
-    (words,) = index._known
+    ((_, words),) = index._known
     assert len(words) == 1000
     in_memory = sys.getsizeof(words) + sum(map(sys.getsizeof, words))
     assert 4 * index._entries > 0.9 * in_memory
@@ -123,15 +130,61 @@ def test_forms_of_one_word_are_kept_once(shop: Shop) -> None:
     assert index._entries == 2 + APPLE
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        Reader(frozenset({"user:ben"})),
+        Reader(ANNA.names, is_admin=True),
+        Reader(ANNA.names, stores=frozenset({"shop"})),
+        Reader(ANNA.names, through=Reader(frozenset({"user:app"}))),
+    ],
+    ids=["somebody else", "with other rights", "in fewer stores", "through an application"],
+)
+def test_what_one_reader_has_asked_makes_nothing_faster_for_another(
+    shop: Shop, other: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.add("apple pear", "apple", "pear", "plum")
+    index, seen = LexicalIndex(), visible(1, 2, 3, 4)
+    looked_up: list[str] = []
+    containing = passages.containing
+
+    def counted(tx: Transaction, expression: str, after: int) -> Postings:
+        looked_up.append(expression)
+        return containing(tx, expression, after)
+
+    monkeypatch.setattr(passages, "containing", counted)
+    for reader in (ANNA, ANNA, other, other):
+        assert ask(shop, index, "apple", seen, reader=reader)[1] == [1, 2]
+
+    assert len(looked_up) == 2
+
+
+def test_words_asked_for_are_forgotten_once_something_was_removed(shop: Shop) -> None:
+    mirror = shop.mirror()
+    apple, *_ = shop.add("apple", "pear")
+    with mirror.view() as tx:
+        mirror.words.of(ANNA).weigh(tx, terms("apple", tx.words), visible(1, 2, last=2))
+    assert mirror.words._known
+    shop.remove(apple)
+
+    mirror.forget()
+
+    assert not mirror.words._known
+
+
 def test_a_store_that_was_replaced_is_read_anew(shop: Shop) -> None:
     mirror = shop.mirror()
     shop.add("apple")
     with mirror.view() as tx:
-        assert mirror.words.heaviest(tx, Wording({Term("pear", ("pear",)): 1.0}), 9, visible(1, last=1))[0] == []
+        assert (
+            mirror.words.of(ANNA).heaviest(tx, Wording({Term("pear", ("pear",)): 1.0}), 9, visible(1, last=1))[0] == []
+        )
     with shop.database.write() as tx:
         tx.run("UPDATE chunks SET text = 'pear'")
         tx.run("INSERT INTO chunk_words (chunk_words) VALUES ('rebuild')")
         tx.run("UPDATE generations SET stamp = 'restored'")
 
     with mirror.view() as tx:
-        assert mirror.words.heaviest(tx, Wording({Term("pear", ("pear",)): 1.0}), 9, visible(1, last=1))[0] == [1]
+        assert mirror.words.of(ANNA).heaviest(tx, Wording({Term("pear", ("pear",)): 1.0}), 9, visible(1, last=1))[
+            0
+        ] == [1]
