@@ -13,11 +13,9 @@ from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import anyio
-import h11
-from anyio.abc import ByteReceiveStream
+import httpx
 from anyio.to_thread import run_sync
 from jwt import PyJWK, PyJWKError
 from jwt.exceptions import InvalidKeyError
@@ -33,6 +31,9 @@ FRESH_S, KEPT_S = 3_600.0, 86_400.0
 MIN_RSA_BITS = 2048
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
 _KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+
+
+_ASKED = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 class KeySetRefused(ValueError):
@@ -175,11 +176,8 @@ class KeyAddress:
             ValueError: it is not an https address.
             OSError: the certificates cannot be read.
         """
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname:
-            raise ValueError(f"{url} is not an https address")
-        self._host, self._port = parts.hostname, parts.port or 443
-        self._request = _request_for(url, self._host)
+        self._url = _https(url)
+        self._host = self._url.host
         self._context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
         self._refresh_s, self._fetch_s, self._clock = refresh_s, fetch_s, clock
         self._keys = KeySet()
@@ -209,47 +207,31 @@ class KeyAddress:
                 document = await self._get()
             self._keys = read_keys(document)
             self._fetched_at = self._clock()
-        except (OSError, h11.RemoteProtocolError, anyio.BrokenResourceError, KeySetRefused) as error:
+        except (OSError, httpx.HTTPError, KeySetRefused) as error:
             log.error("the keys of %s cannot be had: %s", self._host, str(error) or type(error).__name__)
 
     async def _get(self) -> bytes:
         # Not in a thread: one that waits for a provider cannot be ended, and a provider that sends a byte now and then
         # would be waited for without end.
-        client, document = h11.Connection(h11.CLIENT), b""
-        stream = await anyio.connect_tcp(
-            self._host, self._port, ssl_context=self._context, tls_standard_compatible=False
-        )
-        async with stream:
-            await stream.send(client.send(self._request) + client.send(h11.EndOfMessage()))
-            while True:
-                match client.next_event():
-                    case h11.Response(status_code=status) if status != HTTPStatus.OK:
-                        raise KeySetRefused(f"it answers with status {status}")
-                    case h11.Data(data=data):
-                        document += data
-                        if len(document) > MAX_BYTES:
-                            raise KeySetRefused(f"it is larger than {MAX_BYTES} bytes")
-                    case h11.EndOfMessage():
-                        return document
-                    case h11.NEED_DATA:
-                        client.receive_data(await _received(stream))
+        document = b""
+        async with (
+            httpx.AsyncClient(verify=self._context, trust_env=False, timeout=None) as client,  # `fetch_s`
+            client.stream("GET", self._url, headers=_ASKED) as answer,
+        ):
+            if answer.status_code != HTTPStatus.OK:
+                raise KeySetRefused(f"it answers with status {answer.status_code}")
+            async for data in answer.aiter_raw():
+                document += data
+                if len(document) > MAX_BYTES:
+                    raise KeySetRefused(f"it is larger than {MAX_BYTES} bytes")
+        return document
 
 
-def _request_for(url: str, host: str) -> h11.Request:
-    parts = urlsplit(url)
-    target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-    authority = f"[{host}]" if ":" in host else host.encode("idna").decode()
-    named = authority if parts.port in (None, 443) else f"{authority}:{parts.port}"
+def _https(url: str) -> httpx.URL:
     try:
-        headers = [("Host", named), ("Accept", "application/json"), ("Connection", "close")]
-        return h11.Request(method="GET", target=target, headers=headers)
-    except (h11.LocalProtocolError, UnicodeEncodeError) as error:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
         raise ValueError(f"{url} is not an https address") from error
-
-
-async def _received(stream: ByteReceiveStream) -> bytes:
-    """What comes next; nothing at the end."""
-    try:
-        return await stream.receive()
-    except anyio.EndOfStream:
-        return b""
+    if parsed.scheme != "https" or not parsed.host:
+        raise ValueError(f"{url} is not an https address")
+    return parsed
