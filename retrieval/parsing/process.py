@@ -15,7 +15,7 @@ from time import monotonic
 from retrieval.errors import DocumentRefused, ReaderUnavailable
 from retrieval.limits import Limits
 from retrieval.parsed import Parsed
-from retrieval.parsing.wire import LEAD, OUT_OF_MEMORY, Nonsense, read_answer, request
+from retrieval.parsing.wire import LEAD, OUT_OF_MEMORY, Nonsense, announced, read_answer, request
 from retrieval.types import Fault
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ BEAT_S = 0.25
 _START_S = 60.0
 _LAST_S = 5.0  # from the end of its pipes to its own
 _PIECE = 1 << 16
+_ANSWER_BYTES, _ANSWER_BYTES_A_CHARACTER = 1 << 20, 16
 _ROOT = Path(__file__).parents[2]
 # Environment and working folder are not the worker's business.
 _ENVIRONMENT = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1"}
@@ -111,8 +112,9 @@ class ParseProcess:
 
     @property
     def _answer_bytes(self) -> int:
-        # The worker cannot have made more: its memory is bounded.
-        return self.limits.memory_bytes
+        # A character may come escaped, with a share of a heading or a row; and no answer is larger than the worker's
+        # memory. What is read of it takes many times as much here.
+        return min(self.limits.memory_bytes, _ANSWER_BYTES + _ANSWER_BYTES_A_CHARACTER * self.limits.characters)
 
     def _ready(self) -> "_Worker":
         if self._worker and (self._worker.files >= self._files_per_process or not self._worker.is_alive):
@@ -205,7 +207,7 @@ class _Worker:
             selector.register(stdout, EVENT_READ)
             if waiting:
                 selector.register(stdin, EVENT_WRITE)
-            while len(received) < LEAD.size or len(received) < LEAD.size + LEAD.unpack_from(received)[1]:
+            while len(received) < announced(received):
                 beat()
                 if monotonic() > deadline:
                     raise _Overtime
@@ -215,14 +217,14 @@ class _Worker:
                         if not piece:
                             raise _Ended
                         received += piece
-                        if len(received) > limit:
+                        if max(len(received), announced(received)) > limit:
                             raise Nonsense
                     elif not _send(stdin.fileno(), waiting):
                         selector.unregister(stdin)
-        answered, size = LEAD.unpack_from(received)
-        if answered != number or len(received) > LEAD.size + size:
+        answered, _ = LEAD.unpack_from(received)
+        if answered != number or len(received) > announced(received):
             raise Nonsense
-        return bytes(received[LEAD.size :])
+        return bytes(memoryview(received)[LEAD.size :])
 
 
 def _send(pipe: int, waiting: list[memoryview]) -> bool:

@@ -46,6 +46,11 @@ def answer(found: Parsed | DocumentRefused) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def announced(received: bytearray) -> int:
+    """Bytes that an answer has, its lead included; of one that has just begun, those of its lead."""
+    return LEAD.size + LEAD.unpack_from(received)[1] if len(received) >= LEAD.size else LEAD.size
+
+
 def read_answer(path: Path, payload: bytes) -> Parsed | DocumentRefused:
     """The other side of `answer`.
 

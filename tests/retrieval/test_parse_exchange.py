@@ -8,7 +8,7 @@ import pytest
 
 from retrieval.errors import DocumentRefused
 from retrieval.parsing.process import ParseProcess
-from retrieval.parsing.wire import request
+from retrieval.parsing.wire import LEAD, Nonsense, announced, request
 
 TEXT = Path("b.txt")
 SLOW = b"# Salaries of tenant A\n\n" + b"*a* `b` [c](d) " * 30_000  # some seconds for a Markdown parser
@@ -62,3 +62,14 @@ def test_an_answer_to_another_request_is_not_believed(parser: ParseProcess) -> N
         parser.parse(TEXT, b"of tenant B")
 
     assert parser.parse(TEXT, b"of tenant C").text == "of tenant C"
+
+
+def test_an_answer_that_announces_more_than_a_reader_may_say_is_not_waited_for(parser: ParseProcess) -> None:
+    parser.parse(TEXT, b"before")
+    assert parser._worker is not None
+
+    with pytest.raises(Nonsense):
+        parser._worker.exchange(2, request(2, TEXT, b"x" * 10_000), 60, 9_000, lambda: None)
+
+    assert announced(bytearray(LEAD.pack(2, 10_000))) == LEAD.size + 10_000
+    assert announced(bytearray(LEAD.pack(2, 10_000)[:3])) == LEAD.size
