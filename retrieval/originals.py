@@ -60,6 +60,10 @@ class Originals:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def is_held(self, path: Path, known: set[str]) -> bool:
+        """Say whether a file is here for a document that is known, or for one that is being handed in."""
+        return path.parent == self._folder and (path.name in known or path.name.startswith(_ASIDE))
+
     @contextmanager
     def staged(self, data: bytes) -> Iterator[Callable[[str], None]]:
         """Write `data` to disk, synced, and yield what gives it its id; without an id it is dropped again."""

@@ -6,6 +6,7 @@ nothing still stored accounts for, larger and larger parts are written anew, unt
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -107,12 +108,7 @@ class Purger:
         found: dict[str, Hashes] = {}
         read = 0
         count = 0
-        with self._database.read() as tx:
-            originals = {self._originals.path(file_id) for file_id in files.known(tx)}
-        for path in sorted(self._data_dir.rglob("*")):
-            # The original of a document that is stored holds what it holds by right.
-            if not path.is_file() or path in originals:
-                continue
+        for path in self._suspects():
             count += 1
             for block in contents(path):
                 read += len(block)
@@ -123,6 +119,20 @@ class Purger:
         unexplained = self._unexplained(remains, known)
         traces = tuple(name for name, hits in found.items() if len(np.intersect1d(hits, unexplained.hashes)))
         return Scan(count, read, len(sought), len(remains) - len(unexplained), tuple(rewrites), traces)
+
+    def _suspects(self) -> Iterator[Path]:
+        """The files of the data directory, less those that hold what they hold by right.
+
+        Those are the originals of what is stored, and what is being handed in: it is no remain of anything, even where
+        it says the same as what was removed. What was handed in to a process that has died was unlinked before.
+        """
+        with self._database.read() as tx:
+            stored = files.known(tx)
+        for folder, _, names in os.walk(self._data_dir):
+            for name in sorted(names):
+                path = Path(folder, name)
+                if path.is_file() and not self._originals.is_held(path, stored):
+                    yield path
 
     def _unexplained(self, remains: Sought, known: Callable[[], Iterable[str | bytes]]) -> Sought:
         """The runs among `remains` that nothing holds by right; looked at after the files, which grow meanwhile."""

@@ -4,6 +4,8 @@ import gzip
 import random
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from retrieval.library import Library
@@ -98,6 +100,24 @@ async def test_a_snapshot_with_the_vector_of_a_like_document_is_no_trace(tmp_pat
     assert purge.scan is not None
     assert (purge.scan.traces, purge.scan.rewrites) == ((), ())
     assert list((data / "index").glob("*.faiss")) != []
+
+
+async def test_what_is_being_handed_in_again_meanwhile_is_no_remain(tmp_path: Path) -> None:
+    async with open_library(tmp_path / "data", WordsEmbedder()) as library:
+        await library.delete(await ingest(library, tmp_path, 1), ANNA)
+        with library.archive.staging() as staged:
+            await anyio.to_thread.run_sync(staged.write, canary(1).encode())
+
+            purge = await library.purge()
+
+            assert purge.problem is None
+            assert purge.scan is not None
+            assert purge.scan.rewrites == ()
+            again = await library.archive.add_file(
+                staged, filename="a.txt", purpose="assistants", reader=ANNA, expires_in_s=None
+            )
+        with await library.archive.original(again.file_id, ANNA) as content:
+            assert content.read() == canary(1).encode()
 
 
 @pytest.mark.parametrize("name", ["note.txt", "index/left", "deep/er/copy.gz"])
