@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from retrieval.types import Passage
 
@@ -25,12 +24,15 @@ Between = Mapping[Gap, str]  # the text that stands there
 
 def gaps(passages: Iterable[Passage]) -> list[Gap]:
     """What has to be known of the documents to join these passages."""
-    return [
-        gap
-        for group in _groups(passages)
-        for before, after in pairwise(group)
-        if (gap := _gap(before, after)) is not None and 0 < gap.end - gap.start <= WIDEST_GAP
-    ]
+    found: list[Gap] = []
+    for group in _groups(passages):
+        furthest = group[0]  # one may lie within another that ends later
+        for passage in group[1:]:
+            gap = _gap(furthest, passage)
+            if gap is not None and 0 < gap.end - gap.start <= WIDEST_GAP:
+                found.append(gap)
+            furthest = max(furthest, passage, key=lambda one: one.end_char)
+    return found
 
 
 def joined(passages: Sequence[Passage], between: Between) -> list[Passage]:

@@ -79,6 +79,14 @@ def test_what_a_caller_brought_stays_as_it_is() -> None:
     assert gaps(brought) == []
 
 
+def test_a_passage_within_another_keeps_none_from_the_next() -> None:
+    found = [FIRST, passage(FIRST.start_char + 1, FIRST.start_char + 2), SECOND]
+
+    (whole,) = joined(found, told(found))
+
+    assert (whole.start_char, whole.end_char) == (FIRST.start_char, SECOND.end_char)
+
+
 @given(st.data())
 def test_every_word_that_was_found_is_kept_and_every_passage_is_its_span(data: st.DataObject) -> None:
     text = data.draw(st.text("ab \n", min_size=1, max_size=40))
