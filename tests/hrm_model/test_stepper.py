@@ -120,6 +120,14 @@ def test_steps_that_fail_and_are_made_again_change_no_answer(
     check_faltering(tiny, acts, slice_tokens, seed, pages=8)
 
 
+@settings(max_examples=20, deadline=None)
+@given(acts=SCHEDULES, slice_tokens=st.sampled_from([1, 8, 40, 4096]), seed=st.integers(0, 99))
+def test_no_schedule_with_failing_steps_changes_an_answer(
+    tiny: Tiny, acts: list[Act], slice_tokens: int, seed: int
+) -> None:
+    check_faltering(tiny, acts, slice_tokens, seed, pages=PAGES)
+
+
 @pytest.mark.soak
 @settings(max_examples=3000, deadline=None)
 @given(acts=CROWDS, slice_tokens=st.sampled_from([8, 4096]), seed=st.integers(0, 99))
