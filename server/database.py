@@ -15,6 +15,7 @@ BUSY = apsw.BusyError  # another process writes for longer than one waits
 FAILED = apsw.Error  # whatever else keeps a statement from being carried out
 
 _LOOKING_MS = 5_000
+PIECE_ROWS = 500  # read at once of what may have any number
 
 
 class Displaced(apsw.Error):
@@ -162,13 +163,21 @@ class Database:
         return True
 
     def values(self) -> Iterator[str | bytes]:
-        """Every text and blob that it holds, with its schema."""
+        """Every text and blob that it holds, with its schema; read in pieces, between which others have their turn."""
         with self._lock:
             tables: list[Any] = self._db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
-            names = [name for name, sql in tables if sql.startswith("CREATE TABLE")]
-            rows: list[Any] = [row for name in names for row in self._db.execute(f"SELECT * FROM {name}")]
         yield from (sql for _, sql in tables)
-        yield from (value for row in rows for value in row if isinstance(value, str | bytes))
+        for name in (name for name, sql in tables if sql.startswith("CREATE TABLE")):
+            last = -(2**63)
+            while rows := self._rows_after(name, last):
+                last = rows[-1][0]
+                yield from (value for row in rows for value in row if isinstance(value, str | bytes))
+
+    def _rows_after(self, table: str, row: int) -> list[Any]:
+        with self._lock:
+            return self._db.execute(
+                f"SELECT rowid, * FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT {PIECE_ROWS}", (row,)
+            ).fetchall()
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of this moment to a new file, synced."""

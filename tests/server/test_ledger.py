@@ -124,3 +124,17 @@ def test_a_file_that_is_no_database_is_named(path: Path) -> None:
 
     with pytest.raises(LedgerError, match=r"ledger\.db cannot be used as the ledger of keys: .*not a database"):
         Ledger(path)
+
+
+def test_all_that_it_holds_is_told_in_pieces_between_which_others_are_let_in(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.database.PIECE_ROWS", 2)
+    for number in range(5):
+        ledger.keys.create(principal=f"user:{number}", roles=["ask"])
+
+    told = ledger.values()
+    found = [value for value in told for _ in [ledger.keys.find("sk-hrm-unknown")]]
+
+    assert {f"user:{number}" for number in range(5)} <= set(found)
+    assert found.count("ask") == 5
