@@ -1,6 +1,6 @@
 """Is a short answer an answer to what was asked? "250 euros" stands beside an excess, and the limit was asked for."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from itertools import pairwise
 
 from server.grounding.bounds import bounds_of
@@ -27,6 +27,7 @@ _NAMED = _ROLES - frozenset(map(root, ("cost", "price", "charge", "rate")))
 _HALF, _TERSE, _MOST = 0.5, 0.6, 0.7
 # How much better a rival must speak of the question before a value is taken for the wrong one.
 _BETTER = 0.25
+_LONGEST = 300  # words
 _ASKING = frozenset(listed("what which who whom whose when where why how"))
 
 
@@ -34,25 +35,24 @@ class Question:
     """What was asked, held against the sentences that a short answer was found in."""
 
     def __init__(self, text: str, alike: Alike) -> None:
-        self._asked = [_Asked(terms, alike) for terms in _each(read(text))]
+        terms = read(text)
+        # Nothing that was said at such length has a short answer.
+        self._asked = [_Asked(part, alike) for part in _each(terms)] if len(terms) <= _LONGEST else []
 
     def is_answered_by(self, line: Sequence[Term], context: Context, said: Sequence[Word]) -> bool:
         """Does the part of the sentence that holds the short answer `said` speak of what was asked?"""
         return any(asked.is_answered_by(line, context, said) for asked in self._asked)
 
-    def is_beaten(
-        self,
-        line: Sequence[Term],
-        context: Context,
-        others: Sequence[tuple[Sequence[Term], Context]],
-        said: Sequence[Word],
-    ) -> bool:
-        """Does a sentence with another value speak so much better of the question that this one is the wrong one?"""
-        return all(
-            asked.coverage(line, context)[0] + _BETTER <= asked.rival(others, said)
-            or (any(word.kind is Kind.EXACT for word in said) and asked.is_meant_elsewhere(line, context, others))
-            for asked in self._asked
-        )  # fmt: skip
+    def beaten_by(
+        self, others: Sequence[tuple[Sequence[Term], Context]], said: Sequence[Word]
+    ) -> Callable[[Sequence[Term], Context], bool]:
+        """Tell whether another sentence with another value speaks so much better of the question than a given one."""
+        is_exact = any(word.kind is Kind.EXACT for word in said)
+        best = [(asked, asked.rival(others, said), asked.fitting(others) if is_exact else 0.0) for asked in self._asked]
+        return lambda line, context: all(
+            asked.coverage(line, context)[0] + _BETTER <= rival or asked.is_named_otherwise(line, context, fitting)
+            for asked, rival, fitting in best
+        )
 
 
 def roles_of(line: Sequence[Term]) -> set[str]:
@@ -136,7 +136,7 @@ class _Asked:
             return False
         covered, missing = self.coverage(line, context)
         if missing & PRICES and any(word.unit in MONEY for word in said):
-            missing -= PRICES  # a sum of money says what something costs
+            missing = missing - PRICES  # a sum of money says what something costs
             covered = 1 - len(missing) / len(self._asked)
         if self._is_about_another(line, missing, context, said) or self._is_of_another_number(line, context):
             return False
@@ -147,7 +147,7 @@ class _Asked:
             return False
         if is_in_another_clause(line, said, self._keys) or is_under_another_modal(line, said, self._terms):
             return False
-        is_said_of_another = not missing.isdisjoint(context.elsewhere)
+        is_said_of_another = any(key in context.elsewhere for key in missing)
         if covered < self._wanted(line, strict=is_said_of_another or bool(roles)):
             return False
         return is_of_another is False or self._reaches(
@@ -168,7 +168,10 @@ class _Asked:
     def _has_another_value(self, line: Sequence[Term], context: Context, said: Sequence[Word]) -> bool:
         """Speaks the sentence of a bag of 17 litres, and another one of the asked bag of 35 litres?"""
         here = {term.key for term in line if term.role == "value"}
-        if any(term.word.text.casefold() == "single" and term.key in context.elsewhere - here for term in self._terms):
+        if any(
+            term.word.text.casefold() == "single" and term.key in context.elsewhere and term.key not in here
+            for term in self._terms
+        ):
             return True  # "a single room" has a number in it, and "a double room" has none
         values = [term for term in line if term.role == "value" and not any(is_there(term, word) for word in said)]
         return any(
@@ -201,7 +204,7 @@ class _Asked:
             key.startswith("non-") and root(key.removeprefix("non-")) in {t.key for t in content} for key in missing
         ):
             return True
-        told_apart = missing & context.elsewhere
+        told_apart = {key for key in missing if key in context.elsewhere}
         here = {term.key for term in content} | context.titles
         not_here = [term for term in self._asked if term.key not in here and term.key in told_apart | context.before]
         if any(term.word.kind is Kind.NAME for term in not_here) and any(
@@ -237,23 +240,23 @@ class _Asked:
         pairs = [(asked.word.text.casefold(), term.word.text.casefold()) for term in content]
         return bool(pairs) and max(self._alike(pairs)) >= ALIKE
 
-    def is_meant_elsewhere(
-        self, line: Sequence[Term], context: Context, others: Sequence[tuple[Sequence[Term], Context]]
-    ) -> bool:
+    def is_named_otherwise(self, line: Sequence[Term], context: Context, fitting: float) -> bool:
         """Does this sentence name its value after something that was not asked, and another one as fitting does not?
 
         "The notice period in probation is two weeks" is not how long "the probation period" is.
         """
         unasked = (roles_of(line) & _NAMED) - self._keys
-        covered = self.coverage(line, context)[0]
-        if not unasked or not covered:
-            return False
-        return any(
-            other is not line
-            and any(term.role == "value" for term in other)
-            and not roles_of(other) - self._keys
-            and self.coverage(other, around)[0] >= covered
-            for other, around in others
+        return bool(unasked) and 0 < self.coverage(line, context)[0] <= fitting
+
+    def fitting(self, lines: Sequence[tuple[Sequence[Term], Context]]) -> float:
+        """How much of the question the best sentence speaks of that names its value after nothing unasked."""
+        return max(
+            (
+                self.coverage(line, context)[0]
+                for line, context in lines
+                if any(term.role == "value" for term in line) and not roles_of(line) - self._keys
+            ),
+            default=0.0,
         )
 
     def _reaches(self, line: Sequence[Term], segments: set[int]) -> bool:

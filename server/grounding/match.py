@@ -17,6 +17,7 @@ _CONDITIONS = frozenset({"if", "unless"})
 _COUNTING = frozenset({"working", "business"})
 # "Switched off" is not "switched on", though "on" is too small a word to be looked for.
 _DIRECTIONS = frozenset({"off", "out", "up", "down"})
+_NEVER_SKIPPED = _COUNTING | _DIRECTIONS
 # Of the meaningful words between a claim's first and last word in the source, the share that the claim repeats.
 _MIN_DENSITY = 0.7
 
@@ -46,29 +47,32 @@ def in_order(line: Words, said: Sequence[Word]) -> list[tuple[int, int]]:
     claim = [word for word in said if word.kind is not Kind.FUNCTION]
     if len(claim) < 2:
         return []
-    spans = []
-    for first, word in enumerate(line.words):
-        if not _same_meaning(claim[0], word):
-            continue
-        at, skipped, clean = first, 0, True
-        for wanted in claim[1:]:
-            gap: list[Word] = []
-            behind = line.words[min(at, len(line.words) - 1)].end
+    starts = (first for first, word in enumerate(line.words) if _same_meaning(claim[0], word))
+    return [(first, last) for first in starts if (last := _followed(line, first, claim)) is not None]
+
+
+def _followed(line: Words, first: int, claim: Sequence[Word]) -> int | None:
+    """Where the last word of the claim stands, if the others follow the one at `first` as `in_order` has it."""
+    at, skipped = first, 0
+    for wanted in claim[1:]:
+        passed, has_joint = 0, False
+        behind = line.words[at].end
+        at += 1
+        while at < len(line.words) and not _same_meaning(wanted, line.words[at]):
+            word = line.words[at]
+            if word.kind in _WEIGHTY or word.key in _NEVER_SKIPPED:
+                return None
+            has_joint |= word.key in _JOINTS
+            passed += word.kind is not Kind.FUNCTION and word.key not in _JOINTS
+            if len(claim) < _MIN_DENSITY * (len(claim) + skipped + passed):
+                return None
             at += 1
-            while at < len(line.words) and not _same_meaning(wanted, line.words[at]):
-                gap.append(line.words[at])
-                at += 1
-            meaningful = [passed for passed in gap if passed.kind is not Kind.FUNCTION and passed.key not in _JOINTS]
-            inner = line.text[behind : gap[-1].start] if gap else ""
-            joint = any(passed.key in _JOINTS for passed in gap) or bool(_CLAUSE_END.search(inner))
-            clean &= not any(
-                passed.kind in _WEIGHTY or passed.key in _COUNTING | _DIRECTIONS for passed in gap
-            ) and not (joint and meaningful)
-            skipped += len(meaningful)
-        is_dense = len(claim) >= _MIN_DENSITY * (len(claim) + skipped)
-        if at < len(line.words) and clean and is_dense:
-            spans.append((first, at))
-    return spans
+        if at == len(line.words):
+            return None
+        skipped += passed
+        if passed and (has_joint or _CLAUSE_END.search(line.text, behind, line.words[at - 1].start)):
+            return None
+    return at
 
 
 def _same_spelling(said: Word, there: Word) -> bool:

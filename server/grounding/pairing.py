@@ -33,13 +33,24 @@ _USES = frozenset(map(root, ["wear", "have", "use"]))
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What other sentences than one use in their own right, without a set for each."""
+
+    users: Mapping[str, int] = field(default_factory=dict)  # how many sentences use a root
+    own: frozenset[str] = frozenset()  # roots that this one uses
+
+    def __contains__(self, key: str) -> bool:
+        return self.users.get(key, 0) > (key in self.own)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What surrounds a sentence and may explain its words: headings, the sentence before, and the other sentences."""
 
     titles: frozenset[str] = frozenset()  # roots
     before: frozenset[str] = frozenset()  # roots of the sentence that a pronoun in this one points to
     asked: frozenset[str] | None = None  # roots of the question
-    elsewhere: frozenset[str] = frozenset()  # roots that the other sentences use in their own right
+    elsewhere: Elsewhere = Elsewhere()
     numbered: frozenset[tuple[str, str]] = frozenset()  # in headings, as `reading.numbered` has them
 
 

@@ -137,8 +137,13 @@ def _names_joined(found: Sequence[Word]) -> list[Word]:
     return joined
 
 
+_BOUNDS = {
+    opening: [bound for bound in BOUNDS if bound[0][0] == opening] for opening in {phrase[0] for phrase, _ in BOUNDS}
+}
+
+
 def _bound(tokens: Sequence[Word], at: int) -> tuple[str, int] | None:
-    for phrase, key in BOUNDS:
+    for phrase, key in _BOUNDS.get(tokens[at].text.casefold(), ()):
         there = tokens[at : at + len(phrase)]
         if len(there) == len(phrase) and all(
             word.text.casefold() == part for word, part in zip(there, phrase, strict=True)

@@ -219,14 +219,15 @@ def _clauses(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> D
 def _crossed(pairing: Pairing) -> Doubt | None:
     """ "A has 5 and B has 9" for "A has 9 and B has 5"."""
     joined = {(said.segment, there.segment) for said, there in pairing.pairs}
+    telling = {
+        (said.segment, there.segment)
+        for said, there in pairing.pairs
+        if there.role == "value" or said.word.kind is Kind.NAME
+    }
     for said, there in joined:
         for other, behind in joined:
             is_square = said < other and there != behind and {(said, behind), (other, there)} <= joined
-            if is_square and any(
-                (one.segment, two.segment) == (said, max(there, behind))
-                for one, two in pairing.pairs
-                if two.role == "value" or one.word.kind is Kind.NAME
-            ):
+            if is_square and (said, max(there, behind)) in telling:
                 return "role"
     return None
 

@@ -6,8 +6,10 @@ embedder takes for one.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
 from retrieval.claim import Claim
@@ -15,6 +17,7 @@ from server.grounding.about import Question, left_out
 from server.grounding.likeness import Alike, Entailed
 from server.grounding.lines import Line, lines_of
 from server.grounding.match import denied, in_order, is_conditional, verbatim
+from server.grounding.pairing import Elsewhere
 from server.grounding.reading import read
 from server.grounding.restated import Comparison, Doubt, compare, has_values
 from server.grounding.values import merged
@@ -39,6 +42,9 @@ _STOPS = (".", "!", "?", ":", ";")
 # `python -m tests.bench.grounding --half blind_report --entailed`: at 0.8 more is found, and more is wrong.
 LIKELY = 0.9
 _STATING = frozenset(listed("is are was were be has have had may must can will shall should do does did"))
+# What is longer than any statement is looked for in its own words alone: comparing takes the square of its length.
+_LONGEST_STATEMENT = 100
+_MOST_PARTS = 12
 _PARTS = re.compile(r"(?:[,;]\s+|\s+)(?:and|but|while|whereas)\s+|[;,]\s+", re.IGNORECASE)
 
 
@@ -87,9 +93,9 @@ class Sources:
             self._lines += lines_of(number, passage, title, asked)
         roots = frozenset(term.key for term in read(question) if term.role == "content")
         used = [frozenset(term.key for term in line.terms if term.role in _TELLING) for line in self._lines]
-        for at, line in enumerate(self._lines):
-            others = frozenset().union(*used[:at], *used[at + 1 :])
-            self._lines[at] = replace(line, context=replace(line.context, elsewhere=others, asked=roots))
+        users = Counter(chain.from_iterable(used))
+        for at, (line, own) in enumerate(zip(self._lines, used, strict=True)):
+            self._lines[at] = replace(line, context=replace(line.context, elsewhere=Elsewhere(users, own), asked=roots))
 
     def find(self, claim: str) -> Finding:
         """Find what says `claim`, a sentence of the answer; of several spans, the one nearest to the question."""
@@ -105,6 +111,8 @@ class Sources:
             return quoted
         if is_elsewhere:
             return Finding(reason="question")
+        if len(said) > _LONGEST_STATEMENT:
+            return Finding(reason="nothing")
         is_fragment = _is_fragment(claim, said)
         restated, reason = self._restated(claim, said if is_fragment else None)
         if restated is not None:
@@ -119,8 +127,9 @@ class Sources:
         found: list[tuple[Line, Match]] = []
         is_phrase = _is_fragment(claim, said)
         misplaced = False
+        least = sum(word.kind is not Kind.FUNCTION for word in said)
         for line in self._lines:
-            match = self._says(line, claim, said)
+            match = self._says(line, claim, said) if len(line.words.words) >= least else None
             if match is None:
                 continue
             if is_phrase and not self._question.is_answered_by(line.terms, line.context, said):
@@ -129,11 +138,8 @@ class Sources:
             found.append((line, match))
         if is_phrase and found:
             lines = [(line.terms, line.context) for line in self._lines]
-            kept = [
-                (line, match)
-                for line, match in found
-                if not self._question.is_beaten(line.terms, line.context, lines, said)
-            ]
+            is_beaten = self._question.beaten_by(lines, said)
+            kept = [(line, match) for line, match in found if not is_beaten(line.terms, line.context)]
             misplaced, found = misplaced or len(kept) < len(found), kept
         if not found:
             return None, misplaced
@@ -151,16 +157,16 @@ class Sources:
     def _says(self, line: Line, claim: str, said: Sequence[Word]) -> Match | None:
         claim_denies = any(word.kind is Kind.NEGATION for word in said)
         is_free = claim_denies or self._question_denies
-        matches: tuple[tuple[Match, list[tuple[int, int]]], ...] = (
-            ("verbatim", verbatim(line.words, claim, said)),
-            ("in_order", in_order(line.words, said)),
-        )
         if not _is_fragment(claim, said) and is_conditional(line.words, said):
             return None
-        for match, spans in matches:
-            if any(is_free or not denied(line.words, a, b, is_phrase=_is_phrase(said)) for a, b in spans):
-                return match
-        return None
+        is_phrase = _is_phrase(said)
+
+        def is_meant(spans: Sequence[tuple[int, int]]) -> bool:
+            return any(is_free or not denied(line.words, a, b, is_phrase=is_phrase) for a, b in spans)
+
+        if is_meant(verbatim(line.words, claim, said)):
+            return "verbatim"
+        return "in_order" if is_meant(in_order(line.words, said)) else None
 
     def _restated(self, claim: str, fragment: Sequence[Word] | None = None) -> tuple[Finding | None, Reason]:
         """Find the claim in other words; a fragment states nothing by itself, and must be about what was asked."""
@@ -216,7 +222,7 @@ class Sources:
     def _in_parts(self, claim: str) -> Finding | None:
         """Two statements in one sentence, each of which must be said somewhere."""
         parts = [part for part in _PARTS.split(claim) if part.strip()]
-        if len(parts) < 2:
+        if not 2 <= len(parts) <= _MOST_PARTS:
             return None
         supports: dict[Support, None] = {}
         for part in self._completed(parts):
