@@ -5,6 +5,7 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
@@ -14,6 +15,7 @@ from tests.bench.shapes import Shape
 from tests.bench.sides import ROOT, Ask, Setting, Side, started
 
 SIDES = ("native", "vllm", "transformers")
+_REST_S = 0.5
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -37,10 +39,15 @@ def prompts(count: int, length: int, vocab: int, seed: int) -> list[list[int]]:
 
 
 def in_turn(sides: Sequence[Side], rounds: int, measure: Callable[[Side, int], float]) -> dict[str, float]:
-    """The median of `measure(side, round)` for each side, the sides taking turns; the first round only warms up."""
+    """The median of `measure(side, round)` for each side, the sides taking turns; the first round only warms up.
+
+    Each finds the machine at rest: OpenMP's workers look for more to do for up to 200 ms after their side's turn, and
+    would take the cores from the side that comes next.
+    """
     found: dict[str, list[float]] = {side.name: [] for side in sides}
     for number in range(rounds + 1):
         for side in sides if number % 2 else list(reversed(sides)):
+            time.sleep(_REST_S)
             value = measure(side, number)
             if number:
                 found[side.name].append(value)

@@ -23,7 +23,7 @@ def main() -> None:
     cold: dict[tuple[str, int], float] = {}
 
     def first(side: Side, ids: list[int], n: int) -> float:
-        (times,) = side.ask([Ask(ids, 1, n=n)])
+        (times,) = side.ask([Ask(ids, 1, n=n)], is_kept=True)
         return max(times)
 
     def again(side: Side, number: int) -> float:

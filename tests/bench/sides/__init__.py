@@ -75,11 +75,16 @@ class Side:
                 return found
         raise RuntimeError(f"{self.name} has ended with exit code {self._process.wait()}")
 
-    def ask(self, asks: Sequence[Ask]) -> list[list[float]]:
-        """When each token of each answer was there, in seconds."""
+    def ask(self, asks: Sequence[Ask], *, is_kept: bool = False) -> list[list[float]]:
+        """When each token of each answer was there, in seconds.
+
+        Args:
+            is_kept: whether ours is to find these prompts again; the others keep none. Each that is kept lies in memory
+                that was never touched, which a virtual machine may be long in giving; a cache that is full has it.
+        """
         stdin: IO[str] | None = self._process.stdin
         assert stdin is not None
-        stdin.write(json.dumps({"requests": [asdict(one) for one in asks]}) + "\n")
+        stdin.write(json.dumps({"requests": [asdict(one) for one in asks], "is_kept": is_kept}) + "\n")
         stdin.flush()
         times = self.read()[self._clock]
         assert isinstance(times, list)

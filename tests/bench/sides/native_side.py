@@ -66,7 +66,11 @@ async def serve(engine: NativeEngine, bias: Bias) -> None:
     """Answer line by line, on one loop."""
     print(json.dumps({"ready": True}), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        print(json.dumps(await answered(engine, json.loads(line)["requests"], bias)), flush=True)
+        asked = json.loads(line)
+        times = await answered(engine, asked["requests"], bias)
+        if not asked["is_kept"]:
+            await engine.purge()
+        print(json.dumps(times), flush=True)
 
 
 def main() -> None:
