@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from secrets import token_hex
 
+from retrieval.disk import sync_folder
 from retrieval.errors import BackupRefused
 from retrieval.originals import Originals
 from retrieval.store import files, meta
@@ -114,14 +115,6 @@ def copy_synced(source: Path, target: Path) -> None:
         shutil.copyfileobj(old, new, 1 << 20)
         new.flush()
         os.fsync(new.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy_store(database: Database, originals: Originals, aside: Path) -> None:

@@ -1,5 +1,6 @@
-"""What the disk refuses outside the database, said as the database says it: the store failed, for now."""
+"""Files beside the database: made to last as it is, and what the disk refuses said as it says it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,3 +15,12 @@ def reported(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreFailed(path, error.strerror or str(error)) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -14,7 +14,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TypeVar
 
-from retrieval.backup import ORIGINALS, STORE, checked, copy_synced, sync_folder, write_synced
+from retrieval.backup import ORIGINALS, STORE, checked, copy_synced, write_synced
+from retrieval.disk import sync_folder
 from retrieval.erasure import Erasure, Gone, Taken
 from retrieval.errors import DataInUse, RestoreRefused, StoreFailed
 from retrieval.locks import IN_USE, Lock, take

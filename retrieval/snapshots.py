@@ -16,6 +16,7 @@ from secrets import token_hex
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.disk import sync_folder
 from retrieval.index import Block, SnapshotRefused, VectorIndex
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ class Snapshots:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(self.folder / f"{name}.json")
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
         self.clear(keep={f"{name}.json", *(saved.file for saved in manifest.blocks)})
         return True
 
@@ -136,7 +137,7 @@ class Snapshots:
             is_kept = path.name in named and int(path.name.partition("-")[0]) not in blocks
             if path.suffix != ".json" and not is_kept:
                 path.unlink(missing_ok=True)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
     def clear(self, keep: Collection[str] = ()) -> None:
         """Remove every file of every snapshot but those to keep, those being written included."""
@@ -144,7 +145,7 @@ class Snapshots:
             if path.name not in keep:
                 path.unlink(missing_ok=True)
         self._digests = {name: digest for name, digest in list(self._digests.items()) if name in keep}
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
     def _stage(self, at: int, block: Block) -> Saved:
         if copied := self.copy(at, block):
@@ -169,11 +170,3 @@ def read_manifest(path: Path) -> Manifest:
     """Read what a snapshot claims to be; what goes wrong is one of `UNREADABLE`."""
     claims = json.loads(path.read_text())
     return Manifest(**claims | {"blocks": tuple(Saved(**saved) for saved in claims["blocks"])})
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -82,8 +82,8 @@ SNAPSHOT = [
     ("Snapshots.write", "call", 1),
     ("Snapshots.write", "return", 1),
     ("Snapshots.publish", "call", 1),
-    ("_sync_folder", "call", 1),
-    ("_sync_folder", "return", 1),
+    ("sync_folder", "call", 1),
+    ("sync_folder", "return", 1),
     ("Snapshots.publish", "return", 1),
 ]
 
