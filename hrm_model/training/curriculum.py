@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hrm_model.tokenizer import Tokenizer
-from hrm_model.training.packing import PackedBatch, pack
+from hrm_model.training.packing import PackedBatch, densely, pack
 from hrm_model.training.pairs import EncodedPairs, encode_pairs, read_pairs
 from hrm_model.training.recipe import Recipe
 
@@ -79,7 +79,7 @@ class Curriculum:
             pairs, order = self._mixture(stage)
             # An earlier stage may have the longer pairs.
             longest = max((self.load(index) for index in range(stage + 1)), key=lambda one: one.row_tokens)
-            skip = self.used
+            skip, order = self.used, densely(pairs, order, longest.row_tokens)
             for batch, used in pack(pairs, order[skip:], longest.rows, longest.row_tokens):
                 self.used = skip + used
                 yield batch
