@@ -163,6 +163,28 @@ def test_the_command_writes_lines_of_json(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("level", ["few", "table"])
+def test_the_command_takes_another_share_of_quotes_than_the_levels(level: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    command = [sys.executable, "-m", "hrm_model.training.grounded", str(path), "--level", level, "--count", "300"]
+
+    subprocess.run([*command, "--quotes", "0.6"], check=True, capture_output=True)
+
+    kinds = [json.loads(line)["kind"] for line in path.read_text().splitlines()]
+    assert kinds.count("quote") / (300 - kinds.count("unanswerable")) == pytest.approx(0.6, abs=0.08)
+
+
+@pytest.mark.parametrize("share", ["1.2", "-0.1", "nan", "many"])
+def test_a_share_of_quotes_that_is_none_is_refused_by_name(share: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hrm_model.training.grounded", str(tmp_path / "data.jsonl"), f"--quotes={share}"]
+
+    ended = subprocess.run(command, capture_output=True, text=True)
+
+    assert ended.returncode == 2
+    assert "--quotes" in ended.stderr
+    assert share in ended.stderr
+
+
 def test_a_sentence_of_the_generator_is_recognised_and_an_unlike_one_is_not() -> None:
     def is_said(sentence: str) -> bool:
         return any(pattern.fullmatch(sentence) for pattern in statement_patterns())

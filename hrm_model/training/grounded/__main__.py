@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +22,17 @@ def level(text: str) -> Level | LookupLevel:
     return named[text]
 
 
+def share(text: str) -> float:
+    """Read a share, 0 to 1."""
+    try:
+        read = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
+    if not 0 <= read <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share from 0 to 1")
+    return read
+
+
 def main() -> None:
     """Read the arguments and write the file."""
     parser = argparse.ArgumentParser(prog="python -m hrm_model.training.grounded", description=__doc__)
@@ -29,8 +41,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", choices=("train", "names", "wordings"), default="train")
+    parser.add_argument("--quotes", type=share, help="share of questions for a sentence; the level's own by default")
     arguments = parser.parse_args()
     chosen = arguments.level
+    if arguments.quotes is not None:
+        chosen = replace(chosen, quotes=arguments.quotes)
     if isinstance(chosen, LookupLevel):
         if arguments.split != "train":
             parser.error(f"level {chosen.name} is for training only: it has no held-out wordings")
