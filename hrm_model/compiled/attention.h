@@ -4,9 +4,7 @@
 
 #include <string.h>
 
-#include "engine.h"
-
-#define QUERIES 4 /* tokens of one sequence that share a read of its keys */
+#include "wide_attention.h"
 
 /* How well one query, or four of one sequence, fit up to a page of keys. A score is the same either way. */
 INLINE void fit(int queries, const float *query, int64_t query_stride, const float *key, int64_t stride, int64_t size,
@@ -47,12 +45,13 @@ INLINE void fit(int queries, const float *query, int64_t query_stride, const flo
 }
 
 /* Scores to weights that are not yet divided by their sum, which is returned. There is room up to a multiple of 8. */
-INLINE float weigh(float *score, int64_t count, float factor) {
+INLINE float weigh(int is_wide, float *score, int64_t count, float factor) {
     for (int64_t k = count; k % 8; k++) score[k] = -INFINITY;
     vec mosts = *(vec *)score;
     for (int64_t k = 8; k < count; k += 8) mosts = choose(*(vec *)(score + k) > mosts, *(vec *)(score + k), mosts);
     float most = mosts[0];
     for (int lane = 1; lane < 8; lane++) most = mosts[lane] > most ? mosts[lane] : most;
+    if (is_wide) return total(wide_weights(score, count, most, factor));
     vec sum = splat(0);
     for (int64_t k = 0; k < count; k += 8) {
         vec weight = exponential((*(vec *)(score + k) - most) * factor);
@@ -98,27 +97,32 @@ INLINE void bring_near(const float *page, int64_t stride, int64_t width, int64_t
 }
 
 /* Some heads of one token, or of four of one sequence that read the same keys, meet those keys. They do so page by
- * page, so that what lies side by side is read together. */
-INLINE void attend(int queries, Engine *engine, int64_t slot, int64_t token, int64_t first_head, int64_t end_head,
-                   int64_t number) {
+ * page, so that what lies side by side is read together. What they take from there is put down at `place`. */
+INLINE void attend(int queries, int is_wide, Engine *engine, int64_t slot, int64_t token, int64_t place,
+                   int64_t first_head, int64_t end_head, int64_t number) {
     const Network *net = &engine->net;
     const Step *step = engine->step;
     const int64_t size = net->head_dim, inner = net->heads * size, count = step->readable[token];
     const int64_t room = (count + 7) / 8 * 8, width = 4 * inner, each = queries * room;
     const int64_t near = first_head * size, near_width = (end_head - first_head) * size;
     const float *parts = engine->parts + token * width, factor = 1.0f / sqrtf((float)size);
-    float *mixed = engine->mixed + token * inner, *scores = engine->scores[number], *sums = scores + net->heads * each;
+    float *mixed = engine->mixed + place * inner, *scores = engine->scores[number], *sums = scores + net->heads * each;
     for (int64_t k = 0; k < count; k += PAGE_TOKENS) {
         const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
         const float *keys = net->keys + slot * net->slot_size + row_of(step, token, k) * inner;
         if (queries == 1 && engine->is_far) bring_near(keys + near, inner, near_width, here); /* four share one's */
-        for (int64_t head = first_head; head < end_head; head++)
-            fit(queries, parts + inner + head * size, width, keys + head * size, inner, size, here,
-                scores + head * each + k, room);
+        for (int64_t head = first_head; head < end_head; head++) {
+            const float *query = parts + inner + head * size, *key = keys + head * size;
+            if (is_wide)
+                (queries == 1 ? wide_fit_one : wide_fit_four)(query, width, key, inner, size, here,
+                                                              scores + head * each + k, room);
+            else
+                fit(queries, query, width, key, inner, size, here, scores + head * each + k, room);
+        }
     }
     for (int64_t head = first_head; head < end_head; head++)
         for (int q = 0; q < queries; q++) {
-            sums[head * queries + q] = weigh(scores + head * each + q * room, count, factor);
+            sums[head * queries + q] = weigh(is_wide, scores + head * each + q * room, count, factor);
             memset(mixed + q * inner + head * size, 0, (size_t)size * sizeof(float));
         }
     for (int64_t k = 0; k < count; k += PAGE_TOKENS) {
@@ -127,7 +131,10 @@ INLINE void attend(int queries, Engine *engine, int64_t slot, int64_t token, int
         if (queries == 1 && engine->is_far) bring_near(values + near, inner, near_width, here);
         for (int64_t head = first_head; head < end_head; head++) {
             const float *weight = scores + head * each + k, *value = values + head * size;
-            if (queries > 1 || size % 64)
+            if (is_wide)
+                (queries == 1 ? wide_mix_one : wide_mix_four)(weight, room, value, inner, size, here,
+                                                              mixed + head * size, inner);
+            else if (queries > 1 || size % 64)
                 mix(queries, 2, weight, room, value, inner, size, here, mixed + head * size, inner);
             else
                 mix(queries, 8, weight, room, value, inner, size, here, mixed + head * size, inner);
@@ -140,35 +147,46 @@ INLINE void attend(int queries, Engine *engine, int64_t slot, int64_t token, int
 }
 
 /* Whether a token and the three after it are of one sequence and read the same keys, as a prompt's do. */
-INLINE int are_alike(const Step *step, int64_t token) {
-    int alike = token + QUERIES <= step->tokens;
-    for (int64_t t = token + 1; alike && t < token + QUERIES; t++)
-        alike = step->page_at[t] == step->page_at[token] && step->readable[t] == step->readable[token];
+INLINE int are_alike(const Step *step, Chosen chosen, int64_t first) {
+    const int64_t token = token_of(chosen, first);
+    int alike = first + QUERIES <= chosen.count;
+    for (int64_t i = 1; alike && i < QUERIES; i++)
+        alike = token_of(chosen, first + i) == token + i && step->page_at[token + i] == step->page_at[token] &&
+                step->readable[token + i] == step->readable[token];
     return alike;
 }
 
-/* What a thread does of attention. */
-static void attend_all(Engine *engine, int64_t slot, int64_t number) {
-    const Step *step = engine->step;
+/* What a thread does of the attention of some tokens; that of the i-th of them is put down as the i-th. */
+INLINE void attend_all_as(int is_wide, Engine *engine, Chosen chosen, int64_t slot, int64_t number) {
     const int64_t heads = engine->net.heads, threads = engine->net.threads;
     int64_t first, end;
-    if (step->tokens < 2 * QUERIES * threads) { /* few: they are shared out head by head */
-        share(step->tokens * heads, number, threads, &first, &end);
+    if (chosen.count < 2 * QUERIES * threads) { /* few: they are shared out head by head */
+        share(chosen.count * heads, number, threads, &first, &end);
         while (first < end) {
-            const int64_t token = first / heads, head = first % heads;
+            const int64_t i = first / heads, head = first % heads;
             const int64_t count = heads - head < end - first ? heads - head : end - first;
-            attend(1, engine, slot, token, head, head + count, number);
+            attend(1, is_wide, engine, slot, token_of(chosen, i), i, head, head + count, number);
             first += count;
         }
         return;
     }
-    share((step->tokens + QUERIES - 1) / QUERIES, number, threads, &first, &end);
-    for (int64_t token = first * QUERIES; token < end * QUERIES; token += QUERIES) {
-        if (are_alike(step, token)) {
-            for (int64_t head = 0; head < heads; head++) attend(QUERIES, engine, slot, token, head, head + 1, number);
+    share((chosen.count + QUERIES - 1) / QUERIES, number, threads, &first, &end);
+    for (int64_t group = first * QUERIES; group < end * QUERIES; group += QUERIES) {
+        if (are_alike(engine->step, chosen, group)) {
+            const int64_t token = token_of(chosen, group);
+            for (int64_t head = 0; head < heads; head++)
+                attend(QUERIES, is_wide, engine, slot, token, group, head, head + 1, number);
         } else {
-            const int64_t last = token + QUERIES < step->tokens ? token + QUERIES : step->tokens;
-            for (int64_t t = token; t < last; t++) attend(1, engine, slot, t, 0, heads, number);
+            const int64_t last = group + QUERIES < chosen.count ? group + QUERIES : chosen.count;
+            for (int64_t i = group; i < last; i++)
+                attend(1, is_wide, engine, slot, token_of(chosen, i), i, 0, heads, number);
         }
     }
+}
+
+static void attend_all(Engine *engine, Chosen chosen, int64_t slot, int64_t number) {
+    if (engine->net.head.is_wide)
+        attend_all_as(1, engine, chosen, slot, number);
+    else
+        attend_all_as(0, engine, chosen, slot, number);
 }

@@ -52,6 +52,14 @@ typedef struct Engine {
     atomic_uint met, phase;
 } Engine;
 
+/* Tokens that something is done for: by their numbers, or without any the first `count`. */
+typedef struct {
+    int64_t count;
+    const int64_t *token;
+} Chosen;
+
+INLINE int64_t token_of(Chosen chosen, int64_t i) { return chosen.token ? chosen.token[i] : i; }
+
 /* The part of `count` things that falls to a thread. */
 INLINE void share(int64_t count, int64_t number, int64_t threads, int64_t *first, int64_t *end) {
     *first = count * number / threads;

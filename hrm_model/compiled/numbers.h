@@ -21,6 +21,7 @@ typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
 typedef uint32_t bits __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(32)));
 typedef float wide __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t wide_ints __attribute__((vector_size(64)));
 
 /* (outputs, inputs) in panels: for each input a panel's outputs, in fp32, or in bf16 with the panel's halves zipped. */
 typedef struct {
@@ -43,29 +44,46 @@ INLINE float total(vec v) {
     return to[0];
 }
 
-INLINE vec choose(ints is_first, vec first, vec second) {
-    return (vec)(((ints)first & is_first) | ((ints)second & ~is_first));
-}
+/* What is done number by number, in vectors of eight and of sixteen; the bits are the same. */
 
-/* e^x to fp32's last bits: 2^n * e^r with |r| <= ln(2)/2, and a polynomial for e^r. */
-INLINE vec exponential(vec x) {
-    x = choose(x < splat(-87.0f), splat(-87.0f), x); /* NaN is neither, and stays */
-    x = choose(x > splat(88.0f), splat(88.0f), x);
-    vec n = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: what is added there is rounded to whole numbers */
-    ints exponent = (ints)n << 23;
-    n -= 12582912.0f;
-    vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    vec p = splat(1.9875691500e-4f);
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
-    return (vec)((ints)p + exponent);
-}
-
-INLINE vec sigmoid(vec x) { return 1.0f / (1.0f + exponential(-x)); }
+/* e^x to fp32's last bits: 2^n * e^r with |r| <= ln(2)/2, and a polynomial for e^r. NaN is neither too small nor too
+ * large, and stays. What is added to 1.5 * 2^23 is rounded to whole numbers. */
+#define BY_NUMBER(VEC, INTS, CHOOSE, EXPONENTIAL, SIGMOID, BEND, LET_THROUGH, TARGET)                         \
+    INLINE TARGET VEC CHOOSE(INTS is_first, VEC first, VEC second) {                                          \
+        return (VEC)(((INTS)first & is_first) | ((INTS)second & ~is_first));                                  \
+    }                                                                                                         \
+    INLINE TARGET VEC EXPONENTIAL(VEC x) {                                                                    \
+        const VEC zero = {0};                                                                                 \
+        x = CHOOSE(x < zero - 87.0f, zero - 87.0f, x);                                                        \
+        x = CHOOSE(x > zero + 88.0f, zero + 88.0f, x);                                                        \
+        VEC n = x * 1.44269504f + 12582912.0f;                                                                \
+        INTS exponent = (INTS)n << 23;                                                                        \
+        n -= 12582912.0f;                                                                                     \
+        VEC r = x - n * 0.693359375f + n * 2.12194440e-4f;                                                    \
+        VEC p = zero + 1.9875691500e-4f;                                                                      \
+        p = p * r + 1.3981999507e-3f;                                                                         \
+        p = p * r + 8.3334519073e-3f;                                                                         \
+        p = p * r + 4.1665795894e-2f;                                                                         \
+        p = p * r + 1.6666665459e-1f;                                                                         \
+        p = p * r + 5.0000001201e-1f;                                                                         \
+        p = p * (r * r) + r + 1.0f;                                                                           \
+        return (VEC)((INTS)p + exponent);                                                                     \
+    }                                                                                                         \
+    INLINE TARGET VEC SIGMOID(VEC x) { return 1.0f / (1.0f + EXPONENTIAL(-x)); }                              \
+    /* x = sigmoid(x). */                                                                                     \
+    static TARGET void BEND(float *x, int64_t count) {                                                        \
+        for (int64_t i = 0; i < count; i += (int64_t)(sizeof(VEC) / sizeof(float)))                           \
+            *(VEC *)(x + i) = SIGMOID(*(VEC *)(x + i));                                                       \
+    }                                                                                                         \
+    /* out = silu(gate) * up, where `up` lies behind as many gates. */                                        \
+    static TARGET void LET_THROUGH(const float *gates, float *out, int64_t count) {                           \
+        for (int64_t i = 0; i < count; i += (int64_t)(sizeof(VEC) / sizeof(float))) {                         \
+            const VEC gate = *(const VEC *)(gates + i), up = *(const VEC *)(gates + count + i);               \
+            *(VEC *)(out + i) = gate * SIGMOID(gate) * up;                                                    \
+        }                                                                                                     \
+    }
+BY_NUMBER(vec, ints, choose, exponential, sigmoid, bend, let_through, )
+BY_NUMBER(wide, wide_ints, wide_choose, wide_exponential, wide_sigmoid, wide_bend, wide_let_through, AVX512)
 
 /* Products */
 

@@ -49,10 +49,11 @@ INLINE void turn(const float *from, float *to, const float *cosine, const float 
 }
 
 /* A chunk of tokens, normed: by each thread for itself, which takes less than waiting for others. */
-static const float *normed(Engine *engine, int64_t from, int64_t count, int64_t number) {
+static const float *normed(Engine *engine, Chosen chosen, int64_t from, int64_t count, int64_t number) {
     const int64_t width = engine->net.width;
     for (int64_t t = 0; t < count; t++)
-        norm(engine->step->x + (from + t) * width, engine->own[number] + t * width, width, engine->net.eps);
+        norm(engine->step->x + token_of(chosen, from + t) * width, engine->own[number] + t * width, width,
+             engine->net.eps);
     return engine->own[number];
 }
 
@@ -65,7 +66,7 @@ static void project(Engine *engine, const Layer *layer, int64_t slot, int64_t nu
     share(4 * net->heads, number, net->threads, &first, &end);
     for (int64_t from = 0; from < step->tokens; from += CHUNK) {
         const int64_t count = chunk(from, step->tokens);
-        const float *x = normed(engine, from, count, number);
+        const float *x = normed(engine, (Chosen){step->tokens, NULL}, from, count, number);
         for (int64_t unit = first; unit < end; unit++) {
             const int64_t kind = unit / net->heads, head = unit % net->heads;
             product(layer->gqkv, unit * size / PANEL, size / PANEL, x, count, net->width,
@@ -76,7 +77,7 @@ static void project(Engine *engine, const Layer *layer, int64_t slot, int64_t nu
                 const int64_t at = slot * net->slot_size + row_of(step, t, position) * inner + head * size;
                 const float *cosine = net->cosine + position * size / 2, *sine = net->sine + position * size / 2;
                 if (kind == 0)
-                    for (int64_t i = 0; i < size; i += 8) *(vec *)(part + i) = sigmoid(*(vec *)(part + i));
+                    (layer->gqkv.is_wide ? wide_bend : bend)(part, size);
                 else if (kind == 1)
                     turn(part, part, cosine, sine, size / 2);
                 else if (kind == 2)
@@ -88,19 +89,20 @@ static void project(Engine *engine, const Layer *layer, int64_t slot, int64_t nu
     }
 }
 
-/* x += some outputs of a matrix by `from`. */
-static void add_product(Engine *engine, Matrix matrix, const float *inputs, int64_t count, int64_t number) {
+/* x of some tokens += some outputs of a matrix by their `inputs`. */
+static void add_product(Engine *engine, Chosen chosen, Matrix matrix, const float *inputs, int64_t count,
+                        int64_t number) {
     const Network *net = &engine->net;
     const int64_t panels = net->width / PANEL;
     int64_t first, end;
     share((panels + ABREAST - 1) / ABREAST, number, net->threads, &first, &end);
     first *= ABREAST, end = end * ABREAST < panels ? end * ABREAST : panels;
     float *sums = engine->own[number];
-    for (int64_t from = 0; from < engine->step->tokens && first < end; from += CHUNK) {
-        const int64_t tokens = chunk(from, engine->step->tokens);
+    for (int64_t from = 0; from < chosen.count && first < end; from += CHUNK) {
+        const int64_t tokens = chunk(from, chosen.count);
         product(matrix, first, end - first, inputs + from * count, tokens, count, sums, net->width);
         for (int64_t t = 0; t < tokens; t++) {
-            float *x = engine->step->x + (from + t) * net->width + first * PANEL;
+            float *x = engine->step->x + token_of(chosen, from + t) * net->width + first * PANEL;
             for (int64_t i = 0; i < (end - first) * PANEL; i += 8)
                 *(vec *)(x + i) += *(vec *)(sums + t * net->width + i);
         }
@@ -108,37 +110,36 @@ static void add_product(Engine *engine, Matrix matrix, const float *inputs, int6
 }
 
 /* hidden = silu(gate) * up. Panels come in fours, two of gates and the two of what they let through. */
-static void feed(Engine *engine, Matrix matrix, int64_t number) {
+static void feed(Engine *engine, Chosen chosen, Matrix matrix, int64_t number) {
     const Network *net = &engine->net;
     const int64_t unit = ABREAST * PANEL, half = unit / 2;
     int64_t first, end;
     share(net->feed / half, number, net->threads, &first, &end);
     float *pair = engine->scores[number];
-    for (int64_t from = 0; from < engine->step->tokens; from += CHUNK) {
-        const int64_t tokens = chunk(from, engine->step->tokens);
-        const float *x = normed(engine, from, tokens, number);
+    for (int64_t from = 0; from < chosen.count; from += CHUNK) {
+        const int64_t tokens = chunk(from, chosen.count);
+        const float *x = normed(engine, chosen, from, tokens, number);
         for (int64_t one = first; one < end; one++) {
             product(matrix, one * ABREAST, ABREAST, x, tokens, net->width, pair, unit);
             for (int64_t t = 0; t < tokens; t++)
-                for (int64_t i = 0; i < half; i += 8) {
-                    vec gate = *(vec *)(pair + t * unit + i), up = *(vec *)(pair + t * unit + half + i);
-                    *(vec *)(engine->hidden + (from + t) * net->feed + one * half + i) = gate * sigmoid(gate) * up;
-                }
+                (matrix.is_wide ? wide_let_through : let_through)(
+                    pair + t * unit, engine->hidden + (from + t) * net->feed + one * half, half);
         }
     }
 }
 
-static void block(Engine *engine, const Layer *layer, int64_t slot, int64_t number) {
+/* All tokens leave their keys and values in a layer; the chosen ones go on. */
+static void block(Engine *engine, Chosen chosen, const Layer *layer, int64_t slot, int64_t number) {
     const Network *net = &engine->net;
     project(engine, layer, slot, number);
     meet(engine);
-    attend_all(engine, slot, number);
+    attend_all(engine, chosen, slot, number);
     meet(engine);
-    add_product(engine, layer->out, engine->mixed, net->heads * net->head_dim, number);
+    add_product(engine, chosen, layer->out, engine->mixed, net->heads * net->head_dim, number);
     meet(engine);
-    feed(engine, layer->gate_up, number);
+    feed(engine, chosen, layer->gate_up, number);
     meet(engine);
-    add_product(engine, layer->down, engine->hidden, net->feed, number);
+    add_product(engine, chosen, layer->down, engine->hidden, net->feed, number);
     meet(engine);
 }
 
@@ -148,6 +149,8 @@ static void run(Engine *engine, int64_t number) {
     const Step *step = engine->step;
     /* Nothing of the step is read after its last meeting: whoever asked for it has gone on, and may ask for more. */
     const int64_t last = step->end_layer;
+    const int64_t layers = net->passes * net->layers;
+    Chosen chosen = {step->tokens, NULL};
     int64_t first, end;
     share(step->tokens, number, net->threads, &first, &end); /* what it does of each token, but for products */
     for (int64_t t = first; t < end && !step->first_layer; t++)
@@ -160,16 +163,20 @@ static void run(Engine *engine, int64_t number) {
     for (int64_t slot = step->first_layer; slot < last; slot++) {
         const int64_t layer = slot % net->layers;
         const int is_slow = (slot / net->layers + 1) % net->cycle == 0;
-        block(engine, (is_slow ? net->slow : net->fast) + layer, slot, number);
+        if (slot + 1 == layers) { /* what comes out of the last one is for logits alone */
+            chosen = (Chosen){step->wanted, step->wanted_row};
+            share(chosen.count, number, net->threads, &first, &end);
+        }
+        block(engine, chosen, (is_slow ? net->slow : net->fast) + layer, slot, number);
         if (layer + 1 < net->layers) continue;
         for (int64_t t = first; t < end; t++) {
-            const int64_t at = t * net->width;
+            const int64_t at = token_of(chosen, t) * net->width;
             norm(step->x + at, (is_slow ? step->slow : step->fast) + at, net->width, net->eps);
             for (int64_t i = at; i < at + net->width; i++) step->x[i] = step->slow[i] + step->fast[i];
         }
         meet(engine);
     }
-    if (last < net->passes * net->layers) return;
+    if (last < layers) return;
     const int64_t panels = (net->vocab + PANEL - 1) / PANEL, groups = (panels + ABREAST - 1) / ABREAST;
     share(groups, number, net->threads, &first, &end);
     first *= ABREAST, end = end * ABREAST < panels ? end * ABREAST : panels;

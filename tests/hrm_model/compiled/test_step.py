@@ -1,6 +1,8 @@
 """hrm_model.compiled: torch's logits, and the same bits alone, among others, with drafts and wherever pages lie."""
 
+from collections.abc import Callable
 from collections.abc import Sequence as Items
+from dataclasses import replace
 
 import pytest
 import torch
@@ -142,9 +144,13 @@ def test_nobodys_logits_have_other_bits_in_company_on_more_threads_or_in_scatter
 
 
 @pytest.mark.wide
-def test_products_in_wide_vectors_have_the_bits_of_those_in_narrow_ones(model: HrmText) -> None:
+def test_wide_vectors_have_the_bits_of_narrow_ones(model: HrmText) -> None:
     narrow, wide = (Written(model, EVERYONE, is_wide=is_wide) for is_wide in (False, True))
 
+    with torch.inference_mode():
+        assert torch.equal(*(written.runner.forward(unread(EVERYONE)) for written in (narrow, wide)))
+    assert torch.equal(narrow.cache.key, wide.cache.key)
+    assert torch.equal(narrow.cache.value, wide.cache.value)
     for _ in range(STEPS):
         assert torch.equal(wide.step(wide.runner), narrow.step(narrow.runner))
     for count in range(1, 30):  # tokens that share the read of a panel, and some beyond
@@ -193,6 +199,23 @@ def test_a_prompt_is_read_in_both_directions(model: HrmText) -> None:
         expected, got = (runner.forward(unread(EVERYONE)) for runner in (written.by_torch, written.runner))
 
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_wanted_changes_no_bits_of_it_and_nothing_that_later_tokens_read(model: HrmText, threads: int) -> None:
+    def read(is_wanted: Callable[[int], bool]) -> tuple[Tensor, PagedCache]:
+        written = Written(model, EVERYONE, threads=threads)
+        tokens = [replace(token, is_wanted=is_wanted(at)) for at, token in enumerate(prompts_of(unread(EVERYONE)))]
+        with torch.inference_mode():
+            return written.compiled(tokens), written.cache
+
+    everything, whole = read(lambda _: True)
+    for chosen in (lambda at: at % 7 in (2, 3), lambda at: at < 40, lambda at: at == 11, lambda _: False):
+        logits, cache = read(chosen)
+
+        assert torch.equal(logits, everything[[at for at in range(len(everything)) if chosen(at)]])
+        assert torch.equal(cache.key, whole.key)
+        assert torch.equal(cache.value, whole.value)
 
 
 def test_a_prompt_has_the_same_bits_read_alone_or_together_and_in_slices_between_others_steps(model: HrmText) -> None:
