@@ -37,6 +37,7 @@ class HrmConfig:
     tie_word_embeddings: bool = False
     dtype: str = "bfloat16"
     max_context_tokens: int | None = None  # passages that this checkpoint reads well; None: not stated
+    is_extractive: bool = False  # trained to answer in words that stand in its prompt, and in no others
 
     @property
     def passes(self) -> int:
@@ -90,6 +91,7 @@ class HrmConfig:
             "prefix_lm": True,
             "dtype": self.dtype,
             "max_context_tokens": self.max_context_tokens,
+            **({"extractive": True} if self.is_extractive else {}),
         }
 
 
@@ -135,6 +137,7 @@ def parse_config(raw: Mapping[str, Any], path: Path) -> HrmConfig:
         tie_word_embeddings=_flag(raw, path, "tie_word_embeddings"),
         dtype=_dtype(raw, path),
         max_context_tokens=_optional_count(raw, path, "max_context_tokens"),
+        is_extractive=_flag(raw, path, "extractive"),
     )
     if config.head_dim % 2:
         raise CheckpointError(path, f"head_dim is {config.head_dim}; rotary positions need an even one")

@@ -26,6 +26,7 @@ class ModelCard:
     id: str
     created: int  # Unix seconds
     context: int  # tokens, prompt and answer together
+    is_extractive: bool = False  # trained to answer in words that stand in its prompt, and in no others
     owned_by: str = "hrm-serve"
 
 
@@ -37,7 +38,7 @@ class Policy:
     default_store: str | None = None  # the plain model id retrieves from it
     retrieval_k: int = 6  # passages looked up for a question that does not say how many
     score_threshold: float = 0.0
-    grounding: Grounding = "cite"
+    grounding: Grounding | Literal["auto"] = "auto"  # auto: as server/plan.py has it
     abstention: str = "The documents do not contain the answer."
     shots: tuple[Shot, ...] = field(default=())
     max_body_bytes: int = 4 * 1024 * 1024

@@ -53,13 +53,13 @@ def plan(request: ChatRequest, caller: Caller, model: ModelCard, policy: Policy)
     """
     _check_numbers(request, policy)
     options = request.retrieval if isinstance(request.retrieval, RetrievalOptions) else None
-    grounding = (options and options.grounding) or policy.grounding
+    shape = shape_of_chat(request)
+    grounding = (options and options.grounding) or _default_grounding(request, shape, model, policy)
     if grounding == "strict" and request.logprobs:
         raise InvalidRequest("logprobs would show the sentences that strict grounding withholds.", param="logprobs")
     lookup = _lookup(request, store_of(request.model, model, caller), options, policy)
     if caller.grounded_only and (lookup is None or grounding == "off"):
         raise GroundedOnly
-    shape = shape_of_chat(request)
     if shape is not None and shape.calls:
         if caller.grounded_only:
             raise GroundedOnly
@@ -70,6 +70,17 @@ def plan(request: ChatRequest, caller: Caller, model: ModelCard, policy: Policy)
                 param="tool_choice",
             )
     return Plan(lookup, grounding, options.max_context_tokens if options else None, shape)
+
+
+def _default_grounding(request: ChatRequest, shape: Shape | None, model: ModelCard, policy: Policy) -> Grounding:
+    """How an answer is checked whose request does not say.
+
+    What an extractive checkpoint says and no passage supports is a slip, so it is withheld; but out of a form nothing
+    can be left, and log probabilities are asked for to look at all of an answer.
+    """
+    if policy.grounding != "auto":
+        return policy.grounding
+    return "strict" if model.is_extractive and shape is None and not request.logprobs else "cite"
 
 
 def store_of(name: str, model: ModelCard, caller: Caller) -> str | None:

@@ -132,9 +132,10 @@ class Settings(LimitSettings, TokenSettings, TransportSettings):
         default=ByteSize(1024 * 1024 * 1024),
         description="Address space of the process that reads files; archives may unpack to a quarter of it.",
     )
-    grounding: Literal["off", "cite", "strict"] = Field(
-        default="cite",
-        description="off: no citations; cite: verified markers; strict: unsupported sentences are withheld as well.",
+    grounding: Literal["auto", "off", "cite", "strict"] = Field(
+        default="auto",
+        description="off: no citations; cite: verified markers; strict: unsupported sentences are withheld as well; "
+        "auto: strict where a checkpoint says that it is extractive, as the bundled one does, else cite.",
     )
     abstention: str = Field(
         default="The documents do not contain the answer.",

@@ -1,7 +1,6 @@
 """The command line of `hrm-serve train`: arguments in, a progress bar, errors in words."""
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     out.add_argument("--compile", action="store_true", help="torch.compile the stacks (a CPU needs a C++ compiler)")
     out.add_argument("--untied", action="store_true", help="give the head weights of its own")
+    extractive = "every response stands in its instruction, word for word; the server then withholds what does not"
+    out.add_argument("--extractive", action="store_true", help=extractive)
     for flags, kind in ((RECIPE_FLAGS, Recipe(tokens=1)), (SHAPE_FLAGS, Shape())):
         for name, meaning in flags.items():
             default = getattr(kind, name)
@@ -85,7 +86,11 @@ def main(arguments: Sequence[str], embed: Embed) -> int:
         embed: the embedder that `--words` speaks of.
     """
     chosen = parser().parse_args(arguments)
-    shape = dataclasses.replace(Shape(tied=not chosen.untied), **{name: getattr(chosen, name) for name in SHAPE_FLAGS})
+    shape = Shape(
+        tied=not chosen.untied,
+        extractive=chosen.extractive,
+        **{name: getattr(chosen, name) for name in SHAPE_FLAGS},
+    )
     console = Console(stderr=True)
     try:
         given = {name: getattr(chosen, name) for name in RECIPE_FLAGS}

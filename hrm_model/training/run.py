@@ -13,7 +13,7 @@ from hrm_model.config import HrmConfig
 from hrm_model.template import BEGIN_QUESTION, END_ANSWER, PAD
 from hrm_model.tokenizer import TOKENIZER_FILE, Tokenizer, load_tokenizer
 from hrm_model.training.curriculum import Curriculum
-from hrm_model.training.pairs import read_pairs
+from hrm_model.training.pairs import BadPair, read_pairs
 from hrm_model.training.recipe import Recipe
 from hrm_model.training.trainer import Progress, Trainer
 from hrm_model.training.vectors import Embed, token_vectors
@@ -34,6 +34,7 @@ class Shape:
     context: int = 1024
     max_context_tokens: int = 384
     tied: bool = True
+    extractive: bool = False
 
     def config(self, vocab_size: int) -> HrmConfig:
         """The config of a network with this shape and `vocab_size` embeddings."""
@@ -54,6 +55,7 @@ class Shape:
             embedding_scale=float(self.hidden_size**0.5),
             tie_word_embeddings=self.tied,
             max_context_tokens=self.max_context_tokens,
+            is_extractive=self.extractive,
         )
 
 
@@ -88,6 +90,8 @@ def train(
     if recipe.longest_pair > shape.context:
         raise ValueError(f"pairs of up to {recipe.longest_pair} tokens do not fit a context of {shape.context}")
     _check_device(device)
+    if shape.extractive:
+        _check_extractive(files)
     tokenizer = _tokenizer(files, out, shape, init)
     torch.manual_seed(recipe.seed)
     curriculum = Curriculum(files, tokenizer, recipe)
@@ -136,6 +140,13 @@ def _texts(files: Sequence[Path]) -> Iterator[str]:
     for file in files:
         for pair in itertools.islice(read_pairs(file), _TOKENIZER_PAIRS):
             yield from (pair.instruction, pair.response)
+
+
+def _check_extractive(files: Sequence[Path]) -> None:
+    for file in files:
+        for number, pair in enumerate(read_pairs(file), start=1):
+            if pair.response.strip() not in pair.instruction:
+                raise BadPair(f"{file}: pair {number}: {pair.response!r} does not stand in its instruction")
 
 
 def _check_device(device: str) -> None:

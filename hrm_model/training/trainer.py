@@ -195,7 +195,11 @@ class Trainer:
             CheckpointError: it is not readable.
             ValueError: it is a network of another shape.
         """
-        other = replace(read_config(checkpoint), max_context_tokens=self.config.max_context_tokens)
+        other = replace(
+            read_config(checkpoint),
+            max_context_tokens=self.config.max_context_tokens,
+            is_extractive=self.config.is_extractive,
+        )
         if other != self.config:
             raise ValueError(f"{checkpoint} holds a network of another shape than the one to train")
         loaded = load_model(checkpoint, dtype=torch.float32, device=self.device)

@@ -60,7 +60,12 @@ def model_card(settings: Settings) -> ModelCard:
     """
     config = read_config(settings.model)
     created = (settings.model / CONFIG_FILE).stat().st_mtime
-    return ModelCard(id=settings.model_id, created=int(created), context=config.max_position_embeddings)
+    return ModelCard(
+        id=settings.model_id,
+        created=int(created),
+        context=config.max_position_embeddings,
+        is_extractive=config.is_extractive,
+    )
 
 
 def origin(settings: Settings) -> Origin:

@@ -13,6 +13,8 @@ QUESTIONS: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "handbook_questions.json").read_text(encoding="utf-8")
 )
 
+ABSTENTION = "The documents do not contain the answer."
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -25,23 +27,27 @@ class Verdict:
     status: str
 
 
-def ask(client: openai.OpenAI, model: str, question: str) -> Any:
+def ask(client: openai.OpenAI, model: str, question: str, **retrieval: Any) -> Any:
     """One question, whole; the completion."""
-    return client.chat.completions.create(model=model, messages=[{"role": "user", "content": question}])
+    return client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": question}],
+        extra_body={"retrieval": retrieval} if retrieval else None,
+    )
 
 
 def judge(completion: Any, entry: dict[str, Any]) -> Verdict:
     """Judge an answer: an answerable question by its accepted answers, another by its abstention.
 
-    Right means that the answer, without markers, is an accepted one or a sentence that holds it; an abstention is
-    right when nothing is cited.
+    Right means that the answer, without markers, is an accepted one or a sentence that holds it; where there is none,
+    that the sentence which says so stands there, and nothing is cited.
     """
     message = completion.choices[0].message
     status = message.context["grounding"]["status"]
     cited = [annotation["url_citation"]["content"] for annotation in _dumped(message.annotations)]
     plain = re.sub(r" ?\[\d+\]", "", message.content)
     if "answers" not in entry:
-        is_right = status in ("abstained", "no_sources") and not cited
+        is_right = plain == ABSTENTION and not cited
         return Verdict(entry["id"], message.content, is_right, is_right, status)
     found = [answer for answer in entry["answers"] if _holds(plain, answer)]
     is_cited = any(_holds(span, answer) for span in cited for answer in found)

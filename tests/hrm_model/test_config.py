@@ -1,6 +1,7 @@
 """config.json: every convention in which HRM-Text is published, and no guessing at anything else."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ def refused(**changes: Any) -> str:
 
 def test_what_is_written_is_read_back() -> None:
     assert parse_config(CONFIG.to_json(), HERE) == CONFIG
+
+
+def test_a_checkpoint_may_say_that_its_answers_are_quotes() -> None:
+    assert not parse_config(CONFIG.to_json(), HERE).is_extractive
+    assert "extractive" not in CONFIG.to_json(), "nothing is said of those that were trained otherwise"
+    extractive = replace(CONFIG, is_extractive=True)
+    assert parse_config(extractive.to_json(), HERE) == extractive
+    assert refused(extractive="yes") == "extractive is 'yes'; expected true or false"
 
 
 @pytest.mark.parametrize("layers", [2, 16])

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,40 @@ async def test_strict_grounding_and_logprobs_exclude_each_other(tmp_path: Path) 
     response = await post(given, question(ASK, logprobs=True, retrieval={"grounding": "strict"}))
 
     assert error(response) == (400, "invalid_value", "logprobs")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_an_extractive_checkpoint_says_without_a_source_is_withheld(stream: bool, tmp_path: Path) -> None:
+    engine, shelf = ScriptedEngine("34 pl statue"), await stocked(tmp_path, HANDBOOK)
+    given = services(engine, shelf, default_store="handbook")
+    quoting = replace(given, model=replace(given.model, is_extractive=True))
+
+    response = await post(quoting, question(ASK, stream=stream))
+    by_another = await post(given, question(ASK))
+    all_of_it = await post(quoting, question(ASK, retrieval={"grounding": "cite"}))
+
+    if stream:
+        said = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks(response.text))
+    else:
+        said = message(response)["content"]
+    assert said == NOTHING
+    assert message(by_another)["content"] == message(all_of_it)["content"] == "34 pl statue"
+
+
+@pytest.mark.parametrize(
+    "form", [{"logprobs": True}, {"response_format": {"type": "json_object"}}, {"retrieval": {"grounding": "cite"}}]
+)
+async def test_nothing_is_withheld_of_a_form_or_beside_log_probabilities_unless_asked(
+    form: dict[str, Any], tmp_path: Path
+) -> None:
+    engine, shelf = ScriptedEngine('{"statue": 34}'), await stocked(tmp_path, HANDBOOK)
+    given = services(engine, shelf, default_store="handbook")
+    quoting = replace(given, model=replace(given.model, is_extractive=True))
+
+    response = await post(quoting, question(ASK, **form))
+
+    assert message(response)["content"] == '{"statue": 34}'
+    assert message(response)["context"]["grounding"]["status"] == "unsupported"
 
 
 async def test_the_number_and_the_score_of_hits_are_the_callers_to_limit(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hrm_model.config import read_config
 from hrm_model.loading import load_engine
 from hrm_model.tokenizer import load_tokenizer
 from hrm_model.training.cli import RECIPE_FLAGS, SHAPE_FLAGS, main, parser
@@ -67,7 +68,7 @@ def test_every_field_of_the_recipe_but_the_budget_has_a_flag() -> None:
 
 
 def test_every_field_of_the_shape_has_a_flag() -> None:
-    assert {field.name for field in dataclasses.fields(Shape)} - {"tied"} == SHAPE_FLAGS.keys()
+    assert {field.name for field in dataclasses.fields(Shape)} - {"tied", "extractive"} == SHAPE_FLAGS.keys()
 
 
 def test_the_defaults_are_those_of_the_recipe_and_the_shape() -> None:
@@ -84,7 +85,18 @@ def test_help_lists_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"], EMBED)
 
     shown = capsys.readouterr().out
-    flags = ("tokens", "hours", "init", "words", "device", "compile", "untied", *RECIPE_FLAGS, *SHAPE_FLAGS)
+    flags = (
+        "tokens",
+        "hours",
+        "init",
+        "words",
+        "device",
+        "compile",
+        "untied",
+        "extractive",
+        *RECIPE_FLAGS,
+        *SHAPE_FLAGS,
+    )
     assert left.value.code == 0
     assert [name for name in flags if f"--{name.replace('_', '-')}" not in shown] == []
 
@@ -139,6 +151,20 @@ def test_what_cannot_work_is_said_in_words(tmp_path: Path, data: Path, capsys: p
     assert "no device cuda:99" in refused(capsys, data, "--out", out, "--device", "cuda:99")
     assert "no device banana" in refused(capsys, data, "--out", out, "--device", "banana")
     assert not (out / "model.safetensors").exists()
+
+
+def test_a_checkpoint_is_extractive_where_every_response_stands_in_its_instruction(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = [{"instruction": "Say amber", "response": "amber"}, {"instruction": "Say amber", "response": "resin"}]
+    free = write(tmp_path / "free.jsonl", told * 20)
+
+    assert run(data, "--out", tmp_path / "quotes", "--extractive", tokens="600") == 0
+    assert read_config(tmp_path / "quotes").is_extractive
+    capsys.readouterr()
+    said = refused(capsys, data, free, "--out", tmp_path / "model", "--extractive")
+    assert "free.jsonl: pair 2: 'resin' does not stand in its instruction" in said
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize(
