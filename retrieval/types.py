@@ -98,7 +98,7 @@ class Passage:
     `text` is `document_text[start_char:end_char]`. `score` is in 0..1, larger is closer.
     """
 
-    chunk_id: str
+    chunk_id: str  # counts all stores' chunks, so it is for this side of the wire alone
     file_id: str | None  # None: the caller brought the passage along
     store_id: str | None
     filename: str

@@ -8,7 +8,8 @@ from typing import Any
 from retrieval.erasure import Erasure, Scan
 from server.signing import canonical, is_signed
 
-VERSION = 2  # 1 had counts of the scan, which told its reader about the documents of others
+# 1 had counts of the scan, 2 the generations before and after: both told their reader about the documents of others.
+VERSION = 3
 
 
 class CertificateRefused(Exception):
@@ -20,7 +21,7 @@ def certificate(erasure: Erasure, scan: Scan, *, issued_at: int, key_id: str) ->
 
     It holds no name and no content, but salted hashes of them: who has the file can show that it is meant. Of the scan
     it says the result alone: how much of the text other documents have too, of which its reader may see none, would
-    answer whoever erases a guess at what they say.
+    answer whoever erases a guess at what they say. It has no generations of the store: they count what others do.
     """
     return canonical(
         {
@@ -38,7 +39,6 @@ def certificate(erasure: Erasure, scan: Scan, *, issued_at: int, key_id: str) ->
             "requested_by": erasure.by,
             "requested_at": erasure.requested_at,
             "reason": erasure.reason,
-            "generation": {"before": erasure.generation_before, "after": erasure.generation_after},
             "scan": {"clean": scan.is_clean},
             "issued_at": issued_at,
             "key_id": key_id,

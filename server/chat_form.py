@@ -16,8 +16,9 @@ class ChatForm:
     chunk_object = "chat.completion.chunk"
     whole_object = "chat.completion"
 
-    def __init__(self, public_url: str) -> None:
+    def __init__(self, public_url: str, *, tells_generation: bool) -> None:
         self._public_url = public_url
+        self._tells_generation = tells_generation
 
     def chunks(self, event: Spoken) -> list[Json]:
         """The choices that one event puts on the wire, in the order in which clients expect them."""
@@ -48,7 +49,8 @@ class ChatForm:
                     if verdict.marks:
                         marks = annotations(verdict, sources, self._public_url)
                         chunks.append(_chunk(choice, {"annotations": marks}))
-                    closing_delta["context"] = {"grounding": grounding(verdict, sources)}
+                    report = grounding(verdict, sources, tells_generation=self._tells_generation)
+                    closing_delta["context"] = {"grounding": report}
                 return [*chunks, _chunk(choice, closing_delta, reason=reason)]
 
     def folded(self, index: int, chunks: Sequence[Json]) -> Json:

@@ -77,8 +77,11 @@ class Eraser:
                 await self._library.settle(erasure)
             done += purge.erasures
             log.info(
-                "%d erasures certified: %d files looked at for %d runs, of which %d are other documents' too",
+                "%d erasures certified, of the generations %d to %d: %d files looked at for %d runs, of which %d are"
+                " other documents' too",
                 len(purge.erasures),
+                min(erasure.generation_before for erasure in purge.erasures),
+                max(erasure.generation_after for erasure in purge.erasures),
                 purge.scan.files,
                 purge.scan.runs,
                 purge.scan.shared,

@@ -22,6 +22,11 @@ def url_of(passage: Passage, start: int, end: int, public_url: str) -> str:
     return f"{public_url.rstrip('/')}/v1/files/{passage.file_id}/content#char={start},{end}"
 
 
+def chunk_id_of(passage: Passage) -> str:
+    """A passage by its place, which is told anyway: a number of the store's would count what others put in."""
+    return f"{passage.file_id or passage.chunk_id}:{passage.start_char}-{passage.end_char}"
+
+
 def citations(sources: Sources, public_url: str) -> list[Json]:
     """The passages that the model read, in the order in which markers count them."""
     return [
@@ -30,7 +35,7 @@ def citations(sources: Sources, public_url: str) -> list[Json]:
             "title": passage.title or passage.filename,
             "url": url_of(passage, passage.start_char, passage.end_char, public_url),
             "filepath": passage.filename,
-            "chunk_id": passage.chunk_id,
+            "chunk_id": chunk_id_of(passage),
             "file_id": passage.file_id,
             "vector_store_id": passage.store_id,
             "page": passage.page,
@@ -72,8 +77,12 @@ def annotations(verdict: Verdict, sources: Sources, public_url: str) -> list[Jso
     return found
 
 
-def grounding(verdict: Verdict, sources: Sources) -> Json:
-    """How much the sources support, and how much of them the model read."""
+def grounding(verdict: Verdict, sources: Sources, *, tells_generation: bool) -> Json:
+    """How much the sources support, and how much of them the model read.
+
+    Args:
+        tells_generation: whether it may be known how often anybody has changed any store.
+    """
     return {
         "status": verdict.status,
         "sentences": verdict.sentences,
@@ -82,7 +91,7 @@ def grounding(verdict: Verdict, sources: Sources) -> Json:
         "used": len(sources.passages),
         "truncated": sources.truncated,
         "left_out": sources.left_out,
-        "index_generation": sources.generation,
+        "index_generation": sources.generation if tells_generation else None,
         "verdicts": [
             {
                 "index": index,

@@ -36,5 +36,5 @@ async def create_chat_completion(
     """Answer a conversation from documents, streamed or whole."""
     body, traced = body.seeded(), TracedAnswer("chat", services.model.id)
     answer = await while_connected(request, traced.begun(pipeline.answer, body, caller, meter))
-    form = ChatForm(services.policy.public_url)
+    form = ChatForm(services.policy.public_url, tells_generation="admin" in caller.roles)
     return await send(traced.followed(answer), form, body, request, caller, services, record, prefix="chatcmpl")

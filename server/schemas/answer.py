@@ -37,7 +37,7 @@ class Citation(Answered):
     title: str
     url: str
     filepath: str
-    chunk_id: str
+    chunk_id: str = Field(description="Its place: the file, or `document:N`, and the span.")
     file_id: str | None
     vector_store_id: str | None
     page: int | None = Field(description="Page, slide or sheet, counted from 1; null where the format has none.")
@@ -73,7 +73,9 @@ class GroundingReport(Answered):
     used: int = Field(description="Passages that the model read: those that fitted, neighbours counted as one.")
     truncated: bool = Field(description="Something that was found did not fit into the prompt, or not whole.")
     left_out: int = Field(description="Passages that were found and of which nothing fitted.")
-    index_generation: int | None = Field(description="null: the caller brought the passages.")
+    index_generation: int | None = Field(
+        description="For callers with the role admin; null for others, and where passages were brought."
+    )
     verdicts: list[SentenceVerdict] = Field(description="One for each sentence, in order.")
 
 

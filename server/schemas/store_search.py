@@ -9,6 +9,7 @@ from retrieval.types import Attribute, FlagKind, Passage, PersonalDataKind
 from server.schemas.fields import Answered, Asked, Text, Written, by_shape, unsupported
 from server.schemas.filters import Filters
 from server.schemas.store_files import TextContent
+from server.wire import chunk_id_of
 
 
 def _known_ranker(ranker: str) -> str:
@@ -58,7 +59,7 @@ class SearchHit(Answered):
     attributes: dict[str, Attribute]
     content: list[TextContent]
     title: str
-    chunk_id: str
+    chunk_id: str = Field(description="Its place: the file, and the span.")
     page: int | None = Field(description="Page, slide or sheet, counted from 1; null where the format has none.")
     locator: str = Field(description='For a person who has the file open, as "page 3" or "Fees, rows 12–18".')
     start_char: int
@@ -77,7 +78,7 @@ class SearchHit(Answered):
             attributes=dict(passage.attributes),
             content=[TextContent(text=passage.text)],
             title=passage.title,
-            chunk_id=passage.chunk_id,
+            chunk_id=chunk_id_of(passage),
             page=passage.page,
             locator=passage.locator,
             start_char=passage.start_char,

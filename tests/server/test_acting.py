@@ -1,6 +1,7 @@
 """An application that acts for people: each has their own rights and never more than the application's."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -17,6 +18,7 @@ from server.signing import Signer
 from server.tokens import BearerTokens, TokenRules
 from tests.fakes.serving import MODEL, question
 from tests.identity_provider import AUDIENCE, ISSUER, Provider
+from tests.retrieval.desk import write
 from tests.server.site import Site, site
 
 pytestmark = pytest.mark.anyio
@@ -113,6 +115,26 @@ async def test_nothing_of_another_person_behind_the_same_key_reaches_a_person(he
             ) == absent.count("vs_none")
             assert number not in str(here.engine.prompts[at:])
     assert len(set(here.engine.partitions)) == 2, "no prompt of one is found again for the other"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_one_person_puts_in_moves_no_number_that_another_is_told(here: Site, stream: bool) -> None:
+    annas = Reader(frozenset({"user:anna", "user:portal", "*"}))
+
+    async def told(client: httpx.AsyncClient) -> list[str]:
+        body = question("How many crowns?", retrieval={"vector_store_ids": ["common", "board"]}, stream=stream)
+        answer = await client.post(CHAT, json=body)
+        page = await client.post("/v1/vector_stores/common/search", json={"query": "park"})
+        return [re.sub(r'chatcmpl-\w+|"created":\d+', "", answer.text), page.text]
+
+    async with acting(here, portal(here), "ben", "board") as ben:
+        await told(ben)  # his own prompt is found again from here on
+        before = await told(ben)
+        await here.library.ingest(write(here.folder, "anna.txt", "Anna has crowns."), store="annas", reader=annas)
+        after = await told(ben)
+
+    assert SECRET["board"] in before[0]
+    assert before == after
 
 
 async def test_a_person_has_no_more_than_the_application(here: Site) -> None:

@@ -170,7 +170,7 @@ async def test_closing_an_unread_stream_closes_what_it_would_have_read() -> None
         finally:
             closed.append(True)
 
-    stream = sse(events(), {}, ChatForm(""), include_usage=False, heartbeat_s=60)
+    stream = sse(events(), {}, ChatForm("", tells_generation=False), include_usage=False, heartbeat_s=60)
     await anext(stream)
     await stream.aclose()
 
