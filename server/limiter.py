@@ -28,6 +28,7 @@ class Subject(NamedTuple):
     name: str  # distinct for each; never told to anybody
     called: str  # in messages: `this key`
     limits: Limits
+    is_shared: bool = False  # by people who are not to learn from what is left how much the others ask
 
 
 class OverLimit(Exception):
@@ -177,11 +178,14 @@ class Limiter:
                 self._account(subject, now).tokens.give_back(tokens, second)
 
     def standings(self, subjects: Sequence[Subject]) -> list[Standing]:
-        """Of requests and of tokens, where they are limited, the standing of whoever has the least left."""
+        """Of requests and of tokens, where they are limited, the standing of whoever has the least left.
+
+        Nothing of those that are shared.
+        """
         with self._lock:
             now = self._clock()
             found: dict[Resource, Standing] = {}
-            for subject in subjects:
+            for subject in (subject for subject in subjects if not subject.is_shared):
                 account = self._account(subject, now)
                 used: tuple[tuple[Resource, int | None, Window], ...] = (
                     ("requests", subject.limits.requests_per_minute, account.requests),

@@ -54,7 +54,8 @@ def subjects_of(caller: Caller, policy: Policy) -> list[Subject]:
     person = Subject(caller.principal, "this person", policy.person_limits)
     if caller.key_id is None:
         return [person]
-    return [Subject(f"key {caller.key_id}", "this key", _over(caller.limits, policy.key_limits)), person]
+    limits, is_shared = _over(caller.limits, policy.key_limits), caller.application is not None
+    return [Subject(f"key {caller.key_id}", "this key", limits, is_shared), person]
 
 
 def headers_of(turn: Turn) -> dict[str, str]:

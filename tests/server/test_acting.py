@@ -12,7 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from retrieval.types import Document, Reader
+from server.app import create_app
 from server.audit.log import AuditLog
+from server.identity import Limits
 from server.jwks import KeyFile
 from server.signing import Signer
 from server.tokens import BearerTokens, TokenRules
@@ -184,6 +186,30 @@ async def test_what_a_person_puts_in_through_the_application_is_there_for_that_p
     assert [answer.status_code for answer in others] == [404, 404]
     assert gone.json()["deleted"]
     assert erased == [], "a certificate is the person's, and the application has no part in it"
+
+
+async def test_what_is_left_of_the_applications_limits_is_told_to_it_and_to_none_of_its_people(here: Site) -> None:
+    policy = replace(
+        here.services.policy, key_limits=Limits(requests_per_minute=50), person_limits=Limits(requests_per_minute=40)
+    )
+    here.services = replace(here.services, policy=policy)
+    app, secret = create_app(here.services), portal(here)  # one process, so that the counts of both meet in it
+
+    async def left(person: str | None) -> str:
+        headers = {"Authorization": f"Bearer {secret}"}
+        if person is not None:
+            headers["X-On-Behalf-Of"] = f"Bearer {PROVIDER.token(person, roles=['ask'])}"
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            told = (await client.get("/v1/models", headers=headers)).headers
+        return "{x-ratelimit-remaining-requests} of {x-ratelimit-limit-requests}".format(**told)
+
+    annas = [await left("anna") for _ in range(20)]
+    bens = await left("ben")
+    its_own = await left(None)
+
+    assert annas == [f"{39 - at} of 40" for at in range(20)]
+    assert bens == "39 of 40"
+    assert its_own == "28 of 50"
 
 
 @pytest.mark.parametrize("roles", [("ask",), ("ask", "ingest", "metrics"), ("admin",)])
