@@ -9,7 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from hrm_model.errors import GrammarFault, RequestRefused
-from retrieval.errors import DocumentNotFound
+from retrieval.errors import DocumentNotFound, StoreNotFound
+from retrieval.types import Reader
 from server.audit.chain import AuditError
 from server.audit.facts import AnswerFacts, caller_of, question_of
 from server.audit.log import AuditLog
@@ -30,6 +31,9 @@ from server.schemas.completion import CompletionRequest
 CHAT = "/v1/chat/completions"
 # What may differ, in the order in which it explains what comes after it.
 _CAUSES = ("software", "model_digest", "template_digest", "generation")
+_GONE = "is gone from its store"
+_CLOSED = "whoever asked may not read any more: its access was changed"
+_ANYBODY = Reader(frozenset(), is_admin=True)  # to tell what is closed to the caller from what is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,12 @@ async def replay(
     content = _content(log, entry.number, record, salt, question)
     caller = caller_of(record)
     if missing := await _missing(record, caller, services):
-        return Replayed("erased", tuple(f"passage {rank} is of a document that is gone" for rank in missing))
+        verdict: Literal["erased", "differs"] = "erased" if _GONE in missing.values() else "differs"
+        return Replayed(verdict, tuple(f"passage {rank} is of a document that {why}" for rank, why in missing.items()))
     try:
         facts = await _asked_again(record, content, caller, as_then(record, services))
     except UnknownStore as error:
-        return Replayed("erased", (f"the store {error.store} is gone, or closed to who asked",))
+        return await _without(error.store, services)
     except (InvalidRequest, UnknownModel, RequestRefused, GrammarFault) as error:
         raise AuditError(f"What was asked then is refused today: {error}") from error
     return _compared(record, facts, salt)
@@ -97,16 +102,34 @@ def _content(
     return content
 
 
-async def _missing(record: Mapping[str, Any], caller: Caller, services: Services) -> list[int]:
-    """Ranks of the passages whose documents cannot be read any more."""
-    missing: list[int] = []
+async def _missing(record: Mapping[str, Any], caller: Caller, services: Services) -> dict[int, str]:
+    """Ranks of the passages whose documents the caller cannot read any more, each with what became of it."""
+    missing: dict[int, str] = {}
     for passage in record["passages"] or ():
         if passage["file"] is not None:
             try:
                 await services.library.text(passage["file"], caller.reader())
             except DocumentNotFound:
-                missing.append(passage["rank"])
+                is_held = await _is_held(passage["store"], passage["file"], services)
+                missing[passage["rank"]] = _CLOSED if is_held else _GONE
     return missing
+
+
+async def _is_held(store: str, file: str, services: Services) -> bool:
+    try:
+        await services.archive().held(store, file, _ANYBODY)
+    except (StoreNotFound, DocumentNotFound):
+        return False
+    return True
+
+
+async def _without(store: str, services: Services) -> Replayed:
+    """What there is to say where the caller cannot search a store any more."""
+    try:
+        await services.library.store(store, _ANYBODY)
+    except StoreNotFound:
+        return Replayed("erased", (f"the store {store} is gone",))
+    return Replayed("differs", (f"whoever asked may not read the store {store} any more: its access was changed",))
 
 
 def as_then(record: Mapping[str, Any], services: Services) -> Services:

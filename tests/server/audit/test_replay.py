@@ -15,7 +15,7 @@ from hrm_model.template import Shot
 from hrm_model.types import Limits as EngineLimits
 from retrieval.library import Library
 from retrieval.opening import open_library
-from retrieval.types import Access
+from retrieval.types import Access, Attachment
 from server.audit.chain import AuditError
 from server.audit.facts import Origin, question_of
 from server.audit.log import AuditLog
@@ -129,6 +129,65 @@ async def test_a_name_that_another_store_has_now_does_not_stand_for_the_one_that
 
     assert again.verdict == "erased"
     assert "is gone" in again.differences[0]
+
+
+GONE = "passage 1 is of a document that is gone from its store"
+CLOSED = "passage 1 is of a document that whoever asked may not read any more: its access was changed"
+
+
+async def test_a_document_that_is_deleted_is_gone(desk: Desk) -> None:
+    record = await desk.asked("handbook")
+    await desk.library.delete(record["passages"][0]["file"], OWNER)
+
+    assert await desk.again("handbook") == Replayed("erased", (GONE,))
+
+
+async def test_a_document_that_is_taken_out_of_its_store_is_gone_from_there(desk: Desk) -> None:
+    record = await desk.asked("handbook")
+    file, store = record["passages"][0]["file"], record["passages"][0]["store"]
+    await desk.library.archive.attach("empty", Attachment(file), OWNER)
+    await desk.library.set_access("empty", Access(), OWNER)
+    await desk.library.archive.detach(store, file, OWNER)
+
+    assert await desk.again("handbook") == Replayed("erased", (GONE,))
+
+
+async def test_a_document_that_is_closed_to_who_asked_is_not_called_gone(desk: Desk) -> None:
+    record = await desk.asked("handbook")
+    await desk.library.archive.share_file(record["passages"][0]["file"], Access(read=("user:ben",)), OWNER)
+
+    assert await desk.again("handbook") == Replayed("differs", (CLOSED,))
+
+
+async def test_what_is_gone_decides_where_other_passages_are_only_closed(desk: Desk) -> None:
+    record = await desk.asked("handbook")
+    gone, closed = [passage["file"] for passage in record["passages"]]
+    await desk.library.archive.share_file(closed, Access(read=("user:ben",)), OWNER)
+    await desk.library.delete(gone, OWNER)
+
+    assert await desk.again("handbook") == Replayed("erased", (GONE, CLOSED.replace("1", "2")))
+
+
+async def test_a_store_that_is_closed_to_who_asked_is_not_called_gone(desk: Desk) -> None:
+    await desk.asked("handbook")
+    await desk.library.set_access("handbook", Access(read=("user:ben",)), OWNER)
+
+    assert await desk.again("handbook") == Replayed("differs", (CLOSED, CLOSED.replace("1", "2")))
+
+
+@pytest.mark.parametrize("retrieval", [None, {"vector_store_ids": ["empty"]}])
+async def test_a_store_that_had_nothing_to_say_and_is_closed_now_is_named_as_closed(
+    desk: Desk, retrieval: dict[str, Any] | None
+) -> None:
+    await desk.asked("empty", retrieval=retrieval)
+    await desk.library.set_access("empty", Access(read=("user:ben",)), OWNER)
+
+    closed = "whoever asked may not read the store empty any more: its access was changed"
+    assert await desk.again("empty", retrieval=retrieval) == Replayed("differs", (closed,))
+
+    await desk.library.archive.remove_store("empty", OWNER)
+
+    assert await desk.again("empty", retrieval=retrieval) == Replayed("erased", ("the store empty is gone",))
 
 
 SETTINGS = Policy(
