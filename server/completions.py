@@ -1,6 +1,6 @@
 """Prompts to answers without looking anything up: the way of /v1/completions."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from anyio.to_thread import run_sync
@@ -74,7 +74,7 @@ class Completions:
                     raise
         for index, first in enumerate(started):
             meter.hear(first, index)
-        return Answer(_said(generations, started, n, meter), generations), echoes
+        return Answer(_said(generations, len(started), n, meter), generations, meter.spent), echoes
 
     def _check(self, request: CompletionRequest, caller: Caller) -> None:
         if store_of(request.model, self._model, caller) not in (None, NO_STORE):
@@ -96,12 +96,9 @@ def _named(error: BaseException, place: str) -> BaseException:
     return error
 
 
-async def _said(
-    generations: Together, started: Sequence[Started], n: int, meter: Meter
-) -> AsyncGenerator[AnswerEvent, None]:
+async def _said(generations: Together, prompts: int, n: int, meter: Meter) -> AsyncGenerator[AnswerEvent, None]:
     """The events of all generations, their choices counted through."""
-    completion_tokens = 0
-    for choice in range(n * len(started)):
+    for choice in range(n * prompts):
         yield Opened(choice, None)
     async with closing(generations), closing(generations.events()) as events:
         async for index, event in events:
@@ -114,8 +111,5 @@ async def _said(
                 if event.text or event.logprobs:
                     yield Said(choice, event.text, event.logprobs)
             else:
-                completion_tokens += event.counts.completion_tokens
                 yield Closed(choice, event.reason, None, None)
-    yield Used(
-        sum(first.prompt_tokens for first in started), completion_tokens, sum(first.cached_tokens for first in started)
-    )
+    yield Used.of(meter.spent)

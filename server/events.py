@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 from anyio import CancelScope
 
 from hrm_model.types import FinishReason, TokenLogprob
 from retrieval.types import Passage
 from server.grounding.cite import Verdict
+from server.spent import Spent
 
 EndReason = FinishReason | Literal["tool_calls"]
 
@@ -81,6 +82,11 @@ class Used:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+
+    @classmethod
+    def of(cls, spent: Spent) -> Self:
+        """What has been spent by now."""
+        return cls(spent.prompt, spent.completion, spent.cached)
 
 
 Spoken = Opened | Said | Called | Refused | Closed  # what belongs to one choice

@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 from types import TracebackType
@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.faults import kind_and_place
 from server.log_privacy import PersonalDataFilter
 from server.metrics import Metrics
+from server.spent import Spent
 
 if TYPE_CHECKING:
     from logging import _SysExcInfoType
@@ -38,8 +39,7 @@ class Record:
 
     caller: str = "-"
     key_id: str = "-"
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    spent: Spent = field(default_factory=Spent)
     outcome: str | None = None  # how the answer ended, where the status alone does not say
 
 
@@ -81,8 +81,8 @@ class RequestLog:
                 "method": scope["method"] if scope["method"] in _METHODS else "other",
                 "route": route,
                 "status": status,
-                "prompt_tokens": record.prompt_tokens,
-                "completion_tokens": record.completion_tokens,
+                "prompt_tokens": record.spent.prompt,
+                "completion_tokens": record.spent.completion,
                 "seconds": round(perf_counter() - began, 3),
                 "outcome": record.outcome or ("ok" if status < 400 else "refused" if status < 500 else "failed"),
             }

@@ -1,16 +1,16 @@
 """What an answer costs: reserved before the engine starts, counted while it writes."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
 from anyio.to_thread import run_sync
 
 from hrm_model.errors import InvalidPrompt
-from hrm_model.types import Event, Failed, Finished, Prompt, Sampling, Started, Text
+from hrm_model.types import Event, Prompt, Sampling
 from server.errors import InvalidRequest
 from server.limiter import Limiter, Turn
 from server.ports import Engine, Speller
+from server.spent import Spent
 
 
 class Meter:
@@ -19,7 +19,7 @@ class Meter:
     def __init__(self, turn: Turn | None = None) -> None:
         """Charge them to `turn`; without one, to nobody."""
         self._turn = turn or Turn(Limiter(), ())
-        self._said: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self.spent = Spent()
 
     def check(self, max_tokens: int | None) -> None:
         """Refuse early what cannot be allotted, before anything is looked up for it.
@@ -50,18 +50,8 @@ class Meter:
 
     def hear(self, event: Event, generation: int = 0) -> None:
         """Count what an event says was used; `generation` is the number of its prompt."""
-        match event:
-            case Started():
-                self._turn.used_tokens += event.prompt_tokens
-            case Text():
-                self._said[generation, event.choice] += event.tokens
-                self._turn.used_tokens += event.tokens
-            case Finished():
-                # The closing token has no text.
-                untold = event.counts.completion_tokens - self._said[generation, event.choice]
-                self._turn.used_tokens += untold
-            case Failed():
-                pass
+        self.spent.hear(event, generation)
+        self._turn.used_tokens = self.spent.total
 
     def spend(self, tokens: int) -> None:
         """Take tokens that are used for certain.

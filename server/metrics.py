@@ -17,6 +17,7 @@ from retrieval.types import Hits
 from server.events import closing
 from server.grounding.cite import Status
 from server.refusals import Refusal
+from server.spent import Spent
 from server.store_metrics import StoreState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -58,7 +59,7 @@ class Metrics:
 
         by_model = "model_name"
         self._prompt_tokens = counter("vllm:prompt_tokens", "Prompt tokens of started requests.", by_model)
-        self._generated = counter("vllm:generation_tokens", "Tokens of answers.", by_model)
+        self._generated = counter("vllm:generation_tokens", "Tokens of answers, as they are written.", by_model)
         self._success = counter(
             "vllm:request_success",
             "Choices that ended, by how: stop, length, abort (the client left) or error.",
@@ -175,10 +176,14 @@ class Metrics:
         """Pass an engine's events through unchanged, and record what they say."""
         began = perf_counter()
         spoke: dict[int, float] = {}
+        spent = Spent()
         open_choices, outcome = 0, "abort"
         try:
             async with closing(events):
                 async for event in events:
+                    told = spent.completion
+                    spent.hear(event)
+                    self._generated.labels(self._model).inc(spent.completion - told)
                     self._record(event, began, spoke)
                     open_choices += n if isinstance(event, Started) else -isinstance(event, Finished | Failed)
                     yield event
@@ -204,7 +209,6 @@ class Metrics:
                 spoke[event.choice] = now
             case Finished():
                 self._success.labels(model, event.reason).inc()
-                self._generated.labels(model).inc(event.counts.completion_tokens)
                 self._queued.labels(model).observe(event.seconds.queued)
                 self._prefill.labels(model).observe(event.seconds.prefill)
                 self._decode.labels(model).observe(event.seconds.decode)

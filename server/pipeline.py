@@ -29,6 +29,7 @@ from server.prompt import Conversation, conversation, pack, refuse_hopeless
 from server.query import rewrite_query
 from server.schemas.chat import ChatRequest
 from server.shape import Shape, started
+from server.spent import Spent
 
 Check = CitedText | CitedStructure
 
@@ -39,6 +40,7 @@ class Answer:
 
     events: AsyncGenerator[AnswerEvent, None]
     engine: Closable | None
+    spent: Spent  # so far, while it is read
 
     async def aclose(self) -> None:
         """Stop."""
@@ -122,7 +124,7 @@ class Pipeline:
         calls = [OpenCall(choice) for choice in range(n)] if shape is not None and shape.calls else []
         # A call is no answer from documents; finding none of them is no reason not to make it.
         if sources is not None and not sources.passages and todo.grounding != "off" and not calls:
-            return Answer(self._nothing_found(sources, n, shape), None)
+            return Answer(self._nothing_found(sources, n, shape, meter), None, meter.spent)
         if shape is not None:
             sampling = replace(sampling, grammar=shape.grammar)
         packing = partial(
@@ -154,7 +156,7 @@ class Pipeline:
                 raise
         writing = _Writing(sources, checks, calls, [(perf_counter() - began) / n] * n)
         meter.hear(first)
-        return Answer(self._checked(first, n, generation, writing, meter), generation)
+        return Answer(self._checked(n, generation, writing, meter), generation, meter.spent)
 
     async def _look_up(self, todo: Plan, talk: Conversation, caller: Caller) -> Sources | None:
         match todo.lookup:
@@ -217,23 +219,19 @@ class Pipeline:
         mode = "off" if shape.calls else mode  # arguments are checked, but there is no content to annotate
         return [CitedStructure(checked, mode=mode, abstention=abstention, is_json=is_json) for _ in range(n)]
 
-    async def _nothing_found(self, sources: Sources, n: int, shape: Shape | None) -> AsyncGenerator[AnswerEvent, None]:
+    async def _nothing_found(
+        self, sources: Sources, n: int, shape: Shape | None, meter: Meter
+    ) -> AsyncGenerator[AnswerEvent, None]:
         for choice in range(n):
             yield Opened(choice, sources)
             yield Refused(choice, self._policy.abstention) if shape else Said(choice, self._policy.abstention)
             self._metrics.grounded("no_sources")
             yield Closed(choice, "stop", sources, Verdict("no_sources", replaced=True))
-        yield Used(prompt_tokens=0, completion_tokens=0)
+        yield Used.of(meter.spent)
 
     async def _checked(
-        self,
-        started: Started,
-        n: int,
-        generation: AsyncGenerator[Event, None],
-        writing: _Writing,
-        meter: Meter,
+        self, n: int, generation: AsyncGenerator[Event, None], writing: _Writing, meter: Meter
     ) -> AsyncGenerator[AnswerEvent, None]:
-        completion_tokens = 0
         for choice in range(n):
             yield Opened(choice, writing.sources)
         async with closing(generation):
@@ -248,10 +246,9 @@ class Pipeline:
                     if said is not None:
                         yield said
                 else:
-                    completion_tokens += event.counts.completion_tokens
                     for closing_event in await run_sync(self._end, event, writing):
                         yield closing_event
-        yield Used(started.prompt_tokens, completion_tokens, started.cached_tokens)
+        yield Used.of(meter.spent)
 
     def _end(self, event: Finished, writing: "_Writing") -> list[AnswerEvent]:
         choice, sources, checks, calls = event.choice, writing.sources, writing.checks, writing.calls

@@ -1,15 +1,17 @@
 """What a request, an answer and a search tell their spans, in the words of OpenTelemetry's semantic conventions."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retrieval.types import Filter, Hits, Reader
-from server.events import AnswerEvent, Closed, Opened, Sources, Used, closing
+from server.events import AnswerEvent, Closed, Opened, Sources, closing
 from server.pipeline import Answer
 from server.ports import Retriever
+from server.spent import Spent
 from server.tracing import NOTHING, Fact, Facts, Tracer, current, kind_of, spanned, within
 
 PROVIDER = "hrm-serve"
@@ -75,6 +77,7 @@ class TracedAnswer:
         self._span = NOTHING
         self._reasons: dict[int, str] = {}
         self._verdicts: dict[int, str] = {}
+        self._spent: Spent | None = None  # of what has begun
         self._has_ended = False
 
     async def begun(self, start: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -89,7 +92,8 @@ class TracedAnswer:
 
     def followed(self, answer: Answer) -> Answer:
         """The same answer; its span ends with it."""
-        return Answer(self._events(answer), _Both(answer, self._end))
+        self._spent = answer.spent
+        return replace(answer, events=self._events(answer), engine=_Both(answer, self._end))
 
     async def _events(self, answer: Answer) -> AsyncGenerator[AnswerEvent, None]:
         try:
@@ -113,14 +117,6 @@ class TracedAnswer:
                 self._reasons[event.choice] = event.reason
                 if event.verdict is not None:
                     self._verdicts[event.choice] = event.verdict.status
-            case Used():
-                self._span.note(
-                    {
-                        "gen_ai.usage.input_tokens": event.prompt_tokens,
-                        "gen_ai.usage.output_tokens": event.completion_tokens,
-                        "gen_ai.usage.cache_read.input_tokens": event.cached_tokens,
-                    }
-                )
 
     def _end(self, error: str | None = None) -> None:
         if self._has_ended:
@@ -134,6 +130,14 @@ class TracedAnswer:
             self._span.note({"gen_ai.response.finish_reasons": reasons})
         if self._verdicts:
             self._span.note({"hrm.grounding.status": [status for _, status in sorted(self._verdicts.items())]})
+        if self._spent is not None:
+            self._span.note(
+                {
+                    "gen_ai.usage.input_tokens": self._spent.prompt,
+                    "gen_ai.usage.output_tokens": self._spent.completion,
+                    "gen_ai.usage.cache_read.input_tokens": self._spent.cached,
+                }
+            )
         self._span.end(error)
 
 

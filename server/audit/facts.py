@@ -11,6 +11,7 @@ from retrieval.types import Passage
 from server.events import AnswerEvent, Called, Closed, Opened, Refused, Said, Used
 from server.identity import Caller
 from server.signing import canonical
+from server.spent import Spent
 
 # What of a request is numbers, switches and names that the server knows. All else is content: hashed, not written down.
 PARAMETERS = frozenset({
@@ -82,6 +83,7 @@ class AnswerFacts:
     asked: Mapping[str, Any]  # the request's body as JSON has it, its seed decided
     origin: Origin
     defaults: Mapping[str, Any]  # what decided where the request did not; see `server.deps.Policy.defaults`
+    spent: Spent  # so far
     most_tokens: int | None = None  # of an answer, for this caller
     outcome: str = "left"
     error: str | None = None
@@ -91,7 +93,6 @@ class AnswerFacts:
     _has_sources: bool = False
     _said: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     _choices: dict[int, dict[str, Any]] = field(default_factory=dict)
-    _tokens: dict[str, int] = field(default_factory=dict)
 
     def hear(self, event: AnswerEvent) -> None:
         """Take note of one event."""
@@ -114,8 +115,7 @@ class AnswerFacts:
                         "sentences": verdict.sentences,
                         "supported": verdict.supported_sentences,
                     }
-            case Used(prompt, completion, cached):
-                self._tokens = {"prompt": prompt, "completion": completion, "cached": cached}
+            case Used():
                 self.outcome = "answered"
 
     def record(self) -> dict[str, Any]:
@@ -138,7 +138,11 @@ class AnswerFacts:
             if self._has_sources
             else None,
             "choices": [self._choices[choice] for choice in sorted(self._choices)],
-            "tokens": self._tokens,
+            "tokens": {
+                "prompt": self.spent.prompt,
+                "completion": self.spent.completion,
+                "cached": self.spent.cached,
+            },
             "outcome": self.outcome,
             "error": self.error,
         }

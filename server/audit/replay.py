@@ -158,7 +158,7 @@ async def _asked_again(
     else:
         answer, _ = await Completions(services, metrics).answer(request, caller, meter)
     origin, defaults = services.origin(), services.policy.defaults()
-    facts = AnswerFacts(caller, record["request"], record["route"], asked, origin, defaults)
+    facts = AnswerFacts(caller, record["request"], record["route"], asked, origin, defaults, meter.spent)
     async with closing(answer):
         async for event in answer.events:
             facts.hear(event)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -67,7 +68,8 @@ class Recording:
             await asyncio.wait({self._writing})
 
     async def _begin(self) -> None:
-        record, texts = {**self._facts.record(), "outcome": "cut off"}, self._facts.texts()
+        # How far a killed server came is not known: no count of tokens, rather than one of the beginning.
+        record, texts = {**self._facts.record(), "tokens": {}, "outcome": "cut off"}, self._facts.texts()
         self._note = asyncio.ensure_future(_in_turn(self._audit.begin, record, {"question": texts["question"]}))
         with CancelScope(shield=True):
             await asyncio.shield(self._note)
@@ -99,9 +101,10 @@ async def recorded(answer: Answer, request: Request, caller: Caller, services: S
     origin, defaults = services.origin(), services.policy.defaults()
     turn = getattr(request.state, TURN, None)
     most = None if turn is None else turn.max_tokens
-    facts = AnswerFacts(caller, request.state.request_id, _route(request), asked, origin, defaults, most)
+    about = caller, request.state.request_id, _route(request), asked, origin, defaults
+    facts = AnswerFacts(*about, spent=answer.spent, most_tokens=most)
     recording = Recording(answer, facts, services.audit)
-    return Answer(recording.events(), recording)
+    return replace(answer, events=recording.events(), engine=recording)
 
 
 async def note_act(request: Request, caller: Caller, services: Services) -> int | None:

@@ -1,6 +1,7 @@
 """An answer to its response: streamed or whole, in the form of the route that was asked."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from time import time
 from uuid import uuid4
 
@@ -8,7 +9,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from server.deps import Services
-from server.events import AnswerEvent, Closed, Used, closing
+from server.events import AnswerEvent, Closed, closing
 from server.identity import Caller
 from server.logs import Record
 from server.pipeline import Answer
@@ -34,7 +35,9 @@ async def send(
         prefix: what its id begins with.
     """
     head = {"id": f"{prefix}-{uuid4().hex}", "created": int(time()), "model": body.model}
-    answer = await recorded(Answer(_noted(answer.events, record), answer.engine), request, caller, services, body.seed)
+    record.spent = answer.spent
+    noted = replace(answer, events=_noted(answer.events, record))
+    answer = await recorded(noted, request, caller, services, body.seed)
     if not body.stream:
         async with closing(answer):
             return JSONResponse(await while_connected(request, whole(answer.events, head, form)))
@@ -44,15 +47,13 @@ async def send(
 
 
 async def _noted(events: AsyncGenerator[AnswerEvent, None], record: Record) -> AsyncGenerator[AnswerEvent, None]:
-    """Pass events through, and note for the log what they say about the answer's size and end."""
+    """Pass events through, and note for the log what they say about the answer's end."""
     record.outcome = "left"
     try:
         async with closing(events):
             async for event in events:
                 if isinstance(event, Closed):
                     record.outcome = event.verdict.status if event.verdict else event.reason
-                elif isinstance(event, Used):
-                    record.prompt_tokens, record.completion_tokens = event.prompt_tokens, event.completion_tokens
                 yield event
     except Exception:
         record.outcome = "failed"

@@ -22,6 +22,7 @@ from server.deps import Services
 from server.events import AnswerEvent, Opened
 from server.otel import OtelTracer
 from server.pipeline import Answer
+from server.spent import Spent
 from server.traced import TracedAnswer
 from server.tracing import within
 from tests.fakes.engine import ScriptedEngine
@@ -238,7 +239,7 @@ async def test_an_answer_that_is_left_before_its_first_word_was_aborted() -> Non
         yield Opened(0, None)
 
     async def start() -> Answer:
-        return Answer(silent(), None)
+        return Answer(silent(), None, Spent())
 
     with within(spans.tracer.request("POST", {}, {})):
         answer = traced.followed(await traced.begun(start))
