@@ -45,6 +45,7 @@ class Recording:
 
         Raises:
             AuditUnavailable: the record cannot be written, so the answer does not end well either.
+            RecordOwed: so it is, and the answer has been read; it was noted, and the record waits.
         """
         try:
             async for event in self._answer.events:
@@ -84,7 +85,7 @@ class Recording:
         if self._note is not None:  # whoever waited for it may have left meanwhile
             await asyncio.wait({self._note})
         note = None if self._note is None or self._note.exception() else self._note.result()
-        await _in_turn(partial(self._audit.append, record, texts, note=note))
+        await _appended(self._audit, record, texts, note)
 
 
 async def recorded(answer: Answer, request: Request, caller: Caller, services: Services, seed: int | None) -> Answer:
@@ -144,13 +145,7 @@ async def record_act(
     is_look = request.method == _READING and not _route(request).endswith(_READ_AND_RECORDED)
     if services.audit is None or (is_look and not also_a_look):
         return
-    act, texts = _act(request, caller, status, response)
-    try:
-        await _in_turn(partial(services.audit.append, act, texts, note=note))
-    except AuditUnavailable as error:
-        if note is None:
-            raise
-        raise RecordOwed(str(error)) from error
+    await _appended(services.audit, *_act(request, caller, status, response), note)
 
 
 def _act(
@@ -162,6 +157,21 @@ def _act(
     request_id, known = request.state.request_id, request.state.act
     act, words = act_of(caller, request_id, request.method, _route(request), request.path_params, status, body)
     return {**act, **known.record}, {**words, **known.texts}
+
+
+async def _appended(audit: Audit, record: dict[str, Any], texts: dict[str, str], note: int | None) -> None:
+    """Add a record, if need be in the place of a note.
+
+    Raises:
+        RecordOwed: what was noted has been done, and the record waits.
+        AuditUnavailable: the record cannot be written, and there will be none.
+    """
+    try:
+        await _in_turn(partial(audit.append, record, texts, note=note))
+    except AuditUnavailable as error:
+        if note is None:
+            raise
+        raise RecordOwed(str(error)) from error
 
 
 async def _in_turn(function: Callable[..., T], *arguments: Any) -> T:

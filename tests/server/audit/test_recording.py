@@ -386,6 +386,40 @@ async def test_who_does_something_whose_record_has_to_wait_is_told_so(log: Audit
     assert (done["status"], done["outcome"], done["id"]) == (200, "done", stores[-1]["id"])
 
 
+@pytest.mark.parametrize("route", [CHAT, "/v1/completions"])
+async def test_who_has_read_an_answer_whose_record_has_to_wait_is_told_so(
+    log: AuditLog, tmp_path: Path, route: str
+) -> None:
+    blocker = apsw.Connection(str(tmp_path / "audit.db"))
+    given = replace(await recording(log, tmp_path), audit=Locking(log, blocker))
+    asked = question() if route == CHAT else {"model": "hrm-text-mini", "prompt": "x"}
+    async with client_of(given) as client:
+        *_, told = frames((await client.post(route, json={**asked, "stream": True})).text)
+        blocker.execute("ROLLBACK")
+        assert records(log) == []
+        log.append({"request": "later"}, {})
+
+    assert json.loads(told)["error"]["code"] == "audit_pending"
+    answered, _ = records(log)
+    assert (answered["outcome"], answered["choices"][0]["ended"]) == ("answered", "stop")
+
+
+async def test_a_search_and_a_whole_answer_that_cannot_be_recorded_are_not_sent_and_leave_no_record_later(
+    log: AuditLog, tmp_path: Path
+) -> None:
+    blocker = apsw.Connection(str(tmp_path / "audit.db"))
+    blocker.execute("BEGIN IMMEDIATE")
+    async with client_of(await recording(log, tmp_path)) as client:
+        search = await client.post("/v1/vector_stores/handbook/search", json={"query": "days of leave"})
+        whole = await client.post(CHAT, json=question())
+        blocker.execute("ROLLBACK")
+        log.append({"request": "later"}, {})
+
+    for refused in (search, whole):
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "audit_unavailable")
+    assert [record["request"] for record in records(log)] == ["later"]
+
+
 @asynccontextmanager
 async def keeping(folder: Path, audit: Audit) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a server with a real store."""
