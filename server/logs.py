@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.faults import kind_and_place
-from server.log_privacy import PersonalDataFilter
+from server.log_privacy import PersonalDataFilter, tells_of_somebody
 from server.metrics import Metrics
 from server.spent import Spent
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 REQUEST_ID = "x-request-id"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others may be any word
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-# A client's own id is kept when it can do no harm in a log.
+# A client's own id is kept when it can do no harm in a log, and tells of nobody as far as one can see.
 _SOUND_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -56,7 +56,8 @@ class RequestLog:
             return
         began, record, status = perf_counter(), Record(), 500
         given = Headers(scope=scope).get(REQUEST_ID, "")
-        request_id = given if _SOUND_ID.fullmatch(given) else f"req_{uuid4().hex}"
+        is_kept = _SOUND_ID.fullmatch(given) and not tells_of_somebody(given)
+        request_id = given if is_kept else f"req_{uuid4().hex}"
         scope.setdefault("state", {}).update(request_id=request_id, record=record)
         # Tasks and threads that the request begins inherit it, so that their lines have it too.
         token = _request_id.set(request_id)

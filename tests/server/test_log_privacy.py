@@ -1,5 +1,6 @@
 """server.log_privacy: what should never have been logged is not written either."""
 
+import json
 import logging
 from collections.abc import Iterator
 from io import StringIO
@@ -7,6 +8,7 @@ from io import StringIO
 import pytest
 
 from server.log_privacy import PersonalDataFilter
+from server.logs import JsonLines
 
 
 @pytest.fixture
@@ -38,6 +40,20 @@ def test_everything_else_is_written_as_it_came(written: StringIO) -> None:
 
 
 def test_the_line_of_a_request_names_its_caller(written: StringIO) -> None:
-    logging.getLogger("private").warning("request %s", "caller=user:jane@mail.example", extra={"facts": {}})
+    facts = {"id": "4111111111111111", "caller": "user:jane@mail.example", "route": "/x", "status": 200}
+    spelled = " ".join(f"{name}={value}" for name, value in facts.items())
 
-    assert written.getvalue() == "request caller=user:jane@mail.example\n"
+    logging.getLogger("private").warning("request %s", spelled, extra={"facts": facts})
+
+    assert written.getvalue() == "request id=[CARD] caller=user:jane@mail.example route=/x status=200\n"
+
+
+def test_the_fields_of_a_line_are_gone_over_like_its_message(written: StringIO) -> None:
+    handler = logging.getLogger("private").handlers[0]
+    handler.setFormatter(JsonLines())
+    facts = {"caller": "user:jane@mail.example", "outcome": "jane@mail.example", "status": 200}
+
+    logging.getLogger("private").warning("request", extra={"facts": facts})
+
+    line = json.loads(written.getvalue())
+    assert (line["caller"], line["outcome"], line["status"]) == ("user:jane@mail.example", "[E-MAIL]", 200)

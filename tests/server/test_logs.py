@@ -76,6 +76,34 @@ async def test_a_clients_own_id_is_kept_when_it_is_harmless(sent: str, kept: boo
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", response.headers["x-request-id"])
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("DE89370400440532013000", False),
+        ("4111111111111111", False),
+        ("order-4111.1111.1111.1111", False),
+        ("bill_DE89-3704-0044-0532-0130-00", False),
+        ("tel_030-12345678", False),
+        ("756.9217.0769.85", False),
+        ("4111111111111112", True),  # no card has this check digit
+        ("2025-11-29_order-1234567", True),
+        ("caaef660-0438-4766-91ca-cc8393001dfe", True),  # two of its groups read as a phone number, by chance
+        ("req_0123456789abcdef0123456789abcdef", True),
+    ],
+)
+async def test_an_id_that_tells_of_somebody_is_not_taken(
+    sent: str, kept: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "server.logs"):
+        async with client_of(services(ScriptedEngine("ok"))) as client:
+            response = await client.post(CHAT, json=question(), headers={"x-request-id": sent})
+
+    given = response.headers["x-request-id"]
+    assert (given == sent) is kept
+    assert kept or re.fullmatch(r"req_[0-9a-f]{32}", given)
+    assert f"id={given} " in lines(caplog)[0]
+
+
 async def test_every_response_has_an_id_of_its_own() -> None:
     async with client_of(services()) as client:
         responses = [

@@ -91,6 +91,16 @@ async def test_an_answer_is_recorded_with_who_what_and_how_it_ended(
     assert record["hashes"]["answer_0"] == salted(salt, "Full-time staff receive 28 days. [1]")
 
 
+async def test_no_record_holds_an_id_that_tells_of_somebody(log: AuditLog, tmp_path: Path) -> None:
+    iban = "DE89370400440532013000"
+    async with client_of(await recording(log, tmp_path)) as client:
+        response = await client.post(CHAT, json=question(), headers={"x-request-id": iban})
+
+    (record,) = records(log)
+    assert record["request"] == response.headers["x-request-id"]
+    assert iban.encode() not in files_of(tmp_path)
+
+
 async def test_no_record_holds_what_was_asked_or_answered(log: AuditLog, tmp_path: Path) -> None:
     async with client_of(await recording(log, tmp_path)) as client:
         await client.post(CHAT, json=question())
