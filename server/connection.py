@@ -99,11 +99,12 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; uvicorn calls this while it handles h11's error."""
         error = sys.exc_info()[1]
-        status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else HTTPStatus.BAD_REQUEST
-        if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+        hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else None
+        if hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
             self._refuse("headers", headers_too_large())
         else:
-            self._refuse("not_http", refusal(status, "The request is not valid HTTP.", "invalid_http"))
+            # h11 would have a 501 for a transfer coding that it does not know: what a client sends is no failure here.
+            self._refuse("not_http", refusal(HTTPStatus.BAD_REQUEST, "The request is not valid HTTP.", "invalid_http"))
 
     def _refuse(self, reason: Refusal, response: JSONResponse) -> None:
         """Send a response that no application made, and hang up."""

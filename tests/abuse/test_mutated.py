@@ -99,7 +99,7 @@ def fault(answer: Answer | None, data: bytes) -> str | None:
     """What is wrong with an answer, None if nothing is."""
     if answer is None:
         return None
-    if answer.status >= 500 and answer.status != 501:  # 501: a transfer coding that HTTP has and this server has not
+    if answer.status >= 500:
         return f"status {answer.status}"
     if answer.status < 400 or data.startswith(b"HEAD "):
         return None
