@@ -15,7 +15,10 @@ REGIONS = ("DE", "AT", "CH", "FR", "IT", "ES", "NL", "GB", "US", "BE", "IE")
 
 _LOCAL_CHARACTERS = frozenset("_.+&%~'’-")
 _MAX_LOCAL = 64  # RFC 5321
-_DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}([^\W\d_]{2,24})(?![\w@-])")
+# IDNA (UTS 46) takes the full stop of Chinese and Japanese for a dot, and there it ends sentences too: it counts before
+# what no Chinese sentence begins with, and before the top-level domains of IANA that are so written.
+_IDEOGRAPHIC_DOT = r"\u3002(?=[A-Za-z0-9]|(?:中国|中國|香港|台湾|台灣|澳門|新加坡|한국)(?![\w@-]))"
+_DOMAIN = re.compile(rf"(?:[^\W_](?:[\w-]{{0,61}}[^\W_])?(?:\.|{_IDEOGRAPHIC_DOT})){{1,8}}([^\W\d_]{{2,24}})(?![\w@-])")
 # `icon@2x.png` and its like.
 _NOT_TOP_LEVEL = frozenset(
     ("png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js", "json", "html", "txt", "pdf")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from retrieval.personal.accounts import Span, cards, ibans
 from retrieval.personal.contacts import emails, phones
 from retrieval.personal.nationals import national_ids
-from retrieval.personal.spelling import plain
+from retrieval.personal.spelling import seen
 from retrieval.types import PersonalDataKind
 
 Kind = PersonalDataKind
@@ -38,14 +38,14 @@ def find(text: str) -> list[Finding]:
 
     A finding depends on its paragraph alone (blank lines divide them), so that texts may be searched in parts.
     """
-    if not _CAN_HOLD_ANY.search(text):
+    spelled = seen(text)
+    if not _CAN_HOLD_ANY.search(spelled.text):
         return []
-    spelled = plain(text)
-    taken = bytearray(len(text))
+    taken = bytearray(len(spelled.text))
     findings: list[Finding] = []
     for kind, finder in _FINDERS.items():
-        for start, end in finder(spelled):
+        for start, end in finder(spelled.text):
             if not any(taken[start:end]):
                 taken[start:end] = b"\1" * (end - start)
-                findings.append(Finding(start, end, kind))
+                findings.append(Finding(*spelled.span(start, end), kind))
     return sorted(findings, key=lambda finding: finding.start)

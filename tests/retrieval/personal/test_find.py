@@ -48,6 +48,45 @@ def test_a_value_is_found_whole_wherever_it_stands(kind: Kind, value: str) -> No
 
 
 @pytest.mark.parametrize(
+    "unseen",
+    ["\ufe0f", "\ufe0e", "\ufe0f\u20e3", "\u200b", "\u200d", "\u2060", "\u034f", "\u180b", "\U000e0101", "\u3164"],
+)
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("iban", "DE89 3704 0044 0532 0130 00"),
+        ("card", "4111111111111111"),
+        ("national_id", "86 095 742 719"),
+        ("email", "anna@example.org"),
+        ("phone", "+49 30 23125 123"),
+    ],
+)
+def test_what_nobody_sees_hides_nothing(kind: Kind, value: str, unseen: str) -> None:
+    for sown in (value[:4] + unseen + value[4:], "".join(character + unseen for character in value)):
+        assert found(f"a \u26a0{unseen}{sown} z {sown}") == [(kind, sown)] * 2
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "anna@example\u3002org",
+        "anna@example\uff0eorg",
+        "anna@example\uff61org",
+        "anna\uff20mail\u3002example.org",
+        "anna@\u4f8b\u5b50\u3002\u4e2d\u56fd",
+        "ａｎｎａ＠ｅｘａｍｐｌｅ．ｏｒｇ",
+    ],
+)
+def test_an_address_has_its_dots_in_whatever_script(address: str) -> None:
+    assert found(f"Write to {address}, please.") == [("email", address)]
+
+
+def test_an_ideographic_full_stop_that_ends_a_sentence_is_no_dot_of_an_address() -> None:
+    assert found("请写信给 anna@example.org。谢谢大家") == [("email", "anna@example.org")]
+    assert found("请联系@小王。谢谢大家") == []
+
+
+@pytest.mark.parametrize(
     ("cue", "value"),
     [("BSN", "111222333"), ("NHS number", "943 476 5919"), ("NINO", "AB123456C"), ("SSN", "219099999")],
 )

@@ -12,8 +12,25 @@ from retrieval.personal.redact import PLACEHOLDERS, redact
 from tests.eval.personal_data import load
 
 _VALUES = [line.text[slice(*place)] for line in load("tune") for place in line.marks]
-_WORDS = ["and", "Tel.", "IBAN", "BSN", "order", "call", "12", "0", "4111", "30", "[PHONE]", "DE89", "€", "ü", "\u00a0"]
-_GLUE = ["", " ", "\n", "\n\n", ", ", "-", "/", "+", "@", ".", "00"]
+_WORDS = [
+    "and",
+    "Tel.",
+    "IBAN",
+    "BSN",
+    "order",
+    "call",
+    "12",
+    "0",
+    "4111",
+    "30",
+    "[PHONE]",
+    "DE89",
+    "€",
+    "ü",
+    "\u00a0",
+    "\ufe0f",
+]
+_GLUE = ["", " ", "\n", "\n\n", ", ", "-", "/", "+", "@", ".", "00", "\ufe0f", "\u200b", "\u3002"]
 # Values among words and other values, glued together in ways that documents have and in ways that they have not.
 texts = st.lists(st.sampled_from(_VALUES + _WORDS) | st.text(max_size=3), max_size=8).flatmap(
     lambda parts: st.lists(st.sampled_from(_GLUE), min_size=len(parts), max_size=len(parts)).map(
@@ -27,6 +44,16 @@ def test_each_kind_has_its_name_put_in_its_place() -> None:
 
     assert redacted.text == "Jane ([E-MAIL], Tel. [PHONE]) pays from [IBAN]."
     assert redacted.counts == {"email": 1, "phone": 1, "iban": 1}
+
+
+def test_what_nobody_sees_goes_with_what_it_stands_in_and_stays_elsewhere() -> None:
+    card = "".join(f"{digit}\ufe0f\u20e3" for digit in "4111111111111111")
+
+    redacted = redact(f"\u2764\ufe0f {card}\u200b, \u2764\ufe0f")
+
+    assert redacted.text == "\u2764\ufe0f [CARD], \u2764\ufe0f"
+    assert redacted.moved(3) == 3
+    assert redacted.text[redacted.moved(3 + len(card) + 1) :] == ", \u2764\ufe0f"
 
 
 @given(texts)
@@ -74,7 +101,10 @@ def test_a_paragraph_is_read_by_itself(first: str, second: str) -> None:
     assert behind == [(f.start + len(first) + 2, f.end + len(first) + 2) for f in find(second)]
 
 
-@pytest.mark.parametrize("unit", ["1", "1 ", "@", "a@", "a.b@", "DE89", "+1 ", "0 1-", "a.", "tel ", "(", "12; 13.5; "])
+@pytest.mark.parametrize(
+    "unit",
+    ["1", "1 ", "@", "a@", "a.b@", "DE89", "+1 ", "0 1-", "a.", "tel ", "(", "12; 13.5; ", "1\ufe0f", "a@b\u3002"],
+)
 def test_time_grows_with_the_length_alone(unit: str) -> None:
     def seconds(length: int) -> float:
         began = process_time()
