@@ -4,12 +4,12 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from secrets import token_hex
 
 from retrieval.batching import Pool, Reading
-from retrieval.chunking import cut
+from retrieval.chunking import Chunk, TooManyChunks, cut
 from retrieval.embedder import Embedder
 from retrieval.errors import DocumentRefused, RetrievalError
 from retrieval.facts import Ended, Observe, Worked
@@ -17,6 +17,7 @@ from retrieval.kinds import refuse_too_large
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.overlap import cut_as_asked
+from retrieval.parsed import Parsed
 from retrieval.parsing.process import ParseProcess
 from retrieval.personal.document import treated
 from retrieval.removals import forget
@@ -166,9 +167,20 @@ class Ingester:
         finally:
             self._observe(Worked("parse", time.perf_counter() - began))
         parsed, found = treated(parsed, document.personal_data.policy, lambda: self._beat(job))
-        count = self._embedder.count
-        chunks = cut_as_asked(parsed, count, job.chunking) if job.chunking else cut(parsed, count)
-        return Reading(job, parsed, chunks, personal_data=found)
+        return Reading(job, parsed, self._cut(job, parsed), personal_data=found)
+
+    def _cut(self, job: Job, parsed: Parsed) -> list[Chunk]:
+        def count(texts: Sequence[str]) -> list[int]:
+            self._beat(job)
+            return self._embedder.count(texts)
+
+        most = self._parser.limits.chunks
+        try:
+            if job.chunking:
+                return cut_as_asked(parsed, count, job.chunking, most=most)
+            return cut(parsed, count, most=most)
+        except TooManyChunks as many:
+            raise DocumentRefused(Path(job.filename), f"{many}; split it, or leave out headings") from many
 
     def _go_on(self, pool: Pool, readings: list[Reading], report: Report) -> None:
         """Between two batches: keep the lease, tell how far these files are, and give up one that takes too long."""

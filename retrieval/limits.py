@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from retrieval.chunking import MOST_CHUNKS
+
 MIB = 1024 * 1024
 
 
@@ -14,6 +16,7 @@ class Limits:
     characters: int = 10_000_000  # of stored text: some 25,000 chunks
     seconds: int = 60  # of computing
     memory_bytes: int = 1024 * MIB  # address space of the process that reads it
+    chunks: int = MOST_CHUNKS  # that the text may fall into
 
     @property
     def unpacked_bytes(self) -> int:

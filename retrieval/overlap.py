@@ -4,23 +4,23 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 
-from retrieval.chunking import Chunk, Count, cut
+from retrieval.chunking import MOST_CHUNKS, Chunk, Count, cut
 from retrieval.parsed import Parsed
 from retrieval.types import Chunking
 
 _WORD_START = re.compile(r"(?<!\S)\S")
 
 
-def cut_as_asked(parsed: Parsed, count: Count, chunking: Chunking) -> list[Chunk]:
+def cut_as_asked(parsed: Parsed, count: Count, chunking: Chunking, *, most: int = MOST_CHUNKS) -> list[Chunk]:
     """Cut a document into chunks of at most `max_tokens`, as long as they can be.
 
     Neighbours under one heading share up to `overlap_tokens`, in whole words.
 
     Args:
-        count: as in `retrieval.chunking.cut`.
+        count, most: as in `retrieval.chunking.cut`, and it raises the same.
     """
     fresh = chunking.max_tokens - chunking.overlap_tokens
-    chunks = cut(parsed, count, max_tokens=fresh, target_tokens=fresh)
+    chunks = cut(parsed, count, max_tokens=fresh, target_tokens=fresh, most=most)
     if not chunking.overlap_tokens:
         return chunks
     return [

@@ -61,6 +61,7 @@ def sqlite_build() -> tuple[str, bool]:
 
 
 def _limits(settings: Settings) -> "ParseLimits":
+    from retrieval.chunking import CHARS_A_CHUNK, MOST_CHUNKS
     from retrieval.limits import Limits as ParseLimits
 
     return ParseLimits(
@@ -69,6 +70,7 @@ def _limits(settings: Settings) -> "ParseLimits":
         characters=settings.parse_characters,
         seconds=settings.parse_seconds,
         memory_bytes=settings.parse_memory,
+        chunks=max(MOST_CHUNKS, settings.parse_characters // CHARS_A_CHUNK),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from retrieval.embedder import Vectors
 from retrieval.ingest import Ingester
+from retrieval.limits import Limits
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.parsing.process import ParseProcess
@@ -45,12 +46,12 @@ class Meddler(WordsEmbedder):
 class Shop:
     """A data directory, and ingesters over it as several processes would have them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.folder = folder
         self.clock = Clock()
         self.database = Database(folder / "store.db")
         self.originals = Originals(folder / "originals")
-        self.parser = ParseProcess()
+        self.parser = ParseProcess(limits)
         self.mirror = Mirror(self.database, Snapshots(folder / "index"), embedder="words@1", dims=WordsEmbedder.dims)
 
     def ingester(self, embedder: WordsEmbedder | None = None) -> Ingester:

@@ -1,13 +1,15 @@
 """retrieval.chunking: exact spans, nothing lost, nothing too long, cut where a reader would pause."""
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from retrieval.chunking import MAX_TOKENS, TARGET_TOKENS, Chunk, cut
+from retrieval.chunking import HEADING_CHARS, MAX_TOKENS, TARGET_TOKENS, Chunk, Count, TooManyChunks, cut
 from retrieval.embedder import MiniLM
 from retrieval.overlap import cut_as_asked
 from retrieval.parse import parse
@@ -243,3 +245,88 @@ def test_an_overlap_that_begins_on_the_page_before_says_so() -> None:
 
     assert text[second.start : second.end] == "two three\n\nfour five six"
     assert (second.page, second.locator) == (1, "pages 1–2")
+
+
+class Measuring:
+    """Takes each character for a token, except a few cheap ones, and says how much it was asked to measure."""
+
+    def __init__(self) -> None:
+        self.characters = 0
+        self.most = 0
+
+    def __call__(self, texts: Sequence[str]) -> list[int]:
+        self.characters += sum(map(len, texts))
+        self.most = max(self.most, sum(map(len, texts)))
+        return [sum(not letter.isspace() for letter in text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "unit", ["(", "[(", "a", "1-", "\u00e9", ".", ". ", "a\n", "a\n\n", "。", "\U0001f600", "word. ", ".)", "# a\n\n"]
+)
+@pytest.mark.parametrize("size", [1 << 16, 1 << 19])
+def test_whatever_repeats_each_character_is_measured_a_few_times_and_few_at_once(unit: str, size: int) -> None:
+    measuring = Measuring()
+
+    cut(plain(unit * (size // len(unit))), measuring)
+
+    assert measuring.characters <= 4 * size
+    assert measuring.most <= 1 << 17
+
+
+def test_what_is_uneven_is_measured_a_few_times_too() -> None:
+    size = 1 << 18
+    measuring = Measuring()
+
+    chunks = cut(
+        plain("".join("(" * number + "a" * (999 - number) for number in range(size // 999))), _letters(measuring)
+    )
+
+    assert measuring.characters <= 8 * size
+    assert chunks[-1].end - chunks[0].start == size // 999 * 999
+
+
+def _letters(measuring: Measuring) -> Count:
+    """Brackets cost a token each, and a run of letters one, as an embedder has it."""
+
+    def count(texts: Sequence[str]) -> list[int]:
+        measuring(texts)
+        return [text.count("(") + len(re.findall("a+", text)) for text in texts]
+
+    return count
+
+
+def test_a_heading_too_long_to_be_said_with_each_chunk_is_text() -> None:
+    long = "x " * HEADING_CHARS
+    text = f"{long}\n\n" + "\n\n".join(f"a{number}\n\nb{number}" for number in range(50))
+    headings = [Heading(text.index(f"a{number}\n"), text.index(f"a{number}\n") + 2, 2) for number in range(9)]
+
+    chunks = cut(Parsed(long, text, (Heading(0, len(long), 1), *headings)), words)
+
+    assert text[chunks[0].start : chunks[0].end].startswith("x x")
+    assert max(len(chunk.title) for chunk in chunks) <= 2 * HEADING_CHARS + 4
+
+
+def test_headings_without_text_add_up_to_no_long_title() -> None:
+    names = [f"{level} " + "h" * (HEADING_CHARS - 2) for level in range(1, 7)]
+    text = "\n\n".join([*names, "Text."])
+    headings = tuple(
+        Heading(text.index(name), text.index(name) + len(name), level) for level, name in enumerate(names, start=1)
+    )
+
+    parsed = Parsed("Title", text, headings)
+
+    found = shown(parsed, cut(parsed, words))
+
+    assert max(len(title) for title, _ in found) <= 3 * HEADING_CHARS
+    said = "".join(title + body for title, body in found)
+    assert all(name in said for name in names)
+
+
+def test_a_text_of_too_many_chunks_is_given_up_as_soon_as_that_is_seen() -> None:
+    measuring = Measuring()
+    text = "a\n\n" * 100_000
+
+    with pytest.raises(TooManyChunks, match="more than 10 passages"):
+        cut(plain(text), measuring, most=10)
+
+    assert measuring.characters < len(text) / 10

@@ -12,6 +12,7 @@ import pytest
 from retrieval.batching import BATCH, WINDOW
 from retrieval.embedder import Vectors
 from retrieval.errors import DocumentRefused, ReaderUnavailable
+from retrieval.limits import Limits
 from retrieval.store import documents, jobs
 from retrieval.store import files as stored_files
 from retrieval.store.erasures import REPLACED
@@ -317,6 +318,33 @@ def test_a_job_that_takes_too_long_fails_at_its_deadline(shop: Shop) -> None:
 
     (failed,) = shop.documents()
     assert (failed.status, failed.error) == ("failed", "reading it took longer than 600 seconds; split it")
+
+
+def test_cutting_a_file_ends_at_its_deadline_too(shop: Shop) -> None:
+    class Slow(WordsEmbedder):
+        def count(self, texts: Sequence[str]) -> list[int]:
+            shop.clock.now += RUN_DEADLINE_S / 10
+            return super().count(texts)
+
+    shop.enqueue(shop.write("a.txt", "word\n\n" * 20_000))
+
+    shop.ingester(Slow()).run_pending()
+
+    (failed,) = shop.documents()
+    assert (failed.status, failed.error) == ("failed", "reading it took longer than 600 seconds; split it")
+
+
+def test_a_file_of_too_many_passages_fails_and_the_next_one_is_read(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, Limits(chunks=100))
+    shop.enqueue(shop.write("a.md", "## a\n\nb\n\n" * 101))
+    shop.enqueue(shop.write("b.txt", "pear"))
+
+    shop.ingester().run_pending()
+    shop.parser.close()
+
+    failed, completed = shop.documents()
+    assert (failed.status, completed.status) == ("failed", "completed")
+    assert failed.error == "it falls into more than 100 passages; split it, or leave out headings"
 
 
 @pytest.mark.parametrize(("started", "wait"), [(True, RUN_DEADLINE_S), (False, QUEUE_DEADLINE_S)])
