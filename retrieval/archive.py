@@ -288,7 +288,7 @@ class Archive:
         document = documents.one(tx, document_no)
         assert document is not None, "a document is gone in the transaction that made it"
         if document.status == "in_progress" and not jobs.are_open(tx, document_no):
-            jobs.enqueue(tx, document_no, attachment.file_id, time.time())
+            jobs.enqueue(tx, document_no, attachment.file_id, time.time(), principal(reader))
         return document
 
     def _forget(self, gone: Sequence[str]) -> None:

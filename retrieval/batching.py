@@ -1,7 +1,7 @@
-"""Chunks of many files embedded together: full batches of one length, whatever the files' sizes."""
+"""Chunks of many files embedded together: full batches of one length, evenly of all owners who have files in hand."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -10,6 +10,7 @@ import numpy as np
 from retrieval.chunking import Chunk
 from retrieval.embedder import Embedder
 from retrieval.facts import Observe, Worked
+from retrieval.holding import later
 from retrieval.parsed import Parsed
 from retrieval.store.contents import StoredChunk
 from retrieval.store.jobs import Job
@@ -19,6 +20,8 @@ from retrieval.types import PersonalDataKind
 BATCH = 32
 # Chunks that are sorted by length at a time, so that little of a batch is padding. A file waits for no more than these.
 WINDOW = 512
+# Files of more than a window that are in hand at a time: each takes some 60 MB, with its text and vectors.
+LARGE_AT_ONCE = 4
 
 
 @dataclass(slots=True, eq=False)
@@ -33,23 +36,43 @@ class Reading:
     begun: int = 0  # chunks that are in a window, or were
 
     @property
+    def left(self) -> int:
+        """Chunks that no window has had."""
+        return len(self.chunks) - self.begun
+
+    @property
     def is_complete(self) -> bool:
         return len(self.stored) == len(self.chunks)
+
+    @property
+    def is_large(self) -> bool:
+        return len(self.chunks) > WINDOW
 
 
 class Pool:
     """Files between reading and commit, oldest first."""
 
-    def __init__(self, embedder: Embedder, observe: Observe) -> None:
+    def __init__(self, embedder: Embedder, observe: Observe, clock: Callable[[], float]) -> None:
         self._embedder = embedder
         self._observe = observe
-        self._readings: deque[Reading] = deque()
+        self._clock = clock
+        self._readings: list[Reading] = []
+        self._refused: deque[str] = deque()  # owners of files that were too large beside those in hand
 
-    def add(self, reading: Reading) -> None:
+    def admit(self, reading: Reading) -> bool:
+        """Take a file in, unless it is large and there are enough such in hand."""
+        if reading.is_large and self._large() >= LARGE_AT_ONCE:
+            self._refused.append(reading.job.owner)
+            return False
         self._readings.append(reading)
+        return True
 
     def drop(self, reading: Reading) -> None:
         self._readings.remove(reading)
+        if reading.is_large and self._refused:
+            self._refused.popleft()
+        if not self._large():
+            self._refused.clear()
 
     @property
     def readings(self) -> list[Reading]:
@@ -57,11 +80,17 @@ class Pool:
 
     @property
     def is_full(self) -> bool:
-        """Whether another file could add nothing to the next window."""
-        return sum(len(reading.chunks) - reading.begun for reading in self._readings) >= WINDOW
+        """Whether another owner's file would leave each less than a batch of the next window."""
+        return sum(min(left, BATCH) for left in self._left().values()) >= WINDOW
+
+    @property
+    def barred(self) -> Collection[str]:
+        """Owners of whom no other file is to be read yet: there is enough in hand of theirs, or no room for it."""
+        left = self._left()
+        return {*self._refused, *(left if left.total() >= WINDOW else ())}
 
     def embed(self, told: Callable[[list[Reading]], None]) -> Iterator[Reading]:
-        """Embed the next window; yield the files that are complete with it, which are then no more in here.
+        """Embed the next window; yield each file that is complete with a batch, which is then no more in here.
 
         Args:
             told: called before each batch with the files whose chunks are in it. It may drop files.
@@ -71,27 +100,56 @@ class Pool:
             batch = window[start : start + BATCH]
             told(list(dict.fromkeys(reading for reading, _ in batch)))
             self._embed([item for item in batch if item[0] in self._readings])
-        while self._readings and self._readings[0].is_complete:
-            yield self._readings.popleft()
+            for reading in [reading for reading in self._readings if reading.is_complete]:
+                self.drop(reading)
+                yield reading
+
+    def wait(self, seconds: float, working: Mapping[Reading, int] | None = None) -> None:
+        """Count time as nobody's but of those who were worked on, by their shares."""
+        shares = working or {}
+        whole = sum(shares.values())
+        for reading in self._readings:
+            own = shares.get(reading, 0) / whole if whole else 0.0
+            reading.job = later(reading.job, seconds * (1 - own))
+
+    def _large(self) -> int:
+        return sum(reading.is_large for reading in self._readings)
+
+    def _left(self) -> Counter[str]:
+        left: Counter[str] = Counter()
+        for reading in self._readings:
+            left[reading.job.owner] += reading.left
+        return left
 
     def _window(self) -> Iterator[tuple[Reading, int]]:
-        left = WINDOW
+        """The next chunks, one of each owner in turn; of each owner, those of the oldest file first."""
+        lines: dict[str, deque[Reading]] = {}
         for reading in self._readings:
-            taken = min(left, len(reading.chunks) - reading.begun)
-            yield from ((reading, at) for at in range(reading.begun, reading.begun + taken))
-            reading.begun += taken
-            left -= taken
+            if reading.left:
+                lines.setdefault(reading.job.owner, deque()).append(reading)
+        taken = 0
+        while lines and taken < WINDOW:
+            for owner, line in list(lines.items())[: WINDOW - taken]:
+                reading = line[0]
+                yield reading, reading.begun
+                taken += 1
+                reading.begun += 1
+                if not reading.left:
+                    line.popleft()
+                if not line:
+                    del lines[owner]
 
     def _embed(self, batch: list[tuple[Reading, int]]) -> None:
         if not batch:
             return
         chunks = [(reading, at, reading.chunks[at]) for reading, at in batch]
         texts = [reading.parsed.text[chunk.start : chunk.end] for reading, _, chunk in chunks]
-        began = perf_counter()
+        began, began_at = perf_counter(), self._clock()
         vectors = self._embedder.embed(
             [f"{chunk.title}\n{text}" for (_, _, chunk), text in zip(chunks, texts, strict=True)]
         ).astype(np.dtype("<f4"))
         self._observe(Worked("embed", perf_counter() - began))
+        self.wait(self._clock() - began_at, Counter(reading for reading, _ in batch))
         for (reading, at, chunk), text, vector in zip(chunks, texts, vectors, strict=True):
             reading.stored[at] = StoredChunk(
                 chunk.start, chunk.end, chunk.title, text, vector.tobytes(), chunk.page, chunk.locator

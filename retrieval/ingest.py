@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from secrets import token_hex
 
 from retrieval.batching import Pool, Reading
 from retrieval.chunking import Chunk, TooManyChunks, cut
 from retrieval.embedder import Embedder
 from retrieval.errors import DocumentRefused, RetrievalError
 from retrieval.facts import Ended, Observe, Worked
+from retrieval.holding import Holding, LeaseLost
 from retrieval.kinds import refuse_too_large
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
@@ -21,7 +21,7 @@ from retrieval.parsed import Parsed
 from retrieval.parsing.process import ParseProcess
 from retrieval.personal.document import treated
 from retrieval.removals import forget
-from retrieval.store import contents, documents, jobs, meta, sources
+from retrieval.store import contents, documents, jobs, sources
 from retrieval.store.contents import Content
 from retrieval.store.database import Database, Transaction
 from retrieval.store.jobs import RUN_DEADLINE_S, Job
@@ -31,13 +31,11 @@ log = logging.getLogger(__name__)
 
 # A process that is killed keeps the others waiting for this long.
 LEASE_S = 15.0
+# What has been read is embedded when reading the next ones has taken so long.
+FILL_S = 5.0
 
 Report = Callable[[Progress], None]
 Clock = Callable[[], float]
-
-
-class _LeaseLost(Exception):
-    """Another process runs the jobs now."""
 
 
 class _Stopped(Exception):
@@ -64,13 +62,10 @@ class Ingester:
         self._mirror = mirror
         self._embedder = embedder
         self._parser = parser
-        self._lease_s = lease_s
         self._clock = clock
         self._observe = observe or _unobserved
-        self._holder = token_hex(8)
-        self._renewed_at = 0.0
+        self._holding = Holding(database, embedder.fingerprint, lease_s, clock)
         self._paused: type[Exception] | None = None  # why the last attempt ended early
-        self._held: list[Job] = []  # claimed and not ended
         self._running = threading.Lock()
         self._stopping = threading.Event()
 
@@ -85,24 +80,23 @@ class Ingester:
         """
         with self._running:
             try:
-                self._give_back()  # what the call before this one could not, on a full disk for instance
+                self._holding.give_back()  # what the call before this one could not, on a full disk for instance
                 self._run(report or _unreported)
                 self._paused = None
-            except _LeaseLost as why:
-                self._held.clear()
+            except LeaseLost as why:
+                self._holding.abandon()
                 self._pause(why)
             except _Stopped as why:
                 self._pause(why)
-                self._give_back()
+                self._holding.give_back()
             except RetrievalError:
-                self._give_back()
+                self._holding.give_back()
                 raise
             except BaseException:
-                self._held.clear()  # one of the files may be to blame, so the attempt counts
+                self._holding.abandon()  # one of the files may be to blame, so the attempt counts
                 raise
             finally:
-                with self._database.write() as tx:
-                    jobs.release(tx, self._holder)
+                self._holding.release()
 
     def stop(self) -> None:
         """Make a running `run_pending` return after its batch, and wait for it; later ones return at once."""
@@ -111,8 +105,8 @@ class Ingester:
             self._parser.close()
 
     def _run(self, report: Report) -> None:
-        pool = Pool(self._embedder, self._observe)
-        while not self._stopping.is_set():
+        pool = Pool(self._embedder, self._observe, self._clock)
+        while True:
             self._fill(pool, report)
             if not pool.readings:
                 self._parser.rest()
@@ -122,32 +116,37 @@ class Ingester:
             self._mirror.save_if_due()
 
     def _fill(self, pool: Pool, report: Report) -> None:
-        """Read files until there is a window of chunks, or no job is left."""
-        while not pool.is_full and (job := self._claim()) is not None:
-            try:
-                reading = self._read(job)
-            except DocumentRefused as refused:
-                self._end(job, report, refused=refused)
-                continue
-            if reading is None:
-                self._end(job, report)
-                continue
-            report(Progress(job.file_id, job.filename, 0, len(reading.chunks), "in_progress"))
-            pool.add(reading)
-            if job.attempts > 1:
-                return  # if it is this file that ends processes, it is to take no others with it
+        """Read files, of each owner in turn, until there is a window of chunks, or no job is left.
 
-    def _claim(self) -> Job | None:
-        with self._database.read() as tx:
-            # Looked at before writing: an idle server polls, and must not wake the disk for nothing.
-            if not jobs.pending(tx):
-                return None
-        with self._database.write() as tx:
-            self._renew(tx)
-            job = jobs.claim(tx, self._clock(), self._held)
-        if job is not None:
-            self._held.append(job)
-        return job
+        At least one, if there is an owner with nothing in hand; and no more after `FILL_S`.
+        """
+        began_at = self._clock()
+        while not any(reading.job.attempts > 1 for reading in pool.readings):
+            # If it is such a file that ends processes, it is to take no others with it.
+            if self._stopping.is_set():
+                raise _Stopped
+            if (job := self._holding.claim(pool.barred)) is None:
+                return
+            self._take(job, pool, report)
+            if pool.readings and (pool.is_full or self._clock() > began_at + FILL_S):
+                return
+
+    def _take(self, job: Job, pool: Pool, report: Report) -> None:
+        """Read a file into the pool, or end its job."""
+        began_at = self._clock()
+        try:
+            reading = self._read(job)
+        except DocumentRefused as refused:
+            self._end(job, report, refused=refused)
+            return
+        finally:
+            pool.wait(self._clock() - began_at)
+        if reading is None:
+            self._end(job, report)
+        elif pool.admit(reading):
+            report(Progress(job.file_id, job.filename, 0, len(reading.chunks), "in_progress"))
+        else:
+            self._holding.put_back(job)
 
     def _read(self, job: Job) -> Reading | None:
         """What the job's file holds; None: another job for the same content has read it."""
@@ -184,6 +183,7 @@ class Ingester:
 
     def _go_on(self, pool: Pool, readings: list[Reading], report: Report) -> None:
         """Between two batches: keep the lease, tell how far these files are, and give up one that takes too long."""
+        self._holding.keep([reading.job for reading in pool.readings])
         for reading in readings:
             try:
                 self._beat(reading.job)
@@ -206,10 +206,10 @@ class Ingester:
         self, job: Job, report: Report, *, content: Content | None = None, refused: DocumentRefused | None = None
     ) -> None:
         with self._database.write() as tx:
-            self._renew(tx)
+            self._holding.renew(tx)
             # Not open: deleted, or superseded by a newer file, while it was read.
             ended = self._ended(tx, job, content, refused) if jobs.is_open(tx, job.job_no) else None
-        self._held.remove(job)
+        self._holding.end(job)
         if ended is None:
             return
         document, gone = ended
@@ -237,36 +237,16 @@ class Ingester:
     def _beat(self, job: Job) -> None:
         if self._stopping.is_set():
             raise _Stopped
-        now = self._clock()
-        if now > job.started_at + RUN_DEADLINE_S:
+        if self._clock() > job.started_at + RUN_DEADLINE_S:
             reason = f"reading it took longer than {RUN_DEADLINE_S:.0f} seconds; split it"
             raise DocumentRefused(Path(job.filename), reason, "server_error")
-        if now > self._renewed_at + self._lease_s / 3:
-            with self._database.write() as tx:
-                self._renew(tx)
+        self._holding.keep()
 
     def _pause(self, why: Exception) -> None:
         # Said once: a server asks again twice a second for as long as a command holds the lease.
         if self._paused is not type(why):
             log.info("ingest paused: %s", why.__doc__)
         self._paused = type(why)
-
-    def _give_back(self) -> None:
-        """Leave the jobs in hand to the next process, without an attempt counted: none of their files is to blame."""
-        if not self._held:
-            return
-        with self._database.write() as tx:
-            if jobs.acquire(tx, self._holder, self._clock(), self._lease_s):
-                jobs.give_back(tx, self._held)
-        self._held.clear()
-
-    def _renew(self, tx: Transaction) -> None:
-        # In the transaction that writes: who has lost the lease cannot commit what another is writing as well.
-        meta.claim_embedder(tx, self._embedder.fingerprint)
-        now = self._clock()
-        if not jobs.acquire(tx, self._holder, now, self._lease_s):
-            raise _LeaseLost
-        self._renewed_at = now
 
 
 def _content(reading: Reading) -> Content:

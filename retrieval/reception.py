@@ -69,7 +69,7 @@ class Reception:
                         tx, owner=principal(reader), filename=path.name, size=len(data), sha256=sha256
                     )
                     document_no = attaching.attach(tx, store_no, file_no)
-                    jobs.enqueue(tx, document_no, source, self._clock())
+                    jobs.enqueue(tx, document_no, source, self._clock(), principal(reader))
                     adopt(file_id)
                 case (document_no, "completed"):
                     is_new = False
@@ -79,7 +79,7 @@ class Reception:
                     # The file too, in case the first attempt failed for want of it.
                     adopt(documents.await_again(tx, document_no))
                     personal.brought_again(tx, document_no)
-                    jobs.enqueue(tx, document_no, source, self._clock())
+                    jobs.enqueue(tx, document_no, source, self._clock(), principal(reader))
             document = documents.one(tx, document_no)
             assert document is not None, "a document is gone in the transaction that made it"
         forget(self._originals, self._mirror, gone)

@@ -330,6 +330,15 @@ _COMPLETED_IN = """
 ALTER TABLE documents ADD COLUMN completed_in INTEGER NOT NULL DEFAULT 0;
 """
 
+# Owners take turns: whose job ran longest ago is next. There is a row for each who has open jobs, and no other.
+_TURNS = """
+ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''; -- the principal who asked for it
+UPDATE jobs SET owner = (
+    SELECT files.owner FROM documents JOIN files USING (file_no) WHERE documents.document_no = jobs.document_no);
+CREATE INDEX jobs_open_of_owner ON jobs (owner, job_no) WHERE status IN ('queued', 'running');
+CREATE TABLE turns (owner TEXT PRIMARY KEY, turn INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _FILES,
@@ -343,6 +352,7 @@ MIGRATIONS = (
     _INDEX,
     _READERS_BY_NAME,
     _COMPLETED_IN,
+    _TURNS,
 )
 
 

@@ -13,7 +13,7 @@ from retrieval.reception import Reception
 from retrieval.snapshots import Snapshots
 from retrieval.store import documents
 from retrieval.store.database import Database
-from retrieval.types import Document
+from retrieval.types import Document, Reader
 from tests.retrieval.desk import ANNA, WordsEmbedder, write
 
 PARAGRAPHS = "\n\n".join(f"Paragraph {number}: " + "word " * 100 for number in range(40))
@@ -71,8 +71,8 @@ class Shop:
     def write(self, name: str, text: str) -> Path:
         return write(self.folder / "in", name, text)
 
-    def enqueue(self, path: Path) -> Document:
-        return self.reception().enqueue(path, store="shop", reader=ANNA)
+    def enqueue(self, path: Path, *, store: str = "shop", reader: Reader = ANNA) -> Document:
+        return self.reception().enqueue(path, store=store, reader=reader)
 
     def documents(self) -> list[Document]:
         with self.database.read() as tx:

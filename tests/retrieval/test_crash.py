@@ -28,7 +28,7 @@ INGEST = [
     ("Reception.hand_in", "return", 3),
     ("claim", "call", 1),
     ("claim", "return", 3),
-    ("Ingester._claim", "return", 2),
+    ("Holding.claim", "return", 2),
     ("ParseProcess.parse", "call", 1),
     ("ParseProcess.parse", "return", 2),
     ("cut", "return", 3),
@@ -45,7 +45,7 @@ INGEST = [
 # The same for files that are handed in together, and embedded together.
 TOGETHER = [
     ("ParseProcess.parse", "return", 3),
-    ("Pool.add", "return", 4),
+    ("Pool.admit", "return", 4),
     ("Pool._embed", "call", 1),
     ("Pool._embed", "return", 1),
     ("complete", "return", 2),

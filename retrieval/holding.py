@@ -1,0 +1,109 @@
+"""The lease, and the jobs that this process has claimed under it and not ended."""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from secrets import token_hex
+
+from retrieval.store import jobs, meta
+from retrieval.store.database import Database, Transaction
+from retrieval.store.jobs import Job
+
+
+class LeaseLost(Exception):
+    """Another process runs the jobs now."""
+
+
+class Holding:
+    """What one process has in hand. Used from one thread at a time."""
+
+    def __init__(self, database: Database, fingerprint: str, lease_s: float, clock: Callable[[], float]) -> None:
+        """Hold nothing yet.
+
+        Args:
+            fingerprint: the embedder's, which the store has to be of.
+        """
+        self._database = database
+        self._fingerprint = fingerprint
+        self._lease_s = lease_s
+        self._clock = clock
+        self._holder = token_hex(8)
+        self._renewed_at = 0.0
+        self._jobs: dict[int, Job] = {}
+
+    def claim(self, barred: Collection[str] = ()) -> Job | None:
+        """Take the next job; none of these owners'.
+
+        Raises:
+            LeaseLost: another process has the lease.
+        """
+        with self._database.read() as tx:
+            # Looked at before writing: an idle server polls, and must not wake the disk for nothing.
+            if not jobs.is_any_open(tx):
+                return None
+        with self._database.write() as tx:
+            self.renew(tx)
+            job = jobs.claim(tx, self._clock(), list(self._jobs.values()), barred)
+        if job is not None:
+            self._jobs[job.job_no] = job
+        return job
+
+    def renew(self, tx: Transaction) -> None:
+        """Renew the lease in the transaction that writes: who has lost it cannot commit what another writes as well.
+
+        Raises:
+            LeaseLost: another process has the lease.
+        """
+        meta.claim_embedder(tx, self._fingerprint)
+        now = self._clock()
+        if not jobs.acquire(tx, self._holder, now, self._lease_s):
+            raise LeaseLost
+        self._renewed_at = now
+
+    def keep(self, waited: Collection[Job] = ()) -> None:
+        """Renew the lease if that is due, and write down by how much these jobs' starts have been moved on.
+
+        Raises:
+            LeaseLost: another process has the lease.
+        """
+        if self._clock() <= self._renewed_at + self._lease_s / 3:
+            return
+        moved = [job for job in waited if job.started_at > self._jobs[job.job_no].started_at + self._lease_s]
+        with self._database.write() as tx:
+            self.renew(tx)
+            jobs.move_on(tx, moved)
+        self._jobs.update({job.job_no: job for job in moved})
+
+    def end(self, job: Job) -> None:
+        """Let go of a job that has ended."""
+        del self._jobs[job.job_no]
+
+    def put_back(self, job: Job) -> None:
+        """Leave a job for later, first in its owner's next turn."""
+        with self._database.write() as tx:
+            self.renew(tx)
+            jobs.give_back(tx, [job])
+            jobs.forgo(tx, job.owner)
+        self.end(job)
+
+    def give_back(self) -> None:
+        """Leave the jobs in hand to the next process, without an attempt counted: none of their files is to blame."""
+        if not self._jobs:
+            return
+        with self._database.write() as tx:
+            if jobs.acquire(tx, self._holder, self._clock(), self._lease_s):
+                jobs.give_back(tx, list(self._jobs.values()))
+        self._jobs.clear()
+
+    def abandon(self) -> None:
+        """Let go of all jobs as they are, an attempt counted for each."""
+        self._jobs.clear()
+
+    def release(self) -> None:
+        """Give up the lease."""
+        with self._database.write() as tx:
+            jobs.release(tx, self._holder)
+
+
+def later(job: Job, seconds: float) -> Job:
+    """The job as if it had started later: what others took of the time is not its own."""
+    return replace(job, started_at=job.started_at + seconds)

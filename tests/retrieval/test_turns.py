@@ -1,0 +1,180 @@
+"""retrieval.ingest with several owners: nobody's files hold up another's."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from retrieval.batching import LARGE_AT_ONCE, WINDOW
+from retrieval.embedder import Vectors
+from retrieval.ingest import FILL_S
+from retrieval.store import jobs
+from retrieval.store.jobs import RUN_DEADLINE_S
+from retrieval.types import Progress, Reader
+from tests.retrieval.desk import WordsEmbedder
+from tests.retrieval.shop import Meddler, Shop
+
+LARGE = WINDOW + 100
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    opened = Shop(tmp_path)
+    yield opened
+    opened.parser.close()
+
+
+def hand_in(shop: Shop, name: str, chunks: int = 1) -> None:
+    """A file of the person whose name is the first part of its name, into a store of theirs."""
+    owner, _ = name.split("-")
+    text = "\n\n".join(f"Paragraph {number} of {name}: " + "word " * 100 for number in range(chunks))
+    shop.enqueue(shop.write(name, text), store=f"of-{owner}", reader=Reader(frozenset({f"user:{owner}"})))
+
+
+class Ends:
+    """The names of files in the order in which they were completed."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.status == "completed":
+            self.names.append(progress.filename)
+
+
+class Slow(WordsEmbedder):
+    """Takes time for each measuring and each batch."""
+
+    def __init__(self, shop: Shop, *, count_s: float = 0.0, embed_s: float = 0.0, told: Callable[[], None]) -> None:
+        super().__init__()
+        self._clock, self._count_s, self._embed_s, self._told = shop.clock, count_s, embed_s, told
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        self._clock.now += self._count_s
+        return super().count(texts)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        self._clock.now += self._embed_s
+        self._told()
+        return super().embed(texts)
+
+
+def claimed(shop: Shop) -> str:
+    with shop.database.write() as tx:
+        job = jobs.claim(tx, shop.clock())
+        assert job is not None, "there are jobs left"
+        jobs.complete(tx, job, shop.clock())
+    return job.filename
+
+
+def test_owners_take_turns_and_each_ones_oldest_file_comes_first(shop: Shop) -> None:
+    for name in ("anna-1", "anna-2", "anna-3", "ben-1", "carl-1", "carl-2"):
+        hand_in(shop, f"{name}.txt")
+
+    found = [claimed(shop) for _ in range(6)]
+
+    assert [name.removesuffix(".txt") for name in found] == ["anna-1", "ben-1", "carl-1", "anna-2", "carl-2", "anna-3"]
+
+
+def test_whoever_comes_later_waits_for_one_file_of_each(shop: Shop) -> None:
+    for number in range(5):
+        hand_in(shop, f"anna-{number}.txt")
+    claimed(shop)
+    claimed(shop)
+    hand_in(shop, "ben-1.txt")
+
+    assert claimed(shop) == "ben-1.txt"
+    assert claimed(shop) == "anna-2.txt"
+
+
+def test_turns_are_kept_for_those_alone_who_have_open_jobs(shop: Shop) -> None:
+    for number in range(20):
+        hand_in(shop, f"owner{number}-1.txt")
+    shop.ingester().run_pending()
+    hand_in(shop, "anna-1.txt")
+    claimed(shop)
+
+    with shop.database.read() as tx:
+        assert tx.rows("SELECT owner FROM turns") == [("user:anna",)]
+
+
+def test_one_file_is_read_in_the_midst_of_anothers_hundreds(shop: Shop) -> None:
+    for number in range(30):
+        hand_in(shop, f"anna-{number}.txt", chunks=100)
+    hand_in(shop, "ben-1.txt")
+    ends = Ends()
+
+    shop.ingester().run_pending(ends)
+
+    assert ends.names.index("ben-1.txt") <= WINDOW // 100
+    assert len(ends.names) == 31
+
+
+def test_a_file_that_comes_while_a_huge_one_is_embedded_is_done_before_it(shop: Shop) -> None:
+    hand_in(shop, "anna-1.txt", chunks=4 * WINDOW)
+    ends = Ends()
+
+    shop.ingester(Meddler(lambda: hand_in(shop, "ben-1.txt"))).run_pending(ends)
+
+    assert ends.names == ["ben-1.txt", "anna-1.txt"]
+
+
+def test_two_large_files_are_embedded_side_by_side(shop: Shop) -> None:
+    hand_in(shop, "anna-1.txt", chunks=3 * WINDOW)
+    hand_in(shop, "ben-1.txt", chunks=2 * WINDOW)
+    ends = Ends()
+
+    shop.ingester().run_pending(ends)
+
+    assert ends.names == ["ben-1.txt", "anna-1.txt"]
+
+
+def test_of_large_files_only_some_are_in_hand_and_small_ones_pass_them(shop: Shop) -> None:
+    owners = [f"owner{number}" for number in range(LARGE_AT_ONCE + 3)]
+    for owner in owners:
+        hand_in(shop, f"{owner}-1.txt", chunks=LARGE)
+    hand_in(shop, "ben-1.txt")
+    ends = Ends()
+    begun: list[tuple[str, int]] = []
+
+    def note(progress: Progress) -> None:
+        ends(progress)
+        if progress.status == "in_progress" and not progress.chunks:
+            begun.append((progress.filename, len(ends.names)))
+
+    shop.ingester().run_pending(note)
+
+    assert ends.names[0] == "ben-1.txt"
+    assert sorted(ends.names[1:]) == sorted(f"{owner}-1.txt" for owner in owners)
+    in_hand = [at + 1 - ended for at, (_, ended) in enumerate(begun)]
+    assert max(in_hand) <= LARGE_AT_ONCE + 1  # and ben's
+    with shop.database.read() as tx:
+        assert set(tx.rows("SELECT attempts FROM jobs")) == {(1,)}
+
+
+def test_what_others_take_of_the_time_counts_for_no_files_deadline(shop: Shop) -> None:
+    def as_another_process() -> None:
+        with shop.database.write() as tx:
+            jobs.fail_overdue(tx, shop.clock())
+
+    hand_in(shop, "anna-1.txt", chunks=600)
+    hand_in(shop, "ben-1.txt", chunks=600)
+    began = shop.clock.now
+    ends = Ends()
+
+    shop.ingester(Slow(shop, embed_s=20, told=as_another_process)).run_pending(ends)
+
+    assert sorted(ends.names) == ["anna-1.txt", "ben-1.txt"]
+    assert shop.clock.now - began > RUN_DEADLINE_S
+
+
+def test_what_has_been_read_does_not_wait_until_slow_files_fill_a_window(shop: Shop) -> None:
+    for number in range(20):
+        hand_in(shop, f"anna-{number}.txt")
+    hand_in(shop, "ben-1.txt")
+    ends = Ends()
+
+    shop.ingester(Slow(shop, count_s=FILL_S / 2, told=lambda: None)).run_pending(ends)
+
+    assert ends.names.index("ben-1.txt") <= 2
+    assert len(ends.names) == 21
