@@ -1,5 +1,7 @@
 """deploy/compose.yaml: valid by the Compose specification's schema, and as tight as the image allows."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +45,22 @@ def test_it_runs_the_server_prometheus_and_grafana(services: dict[str, Any]) -> 
     assert set(services) == {"hrm", "prometheus", "grafana"}
     assert services["hrm"]["read_only"] is True
     assert services["hrm"]["volumes"] == ["data:/data"], "one volume"
+
+
+def test_the_server_is_checked_as_the_dockerfile_says_whatever_form_the_image_came_in(services: dict[str, Any]) -> None:
+    dockerfile = (DEPLOY.parent / "Dockerfile").read_text()
+    said = re.search(
+        r"^HEALTHCHECK --interval=(\w+) --timeout=(\w+) --start-period=(\w+) (CMD) (\[.*\])$", dockerfile, re.M
+    )
+    assert said is not None
+    interval, timeout, start_period, kind, command = said.groups()
+
+    assert services["hrm"]["healthcheck"] == {
+        "test": [kind, *json.loads(command)],
+        "interval": interval,
+        "timeout": timeout,
+        "start_period": start_period,
+    }
 
 
 def test_no_service_has_capabilities_or_a_port_that_others_reach(services: dict[str, Any]) -> None:
