@@ -30,7 +30,9 @@ SOURCES = {
     SERVER: (ROOT, ("pyproject.toml", "README.md", "LICENSE", "hrm_model", "retrieval", "server")),
     CLIENT: (ROOT / "clients" / "python", ("pyproject.toml", "README.md", "hrm_client")),
 }
-DOCUMENTS = ("LICENSE", "README.md", "SECURITY.md", "DECISIONS.md", "openapi.yaml", "docs")
+DOCUMENTS = ("LICENSE", "README.md", "SECURITY.md", "DECISIONS.md", "openapi.yaml", "docs", "deploy")
+# What compose and Kubernetes are given beside the files of deploy/, by whoever runs them from here.
+SECRETS = ("first_key", "grafana_password")
 # What zip files count from. Two builds of one source are then the same, byte for byte.
 EPOCH = "315532800"
 
@@ -81,8 +83,7 @@ def make_bundle(folder: Path) -> list[Wheel]:
         (fresh / "client.txt").write_text(requirements(wheels, [canonicalize_name(CLIENT), *client]))
         (fresh / "sbom.cdx.json").write_text(bill_of_materials(wheels, models(ours(fresh)[0].version), SERVER))
         (fresh / "INSTALL").write_text(instructions())
-        for document in DOCUMENTS:
-            copy(ROOT / document, fresh / document)
+        add_documents(ROOT, fresh)
         (fresh / "SHA256SUMS").write_text(checksums(fresh))
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
@@ -155,6 +156,12 @@ def instructions() -> str:
     )
 
 
+def add_documents(source: Path, folder: Path) -> None:
+    """Copy what is to be read, and what the server is run and watched with."""
+    for document in DOCUMENTS:
+        copy(source / document, folder / document)
+
+
 def checksums(folder: Path) -> str:
     """A line for each file below a folder, as `sha256sum --check` reads them."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
@@ -164,9 +171,9 @@ def checksums(folder: Path) -> str:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file, or a folder without what Python leaves in it."""
+    """Copy a file, or a folder without what Python leaves in it, and without secrets."""
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", *SECRETS))
     else:
         shutil.copy(source, target)
 

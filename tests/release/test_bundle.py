@@ -1,11 +1,22 @@
 """The parts of a bundle that are not wheels: checksums, pinned requirements, instructions."""
 
+import re
 import subprocess
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from release.bundle import SERVER, SOURCES, build_wheel, checksums, instructions, needed_by, requirements
+from release.bundle import (
+    ROOT,
+    SERVER,
+    SOURCES,
+    add_documents,
+    build_wheel,
+    checksums,
+    instructions,
+    needed_by,
+    requirements,
+)
 from release.closure import closure
 from release.wheels import read_wheels
 from tests.release.made import make_wheel
@@ -59,3 +70,32 @@ def test_the_instructions_name_the_python_they_are_for() -> None:
 
     assert "Made for CPython 3." in text
     assert "{" not in text
+
+
+def test_whatever_of_deploy_the_documents_name_is_in_the_bundle_with_its_checksum(tmp_path: Path) -> None:
+    add_documents(ROOT, tmp_path)
+    summed = {line.partition("  ")[2] for line in checksums(tmp_path).splitlines()}
+
+    read = [tmp_path / "README.md", tmp_path / "SECURITY.md", *(tmp_path / "docs").glob("*.md")]
+    named = {found for path in read for found in re.findall(r"\bdeploy/[\w./-]*\w", path.read_text())}
+    assert {"deploy/compose.yaml", "deploy/alerts.yml", "deploy/dashboard.json", "deploy/kubernetes"} <= named
+    assert not {name for name in named if not (tmp_path / name).exists()}
+    assert {name for name in named if (tmp_path / name).is_file()} <= summed
+    assert "deploy/kubernetes/statefulset.yaml" in summed
+
+
+def test_secrets_that_were_made_for_compose_and_kubernetes_stay_here(tmp_path: Path) -> None:
+    source, bundle = tmp_path / "source", tmp_path / "bundle"
+    bundle.mkdir()
+    source.mkdir()
+    add_documents(ROOT, source)
+    ignored = [line for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/deploy/**/")]
+    secrets = {line.removeprefix("/deploy/**/") for line in ignored}
+    for name in secrets:
+        (source / "deploy" / name).write_text("hrm_secret")
+        (source / "deploy" / "kubernetes" / name).write_text("hrm_secret")
+
+    add_documents(source, bundle)
+
+    assert {"first_key", "grafana_password"} <= secrets
+    assert not secrets & {path.name for path in bundle.rglob("*")}
