@@ -53,7 +53,7 @@ class Scan:
 
     files: int  # that were read, compressed ones once more decompressed
     bytes: int
-    runs: int  # distinct 12-byte runs that were looked for
+    runs: int  # 12-byte runs that were looked for; one that two parts have counts twice
     shared: int  # of those, runs that what is still stored holds as well
     rewrites: tuple[str, ...]  # what had to be rewritten before nothing was found
     traces: tuple[str, ...]  # files with remains; empty: clean
@@ -61,6 +61,11 @@ class Scan:
     @property
     def is_clean(self) -> bool:
         return not self.traces
+
+    def followed_by(self, later: "Scan") -> "Scan":
+        """Both as one, of which the later one looked for another part of what was removed."""
+        runs, shared = self.runs + later.runs, self.shared + later.shared
+        return Scan(later.files, later.bytes, runs, shared, later.rewrites, self.traces + later.traces)
 
 
 @dataclass(frozen=True, slots=True)

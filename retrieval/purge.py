@@ -7,7 +7,7 @@ nothing still stored accounts for, larger and larger parts are written anew, unt
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.erasure import Purge, Scan
+from retrieval.erasure import Erasure, Purge, Scan
 from retrieval.locks import PURGE, trying
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.runs import Hashes, Sought, contents
+from retrieval.runs import Hashes, Sought, contents, in_rooms
 from retrieval.store import erasures, files
 from retrieval.store.database import BACKUP, Database
 
@@ -53,27 +53,54 @@ class Purger:
             if not is_ours:
                 return Purge(problem=ELSEWHERE)
             with self._database.read() as tx:
-                pending, sought = erasures.next_purge(tx)
+                pending = erasures.next_purge(tx)
                 stored = files.known(tx)
             if not pending:
                 return Purge()
             self._clear(stored)
-            rewrites: list[str] = []
-            remedies = self._remedies()
-            while True:
-                if not self._database.checkpoint():
+            scan: Scan | None = None
+            rewrites, remedies = list[str](), self._remedies()
+            for sought in self._parts(pending):
+                looked = self._cleared(sought, known, rewrites, remedies)
+                if looked is None:
                     return Purge(tuple(pending), problem=READERS)
-                scan = self._scan(sought, known, rewrites)
-                if scan.is_clean:
-                    break
-                if (remedy := self._remedy(scan, remedies)) is None:
-                    break
-                name, rewrite = remedy
-                log.info("remains of removed documents in %s: rewriting %s", ", ".join(scan.traces), name)
-                rewrite()
-                rewrites.append(name)
-        problem = None if scan.is_clean else f"remains in {', '.join(scan.traces)}"
-        return Purge(tuple(pending), scan, problem)
+                scan = looked if scan is None else scan.followed_by(looked)
+                if not scan.is_clean:
+                    return Purge(tuple(pending), scan, f"remains in {', '.join(scan.traces)}")
+        return Purge(tuple(pending), scan)
+
+    def _parts(self, pending: Sequence[Erasure]) -> Iterator[Sought]:
+        """All runs of what was removed, so many at a time as memory has room for."""
+
+        def hashes() -> Iterator[Hashes]:
+            for erasure in pending:
+                with self._database.read() as tx:  # no longer than that: a log that is read cannot be emptied
+                    removed = erasures.removed(tx, erasure.erasure_id)
+                keys.add(removed.key)
+                yield from removed.hashes()
+
+        keys = set[bytes]()
+        for part in in_rooms(hashes(), erasures.MOST_TOGETHER):
+            (key,) = keys  # they share it, or they would not be looked for together
+            yield Sought(part, key)
+
+    def _cleared(
+        self,
+        sought: Sought,
+        known: Callable[[], Iterable[str | bytes]],
+        rewrites: list[str],
+        remedies: Iterator[_Remedy],
+    ) -> Scan | None:
+        """Look, and rewrite until nothing is found or nothing is left to be rewritten; None: a reader is in the way."""
+        while self._database.checkpoint():
+            scan = self._scan(sought, known, rewrites)
+            if scan.is_clean or (remedy := self._remedy(scan, remedies)) is None:
+                return scan
+            name, rewrite = remedy
+            log.info("remains of removed documents in %s: rewriting %s", ", ".join(scan.traces), name)
+            rewrite()
+            rewrites.append(name)
+        return None
 
     def _clear(self, stored: set[str]) -> None:
         """Unlink what belongs to removed documents, or may hold them: a process may have died before it could."""

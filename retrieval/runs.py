@@ -1,15 +1,15 @@
 """What is left of a text in a file, found by its 12-byte runs. The text itself need not be kept for that.
 
 A run is hashed with a key; 12 characters are at least 12 bytes, so a text without a common 12-byte run has no common
-12-character run either. Hashes of all runs of a text could be unravelled into the text again by whoever has the key:
-they are kept until the remains are gone, and no longer.
+12-character run either. All runs are looked for, however long the text is: of a long one a part at a time.
 """
 
 import gzip
+import hashlib
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from secrets import token_bytes
 from typing import Protocol, cast
@@ -21,14 +21,16 @@ from retrieval.apart import is_of_sqlite, read_apart
 
 RUN = 12
 KEY_BYTES = 16
-# 2 MB of hashes. Of a text with more runs an even share is kept: remains are pieces of pages, hundreds of runs long.
-MOST = 1 << 18
+# Between texts; no text has it in UTF-8.
+APART = b"\xff"
 # Rows of dashes or zeros are in every file; what identifies a text has some variety.
 FEWEST_DISTINCT = 4
 # A vector is found by some of its runs, one in every so many bytes.
 VECTOR_STEP = 96
 _BLOCK = 1 << 20
-_SLOTS_BITS = 20
+# Of the table that rules out almost every run of a file: eight slots for each run sought keep it nearly empty, 1 MB is
+# as fast as any smaller one, and 16 MB are enough.
+_SLOTS_BITS = (20, 24)
 
 Hashes = NDArray[np.uint64]
 
@@ -61,27 +63,55 @@ def hashed(data: bytes, key: bytes) -> Hashes:
     return cast(Hashes, mixed * first)
 
 
-def of_texts(texts: Iterable[str], key: bytes) -> Hashes:
-    """The distinct hashes of the telling runs of texts."""
-    parts = [_telling(text.encode("utf-8", "surrogatepass"), key) for text in texts]
-    return _distinct(np.concatenate([_NONE, *parts]))
+def joined(texts: Iterable[str]) -> bytes:
+    """Texts as `of_texts` reads them."""
+    return APART.join(text.encode("utf-8", "surrogatepass") for text in texts)
 
 
-def of_vectors(vectors: Iterable[bytes], key: bytes) -> Hashes:
-    """The distinct hashes of some runs of each vector (float32), and of it in half precision, as the index has it."""
-    parts = [
-        _telling(spelled[start : start + RUN], key)
-        for vector in vectors
-        for spelled in (vector, np.frombuffer(vector, "<f4").astype("<f2").tobytes())
-        for start in range(0, len(spelled) - RUN + 1, VECTOR_STEP)
-    ]
-    return _distinct(np.concatenate([_NONE, *parts]))
+def of_texts(data: bytes, key: bytes) -> Iterator[Hashes]:
+    """The hashes of the telling runs of joined texts, up to a million at a time, each of these once."""
+    for start in range(0, len(data), _BLOCK):
+        block = data[start : start + _BLOCK + RUN - 1]
+        ordered = _ordered(block, 1)
+        yield _distinct(hashed(block, key)[_is_telling(ordered) & (ordered[:, -1] != APART[0])])
 
 
-def fewer(hashes: Hashes, most: int = MOST) -> Hashes:
-    """At most about `most` of them, chosen by their value."""
-    step = -(-len(hashes) // most)
-    return hashes if step <= 1 else hashes[hashes % np.uint64(step) == 0]
+def heads(vectors: Sequence[bytes]) -> bytes:
+    """The runs by which vectors (float32) are found, one after another: some of each as it is, and some in half
+    precision, as the index has it."""
+    if not vectors:
+        return b""
+    rows = np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1)
+    parts = [np.zeros((len(vectors), 0), np.uint8)]
+    for spelled in (rows, rows.astype("<f2")):
+        as_bytes = np.ascontiguousarray(spelled).view(np.uint8).reshape(len(vectors), -1)
+        parts += [as_bytes[:, at : at + RUN] for at in range(0, as_bytes.shape[1] - RUN + 1, VECTOR_STEP)]
+    return np.concatenate(parts, axis=1).tobytes()
+
+
+def of_heads(data: bytes, key: bytes) -> Iterator[Hashes]:
+    """The hashes of the telling runs among heads, each once in a yield."""
+    step = _BLOCK // RUN * RUN
+    for start in range(0, len(data), step):
+        block = data[start : start + step]
+        yield _distinct(hashed(block, key)[::RUN][_is_telling(_ordered(block, RUN))])
+
+
+def in_rooms(parts: Iterable[Hashes], room: int) -> Iterator[Hashes]:
+    """Parts put together until each yield has at least `room` hashes; the last has the rest, and may be empty."""
+    held = [_NONE]
+    for part in parts:
+        held.append(part)
+        if sum(map(len, held)) >= room:
+            yield np.concatenate(held)
+            held = [_NONE]
+    yield np.concatenate(held)
+
+
+def masked(data: bytes, key: bytes) -> bytes:
+    """Data under a key, so that none of its runs stand in it; masked again it is the data."""
+    stream = hashlib.shake_256(key).digest(len(data))
+    return (np.frombuffer(data, np.uint8) ^ np.frombuffer(stream, np.uint8)).tobytes()
 
 
 def _distinct(hashes: Hashes) -> Hashes:
@@ -91,15 +121,16 @@ def _distinct(hashes: Hashes) -> Hashes:
     return distinct
 
 
-def _telling(data: bytes, key: bytes) -> Hashes:
-    parts = [_NONE]
-    for start in range(0, len(data), _BLOCK):
-        block = data[start : start + _BLOCK + RUN - 1]
-        if len(block) >= RUN:
-            runs = np.lib.stride_tricks.sliding_window_view(np.frombuffer(block, np.uint8), RUN)
-            distinct = 1 + np.count_nonzero(np.diff(np.sort(runs, axis=1), axis=1), axis=1)
-            parts.append(hashed(block, key)[distinct >= FEWEST_DISTINCT])
-    return np.concatenate(parts)
+def _ordered(block: bytes, step: int) -> NDArray[np.uint8]:
+    """The runs that begin at every so many bytes, (count, 12), the bytes of each in order."""
+    if len(block) < RUN:
+        return np.zeros((0, RUN), np.uint8)
+    return np.sort(np.lib.stride_tricks.sliding_window_view(np.frombuffer(block, np.uint8), RUN)[::step], axis=1)
+
+
+def _is_telling(ordered: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    telling: NDArray[np.bool_] = 1 + np.count_nonzero(ordered[:, 1:] != ordered[:, :-1], axis=1) >= FEWEST_DISTINCT
+    return telling
 
 
 class Sought:
@@ -108,8 +139,9 @@ class Sought:
     def __init__(self, hashes: Hashes, key: bytes) -> None:
         self.hashes = _distinct(hashes)
         self.key = key
-        # One look into a small table rules out almost every run of a file.
-        self._slots = np.zeros(1 << _SLOTS_BITS, np.bool_)
+        fewest, most = _SLOTS_BITS
+        self._shift = np.uint64(64 - min(most, max(fewest, len(self.hashes).bit_length() + 3)))
+        self._slots = np.zeros(1 << (64 - int(self._shift)), np.bool_)
         self._slots[self._slot(self.hashes)] = True
 
     def __len__(self) -> int:
@@ -130,9 +162,8 @@ class Sought:
     def without(self, hashes: Hashes) -> "Sought":
         return Sought(np.setdiff1d(self.hashes, hashes, assume_unique=True), self.key)
 
-    @staticmethod
-    def _slot(hashes: Hashes) -> Hashes:
-        return hashes >> np.uint64(64 - _SLOTS_BITS)
+    def _slot(self, hashes: Hashes) -> Hashes:
+        return hashes >> self._shift
 
 
 def contents(path: Path) -> Iterator[bytes]:

@@ -1,10 +1,12 @@
 """Erasures that are not certified yet: what was removed, for whom, and how to recognise its remains.
 
 A row is written in the transaction that removes a document, and goes when the certificate exists. Until then it holds
-hashes of the text's runs (`retrieval.runs`).
+what was removed, masked with a key that lies beside it: a purge has to know it to look for it (`retrieval.runs`), and
+only so are its own pages no remains.
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,18 +18,23 @@ import numpy as np
 
 from retrieval import runs
 from retrieval.erasure import Erasure, ErasureReason
-from retrieval.runs import RUN, Hashes, Sought
+from retrieval.runs import RUN, Hashes
 from retrieval.store.access import principal
 from retrieval.store.database import Transaction
 from retrieval.types import Reader
 
 SALT_BYTES = 16
-# Runs that one purge looks for: 8 MB of hashes, and some times that while they are put in order.
-MOST_TOGETHER = 1 << 20
+# Runs that are looked for at a time: 32 MB of hashes, and some times that while they are put in order.
+MOST_TOGETHER = 1 << 22
+# Characters that are cut into words at a time.
+_PIECE = 1 << 20
+_BLANK = re.compile(r"\s")
 _COLUMNS = (
     "erasure_id, file_id, store_ids, is_whole, owner, requested_by, reason, requested_at, salt, name_hash,"
     " content_hash, bytes, chunks, generation_before, generation_after, readers"
 )
+_KEPT = "run_key, runs, texts, vectors"
+_MASKED = (b"texts", b"vectors")
 # The names that `files.USABLE` lets read a file.
 _READERS = """
     SELECT owner FROM files WHERE file_no = ?1
@@ -85,15 +92,10 @@ def note(
     values = tx.rows(f"SELECT value FROM attributes WHERE kind = 'text' AND {_OF_THEM}", numbers)
     texts.update(row[0] for row in values)
     key = _key(tx)
-    hashes = np.concatenate(
-        [
-            runs.fewer(runs.of_texts([*texts, *_long_words(tx, texts)], key)),
-            runs.fewer(runs.of_vectors([row[1] for row in chunks if row[1] is not None], key)),
-        ]
-    )
+    removed = runs.joined(texts), runs.heads([row[1] for row in chunks if row[1] is not None])
     erasure_id, salt = f"erasure_{token_hex(12)}", token_bytes(SALT_BYTES)
     tx.run(
-        f"INSERT INTO erasures ({_COLUMNS}, run_key, runs) VALUES ({', '.join('?' * 18)})",
+        f"INSERT INTO erasures ({_COLUMNS}, {_KEPT}) VALUES ({', '.join('?' * 20)})",
         erasure_id,
         file_id,
         json.dumps([row[0] for row in stores]),
@@ -110,7 +112,8 @@ def note(
         *generations,
         json.dumps(sorted(salted(salt, row[0]) for row in tx.rows(_READERS, file_no))),
         key,
-        hashes.astype("<u8").tobytes(),
+        b"",
+        *(runs.masked(data, key + salt + column) for data, column in zip(removed, _MASKED, strict=True)),
     )
     return erasure_id
 
@@ -129,41 +132,71 @@ def one(tx: Transaction, erasure_id: str) -> Erasure:
     return _erasure(*tx.rows(f"SELECT {_COLUMNS} FROM erasures WHERE erasure_id = ?", erasure_id)[0])
 
 
-def next_purge(tx: Transaction) -> tuple[list[Erasure], Sought]:
-    """The pending ones that can be looked for together, oldest first, and the runs to look for.
+def next_purge(tx: Transaction) -> list[Erasure]:
+    """The pending ones that can be looked for together, oldest first.
 
-    They share a key (only a store that was restored has several), and are no more than memory has room for: where there
-    are others, they come next, when these are settled.
+    They share a key (only a store that was restored has several), and are hardly more than memory has room for at a
+    time: where there are others, they come next, when these are settled.
     """
     first = tx.rows("SELECT run_key FROM erasures ORDER BY erasure_no LIMIT 1")
-    key = bytes(first[0][0]) if first else runs.new_key()
-    last, room = 0, MOST_TOGETHER
-    for erasure_no, size in tx.rows(
-        "SELECT erasure_no, octet_length(runs) / 8 FROM erasures WHERE run_key = ? ORDER BY erasure_no", key
+    together, room = list[str](), MOST_TOGETHER
+    for erasure_id, size in tx.rows(
+        "SELECT erasure_id, octet_length(texts) + octet_length(vectors) / ? + octet_length(runs) / 8 FROM erasures"
+        " WHERE run_key = ? ORDER BY erasure_no",
+        RUN,
+        first[0][0] if first else b"",
     ):
-        if last and size > room:
+        if together and size > room:
             break
-        last, room = erasure_no, room - size
-    found = tx.rows(
-        f"SELECT {_COLUMNS}, runs FROM erasures WHERE run_key = ? AND erasure_no <= ? ORDER BY erasure_no", key, last
-    )
-    parts: list[Hashes] = [np.frombuffer(row[-1], "<u8") for row in found]
-    return [_erasure(*row[:-1]) for row in found], Sought(np.concatenate([np.zeros(0, np.uint64), *parts]), key)
+        together.append(erasure_id)
+        room -= size
+    return [one(tx, erasure_id) for erasure_id in together]
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What one erasure removed, as far as its remains are recognised by it."""
+
+    key: bytes
+    texts: bytes  # joined, as `runs.of_texts` has them
+    words: bytes  # the long words of the texts, as the lexical index spells them; joined
+    vectors: bytes  # as `runs.of_heads` has them
+    runs: bytes  # hashes that a version before this one has made of all that
+
+    def hashes(self) -> Iterator[Hashes]:
+        """Of all runs, a part at a time."""
+        yield np.frombuffer(self.runs, "<u8")
+        yield from runs.of_texts(self.texts, self.key)
+        yield from runs.of_texts(self.words, self.key)
+        yield from runs.of_heads(self.vectors, self.key)
+
+
+def removed(tx: Transaction, erasure_id: str) -> Removed:
+    """What an erasure removed; it takes as much memory as that."""
+    key, hashes, salt, *hidden = tx.rows(
+        "SELECT run_key, runs, salt, texts, vectors FROM erasures WHERE erasure_id = ?", erasure_id
+    )[0]
+    masks = [bytes(key) + bytes.fromhex(salt) + column for column in _MASKED]
+    texts, vectors = (runs.masked(bytes(data), mask) for data, mask in zip(hidden, masks, strict=True))
+    pieces = (piece for text in texts.split(runs.APART) for piece in _pieces(text.decode("utf-8", "surrogatepass")))
+    words = runs.APART.join(runs.joined(_long_words(tx, {piece})) for piece in pieces)
+    return Removed(bytes(key), texts, words, vectors, bytes(hashes))
 
 
 def rows(tx: Transaction) -> list[Row]:
     """The pending rows as they are, for `carry`."""
-    return tx.rows(f"SELECT {_COLUMNS}, run_key, runs FROM erasures ORDER BY erasure_no")
+    return tx.rows(f"SELECT {_COLUMNS}, {_KEPT} FROM erasures ORDER BY erasure_no")
 
 
 def carry(tx: Transaction, waiting: Sequence[Row]) -> None:
     """Take over another store's pending rows."""
-    places = ", ".join("?" * (_COLUMNS.count(",") + 3))
-    tx.many(f"INSERT OR IGNORE INTO erasures ({_COLUMNS}, run_key, runs) VALUES ({places})", waiting)
+    columns = f"{_COLUMNS}, {_KEPT}"
+    places = ", ".join("?" * (columns.count(",") + 1))
+    tx.many(f"INSERT OR IGNORE INTO erasures ({columns}) VALUES ({places})", waiting)
 
 
 def settle(tx: Transaction, erasure_id: str) -> None:
-    """Forget an erasure, with what would recognise the text."""
+    """Forget an erasure, with what it removed."""
     tx.run("DELETE FROM erasures WHERE erasure_id = ?", erasure_id)
 
 
@@ -201,6 +234,16 @@ def _erasure(erasure_id: str, file_id: str, store_ids: str, is_whole: int, *rest
     *facts, readers = rest
     stores = tuple(json.loads(store_ids))
     return Erasure(*(erasure_id, file_id, stores, bool(is_whole), *facts, tuple(json.loads(readers))))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text in pieces that cut no word."""
+    start = 0
+    while start < len(text):
+        blank = _BLANK.search(text, start + _PIECE)
+        end = blank.start() if blank else len(text)
+        yield text[start:end]
+        start = end
 
 
 def _long_words(tx: Transaction, texts: set[str]) -> set[str]:

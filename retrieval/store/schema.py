@@ -339,6 +339,13 @@ CREATE INDEX jobs_open_of_owner ON jobs (owner, job_no) WHERE status IN ('queued
 CREATE TABLE turns (owner TEXT PRIMARY KEY, turn INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+# What was removed, masked, until it was looked for: all of it, where `runs` had a share of the runs of a long text.
+# In `runs` there is something only of removals that were noted before.
+_REMOVED = """
+ALTER TABLE erasures ADD COLUMN texts BLOB NOT NULL DEFAULT x'';
+ALTER TABLE erasures ADD COLUMN vectors BLOB NOT NULL DEFAULT x'';
+"""
+
 MIGRATIONS = (
     _FIRST,
     _FILES,
@@ -353,6 +360,7 @@ MIGRATIONS = (
     _READERS_BY_NAME,
     _COMPLETED_IN,
     _TURNS,
+    _REMOVED,
 )
 
 

@@ -26,13 +26,13 @@ async def remove(library: Library, folder: Path, count: int) -> list[str]:
 
 
 def widen(data: Path, hashes: int) -> None:
-    """As if each pending removal had been of a text with so many more runs."""
+    """As if each pending removal had been noted by a version that kept hashes, of a text with so many more runs."""
     draw, database = np.random.default_rng(1), Database(data / "store.db")
     with database.write() as tx:
         waiting = erasures.rows(tx)
         tx.run("DELETE FROM erasures")
         more = [draw.integers(0, 1 << 64, hashes, np.uint64).astype("<u8").tobytes() for _ in waiting]
-        erasures.carry(tx, [(*row[:-1], bytes(row[-1]) + added) for row, added in zip(waiting, more, strict=True)])
+        erasures.carry(tx, [(*row[:-3], added, *row[-2:]) for row, added in zip(waiting, more, strict=True)])
     database.close()
 
 

@@ -149,6 +149,25 @@ async def test_a_copy_that_somebody_left_in_the_data_directory_is_named_and_the_
         assert not copy.exists()
 
 
+async def test_twelve_characters_are_found_wherever_in_a_long_document_they_stood(tmp_path: Path) -> None:
+    data, text = tmp_path / "data", canary(3, words=60_000)
+    places = (0, 1000, len(text) // 3, len(text) // 2, len(text) - 300, len(text) - 12)
+    async with open_library(data, WordsEmbedder()) as library:
+        document = await library.ingest(write(tmp_path, "long.txt", text), store="shop", reader=ANNA)
+        await library.delete(document.file_id, ANNA)
+        for place in places:
+            (data / f"left-{place}.tmp").write_text(text[place : place + 12])
+
+        purge = await library.purge()
+
+        assert purge.scan is not None
+        assert set(purge.scan.traces) == {f"left-{place}.tmp" for place in places}
+        assert await library.erasures() == list(purge.erasures) != []
+        for place in places:
+            (data / f"left-{place}.tmp").unlink()
+        assert (await library.purge()).problem is None
+
+
 async def test_what_other_files_hold_by_right_can_be_named(tmp_path: Path) -> None:
     async with open_library(tmp_path / "data", WordsEmbedder()) as library:
         await library.delete(await ingest(library, tmp_path, 1), ANNA)

@@ -21,7 +21,7 @@ TEXT = canary(1)
 
 
 def sought(*texts: str) -> Sought:
-    return Sought(runs.of_texts(texts, KEY), KEY)
+    return Sought(np.concatenate([*runs.of_texts(runs.joined(texts), KEY)]), KEY)
 
 
 @pytest.mark.parametrize("offset", range(0, 40, 3))
@@ -51,7 +51,7 @@ def test_runs_are_told_apart_wherever_they_differ() -> None:
 
 def test_what_is_found_is_what_a_file_and_the_texts_have_in_common_each_once() -> None:
     file = (canary(5) + canary(6) + canary(5)).encode()
-    there = runs.of_texts([canary(5), canary(7)], KEY)
+    there = sought(canary(5), canary(7)).hashes
 
     found = Sought(np.concatenate([there[::-1], there]), KEY).within(file)
 
@@ -72,11 +72,35 @@ def test_a_run_across_two_blocks_of_a_large_file_is_found(tmp_path: Path) -> Non
     assert len(sought(TEXT).within(path.read_bytes())) == 1
 
 
-def test_of_a_long_text_an_even_share_is_kept() -> None:
-    hashes = runs.of_texts([canary(4, words=20_000)], KEY)
+def test_of_a_long_text_every_run_is_looked_for_a_part_at_a_time() -> None:
+    text = canary(4, words=250_000)
+    parts = list(runs.in_rooms(runs.of_texts(runs.joined([text]), KEY), 1 << 20))
 
-    assert 5_000 < len(runs.fewer(hashes, 10_000)) < 11_000
-    assert len(runs.fewer(hashes, len(hashes))) == len(hashes)
+    assert len(parts) > 2
+    assert all(len(part) < 1 << 21 for part in parts)
+    assert sum(map(len, parts)) > 0.98 * len(text), "all but what stands twice in it, or has too little variety"
+    for at in (*range(0, len(text) - RUN, 99_991), (1 << 20) - RUN, (1 << 20) - 1, 1 << 20):
+        assert any(len(Sought(part, KEY).within(text[at : at + RUN].encode())) for part in parts)
+
+
+def test_runs_that_two_texts_make_together_are_not_looked_for() -> None:
+    assert len(sought("abcdefghijkl", "mnopqrstuvwx").within(b"\xff".join([b"abcdefghijkl", b"mnopqrstuvwx"]))) == 2
+    assert len(sought("abcdefghijkl", "mnopqrstuvwx")) == 2
+
+
+def test_parts_are_put_together_as_far_as_there_is_room_and_nothing_is_a_part_too() -> None:
+    parts = [np.arange(size, dtype=np.uint64) for size in (3, 4, 5, 6, 1)]
+
+    assert [len(part) for part in runs.in_rooms(parts, 7)] == [7, 11, 1]
+    assert [len(part) for part in runs.in_rooms([], 7)] == [0]
+
+
+def test_what_is_masked_has_no_runs_of_what_it_was() -> None:
+    data = runs.joined([TEXT])
+    hidden = runs.masked(data, KEY)
+
+    assert len(sought(TEXT).within(hidden)) == 0
+    assert runs.masked(hidden, KEY) == data
 
 
 def test_compressed_files_are_read_decompressed_too(tmp_path: Path) -> None:
@@ -133,9 +157,14 @@ def test_a_database_that_cannot_be_read_is_no_clean_one(tmp_path: Path) -> None:
 def test_a_vector_is_found_by_parts_of_it() -> None:
     numbers = np.random.default_rng(1).random(384, np.float32)
     vector, half = numbers.tobytes(), numbers.astype(np.float16).tobytes()
-    kept = Sought(runs.of_vectors([vector, bytes(1536)], KEY), KEY)
+    kept = Sought(np.concatenate([*runs.of_heads(runs.heads([vector, bytes(1536)]), KEY)]), KEY)
 
     assert len(kept.within(b"x" + vector)) == 16
     assert len(kept.within(b"x" + half)) == 8
     assert len(kept) == 24
     assert len(kept.within(vector[700:1000])) >= 2
+
+
+def test_of_what_was_never_read_there_are_no_vectors_to_find() -> None:
+    assert runs.heads([]) == runs.heads([bytes(8)]) == b""
+    assert list(runs.of_heads(b"", KEY)) == []
