@@ -27,6 +27,7 @@ class Erasure:
     generation_before: int
     generation_after: int
     readers: tuple[str, ...] = ()  # sha256 of the salt and each name that could read it
+    store_readers: tuple[tuple[str, ...], ...] = ()  # of each store, in the order of `store_ids`: who could read that
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 from retrieval.erasure import Erasure, Purge, Scan
 from retrieval.errors import RetrievalError
 from server.audit.chain import AuditError
-from server.certificates import certificate
+from server.certificates import proof
 from server.database import FAILED
 from server.ledger import Ledger
 from server.signing import Signer
@@ -116,7 +116,4 @@ class Eraser:
         now = int(self._clock())
         self._ledger.erasures.expect(erasure)
         self._ledger.erasures.remember_key(self._signer.key_id, self._signer.public_key, now)
-        text = certificate(erasure, scan, issued_at=now, key_id=self._signer.key_id)
-        self._ledger.erasures.certify(
-            erasure.erasure_id, certificate=text, signature=self._signer.sign_text(text), key_id=self._signer.key_id
-        )
+        self._ledger.erasures.certify(erasure.erasure_id, proof(erasure, scan, self._signer, issued_at=now))

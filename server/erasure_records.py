@@ -4,18 +4,20 @@ It outlives the store: a store that is restored from an older backup learns here
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import zip_longest
 from typing import Any
 
 from retrieval.erasure import Erasure, Gone, Taken
 from retrieval.types import Reader
+from server.certificates import Proof
 from server.database import Connection, Database
 
 _COLUMNS = (
-    "id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature, key_id, salt, readers,"
-    " store_ids"
+    "id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature, key_id, held,"
+    " held_signature, salt, readers, store_ids, store_readers"
 )
 
 
@@ -30,25 +32,33 @@ class ErasureRecord:
     requested_by: str
     reason: str
     requested_at: int  # Unix seconds
-    certificate: str | None  # canonical JSON, the bytes that are signed
-    signature: str | None  # base64
-    key_id: str | None
+    proof: Proof | None
     salt: str = ""  # hex
     readers: tuple[str, ...] = ()  # sha256 of the salt and each name that could read the file
     store_ids: tuple[str, ...] = ()  # that held it
+    store_readers: tuple[tuple[str, ...], ...] = ()  # of each store, as `readers`; none are known of older records
 
     def may_know(self, reader: Reader) -> bool:
         """Whether somebody knew of the file while it was there: who owned it, could read it, or had it removed.
 
         Whoever is limited to certain stores may not: a record outlives its stores, and does not say which they were.
         """
-        return all(one.stores is None and self._knows(one) for one in reader.each())
+        return all(
+            one.stores is None
+            and (not one.names.isdisjoint((self.owner, self.requested_by)) or self._is_among(one, self.readers))
+            for one in reader.each()
+        )
 
-    def _knows(self, reader: Reader) -> bool:
-        if reader.is_admin or not reader.names.isdisjoint((self.owner, self.requested_by)):
-            return True
+    def stores_known_to(self, reader: Reader) -> tuple[str, ...]:
+        """The stores that held it, of which `reader` could read these while they did; all of them for admins."""
+        readers = zip_longest(self.store_ids, self.store_readers, fillvalue=())
+        return tuple(
+            str(store_id) for store_id, names in readers if all(self._is_among(one, names) for one in reader.each())
+        )
+
+    def _is_among(self, reader: Reader, hashed: Sequence[str]) -> bool:
         salt = bytes.fromhex(self.salt)
-        return any(sha256(salt + name.encode()).hexdigest() in self.readers for name in reader.names)
+        return reader.is_admin or any(sha256(salt + name.encode()).hexdigest() in hashed for name in reader.names)
 
 
 class ErasureRecords:
@@ -60,29 +70,12 @@ class ErasureRecords:
     def expect(self, erasure: Erasure) -> None:
         """Record that something was removed, before anything is proven; again changes nothing."""
         with self._file.writing() as db:
-            _insert(
-                db,
-                (
-                    erasure.erasure_id,
-                    erasure.file_id,
-                    int(erasure.is_whole),
-                    erasure.owner,
-                    erasure.by,
-                    erasure.reason,
-                    erasure.requested_at,
-                    None,
-                    None,
-                    None,
-                    erasure.salt,
-                    json.dumps(erasure.readers),
-                    json.dumps(erasure.store_ids),
-                ),
-            )
+            _insert(db, _record_of(erasure))
 
-    def certify(self, erasure_id: str, *, certificate: str, signature: str, key_id: str) -> None:
+    def certify(self, erasure_id: str, proof: Proof) -> None:
         """Add the certificate, unless there is one already."""
         with self._file.writing() as db:
-            _certify(db, erasure_id, (certificate, signature, key_id))
+            _certify(db, erasure_id, proof)
 
     def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
         """One record that `principal` may see: its own files' and its own requests'; None: every one."""
@@ -122,26 +115,9 @@ class ErasureRecords:
         """Take over what another ledger knows and this one does not: records, certificates, and public keys by id."""
         for record in records:
             with self._file.writing() as db:
-                _insert(
-                    db,
-                    (
-                        record.erasure_id,
-                        record.file_id,
-                        int(record.is_whole),
-                        record.owner,
-                        record.requested_by,
-                        record.reason,
-                        record.requested_at,
-                        record.certificate,
-                        record.signature,
-                        record.key_id,
-                        record.salt,
-                        json.dumps(record.readers),
-                        json.dumps(record.store_ids),
-                    ),
-                )
-                if record.certificate is not None:
-                    _certify(db, record.erasure_id, (record.certificate, record.signature, record.key_id))
+                _insert(db, record)
+                if record.proof is not None:
+                    _certify(db, record.erasure_id, record.proof)
         for key_id, public_key in keys.items():
             self.remember_key(key_id, public_key, now)
 
@@ -166,18 +142,54 @@ class ErasureRecords:
         return [_record(*row) for row in rows]
 
 
+def _record_of(erasure: Erasure) -> ErasureRecord:
+    return ErasureRecord(
+        erasure.erasure_id,
+        erasure.file_id,
+        erasure.is_whole,
+        erasure.owner,
+        erasure.by,
+        erasure.reason,
+        erasure.requested_at,
+        None,
+        erasure.salt,
+        erasure.readers,
+        erasure.store_ids,
+        erasure.store_readers,
+    )
+
+
 def _record(erasure_id: str, file_id: str, is_whole: int, *rest: Any) -> ErasureRecord:
-    *facts, readers, store_ids = rest
+    *facts, certificate, signature, key_id, held, held_signature, salt, readers, store_ids, store_readers = rest
+    proof = None if certificate is None else Proof(certificate, signature, key_id, held, held_signature)
     lists = (tuple(json.loads(names)) for names in (readers, store_ids))
-    return ErasureRecord(*(erasure_id, file_id, bool(is_whole), *facts, *lists))
+    of_stores = tuple(map(tuple, json.loads(store_readers)))
+    return ErasureRecord(*(erasure_id, file_id, bool(is_whole), *facts, proof, salt, *lists, of_stores))
 
 
-def _insert(db: Connection, values: tuple[str | int | None, ...]) -> None:
-    db.execute(f"INSERT OR IGNORE INTO erasures ({_COLUMNS}) VALUES ({', '.join('?' * 13)})", values)
-
-
-def _certify(db: Connection, erasure_id: str, proof: tuple[str | None, ...]) -> None:
+def _insert(db: Connection, record: ErasureRecord) -> None:
     db.execute(
-        "UPDATE erasures SET certificate = ?, signature = ?, key_id = ? WHERE id = ? AND certificate IS NULL",
-        (*proof, erasure_id),
+        "INSERT OR IGNORE INTO erasures (id, file_id, is_whole, owner, requested_by, reason, requested_at, salt,"
+        " readers, store_ids, store_readers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.erasure_id,
+            record.file_id,
+            int(record.is_whole),
+            record.owner,
+            record.requested_by,
+            record.reason,
+            record.requested_at,
+            record.salt,
+            json.dumps(record.readers),
+            json.dumps(record.store_ids),
+            json.dumps(record.store_readers),
+        ),
+    )
+
+
+def _certify(db: Connection, erasure_id: str, proof: Proof) -> None:
+    db.execute(
+        "UPDATE erasures SET certificate = ?, signature = ?, key_id = ?, held = ?, held_signature = ?"
+        " WHERE id = ? AND certificate IS NULL",
+        (proof.certificate, proof.signature, proof.key_id, proof.held, proof.held_signature, erasure_id),
     )

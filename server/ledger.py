@@ -85,6 +85,12 @@ MIGRATIONS = (
     ALTER TABLE erasures ADD COLUMN store_ids TEXT NOT NULL DEFAULT '[]';
     UPDATE erasures SET store_ids = json_extract(certificate, '$.vector_store_ids') WHERE certificate IS NOT NULL;
     """,
+    # Who could read each of the stores, to name it to them alone; and what is signed of the stores, apart.
+    """
+    ALTER TABLE erasures ADD COLUMN store_readers TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE erasures ADD COLUMN held TEXT;
+    ALTER TABLE erasures ADD COLUMN held_signature TEXT;
+    """,
 )
 
 

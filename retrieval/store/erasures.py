@@ -31,7 +31,8 @@ _PIECE = 1 << 20
 _BLANK = re.compile(r"\s")
 _COLUMNS = (
     "erasure_id, file_id, store_ids, is_whole, owner, requested_by, reason, requested_at, salt, name_hash,"
-    " content_hash, bytes, chunks, generation_before, generation_after, readers"
+    " content_hash, bytes, chunks, generation_before, generation_after, readers,"
+    " store_readers"
 )
 _KEPT = "run_key, runs, texts, vectors"
 _MASKED = (b"texts", b"vectors")
@@ -43,6 +44,10 @@ _READERS = """
         WHERE file_no = ?1 AND NOT has_access
     UNION SELECT name FROM documents JOIN access USING (store_no) JOIN files USING (file_no)
         WHERE file_no = ?1 AND mode = 'read' AND NOT has_access
+"""
+_READERS_OF_STORE = """
+    SELECT owner FROM stores WHERE store_no = ?1
+    UNION SELECT name FROM access WHERE store_no = ?1 AND mode = 'read'
 """
 _OF_THEM = "document_no IN (SELECT value FROM json_each(?))"
 
@@ -85,7 +90,7 @@ def note(
     )[0]
     numbers = json.dumps(document_nos)
     chunks = tx.rows(f"SELECT title, vector FROM chunks LEFT JOIN vectors USING (chunk_no) WHERE {_OF_THEM}", numbers)
-    stores = tx.rows(f"SELECT store_id FROM documents JOIN stores USING (store_no) WHERE {_OF_THEM}", numbers)
+    stores = tx.rows(f"SELECT store_id, store_no FROM documents JOIN stores USING (store_no) WHERE {_OF_THEM}", numbers)
     texts = {filename, *(row[0] for row in chunks)}
     for column, table in (("text", "documents"), ("title", "documents"), ("source", "sources"), ("source", "jobs")):
         texts.update(row[0] for row in tx.rows(f"SELECT {column} FROM {table} WHERE {_OF_THEM}", numbers))
@@ -94,8 +99,12 @@ def note(
     key = _key(tx)
     removed = runs.joined(texts), runs.heads([row[1] for row in chunks if row[1] is not None])
     erasure_id, salt = f"erasure_{token_hex(12)}", token_bytes(SALT_BYTES)
+
+    def named(query: str, number: int) -> list[str]:
+        return sorted(salted(salt, row[0]) for row in tx.rows(query, number))
+
     tx.run(
-        f"INSERT INTO erasures ({_COLUMNS}, {_KEPT}) VALUES ({', '.join('?' * 20)})",
+        f"INSERT INTO erasures ({_COLUMNS}, {_KEPT}) VALUES ({', '.join('?' * 21)})",
         erasure_id,
         file_id,
         json.dumps([row[0] for row in stores]),
@@ -110,7 +119,8 @@ def note(
         size,
         len(chunks),
         *generations,
-        json.dumps(sorted(salted(salt, row[0]) for row in tx.rows(_READERS, file_no))),
+        json.dumps(named(_READERS, file_no)),
+        json.dumps([named(_READERS_OF_STORE, store_no) for _, store_no in stores]),
         key,
         b"",
         *(runs.masked(data, key + salt + column) for data, column in zip(removed, _MASKED, strict=True)),
@@ -231,9 +241,9 @@ def respell(tx: Transaction, *, wholly: bool) -> None:
 
 
 def _erasure(erasure_id: str, file_id: str, store_ids: str, is_whole: int, *rest: Any) -> Erasure:
-    *facts, readers = rest
-    stores = tuple(json.loads(store_ids))
-    return Erasure(*(erasure_id, file_id, stores, bool(is_whole), *facts, tuple(json.loads(readers))))
+    *facts, readers, store_readers = rest
+    names = tuple(json.loads(readers)), tuple(map(tuple, json.loads(store_readers)))
+    return Erasure(*(erasure_id, file_id, tuple(json.loads(store_ids)), bool(is_whole), *facts, *names))
 
 
 def _pieces(text: str) -> Iterator[str]:

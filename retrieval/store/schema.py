@@ -339,6 +339,11 @@ CREATE INDEX jobs_open_of_owner ON jobs (owner, job_no) WHERE status IN ('queued
 CREATE TABLE turns (owner TEXT PRIMARY KEY, turn INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+# Who could read each store that held it: they may learn from its certificate that this one did.
+_FORMER_READERS_OF_STORES = """
+ALTER TABLE erasures ADD COLUMN store_readers TEXT NOT NULL DEFAULT '[]'; -- a JSON list of lists
+"""
+
 # What was removed, masked, until it was looked for: all of it, where `runs` had a share of the runs of a long text.
 # In `runs` there is something only of removals that were noted before.
 _REMOVED = """
@@ -360,6 +365,7 @@ MIGRATIONS = (
     _READERS_BY_NAME,
     _COMPLETED_IN,
     _TURNS,
+    _FORMER_READERS_OF_STORES,
     _REMOVED,
 )
 

@@ -46,7 +46,7 @@ def list_erasures(data_dir: DataDir = None) -> None:
             [
                 record.erasure_id,
                 record.file_id,
-                "pending" if record.certificate is None else "certified",
+                "pending" if record.proof is None else "certified",
                 record.reason,
                 record.requested_by,
                 moment(record.requested_at),
@@ -65,9 +65,9 @@ def show(erasure_id: Annotated[str, typer.Argument(metavar="ERASURE")], data_dir
         record, keys = ledger.erasures.one(erasure_id, None), ledger.erasures.public_keys()
     if record is None:
         raise CommandError(f"There is no erasure {erasure_id}; `hrm-serve erasures list` shows those there are.")
-    if record.certificate is None or record.signature is None or record.key_id is None:
+    if record.proof is None:
         raise CommandError(f"{erasure_id} is not certified yet; `hrm-serve purge` does it, or the running server.")
-    print(json.dumps(exported(record.certificate, record.signature, keys[record.key_id]), indent=2))
+    print(json.dumps(exported(record.proof, keys[record.proof.key_id]), indent=2))
 
 
 @app.command(cls=TextCommand)

@@ -32,7 +32,7 @@ async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep
     keys = await run_sync(services.erasures.public_keys)
     return ErasureList(
         object="list",
-        data=[_object(record, keys) for record in found],
+        data=[_object(record, keys, caller) for record in found],
         first_id=found[0].erasure_id if found else None,
         last_id=found[-1].erasure_id if found else None,
         has_more=start + page.limit < len(records),
@@ -47,7 +47,7 @@ async def retrieve_erasure(erasure_id: str, caller: CallerDep, services: Service
     record = found[0]
     if record is None or None in found:
         raise UnknownErasure(erasure_id)
-    return _object(record, await run_sync(services.erasures.public_keys))
+    return _object(record, await run_sync(services.erasures.public_keys), caller)
 
 
 async def _seen_by(caller: Caller, services: Services) -> list[ErasureRecord]:
@@ -62,18 +62,24 @@ def _principals(caller: Caller) -> list[str | None]:
     return [None if "admin" in one.roles else one.principal for one in caller.parties()]
 
 
-def _object(record: ErasureRecord, keys: dict[str, str]) -> ErasureObject:
+def _object(record: ErasureRecord, keys: dict[str, str], caller: Caller) -> ErasureObject:
+    known, proof = record.stores_known_to(caller.reader()), record.proof
+    is_admin = all("admin" in one.roles for one in caller.parties())
+    shown = None if proof is None or (not is_admin and proof.names_other_stores(known)) else proof
     return ErasureObject(
         id=record.erasure_id,
         object="erasure",
-        status="pending" if record.certificate is None else "certified",
+        status="pending" if proof is None else "certified",
         file_id=record.file_id,
         file_is_gone=record.is_whole,
+        vector_store_ids=list(known),
         owner=record.owner,
         requested_by=record.requested_by,
         requested_at=record.requested_at,
         reason=record.reason,
-        certificate=None if record.certificate is None else json.loads(record.certificate),
-        signature=record.signature,
-        public_key=None if record.key_id is None else keys.get(record.key_id),
+        certificate=None if shown is None else json.loads(shown.certificate),
+        signature=None if shown is None else shown.signature,
+        public_key=None if shown is None else keys.get(shown.key_id),
+        held=None if shown is None or not is_admin or shown.held is None else json.loads(shown.held),
+        held_signature=None if shown is None or not is_admin else shown.held_signature,
     )

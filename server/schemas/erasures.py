@@ -15,13 +15,23 @@ class ErasureObject(Answered):
     status: Literal["pending", "certified"]
     file_id: str
     file_is_gone: bool = Field(description="False: it was taken out of stores, and the file itself stays.")
+    vector_store_ids: list[str] = Field(
+        description="Of the stores that held it, those that the caller could read; for admins all."
+    )
     owner: str
     requested_by: str
     requested_at: int
     reason: str
-    certificate: dict[str, Any] | None = Field(description="What was signed, as canonical JSON (sorted, no blanks).")
+    certificate: dict[str, Any] | None = Field(
+        description="What was signed, as canonical JSON (sorted, no blanks). One of a version before 3 names stores,"
+        " and is null for who may not know of all of them."
+    )
     signature: str | None = Field(description="Ed25519 over the canonical JSON, base64.")
     public_key: str | None = Field(description="PEM of the key that signed; compare it with one obtained elsewhere.")
+    held: dict[str, Any] | None = Field(
+        description="For admins: all stores that held it, and in how many chunks, signed as the certificate is."
+    )
+    held_signature: str | None = Field(description="Of `held`, as `signature`.")
 
 
 class ErasureList(Answered):

@@ -18,7 +18,7 @@ from retrieval.store.database import Database
 from retrieval.types import Access
 from server.audit.held import held
 from server.audit.log import AuditLog
-from server.certificates import exported, verify
+from server.certificates import Proof, exported, verify
 from server.eraser import Eraser
 from server.ledger import Ledger
 from server.signing import Signer
@@ -62,10 +62,8 @@ async def test_a_removal_is_certified_and_nothing_else_remembers_it(
     assert purge.problem is None
     assert await library.erasures() == []
     (record,) = ledger.erasures.listing(None)
-    assert record.certificate is not None
-    assert record.signature is not None
-    keys = ledger.erasures.public_keys()
-    said = verify(exported(record.certificate, record.signature, ""), keys)
+    assert record.proof is not None
+    said = verify(exported(record.proof, ""), ledger.erasures.public_keys())
     assert (said["id"], said["file_id"], said["owner"]) == (erasure.erasure_id, doomed, "user:anna")
     assert said["scan"]["clean"]
     assert ledger.erasures.gone() == Gone({doomed: "user:anna"}, [])
@@ -81,11 +79,11 @@ async def test_what_cannot_be_proven_yet_is_listed_as_pending(
     eraser = Eraser(library, ledger, Signer.of(data))
 
     assert (await eraser.run_once()).problem == "remains in copy"
-    assert [record.certificate for record in ledger.erasures.listing(None)] == [None]
+    assert [record.proof for record in ledger.erasures.listing(None)] == [None]
 
     copy.unlink()
     assert (await eraser.run_once()).problem is None
-    assert [record.certificate is None for record in ledger.erasures.listing(None)] == [False]
+    assert [record.proof is None for record in ledger.erasures.listing(None)] == [False]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +109,7 @@ async def test_what_the_audit_log_holds_by_right_keeps_no_erasure_open_and_tells
     assert purge.problem is None
     assert purge.scan is not None
     assert purge.scan.rewrites == ()
-    assert [found.certificate is None for found in ledger.erasures.listing(None)] == [False]
+    assert [found.proof is None for found in ledger.erasures.listing(None)] == [False]
     audit.close()
 
 
@@ -133,7 +131,7 @@ async def test_removals_of_two_histories_are_certified_in_one_go(
     purge = await Eraser(library, ledger, Signer.of(data)).run_once()
 
     assert (len(purge.erasures), purge.problem) == (2, None)
-    assert all(record.certificate for record in ledger.erasures.listing(None))
+    assert all(record.proof for record in ledger.erasures.listing(None))
 
 
 async def test_a_certificate_is_written_once_even_where_settling_it_was_lost(
@@ -147,7 +145,8 @@ async def test_a_certificate_is_written_once_even_where_settling_it_was_lost(
     await Eraser(library, ledger, Signer.of(data), clock=lambda: 2.0).run_once()
 
     (record,) = ledger.erasures.listing(None)
-    assert json.loads(record.certificate or "")["issued_at"] == 1
+    assert record.proof is not None
+    assert json.loads(record.proof.certificate)["issued_at"] == 1
     assert await library.erasures() == []
 
 
@@ -168,7 +167,7 @@ async def test_removals_are_certified_as_they_come_and_prompts_forgotten(
         await library.set_access("shop", Access(read=("user:ben",)), ANNA)
         await wait_for(lambda: len(forgotten) > before)
         await library.delete(file_id, ANNA)
-        await wait_for(lambda: any(record.certificate for record in ledger.erasures.listing(None)))
+        await wait_for(lambda: any(record.proof for record in ledger.erasures.listing(None)))
         assert len(forgotten) >= before + 2
         tasks.cancel_scope.cancel()
 
@@ -265,9 +264,9 @@ async def test_no_certificate_is_signed_before_prompts_are_forgotten(
             await library.delete(file_id, ANNA)
         return await pending()
 
-    def certified(erasure_id: str, *, certificate: str, signature: str, key_id: str) -> None:
+    def certified(erasure_id: str, proof: Proof) -> None:
         told.append("certified")
-        certify(erasure_id, certificate=certificate, signature=signature, key_id=key_id)
+        certify(erasure_id, proof)
 
     monkeypatch.setattr(library, "erasures", removed_meanwhile)
     monkeypatch.setattr(ledger.erasures, "certify", certified)

@@ -11,6 +11,7 @@ import pytest
 
 from retrieval.erasure import Gone, Taken
 from retrieval.types import EVERYONE, Reader
+from server.certificates import Proof
 from server.erasure_records import ErasureRecord
 from server.ledger import MIGRATIONS, Ledger
 
@@ -22,10 +23,10 @@ def hashed(name: str) -> str:
 
 
 RECORD = ErasureRecord(
-    "erasure_1", "file-1", True, "user:ann", "user:ben", "deleted", 1, None, None, None, SALT, (hashed("group:claims"),)
+    "erasure_1", "file-1", True, "user:ann", "user:ben", "deleted", 1, None, SALT, (hashed("group:claims"),)
 )
 
-CERTIFIED = replace(RECORD, certificate="{}", signature="c2ln", key_id="key_1")
+CERTIFIED = replace(RECORD, proof=Proof("{}", "c2ln", "key_1", '{"held": 1}', "aGVsZA=="))
 KEYS = {"key_1": "PEM"}
 
 
@@ -58,6 +59,24 @@ def test_only_who_knew_of_the_file_does(who: Reader, may: bool) -> None:
     assert RECORD.may_know(who) is may
 
 
+@pytest.mark.parametrize(
+    ("who", "stores"),
+    [
+        (reader("user:ann"), ("vs_2",)),
+        (reader("user:ben", "group:claims"), ("vs_1", "vs_2")),
+        (reader("user:ben", through=reader("user:app")), ("vs_2",)),
+        (reader("user:ben", "group:claims", through=reader("user:app")), ("vs_2",)),
+        (reader("user:root", is_admin=True), ("vs_1", "vs_2", "vs_3")),
+        (reader("user:root", is_admin=True, through=reader("user:app")), ("vs_2",)),
+    ],
+)
+def test_of_the_stores_that_held_it_one_learns_which_one_could_read(who: Reader, stores: tuple[str, ...]) -> None:
+    names = ((hashed("group:claims"),), (hashed("*"),))
+    record = replace(RECORD, store_ids=("vs_1", "vs_2", "vs_3"), store_readers=names)
+
+    assert record.stores_known_to(who) == stores, "of the third it is not known who could"
+
+
 def test_an_empty_ledger_takes_over_everything(ledger: Ledger) -> None:
     waiting = replace(RECORD, erasure_id="erasure_2")
     ledger.erasures.adopt([CERTIFIED, waiting], KEYS, 5)
@@ -76,7 +95,7 @@ def test_a_certificate_that_this_ledger_has_not_seen_is_taken_over(ledger: Ledge
 
 def test_what_this_ledger_knows_itself_is_not_overwritten(ledger: Ledger) -> None:
     ledger.erasures.adopt([CERTIFIED], KEYS, 5)
-    other = replace(CERTIFIED, owner="user:eve", certificate='{"other": 1}', signature="b3RoZXI=", key_id="key_2")
+    other = replace(CERTIFIED, owner="user:eve", proof=Proof('{"other": 1}', "b3RoZXI=", "key_2", None, None))
     ledger.erasures.adopt([other, replace(RECORD, reason="expired")], {"key_1": "another PEM"}, 6)
 
     assert ledger.erasures.listing(None) == [CERTIFIED]

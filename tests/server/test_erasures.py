@@ -9,11 +9,11 @@ import pytest
 
 from retrieval.erasure import Scan
 from retrieval.opening import open_library
-from server.certificates import certificate, verify
+from server.certificates import Proof, proof, verify
 from server.ledger import Ledger
 from server.schemas.erasures import ErasureList, ErasureObject
 from server.schemas.objects import ErrorBody
-from server.signing import Signer
+from server.signing import Signer, canonical
 from tests.fakes.serving import HANDBOOK, OWNER, client_of, services, stocked
 from tests.retrieval.desk import WordsEmbedder, write
 from tests.server.test_certificates import ERASURE
@@ -33,9 +33,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         ledger.erasures.expect(
             replace(ERASURE, erasure_id=f"erasure_{number}", requested_at=number, owner=owner, by="user:root")
         )
-    text = certificate(replace(ERASURE, erasure_id="erasure_2"), SCAN, issued_at=9, key_id=signer.key_id)
     ledger.erasures.remember_key(signer.key_id, signer.public_key, 9)
-    ledger.erasures.certify("erasure_2", certificate=text, signature=signer.sign_text(text), key_id=signer.key_id)
+    ledger.erasures.certify("erasure_2", proof(replace(ERASURE, erasure_id="erasure_2"), SCAN, signer, issued_at=9))
     yield ledger
     ledger.close()
 
@@ -47,6 +46,28 @@ async def test_a_certified_erasure_comes_with_what_verifies_it(ledger: Ledger) -
     found = ErasureObject.model_validate(response.json())
     assert (found.status, found.owner) == ("certified", "user:ann")
     assert verify(response.json(), ledger.erasures.public_keys()) == found.certificate
+
+
+@pytest.mark.parametrize(("names", "shown"), [(["vs_1"], False), ([], True)])
+async def test_an_older_certificate_that_names_stores_is_shown_to_admins_alone(
+    tmp_path: Path, names: list[str], shown: bool
+) -> None:
+    older, signer = Ledger(tmp_path / "older.db"), Signer.of(tmp_path)
+    older.erasures.expect(ERASURE)
+    text = canonical({"id": "erasure_1", "file_id": "file-1", "vector_store_ids": names, "key_id": signer.key_id})
+    older.erasures.remember_key(signer.key_id, signer.public_key, 9)
+    older.erasures.certify("erasure_1", Proof(text, signer.sign_text(text), signer.key_id, None, None))
+    said = []
+    for key in ("sk-admin", "sk-ann"):
+        async with client_of(services(erasures=older.erasures), key) as client:
+            said.append((await client.get("/v1/erasures/erasure_1")).json())
+    keys = older.erasures.public_keys()
+    older.close()
+
+    assert verify(said[0], keys)["vector_store_ids"] == names
+    assert said[0]["vector_store_ids"] == ["vs_1"]
+    assert (said[1]["status"], said[1]["vector_store_ids"]) == ("certified", [])
+    assert (said[1]["certificate"] is not None) == (said[1]["signature"] is not None) == shown
 
 
 async def test_what_was_just_deleted_is_listed_as_pending_and_counted(ledger: Ledger, tmp_path: Path) -> None:

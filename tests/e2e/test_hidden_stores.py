@@ -1,0 +1,105 @@
+"""What certificates, cursors and statuses tell of stores that somebody may not see: the same as if there were none."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+
+from retrieval.library import Library
+from server.certificates import verify
+from server.eraser import Eraser
+from server.ledger import Ledger
+from server.signing import Signer
+from tests.e2e.stores import client_of, shop
+
+pytestmark = pytest.mark.anyio
+
+LEAVE = b"Full-time staff receive 28 days of paid leave each year."
+FAST: Any = {"poll_interval_ms": 20}
+
+
+@asynccontextmanager
+async def keeping(folder: Path) -> AsyncIterator[tuple[str, Library, Ledger]]:
+    """A shop with a ledger that records its erasures."""
+    ledger = Ledger(folder / "ledger.db")
+    try:
+        async with shop(folder, erasures=ledger.erasures) as (url, library):
+            yield url, library, ledger
+    finally:
+        ledger.close()
+
+
+async def store_of(client: AsyncOpenAI, **access: list[str]) -> str:
+    return (await client.vector_stores.create(name="room", extra_body={"access": access} if access else None)).id
+
+
+async def uploaded(client: AsyncOpenAI, store: str) -> str:
+    return (
+        await client.vector_stores.files.upload_and_poll(vector_store_id=store, file=("leave.txt", LEAVE), **FAST)
+    ).id
+
+
+async def put(client: AsyncOpenAI, store: str, file: str) -> None:
+    await client.vector_stores.files.create_and_poll(file, vector_store_id=store, **FAST)
+
+
+async def newest_erasure(client: AsyncOpenAI) -> dict[str, Any]:
+    """The newest erasure, as the client sees it."""
+    page: Any = await client.get("/erasures", cast_to=object)
+    newest: dict[str, Any] = page["data"][0]
+    return newest
+
+
+async def test_a_certificate_names_to_each_the_stores_that_they_could_read(tmp_path: Path) -> None:
+    async with (
+        keeping(tmp_path) as (url, library, ledger),
+        client_of(url) as ines,
+        client_of(url, "sk-ben") as ben,
+        client_of(url, "sk-admin") as admin,
+    ):
+        everyone = ["user:ines", "user:ben"]
+        shared, private = await store_of(ines, read=everyone, write=everyone), await store_of(ines)
+        file = await uploaded(ines, shared)
+        await put(ines, private, file)
+        await ben.files.delete(file)
+        await Eraser(library, ledger, Signer.of(tmp_path)).run_once()
+        await ines.vector_stores.delete(shared)
+
+        of_ines, of_ben, of_admin = [await newest_erasure(client) for client in (ines, ben, admin)]
+        keys = ledger.erasures.public_keys()
+
+    assert private not in str(of_ben)
+    assert of_ben["vector_store_ids"] == [shared]
+    assert set(of_ines["vector_store_ids"]) == set(of_admin["vector_store_ids"]) == {shared, private}
+    assert verify(of_ben, keys) == verify(of_ines, keys) == verify(of_admin, keys)
+    assert (of_ben["held"], of_ben["held_signature"]) == (of_ines["held"], of_ines["held_signature"]) == (None, None)
+    assert set(of_admin["held"]["vector_store_ids"]) == {shared, private}
+
+
+async def test_a_certificate_tells_the_owner_of_a_file_nothing_of_a_store_that_somebody_else_put_it_into(
+    tmp_path: Path,
+) -> None:
+    async with (
+        keeping(tmp_path) as (url, library, ledger),
+        client_of(url) as ines,
+        client_of(url, "sk-ben") as ben,
+    ):
+        everyone = ["user:ines", "user:ben"]
+        shared = await store_of(ines, read=everyone, write=everyone)
+        file = await uploaded(ines, shared)
+        await ines.vector_stores.files.delete(file, vector_store_id=shared)
+        await Eraser(library, ledger, Signer.of(tmp_path)).run_once()
+        alone = await newest_erasure(ines)
+        await put(ines, shared, file)
+        await put(ben, hidden := await store_of(ben), file)
+
+        await ines.files.delete(file)
+        await Eraser(library, ledger, Signer.of(tmp_path)).run_once()
+        together = await newest_erasure(ines)
+
+    assert hidden not in str(together)
+    assert together["vector_store_ids"] == alone["vector_store_ids"] == [shared]
+    assert together["certificate"].keys() == alone["certificate"].keys()
