@@ -78,3 +78,15 @@ def listed(tx: Transaction, table: str, column: str, number: int) -> Access:
     for mode, granted in tx.rows(f"SELECT mode, name FROM {table} WHERE {column} = ? ORDER BY name", number):
         lists[mode].append(granted)
     return Access(read=tuple(lists["read"]), write=tuple(lists["write"]))
+
+
+def readers_of_store(tx: Transaction, store_no: int) -> tuple[str, ...]:
+    """The names that may read a store."""
+    return tuple(
+        row[0]
+        for row in tx.rows(
+            "SELECT owner FROM stores WHERE store_no = ?1"
+            " UNION SELECT name FROM access WHERE store_no = ?1 AND mode = 'read'",
+            store_no,
+        )
+    )

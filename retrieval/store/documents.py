@@ -110,6 +110,7 @@ def page(
         column="document_no",
         cursor=cursor,
         kind=f"document {store_no}",
+        reader=reader,
         # One that has expired still says where the list goes on.
         find=lambda file_id: _in_store(tx, store_no, file_id, visible(reader, paging.WHENEVER)),
     )
@@ -177,9 +178,10 @@ def erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occa
     before, _ = generation(tx)
     after = revoke(tx)
     erasure_id = erasures.note(tx, file_no, document_nos, occasion, is_whole=is_whole, generations=(before, after))
+    could_see, could_see_in_store = files.seen(tx, file_no), files.seen_in_store(tx, file_no)
     for document_no in document_nos:
         (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
-        paging.depart(tx, f"document {store_no}", file_id, document_no)
+        paging.depart(tx, f"document {store_no}", file_id, document_no, could_see_in_store)
         tx.run(
             "INSERT INTO removals (chunk_no, generation) SELECT chunk_no, ? FROM chunks WHERE document_no = ?",
             after,
@@ -187,7 +189,7 @@ def erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occa
         )
         tx.run("DELETE FROM documents WHERE document_no = ?", document_no)
     if is_whole:
-        files.remove(tx, file_no)
+        files.remove(tx, file_no, could_see)
     return erasure_id
 
 

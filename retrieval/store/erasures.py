@@ -8,7 +8,7 @@ only so are its own pages no remains.
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_bytes, token_hex
@@ -19,7 +19,7 @@ import numpy as np
 from retrieval import runs
 from retrieval.erasure import Erasure, ErasureReason
 from retrieval.runs import RUN, Hashes
-from retrieval.store.access import principal
+from retrieval.store.access import principal, readers_of_store
 from retrieval.store.database import Transaction
 from retrieval.types import Reader
 
@@ -44,10 +44,6 @@ _READERS = """
         WHERE file_no = ?1 AND NOT has_access
     UNION SELECT name FROM documents JOIN access USING (store_no) JOIN files USING (file_no)
         WHERE file_no = ?1 AND mode = 'read' AND NOT has_access
-"""
-_READERS_OF_STORE = """
-    SELECT owner FROM stores WHERE store_no = ?1
-    UNION SELECT name FROM access WHERE store_no = ?1 AND mode = 'read'
 """
 _OF_THEM = "document_no IN (SELECT value FROM json_each(?))"
 
@@ -100,8 +96,8 @@ def note(
     removed = runs.joined(texts), runs.heads([row[1] for row in chunks if row[1] is not None])
     erasure_id, salt = f"erasure_{token_hex(12)}", token_bytes(SALT_BYTES)
 
-    def named(query: str, number: int) -> list[str]:
-        return sorted(salted(salt, row[0]) for row in tx.rows(query, number))
+    def hashed(names: Iterable[str]) -> list[str]:
+        return sorted(salted(salt, name) for name in names)
 
     tx.run(
         f"INSERT INTO erasures ({_COLUMNS}, {_KEPT}) VALUES ({', '.join('?' * 21)})",
@@ -119,8 +115,8 @@ def note(
         size,
         len(chunks),
         *generations,
-        json.dumps(named(_READERS, file_no)),
-        json.dumps([named(_READERS_OF_STORE, store_no) for _, store_no in stores]),
+        json.dumps(hashed(row[0] for row in tx.rows(_READERS, file_no))),
+        json.dumps([hashed(readers_of_store(tx, store_no)) for _, store_no in stores]),
         key,
         b"",
         *(runs.masked(data, key + salt + column) for data, column in zip(removed, _MASKED, strict=True)),

@@ -10,10 +10,11 @@ from typing import Any
 
 from retrieval.errors import DocumentNotFound
 from retrieval.store import paging
-from retrieval.store.access import ALLOWED, MAY_USE, Mode, for_each_reader, grants, listed, replace
+from retrieval.store.access import ALLOWED, MAY_USE, Mode, for_each_reader, grants, listed, readers_of_store, replace
 from retrieval.store.database import Transaction
 from retrieval.store.meta import advance, revoke
-from retrieval.types import Access, Cursor, File, Page, Reader
+from retrieval.store.paging import Seen
+from retrieval.types import EVERYONE, Access, Cursor, File, Page, Reader
 
 _HELD = "SELECT 1 FROM documents JOIN stores USING (store_no) WHERE documents.file_no = files.file_no"
 # Who may use certain stores only may use what those hold, and what none holds; and change it if no other one holds it.
@@ -111,6 +112,7 @@ def page(tx: Transaction, reader: Reader, cursor: Cursor, purpose: str | None) -
         column="file_no",
         cursor=cursor,
         kind="file",
+        reader=reader,
         # One that has expired still says where the list goes on.
         find=lambda file_id: _number(tx, file_id, reader, "read", paging.WHENEVER),
     )
@@ -124,12 +126,37 @@ def grant(tx: Transaction, file_no: int, access: Access | None) -> None:
     replace(tx, "file_access", "file_no", file_no, access or Access())
 
 
-def remove(tx: Transaction, file_no: int) -> str:
-    """Remove a file that no store holds any more; return its id, under which the original is to be unlinked."""
+def seen(tx: Transaction, file_no: int) -> Seen:
+    """Who can see a file, as a place in the list of files."""
+    owner, has_access = tx.rows("SELECT owner, has_access FROM files WHERE file_no = ?", file_no)[0]
+    stores = tx.rows(
+        "SELECT store_id, name, store_no FROM documents JOIN stores USING (store_no) WHERE file_no = ?", file_no
+    )
+    return Seen(
+        (owner, *(listed(tx, "file_access", "file_no", file_no).read if has_access else ())),
+        tuple(
+            ((store_id, name), () if has_access else readers_of_store(tx, store_no))
+            for store_id, name, store_no in stores
+        ),
+    )
+
+
+def seen_in_store(tx: Transaction, file_no: int) -> Seen:
+    """Who can see a file among those of a store, of all who may read that."""
+    owner, has_access = tx.rows("SELECT owner, has_access FROM files WHERE file_no = ?", file_no)[0]
+    return Seen((owner, *listed(tx, "file_access", "file_no", file_no).read) if has_access else (EVERYONE,))
+
+
+def remove(tx: Transaction, file_no: int, could_see: Seen) -> str:
+    """Remove a file that no store holds any more; return its id, under which the original is to be unlinked.
+
+    Args:
+        could_see: who could, while stores held it.
+    """
     (file_id,) = tx.rows("SELECT file_id FROM files WHERE file_no = ?", file_no)[0]
     assert not tx.rows("SELECT 1 FROM documents WHERE file_no = ?", file_no), "a store still holds the file"
     tx.run("DELETE FROM files WHERE file_no = ?", file_no)
-    paging.depart(tx, "file", file_id, file_no)
+    paging.depart(tx, "file", file_id, file_no, could_see)
     return str(file_id)
 
 

@@ -351,6 +351,11 @@ ALTER TABLE erasures ADD COLUMN texts BLOB NOT NULL DEFAULT x'';
 ALTER TABLE erasures ADD COLUMN vectors BLOB NOT NULL DEFAULT x'';
 """
 
+# Who could see what was deleted, as `paging.Seen` has it; of what was deleted before, nobody knows.
+_SEEN = """
+ALTER TABLE departed ADD COLUMN seen TEXT NOT NULL DEFAULT '[[], []]';
+"""
+
 MIGRATIONS = (
     _FIRST,
     _FILES,
@@ -367,6 +372,7 @@ MIGRATIONS = (
     _TURNS,
     _FORMER_READERS_OF_STORES,
     _REMOVED,
+    _SEEN,
 )
 
 

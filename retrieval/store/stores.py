@@ -9,10 +9,11 @@ from unicodedata import normalize
 
 from retrieval.errors import StoreExpired, StoreNameRefused, StoreNotFound
 from retrieval.store import documents, paging, personal
-from retrieval.store.access import GRANTED, Mode, grants, listed, principal, replace
+from retrieval.store.access import GRANTED, Mode, grants, listed, principal, readers_of_store, replace
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import EXPIRED, Occasion
 from retrieval.store.meta import advance, revoke
+from retrieval.store.paging import Seen
 from retrieval.store.scope import VISIBLE, has_limits, visible
 from retrieval.types import Access, Counts, Cursor, Description, IndexKind, Page, PersonalDataPolicy, Reader, Store
 
@@ -70,6 +71,7 @@ def page(tx: Transaction, reader: Reader, cursor: Cursor) -> Page[Store]:
         column="stores.store_no",
         cursor=cursor,
         kind="store",
+        reader=reader,
         find=lambda name_or_id: number(tx, name_or_id, reader),
     )
     return Page(tuple(_store(tx, reader, *row) for row in rows), has_more)
@@ -215,9 +217,10 @@ def remove(tx: Transaction, store_no: int, occasion: Occasion) -> list[str]:
     held = [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE store_no = ?", store_no)]
     gone = [file_id for document_no in held if (file_id := documents.remove(tx, document_no, occasion))]
     revoke(tx)
-    (store_id,) = tx.rows("SELECT store_id FROM stores WHERE store_no = ?", store_no)[0]
+    store_id, name = tx.rows("SELECT store_id, name FROM stores WHERE store_no = ?", store_no)[0]
+    could_see = Seen(readers_of_store(tx, store_no), (((store_id, name), ()),))
     tx.run("DELETE FROM stores WHERE store_no = ?", store_no)
-    paging.depart(tx, "store", store_id, store_no)
+    paging.depart(tx, "store", store_id, store_no, could_see)
     return gone
 
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from openai import AsyncOpenAI
 
@@ -103,3 +104,34 @@ async def test_a_certificate_tells_the_owner_of_a_file_nothing_of_a_store_that_s
     assert hidden not in str(together)
     assert together["vector_store_ids"] == alone["vector_store_ids"] == [shared]
     assert together["certificate"].keys() == alone["certificate"].keys()
+
+
+async def refusal(client: AsyncOpenAI, path: str, place: str) -> str:
+    """What is said of a place in a list that is none there, without the id."""
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.get(f"{path}?after={place}", cast_to=object)
+    return refused.value.response.text.replace(place, "ID")
+
+
+async def test_what_somebody_else_has_deleted_is_no_place_in_a_list_but_for_who_could_see_it(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (url, _), client_of(url) as ines, client_of(url, "sk-ben") as ben:
+        shared, private = await store_of(ines, read=["user:ben"]), await store_of(ines)
+        mine, seen = await uploaded(ines, private), await uploaded(ines, shared)
+        listed = await uploaded(ines, shared)
+        await ines.post(f"/files/{listed}", body={"access": {"read": ["user:ines"]}}, cast_to=object)
+        for file in (mine, seen, listed):
+            await ines.files.delete(file)
+        said = [await refusal(ben, "/files", place) for place in (mine, listed, "file-0123456789abcdef01234567")]
+        said.append(await refusal(ben, f"/vector_stores/{shared}/files", listed))
+        for path, place in (("/files", seen), (f"/vector_stores/{shared}/files", seen)):
+            await ben.get(f"{path}?after={place}", cast_to=object)
+        for place in (mine, seen, listed):
+            await ines.get(f"/files?after={place}", cast_to=object)
+        for store in (shared, private):
+            await ines.vector_stores.delete(store)
+        hidden = [await refusal(ben, "/vector_stores", place) for place in (private, "vs_0123456789abcdef01234567")]
+        for client, store in ((ben, shared), (ines, shared), (ines, private)):
+            await client.get(f"/vector_stores?after={store}", cast_to=object)
+
+    assert len(set(said)) == 1
+    assert len(set(hidden)) == 1

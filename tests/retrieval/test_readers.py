@@ -10,13 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrieval.errors import DocumentNotFound, StoreNotFound
-from retrieval.store import attaching, files, stores
+from retrieval.errors import CursorUnknown, DocumentNotFound, StoreNotFound
+from retrieval.store import attaching, documents, files, stores
 from retrieval.store.access import Mode
-from retrieval.store.database import Database
+from retrieval.store.database import Database, Transaction
+from retrieval.store.erasures import REPLACED
 from retrieval.types import Access, Cursor, Reader
 
 OWNER = Reader(frozenset({"user:owner"}))
+ADMIN = Reader(frozenset({"user:root"}), is_admin=True)
 NAMES = ("user:ann", "user:app", "group:claims", "*")
 STORES = ("first", "second")
 MODES: tuple[Mode, ...] = ("read", "write")
@@ -99,6 +101,41 @@ def test_a_file_is_there_for_whom_it_is_there_and_for_the_application_that_asks(
                 listed = files.page(tx, reader, Cursor(50, is_descending=False), None).items
                 expected = [at for at, file in enumerate(world) if may_use(reader, file, access, "read")]
                 assert [ids.index(file.file_id) for file in listed] == expected
+        with database.write() as tx:
+            for file_id in ids:
+                documents.remove_file(tx, files.number(tx, file_id, ADMIN), REPLACED)
+        with database.read() as tx:
+            for reader in asked:
+                places = [at for at, file_id in enumerate(ids) if is_place(tx, file_id, reader)]
+                expected = [at for at, file in enumerate(world) if may_use(reader, file, access, "read")]
+                assert places == expected, "what was deleted is a place in the list for whom it was there"
+
+
+def is_place(tx: Transaction, file_id: str, reader: Reader) -> bool:
+    try:
+        files.page(tx, reader, Cursor(50, after=file_id), None)
+    except CursorUnknown:
+        return False
+    return True
+
+
+@given(access=lists, asked=st.lists(readers, min_size=1, max_size=4))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_deleted_store_is_a_place_in_the_list_for_whom_it_was_there(access: Access, asked: list[Reader]) -> None:
+    with tempfile.TemporaryDirectory() as folder, closing(Database(Path(folder) / "store.db")) as database:
+        with database.write() as tx:
+            store_no = stores.create(tx, "first", OWNER, access)
+            store_id = stores.one(tx, store_no, OWNER).store_id
+            could = [[store.store_id for store in stores.listing(tx, reader)] == [store_id] for reader in asked]
+            stores.remove(tx, store_no, REPLACED)
+        with database.read() as tx:
+            for reader, is_place in zip(asked, could, strict=True):
+                try:
+                    stores.page(tx, reader, Cursor(50, after=store_id))
+                except CursorUnknown:
+                    assert not is_place
+                else:
+                    assert is_place
 
 
 def test_a_store_is_named_by_its_id_or_its_name_in_the_limit_of_a_reader(tmp_path: Path) -> None:
