@@ -77,13 +77,13 @@ class Archive:
                 access=access,
             )
             staged.adopt(file_id)
-            return files.one(tx, file_no)
+            return files.one(tx, file_no, reader)
 
         return await self._stored.write(add)
 
     async def file(self, file_id: str, reader: Reader) -> File:
         """One file."""
-        return await self._stored.read(lambda tx: files.one(tx, files.number(tx, file_id, reader)))
+        return await self._stored.read(lambda tx: files.one(tx, files.number(tx, file_id, reader), reader))
 
     async def files(self, reader: Reader, cursor: Cursor, purpose: str | None = None) -> Page[File]:
         """The files that `reader` may read."""
@@ -95,7 +95,7 @@ class Archive:
         def share(tx: Transaction) -> File:
             file_no = files.number(tx, file_id, reader, "write")
             files.grant(tx, file_no, access)
-            return files.one(tx, file_no)
+            return files.one(tx, file_no, reader)
 
         return await self._stored.write(share)
 

@@ -10,13 +10,24 @@ from typing import Any
 
 from retrieval.errors import DocumentNotFound
 from retrieval.store import paging
-from retrieval.store.access import ALLOWED, MAY_USE, Mode, for_each_reader, grants, listed, readers_of_store, replace
+from retrieval.store.access import (
+    ALLOWED,
+    GRANTED,
+    MAY_USE,
+    Mode,
+    for_each_reader,
+    grants,
+    listed,
+    readers_of_store,
+    replace,
+)
 from retrieval.store.database import Transaction
 from retrieval.store.meta import advance, revoke
 from retrieval.store.paging import Seen
 from retrieval.types import EVERYONE, Access, Cursor, File, Page, Reader
 
-_HELD = "SELECT 1 FROM documents JOIN stores USING (store_no) WHERE documents.file_no = files.file_no"
+_IN_STORES = "FROM documents JOIN stores USING (store_no) WHERE documents.file_no = files.file_no"
+_HELD = f"SELECT 1 {_IN_STORES}"
 # Who may use certain stores only may use what those hold, and what none holds; and change it if no other one holds it.
 _REACHED = f"""
     (?1 IS NULL OR NOT EXISTS ({_HELD} AND NOT ({ALLOWED})) OR ?3 = 'read' AND EXISTS ({_HELD} AND {ALLOWED}))
@@ -34,12 +45,14 @@ USABLE = f"""
 """
 
 
-_COLUMNS = """
+# What became of it in the stores that the reader may read: what others do with it elsewhere is not told, not even to
+# its owner. ?1 to ?3 as in `access`, for reading.
+_COLUMNS = f"""
     file_no, has_access,
     (SELECT CASE WHEN sum(status = 'in_progress') THEN 'uploaded'
         WHEN sum(status = 'failed') AND NOT sum(status = 'completed') THEN 'error' ELSE 'processed' END
-     FROM documents WHERE documents.file_no = files.file_no),
-    (SELECT min(error) FROM documents WHERE documents.file_no = files.file_no AND status = 'failed'),
+     {_IN_STORES} AND {GRANTED}),
+    (SELECT min(error) {_IN_STORES} AND {GRANTED} AND status = 'failed'),
     file_id, filename, bytes, purpose, created_at, expires_at, owner
 """
 
@@ -99,8 +112,10 @@ def attachable(tx: Transaction, file_id: str, reader: Reader) -> int:
     return file_no if has_access else number(tx, file_id, reader, "write")
 
 
-def one(tx: Transaction, file_no: int) -> File:
-    return _file(tx, *tx.rows(f"SELECT {_COLUMNS} FROM files WHERE file_no = ?", file_no)[0])
+def one(tx: Transaction, file_no: int, reader: Reader) -> File:
+    """One file, with what became of it as far as `reader` may see."""
+    found = tx.rows(f"SELECT {_COLUMNS} FROM files WHERE file_no = ?4", *grants(reader, "read"), file_no)
+    return _file(tx, *found[0])
 
 
 def page(tx: Transaction, reader: Reader, cursor: Cursor, purpose: str | None) -> Page[File]:

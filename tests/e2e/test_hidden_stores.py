@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import openai
 import pytest
 from openai import AsyncOpenAI
@@ -135,3 +136,33 @@ async def test_what_somebody_else_has_deleted_is_no_place_in_a_list_but_for_who_
 
     assert len(set(said)) == 1
     assert len(set(hidden)) == 1
+
+
+async def test_what_becomes_of_a_file_in_a_store_is_told_to_who_may_see_the_store(tmp_path: Path) -> None:
+    """Not even its owner learns what somebody else does with it in a store of theirs."""
+    async with (
+        shop(tmp_path, is_reading=False) as (url, library),
+        client_of(url) as ines,
+        client_of(url, "sk-ben") as ben,
+        client_of(url, "sk-admin") as admin,
+    ):
+        shared, private = await store_of(ines, read=["user:ben"]), await store_of(ben)
+        file = (await ines.files.create(file=("a.pdf", b"%PDF-1.7 broken"), purpose="assistants")).id
+        await ines.post(f"/files/{file}", body={"access": {"read": ["user:ben"]}}, cast_to=object)
+        told = []
+        for client, store in ((ben, private), (ines, shared)):
+            await client.vector_stores.files.create(store, file_id=file)
+            told.append([(await one.files.retrieve(file)).status for one in (ines, ben, admin)])
+            listed = [(await one.files.list()).data[0].status for one in (ines, ben, admin)]
+            assert listed == told[-1]
+        await ines.vector_stores.files.delete(file, vector_store_id=shared)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(library.work, 0.02)
+            await ben.vector_stores.files.poll(file, vector_store_id=private, **FAST)
+            tasks.cancel_scope.cancel()
+        said = [await one.files.retrieve(file) for one in (ines, ben, admin)]
+
+    assert told == [["processed", "uploaded", "uploaded"], ["uploaded"] * 3]
+    assert [one.status for one in said] == ["processed", "error", "error"]
+    assert said[0].status_details is None
+    assert said[1].status_details is not None
