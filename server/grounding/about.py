@@ -17,6 +17,7 @@ from server.grounding.pairing import ALIKE, MONEY, PRICES, Context, held, is_opp
 from server.grounding.reading import Term, numbered, read, root
 from server.grounding.slots import is_out_of_place
 from server.grounding.units import is_counted_in, is_unit
+from server.grounding.wanted import is_of_wanted_kind
 from server.grounding.words import Kind, Word, listed
 
 _ROLES = frozenset(map(root, ROLES))
@@ -124,6 +125,8 @@ class _Asked:
     def is_answered_by(self, line: Sequence[Term], context: Context, said: Sequence[Word]) -> bool:
         """Does the part of the sentence that holds the short answer `said` speak of what was asked?"""
         if not self._is_in_unit([term.word for term in line if any(is_there(term, word) for word in said)]):
+            return False
+        if not is_of_wanted_kind(self._terms, line, said):
             return False
         if not self._asked:
             return True

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from server.grounding.asserted import conditions, unsaid
 from server.grounding.match import Words
 from server.grounding.pairing import Context
 from server.grounding.reading import Term, numbered, read
@@ -46,7 +47,13 @@ def lines_of(number: int, passage: str, title: str, asked: set[str]) -> Iterator
             place,
             Words(text, tuple(merged(text, words(text)))),
             terms,
-            Context(titles=titles, before=previous_keys if points_back else frozenset(), numbered=things),
+            Context(
+                titles=titles,
+                before=previous_keys if points_back else frozenset(),
+                numbered=things,
+                unsaid=unsaid(text),
+                conditions=conditions(text),
+            ),
             previous,
             len(asked & content_keys(text)),
             around,

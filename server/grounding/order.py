@@ -49,6 +49,27 @@ def is_reordered(claim: Sequence[Term], line: Sequence[Term], paired: Sequence[t
     return False
 
 
+def is_exchanged(claim: Sequence[Term], line: Sequence[Term]) -> bool:
+    """Is it "from 5 to 3" for "from 3 to 5", or "to Ben" where Ben himself does it to another?"""
+    names = {term.key for term in claim}, {term.key for term in line}
+    for preposition in ("from", "to"):
+        said, there = _ends(claim, preposition), _ends(line, preposition)
+        if said and there and said.isdisjoint(there) and said <= names[1] and there <= names[0]:
+            return True
+    return False
+
+
+def _ends(terms: Sequence[Term], preposition: str) -> set[str]:
+    """Whom or what a preposition leads to: of each run of words behind it the last."""
+    found: set[str] = set()
+    for at, term in enumerate(terms):
+        if term.word.text.casefold() == preposition:
+            behind = [after for after in terms[at + 1 :] if after.word.text.casefold() not in ("the", "a", "an")]
+            run = list(takewhile(lambda after: after.role in ("content", "value"), behind))
+            found.update(after.key for after in run[-1:])
+    return found
+
+
 def _turned(pairs: Sequence[tuple[Term, Term]], agent: Sequence[Term], active: Sequence[Term]) -> bool:
     """Does the active sentence not begin with who did it in the passive one? Pairs: (passive, active)."""
     mine = [term for passive, term in pairs if any(passive is part for part in agent)]

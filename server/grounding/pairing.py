@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from server.grounding.asserted import Unsaid
 from server.grounding.lexicon import LIGHT, OPPOSITES, ROLES, SYNONYMS
 from server.grounding.likeness import Alike
 from server.grounding.reading import Term, root
@@ -52,6 +53,8 @@ class Context:
     asked: frozenset[str] | None = None  # roots of the question
     elsewhere: Elsewhere = Elsewhere()
     numbered: frozenset[tuple[str, str]] = frozenset()  # in headings, as `reading.numbered` has them
+    unsaid: tuple[Unsaid, ...] = ()  # parts of the sentence itself that it denies or doubts
+    conditions: tuple[int, ...] = ()  # where in it a condition of the rest begins
 
 
 @dataclass(slots=True)

@@ -5,16 +5,16 @@ Each way in which they can disagree has a name, so that a report can say why a s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from typing import Literal
 
 from server.grounding.bounds import bounds_of
 from server.grounding.denial import denies_all
-from server.grounding.lexicon import CONDITIONS
 from server.grounding.likeness import Alike
 from server.grounding.modals import is_another_modal
 from server.grounding.numbers import ORDINALS
-from server.grounding.order import COPULAS, is_reordered
+from server.grounding.omitted import is_conditioned, is_dropped, is_restricted, is_unsaid
+from server.grounding.order import is_exchanged, is_reordered
 from server.grounding.pairing import LIGHT_ROOTS, ROLE_ROOTS, Context, Pairing, pair_content
 from server.grounding.reading import Term
 from server.grounding.units import is_same_unit
@@ -23,9 +23,10 @@ from server.grounding.words import Kind, listed
 Doubt = Literal["value", "name", "bound", "denial", "modal", "condition", "role", "order", "words"]
 _SUBJECTS = frozenset(listed("they it you he she we i the a an this these that your their his her our"))
 _PRONOUNS = frozenset(listed("it they this these he she"))
-_RESTRICTING = frozenset(listed("who whose that with without"))
 _DIRECTIONS = ({"on", "off"}, {"up", "down"}, {"in", "out"})
 _WHOLES = frozenset(listed("all every each any"))
+# Doubts that hold whatever the embedder makes of the words.
+_AGAINST = frozenset({"value", "bound", "denial", "modal", "condition", "order"})
 # Of the words that a later part of a sentence has of its own, the share that a claim about it repeats.
 _OWN = 0.75
 
@@ -37,6 +38,7 @@ class Comparison:
     doubt: Doubt | None
     needs_before: bool = False
     shared: float = 0.0  # of the claim's content words, the share found
+    is_against: bool = False  # says something else, and not only in words that no rule knows
 
 
 def compare(claim: Sequence[Term], line: Sequence[Term], context: Context, alike: Alike) -> Comparison:
@@ -53,15 +55,19 @@ def compare(claim: Sequence[Term], line: Sequence[Term], context: Context, alike
     doubt = doubt or _bounds(claim, line, pairing)
     doubt = doubt or _directions(claim, line, pairing)
     doubt = doubt or _denials(claim, line, pairing)
+    doubt = doubt or ("denial" if is_unsaid(claim, pairing, context) else None)
     doubt = doubt or ("modal" if is_another_modal(claim, line, pairing) else None)
-    doubt = doubt or _conditions(claim, line, pairing)
-    doubt = doubt or _restrictions(line, pairing)
+    is_partial = is_dropped(line, pairing, context)
+    is_without = is_partial or is_conditioned(claim, line, pairing) or is_restricted(line, pairing)
+    doubt = doubt or ("condition" if is_without else None)
     doubt = doubt or _wholes(claim, line, pairing)
     doubt = doubt or _clauses(claim, line, pairing)
     doubt = doubt or _crossed(pairing)
     doubt = doubt or _segments(claim, line, pairing)
-    doubt = doubt or ("order" if is_reordered(claim, line, pairing.pairs) else None)
-    return Comparison(doubt, pairing.from_before, shared)
+    is_turned = is_exchanged(claim, line)
+    doubt = doubt or ("order" if is_turned or is_reordered(claim, line, pairing.pairs) else None)
+    is_against = doubt in _AGAINST or is_partial or is_turned or is_unsaid(claim, pairing, context)
+    return Comparison(doubt, pairing.from_before, shared, is_against)
 
 
 def has_values(claim: Sequence[Term], line: Sequence[Term]) -> bool:
@@ -158,40 +164,6 @@ def _denials(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> D
     said = sum(term.role == "denial" for term in claim) % 2
     there = sum(term.role == "denial" and term.segment in touched for term in line) % 2
     return None if said == there else "denial"
-
-
-def _conditions(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:
-    touched = {other.segment for _, other in pairing.pairs}
-    said = {term.word.text.casefold() for term in claim} & CONDITIONS
-    there = {term.word.text.casefold() for term in line if term.segment in touched} & CONDITIONS
-    if said != there:
-        return "condition"
-    bounds = bounds_of(line)
-    paired = {id(other) for _, other in pairing.pairs}
-    is_limited = any(
-        id(term) in bounds
-        and id(term) not in paired
-        and bounds[id(term)] in (">", ">=", "<")
-        and term.segment in touched
-        for term in line
-    )
-    return "condition" if is_limited and len(bounds_of(claim)) < len(bounds) else None
-
-
-def _restrictions(line: Sequence[Term], pairing: Pairing) -> Doubt | None:
-    """ "Shoes with dark soles are prohibited" does not say that shoes are."""
-    paired = {id(other) for _, other in pairing.pairs}
-    for at, (noun, opening) in enumerate(pairwise(line)):
-        if id(noun) not in paired or noun.role != "content" or opening.word.text.casefold() not in _RESTRICTING:
-            continue
-        behind = [term for term in line[at + 2 :] if term.segment == opening.segment]
-        inner = list(takewhile(lambda term: term.role != "modal", behind))
-        ends = [place for place, term in enumerate(inner) if term.word.text.casefold() in COPULAS]
-        inner = inner[: ends[0]] if ends else inner
-        told = [term for term in inner if term.role in ("content", "value")]
-        if told and not any(id(term) in paired for term in told):
-            return "condition"
-    return None
 
 
 def _wholes(claim: Sequence[Term], line: Sequence[Term], pairing: Pairing) -> Doubt | None:

@@ -14,11 +14,12 @@ from typing import Literal
 
 from retrieval.claim import Claim
 from server.grounding.about import Question, left_out
+from server.grounding.asserted import conditions, is_repeated
 from server.grounding.likeness import Alike, Entailed
 from server.grounding.lines import Line, lines_of
 from server.grounding.match import denied, in_order, is_conditional, verbatim
 from server.grounding.pairing import Elsewhere
-from server.grounding.reading import read
+from server.grounding.reading import read, root
 from server.grounding.restated import Comparison, Doubt, compare, has_values
 from server.grounding.values import merged
 from server.grounding.words import Kind, Word, content_keys, listed, words
@@ -157,12 +158,23 @@ class Sources:
     def _says(self, line: Line, claim: str, said: Sequence[Word]) -> Match | None:
         claim_denies = any(word.kind is Kind.NEGATION for word in said)
         is_free = claim_denies or self._question_denies
-        if not _is_fragment(claim, said) and is_conditional(line.words, said):
+        is_fragment, is_phrase = _is_fragment(claim, said), _is_phrase(said)
+        is_dropped = bool(line.context.conditions) and not conditions(claim)
+        if not is_fragment and (is_dropped or is_conditional(line.words, said)):
             return None
-        is_phrase = _is_phrase(said)
+        keys = (line.context.asked or frozenset()) | {root(word.text) for word in said}
+        unsaid = [
+            part for part in line.context.unsaid if not (part.is_asked and is_phrase) and not is_repeated(part, keys)
+        ]
 
         def is_meant(spans: Sequence[tuple[int, int]]) -> bool:
-            return any(is_free or not denied(line.words, a, b, is_phrase=is_phrase) for a, b in spans)
+            return any(
+                (is_free or not denied(line.words, first, last, is_phrase=is_phrase))
+                and not any(part.covers(there[first].start, there[last].end) for part in unsaid)
+                for first, last in spans
+            )
+
+        there = line.words.words
 
         if is_meant(verbatim(line.words, claim, said)):
             return "verbatim"
@@ -207,6 +219,7 @@ class Sources:
             (line for line in self._lines if has_values(terms, line.terms)),
             key=lambda line: -len(content & ({term.key for term in line.terms} | line.context.titles)),
         )[:_COMPARED]
+        near = [one for one in near if not compare(terms, one.terms, one.context, self._alike).is_against]
         likelihoods = self._entailed([self._beside(claim, line) for line in near])
         likelihood, line = max(zip(likelihoods, near, strict=True), key=lambda pair: pair[0], default=(0.0, None))
         if line is None or likelihood < LIKELY:
