@@ -23,8 +23,8 @@ def certificate(erasure: Erasure, scan: Scan, *, issued_at: int, key_id: str) ->
 
     It holds no name and no content, but salted hashes of them: who has the file can show that it is meant. Of the scan
     it says the result alone: how much of the text other documents have too, of which its reader may see none, would
-    answer whoever erases a guess at what they say. Stores that held the file and generations of the index are in another
-    record (`held`), since its reader may not see all of those stores, and generations count what others do.
+    answer whoever erases a guess at what they say. Stores that held the file and generations of the index are in
+    another record (`held`), since its reader may not see all of those stores, and generations count what others do.
     """
     return canonical(
         {

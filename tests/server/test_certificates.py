@@ -60,7 +60,13 @@ def test_stores_stand_in_a_record_of_their_own_since_not_every_reader_may_see_th
 
     assert said.keys().isdisjoint({"vector_store_ids", "chunks"})
     assert "vs_1" not in json.dumps(said)
-    assert document["held"] == {"id": "erasure_1", "vector_store_ids": ["vs_1"], "chunks": 2, "key_id": signer.key_id}
+    assert document["held"] == {
+        "id": "erasure_1",
+        "vector_store_ids": ["vs_1"],
+        "chunks": 2,
+        "generation": {"before": 4, "after": 5},
+        "key_id": signer.key_id,
+    }
     for without in ({"held": None, "held_signature": None}, {}):
         alone = {name: value for name, value in document.items() if not name.startswith("held")}
         assert verify(alone | without, {signer.key_id: signer.public_key}) == said
