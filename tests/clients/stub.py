@@ -28,7 +28,7 @@ def passage(text: str = HANDBOOK, *, file: str = "leave.md", title: str = "Leave
         "title": title,
         "url": f"/v1/files/file-{file}/content#char={at},{at + len(text)}",
         "filepath": file,
-        "chunk_id": f"chunk-{file}-{at}",
+        "chunk_id": f"file-{file}:{at}-{at + len(text)}",
         "file_id": f"file-{file}",
         "vector_store_id": "vs_handbook",
         "page": None,
@@ -67,7 +67,7 @@ def grounding(status: str = "supported", *, sentences: int = 1, supported: int =
         "retrieved": passages,
         "used": passages,
         "truncated": False,
-        "index_generation": 7,
+        "index_generation": None,
     }
 
 
