@@ -4,7 +4,7 @@ It outlives the store: a store that is restored from an older backup learns here
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import zip_longest
@@ -15,6 +15,7 @@ from retrieval.types import Reader
 from server.certificates import Proof
 from server.database import Connection, Database
 
+_AT_ONCE = 200  # records in memory
 _COLUMNS = (
     "id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature, key_id, held,"
     " held_signature, salt, readers, store_ids, store_readers"
@@ -87,9 +88,33 @@ class ErasureRecords:
         found = self._select("file_id = ?1 AND is_whole", file_id, None)
         return found[0] if found else None
 
-    def listing(self, principal: str | None) -> list[ErasureRecord]:
-        """The records that `principal` may see, oldest first; None: every one."""
-        return self._select("?1 IS NULL", None, principal)
+    def page(
+        self, principals: Sequence[str | None], *, limit: int, after: str | None = None, newest_first: bool = False
+    ) -> list[ErasureRecord]:
+        """At most `limit` records that each of the principals may see, in order; None: one that may see every one.
+
+        Args:
+            after: the record before the first of them; without it they begin with the first of all.
+        """
+        sign, order = ("<", "DESC") if newest_first else (">", "ASC")
+        with self._file.reading() as db:
+            rows: list[Any] = db.execute(
+                f"SELECT {_COLUMNS} FROM erasures"
+                " WHERE NOT EXISTS (SELECT 1 FROM json_each(?1)"
+                " WHERE value IS NOT NULL AND value NOT IN (owner, requested_by))"
+                f" AND (?2 IS NULL"
+                f" OR (requested_at, rowid) {sign} (SELECT requested_at, rowid FROM erasures WHERE id = ?2))"
+                f" ORDER BY requested_at {order}, rowid {order} LIMIT ?3",
+                (json.dumps(principals), after, limit),
+            ).fetchall()
+        return [_record(*row) for row in rows]
+
+    def listing(self) -> Iterator[ErasureRecord]:
+        """Every record, oldest first, some at a time."""
+        last: str | None = None
+        while found := self.page([None], limit=_AT_ONCE, after=last):
+            yield from found
+            last = found[-1].erasure_id
 
     def waiting(self) -> int:
         """How many have no certificate yet."""
@@ -111,7 +136,7 @@ class ErasureRecords:
             ).fetchall()
         return Gone(dict(files), [Taken(file_id, tuple(json.loads(stores)), *rest) for file_id, stores, *rest in taken])
 
-    def adopt(self, records: list[ErasureRecord], keys: Mapping[str, str], now: int) -> None:
+    def adopt(self, records: Iterable[ErasureRecord], keys: Mapping[str, str], now: int) -> None:
         """Take over what another ledger knows and this one does not: records, certificates, and public keys by id."""
         for record in records:
             with self._file.writing() as db:

@@ -47,8 +47,10 @@ class Erasures(Protocol):
         """The first removal of a file for good, whoever may know of it; None: there was none."""
         ...
 
-    def listing(self, principal: str | None) -> list[ErasureRecord]:
-        """The records that `principal` may see, oldest first; None: every one."""
+    def page(
+        self, principals: Sequence[str | None], *, limit: int, after: str | None = None, newest_first: bool = False
+    ) -> list[ErasureRecord]:
+        """At most `limit` records behind `after` that each of the principals may see; None: one that may see all."""
         ...
 
     def public_keys(self) -> dict[str, str]:

@@ -47,7 +47,7 @@ def merged_ledger(data_dir: Path, backup: Path, waiting: Sequence[Erasure]) -> L
     else:
         other = Ledger(brought)
         ledger = Ledger(there)
-        ledger.erasures.adopt(other.erasures.listing(None), other.erasures.public_keys(), int(time()))
+        ledger.erasures.adopt(other.erasures.listing(), other.erasures.public_keys(), int(time()))
         other.close()
         for left in data_dir.glob(f"{brought.name}*"):
             left.unlink()

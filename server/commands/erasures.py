@@ -39,7 +39,7 @@ def purge(data_dir: DataDir = None) -> None:
 def list_erasures(data_dir: DataDir = None) -> None:
     """List every erasure, oldest first."""
     with _ledger(data_dir) as ledger:
-        records = ledger.erasures.listing(None)
+        records = list(ledger.erasures.listing())
     print_rows(
         ["erasure", "file", "state", "reason", "by", "requested"],
         [

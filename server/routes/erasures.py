@@ -1,6 +1,7 @@
 """/v1/erasures: what was removed for good, with signed certificates; for admins, owners and whoever asked for it."""
 
 import json
+from functools import partial
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -21,21 +22,24 @@ router = APIRouter(prefix="/v1", tags=["erasures"], route_class=GuardedRoute)
 async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep, services: ServicesDep) -> ErasureList:
     """List the erasures that the caller may see, the newest first."""
     await note_pending(services)
-    records = await _seen_by(caller, services)
-    if page.order == "desc":
-        records.reverse()
-    ids = [record.erasure_id for record in records]
-    if page.after is not None and page.after not in ids:
+    if page.after is not None and await _seen(page.after, caller, services) is None:
         raise InvalidRequest(f"No erasure found with id '{page.after}'.", param="after")
-    start = 0 if page.after is None else ids.index(page.after) + 1
-    found = records[start : start + page.limit]
+    behind = partial(
+        services.erasures.page,
+        _principals(caller),
+        limit=page.limit + 1,
+        after=page.after,
+        newest_first=page.order == "desc",
+    )
+    with_next = await run_sync(behind)
+    found = with_next[: page.limit]
     keys = await run_sync(services.erasures.public_keys)
     return ErasureList(
         object="list",
         data=[_object(record, keys, caller) for record in found],
         first_id=found[0].erasure_id if found else None,
         last_id=found[-1].erasure_id if found else None,
-        has_more=start + page.limit < len(records),
+        has_more=len(with_next) > page.limit,
     )
 
 
@@ -43,17 +47,15 @@ async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep
 async def retrieve_erasure(erasure_id: str, caller: CallerDep, services: ServicesDep) -> ErasureObject:
     """Retrieve one erasure; one that the caller may not see does not exist."""
     await note_pending(services)
-    found = [await run_sync(services.erasures.one, erasure_id, principal) for principal in _principals(caller)]
-    record = found[0]
-    if record is None or None in found:
+    record = await _seen(erasure_id, caller, services)
+    if record is None:
         raise UnknownErasure(erasure_id)
     return _object(record, await run_sync(services.erasures.public_keys), caller)
 
 
-async def _seen_by(caller: Caller, services: Services) -> list[ErasureRecord]:
-    first, *others = [await run_sync(services.erasures.listing, principal) for principal in _principals(caller)]
-    shared = set(first).intersection(*others)
-    return [record for record in first if record in shared]
+async def _seen(erasure_id: str, caller: Caller, services: Services) -> ErasureRecord | None:
+    found = [await run_sync(services.erasures.one, erasure_id, principal) for principal in _principals(caller)]
+    return None if None in found else found[0]
 
 
 def _principals(caller: Caller) -> list[str | None]:

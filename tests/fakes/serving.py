@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,9 @@ class NothingErased:
     def of_file(self, file_id: str) -> ErasureRecord | None:
         return None
 
-    def listing(self, principal: str | None) -> list[ErasureRecord]:
+    def page(
+        self, principals: Sequence[str | None], *, limit: int, after: str | None = None, newest_first: bool = False
+    ) -> list[ErasureRecord]:
         return []
 
     def public_keys(self) -> dict[str, str]:

@@ -81,7 +81,7 @@ def test_an_empty_ledger_takes_over_everything(ledger: Ledger) -> None:
     waiting = replace(RECORD, erasure_id="erasure_2")
     ledger.erasures.adopt([CERTIFIED, waiting], KEYS, 5)
 
-    assert ledger.erasures.listing(None) == [CERTIFIED, waiting]
+    assert list(ledger.erasures.listing()) == [CERTIFIED, waiting]
     assert ledger.erasures.public_keys() == KEYS
 
 
@@ -89,7 +89,7 @@ def test_a_certificate_that_this_ledger_has_not_seen_is_taken_over(ledger: Ledge
     ledger.erasures.adopt([RECORD], {}, 5)
     ledger.erasures.adopt([CERTIFIED], KEYS, 6)
 
-    assert ledger.erasures.listing(None) == [CERTIFIED]
+    assert list(ledger.erasures.listing()) == [CERTIFIED]
     assert ledger.erasures.waiting() == 0
 
 
@@ -98,7 +98,7 @@ def test_what_this_ledger_knows_itself_is_not_overwritten(ledger: Ledger) -> Non
     other = replace(CERTIFIED, owner="user:eve", proof=Proof('{"other": 1}', "b3RoZXI=", "key_2", None, None))
     ledger.erasures.adopt([other, replace(RECORD, reason="expired")], {"key_1": "another PEM"}, 6)
 
-    assert ledger.erasures.listing(None) == [CERTIFIED]
+    assert list(ledger.erasures.listing()) == [CERTIFIED]
     assert ledger.erasures.public_keys() == KEYS
 
 

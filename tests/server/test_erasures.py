@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from retrieval.erasure import Scan
 from retrieval.opening import open_library
 from server.certificates import Proof, proof, verify
+from server.erasure_records import ErasureRecord
 from server.ledger import Ledger
 from server.schemas.erasures import ErasureList, ErasureObject
 from server.schemas.objects import ErrorBody
@@ -96,6 +98,41 @@ async def test_the_list_is_paged_newest_first(ledger: Ledger) -> None:
     assert (first.has_more, rest.has_more) == (True, False)
     assert [item.status for item in first.data] == ["pending", "pending", "certified"]
     assert oldest.first_id == oldest.last_id == "erasure_0"
+
+
+async def test_a_page_reads_no_more_records_than_it_shows_but_the_one_behind(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    page = ledger.erasures.page
+
+    def counted(*asked: Any, **how: Any) -> list[ErasureRecord]:
+        found = page(*asked, **how)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(ledger.erasures, "page", counted)
+    async with client_of(services(erasures=ledger.erasures), "sk-admin") as client:
+        await client.get("/v1/erasures?limit=2&after=erasure_4")
+
+    assert read == [3]
+
+
+async def test_records_of_one_second_are_paged_in_the_order_in_which_they_came(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    for number in (3, 1, 4, 0, 5, 9, 2, 6):
+        ledger.erasures.expect(replace(ERASURE, erasure_id=f"erasure_{number}", requested_at=7))
+    async with client_of(services(erasures=ledger.erasures), "sk-admin") as client:
+        seen, after = list[str](), ""
+        while True:
+            page = ErasureList.model_validate((await client.get(f"/v1/erasures?limit=3&order=asc{after}")).json())
+            seen += [item.id for item in page.data]
+            if not page.has_more:
+                break
+            after = f"&after={page.last_id}"
+    ledger.close()
+
+    assert seen == [f"erasure_{number}" for number in (3, 1, 4, 0, 5, 9, 2, 6)]
 
 
 async def test_an_owner_sees_those_of_their_files_and_others_see_none(ledger: Ledger) -> None:
