@@ -15,6 +15,7 @@ from retrieval.errors import (
     StoreNameRefused,
     StoreNotFound,
 )
+from server.api_key import LedgerError
 from server.audit.chain import AuditError, AuditUnavailable, Broken
 from server.auth import ExposedWithoutKey
 from server.certificates import CertificateRefused
@@ -30,7 +31,6 @@ from server.commands.sharing import share
 from server.commands.terminal import CommandError, TextCommand, printable
 from server.commands.upkeep import backup, reindex, restore
 from server.database import FAILED
-from server.keyring import LedgerError
 from server.settings_reading import SettingsError
 from server.signing import SigningKeyError
 from server.tls import TlsError

@@ -10,12 +10,12 @@ from typing import Literal
 from hrm_model.errors import CheckpointError
 from retrieval.errors import StoreFailed
 from server import storage, tls
+from server.api_key import LedgerError
 from server.audit.chain import AuditError, Broken, Entry, Head, check_next
 from server.audit.seal import content_key
 from server.audit.tables import MIGRATIONS as AUDIT_SCHEMA
 from server.building import model, policy, records, store
 from server.database import Unreadable, looking
-from server.keyring import LedgerError
 from server.ledger import MIGRATIONS as LEDGER_SCHEMA
 from server.process import listen
 from server.provider import bearer_tokens

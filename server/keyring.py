@@ -7,12 +7,12 @@ process (the command line beside a running server) counts from the next request 
 import hashlib
 import hmac
 import logging
-import re
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import astuple, dataclass
-from typing import Any, get_args
+from dataclasses import astuple
+from typing import Any
 
+from server.api_key import ROLES, Key, LedgerError, allowed, named, sound
 from server.database import BUSY, FAILED, Connection, Database
 from server.identity import FIRST_KEY_HOLDER, UNLIMITED, Limits, Role
 
@@ -20,11 +20,7 @@ log = logging.getLogger(__name__)
 
 SECRET_PREFIX = "hrm_"
 MIN_SECRET_CHARS = 32  # a secret brought along by a file; ours have 43 random characters
-ROLES: tuple[Role, ...] = get_args(Role)
 _LAST_USED_EVERY_S = 60  # a write with its fsync for every request would cost more than the request's retrieval
-_LARGEST = 2**53 - 1  # what every reader of JSON can hold
-_STORE = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@-]*")
 _COLUMNS = (
     "id, principal, groups, roles, grounded_only, note, created_at, expires_at, revoked_at, last_used_at, "
     "requests_per_minute, tokens_per_minute, concurrent_requests, max_tokens, allowed_models, allowed_stores"
@@ -33,38 +29,10 @@ _COLUMNS = (
 _OVERLAP = "(SELECT max(ends_at) FROM secrets WHERE key_id = keys.id AND ends_at > ?1)"
 
 
-class LedgerError(Exception):
-    """The ledger cannot be used as asked; the message says what to do."""
-
-
 def refuse_short(secret: str) -> None:
     """Raise LedgerError where a first key's secret could be guessed from its hash."""
     if len(secret) < MIN_SECRET_CHARS:
         raise LedgerError(f"The first key's secret has {len(secret)} characters; it needs {MIN_SECRET_CHARS}.")
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """An API key as the ledger knows it: everything but the secrets. Times are Unix seconds."""
-
-    key_id: str
-    principal: str
-    groups: frozenset[str]
-    roles: frozenset[Role]
-    grounded_only: bool
-    note: str  # what a person needs to recognise it
-    created_at: int
-    expires_at: int | None
-    revoked_at: int | None
-    last_used_at: int | None
-    limits: Limits = UNLIMITED
-    allowed_models: frozenset[str] | None = None  # None: all
-    allowed_stores: frozenset[str] | None = None  # by id or name; None: all
-    overlap_until: int | None = None  # it was rotated, and an older secret lives until then
-
-    def is_valid(self, now: float) -> bool:
-        """Say whether the key opens anything at that time."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 class Keyring:
@@ -107,8 +75,8 @@ class Keyring:
             raise LedgerError(f"A key needs one or more of the roles {', '.join(ROLES)}.")
         key = Key(
             key_id=f"key_{secrets.token_hex(6)}",
-            principal=_named(principal, "user:"),
-            groups=frozenset(_named(group, "group:") for group in groups),
+            principal=named(principal, "user:"),
+            groups=frozenset(named(group, "group:") for group in groups),
             roles=frozenset(role for role in ROLES if role in asked),
             grounded_only=grounded_only,
             note=note,
@@ -116,9 +84,9 @@ class Keyring:
             expires_at=None if expires_in_s is None else now + int(expires_in_s),
             revoked_at=None,
             last_used_at=None,
-            limits=_sound(limits),
-            allowed_models=_allowed("model", allowed_models, _MODEL),
-            allowed_stores=_allowed("store", allowed_stores, _STORE),
+            limits=sound(limits),
+            allowed_models=allowed("model", allowed_models),
+            allowed_stores=allowed("store", allowed_stores),
         )
         if not key.is_valid(now):
             raise LedgerError("A key's expiry must lie ahead.")
@@ -254,27 +222,6 @@ def _insert(db: Connection, key: Key, secret: str) -> None:
 
 def _add_secret(db: Connection, key_id: str, secret: str, now: int) -> None:
     db.execute("INSERT INTO secrets (sha256, key_id, created_at) VALUES (?, ?, ?)", (_digest(secret), key_id, now))
-
-
-def _named(name: str, prefix: str) -> str:
-    if not name.startswith(prefix) or name == prefix or any(character.isspace() for character in name):
-        raise LedgerError(f"{name!r} is not a name like {prefix}anna: the prefix, then no spaces.")
-    return name
-
-
-def _allowed(kind: str, names: Iterable[str], spelling: re.Pattern[str]) -> frozenset[str] | None:
-    given = frozenset(names)
-    for name in sorted(given):
-        if not spelling.fullmatch(name):
-            raise LedgerError(f"{name!r} cannot be the name of a {kind}.")
-    return given or None
-
-
-def _sound(limits: Limits) -> Limits:
-    for name, value in limits.given():
-        if not 1 <= value <= _LARGEST:
-            raise LedgerError(f"A key's {name} must be at least 1; it is {value}. Without it, there is no such limit.")
-    return limits
 
 
 def _key(row: tuple[Any, ...]) -> Key:

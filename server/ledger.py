@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import time
 
+from server.api_key import LedgerError
 from server.database import FAILED, Database
 from server.erasure_records import ErasureRecords
-from server.keyring import Keyring, LedgerError
+from server.keyring import Keyring
 
 # One entry per schema version; a ledger of version n is brought forward by the entries from n on.
 MIGRATIONS = (

@@ -7,9 +7,10 @@ from pathlib import Path
 from time import time
 
 from server import upkeep
+from server.api_key import LedgerError
 from server.audit.log import AuditLog, Durability
 from server.audit.seal import content_key
-from server.keyring import LedgerError, refuse_short
+from server.keyring import refuse_short
 from server.ledger import Ledger
 from server.settings import Settings
 from server.signing import Signer

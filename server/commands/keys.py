@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from retrieval.errors import StoreFailed
+from server.api_key import ROLES, Key
 from server.commands.terminal import DataDir, TextCommand, duration_s, moment, print_rows, settings_for
 from server.identity import Limits
-from server.keyring import ROLES, Key, Keyring
+from server.keyring import Keyring
 from server.ledger import Ledger
 from server.settings import Settings
 

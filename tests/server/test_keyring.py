@@ -12,8 +12,9 @@ from time import monotonic
 import apsw
 import pytest
 
+from server.api_key import LedgerError
 from server.identity import Limits
-from server.keyring import Keyring, LedgerError
+from server.keyring import Keyring
 from server.ledger import Ledger
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import apsw
 import pytest
 
+from server.api_key import LedgerError
 from server.identity import Limits
-from server.keyring import LedgerError
 from server.ledger import MIGRATIONS, Ledger
 
 
