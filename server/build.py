@@ -21,7 +21,7 @@ from server.auth import Authentication, check_exposure
 from server.building.listeners import Listeners, open_listeners
 from server.building.model import load_engine, load_speller, model_card, origin
 from server.building.policy import bounds, metrics_bounds, policy, tls_files
-from server.building.records import adopt_first_key, open_audit, open_ledger, opened_ledger
+from server.building.records import adopt_first_key, open_audit, open_ledger, opened_ledger, settle
 from server.building.store import warm_library
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Services
@@ -71,9 +71,8 @@ def serve(settings: Settings) -> None:
     audit = None if settings.audit == "off" else open_audit(settings, ledger)
     try:
         if audit is not None:
-            # Before anybody can act here: the first note made holds the lock that says whose makers are gone.
-            audit.settle(list(ledger.erasures.public_keys().values()))
-        adopt_first_key(ledger, settings.first_key_file)
+            settle(audit, ledger)
+        adopt_first_key(ledger, settings.first_key_file, audit)
         authentication = Authentication(ledger, is_loopback=settings.is_loopback, tokens=bearer_tokens(settings))
         check_exposure(authentication, host=settings.host, is_loopback=settings.is_loopback)
         with open_listeners(settings, card.id) as listeners:

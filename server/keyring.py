@@ -60,11 +60,13 @@ class Keyring:
         limits: Limits = UNLIMITED,
         allowed_models: Iterable[str] = (),
         allowed_stores: Iterable[str] = (),
+        before: Callable[[Key], object] | None = None,
     ) -> tuple[Key, str]:
         """Make a key; return it with its secret, which is shown here and never again.
 
         Args:
             allowed_models, allowed_stores: the only ones that the key opens; none given: all.
+            before: is told of the key before there is one; if that raises, there will be none.
 
         Raises:
             LedgerError: a name that access lists could not know, no role, a limit below 1, or an expiry not ahead.
@@ -90,6 +92,8 @@ class Keyring:
         )
         if not key.is_valid(now):
             raise LedgerError("A key's expiry must lie ahead.")
+        if before is not None:
+            before(key)
         secret = _new_secret()
         with self._file.writing() as db:
             _insert(db, key, secret)

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import jwt
 
-from server.identity import FIRST_KEY_HOLDER, ON_THIS_MACHINE, Caller, Role, Unauthenticated
+from server.identity import FIRST_KEY_HOLDER, ON_THIS_MACHINE, Caller, Role, Unauthenticated, is_name
 from server.jwks import KeySource
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,6 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 # What a token may make of a person; applications that act for others have keys, which can be revoked at once.
 TOKEN_ROLES: tuple[Role, ...] = tuple(role for role in get_args(Role) if role != "act-for")
 MAX_CHARS = 16_384
-_MAX_NAME = 256  # what access lists take
 _RESERVED = frozenset({ON_THIS_MACHINE, FIRST_KEY_HOLDER})
 
 
@@ -93,13 +92,13 @@ class BearerTokens:
     def _caller(self, claims: Mapping[str, Any]) -> Caller:
         rules = self._rules
         name = claim(claims, rules.principal_claim)
-        if not _is_name(name):
+        if not is_name(name):
             raise Refused(f"its claim {rules.principal_claim} names nobody that an access list could know")
         principal = f"user:{name}"
         if _folded(principal) in _RESERVED:
             raise Refused(f"its claim {rules.principal_claim} is a name that this server keeps for itself: {name}")
         # A group that no list can name opens nothing, so it is left out.
-        groups = frozenset(f"group:{group}" for group in texts(claims, rules.groups_claim) if _is_name(group))
+        groups = frozenset(f"group:{group}" for group in texts(claims, rules.groups_claim) if is_name(group))
         roles = rules.default_roles
         if rules.roles_claim is not None:
             given = texts(claims, rules.roles_claim)
@@ -126,8 +125,3 @@ def texts(claims: Mapping[str, Any], path: str) -> frozenset[str]:
 def _folded(principal: str) -> str:
     """A name as people read it: `ＬＯＣＡＬ` is `local`, whether or not a list would take the two for one."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", principal).casefold()).strip()
-
-
-def _is_name(name: object) -> bool:
-    # Printable: what stands in access lists, logs and the audit log must look like what it is.
-    return isinstance(name, str) and 0 < len(name) <= _MAX_NAME and name.isprintable() and " " not in name

@@ -20,9 +20,14 @@ PARAMETERS = frozenset({
     *("max_completion_tokens", "logprobs", "top_logprobs", "echo", "stream", "stream_options", "condition"),
     *("reasoning_effort", "parallel_tool_calls", "store"),
 })  # fmt: skip
-# What a path may name, as this server spells it: an id of anything, a store by its name. All else is a client's words.
+# What a path or a command may name, as this server spells it: an id of anything, a store by its name. All else is
+# somebody's words.
 _IDS = re.compile(r"(file-|vs_|vsfb_|erasure_)[0-9a-f]{24}")
-_NAMES = {"store": re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")}
+_NAMES = {
+    "store": re.compile(r"[a-z0-9][a-z0-9_-]{0,63}"),
+    "key": re.compile(r"key_[0-9a-f]{12}"),
+    "request": re.compile(r"[A-Za-z0-9._-]{1,64}"),
+}
 # What was content, and nothing else, in records of before they named theirs.
 _EARLIER = ("messages", "prompt", "documents", "tools", "response_format", "structured_outputs", "user", "metadata")
 
@@ -179,15 +184,17 @@ def passage_of(rank: int, passage: Passage) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class ActFacts:
-    """What a route knows of an act, beyond its request and response."""
+    """What a route or a command knows of an act, beyond how it came and ended."""
 
     record: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)  # to be hashed
 
-    def searched(self, store: str, queries: Sequence[str], passages: Sequence[Passage], generation: int) -> None:
+    def searched(
+        self, stores: Sequence[str], queries: Sequence[str], passages: Sequence[Passage], generation: int
+    ) -> None:
         """A search has found passages, in this order; `generation` is the latest that it saw."""
         self.texts["query"] = canonical(list(queries))
-        self.record["generation"], self.record["searched"] = generation, [store]
+        self.record["generation"], self.record["searched"] = generation, list(stores)
         self.record["passages"] = [passage_of(rank, passage) for rank, passage in enumerate(passages, 1)]
 
 
@@ -199,18 +206,24 @@ def act_of(
     Args:
         status: None: the server ended before it could say, and it may or may not have been done.
     """
-    named = {name: str(value) for name, value in path.items()}
-    words = {name: value for name, value in named.items() if not _is_ours(name, value)}
+    shown, words = named(path)
     record = {
         "kind": _kind(route),
         **who(caller, request),
         "route": f"{method} {route}",
-        "path": {name: None if name in words else value for name, value in named.items()},
+        "path": shown,
         "status": status,
         "outcome": _outcome(status),
         **_made_in(body),
     }
     return record, words
+
+
+def named(path: Mapping[str, Any]) -> tuple[dict[str, str | None], dict[str, str]]:
+    """What an act is about, as its record shows it, and what of that are words, to be hashed instead."""
+    given = {name: str(value) for name, value in path.items()}
+    words = {name: value for name, value in given.items() if not _is_ours(name, value)}
+    return {name: None if name in words else value for name, value in given.items()}, words
 
 
 def _is_ours(name: str, value: str) -> bool:

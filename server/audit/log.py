@@ -5,7 +5,7 @@ What a record says of a text is a hash salted for that record alone. Salts lie b
 makes its hash meaningless and leaves the chain whole.
 
 What is done, and an answer that is read while it is made, comes before its record, so it is noted down first. The note
-goes when the record comes; a note whose server is gone becomes the record. So each has one record, however it ended.
+goes when the record comes; a note whose process is gone becomes the record. So each has one record, however it ended.
 """
 
 import logging
@@ -130,7 +130,7 @@ class AuditLog:
             return db.last_insert_rowid()
 
     def settle(self, public_keys: Sequence[str]) -> int:
-        """Make records of the notes that ended servers left, unless one that makes notes is still alive beside them.
+        """Make records of the notes that ended processes left, unless one that makes notes is still alive beside them.
 
         Of a note that is not as it was written, the record says that alone.
 
@@ -154,7 +154,7 @@ class AuditLog:
                     else:
                         self._add(db, *self._seal.spelled(record_of_damage(note), {}), note.number)
         if left:
-            log.warning("audit: %d answers and acts that a server did not live to end are on record now", len(left))
+            log.warning("audit: %d answers and acts that were cut off with their process are on record now", len(left))
         return len(left)
 
     def under_way(self) -> int:

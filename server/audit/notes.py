@@ -1,4 +1,4 @@
-"""Notes of what is under way: what becomes a record if its server does not live to write one."""
+"""Notes of what is under way: what becomes a record if its process does not live to write one."""
 
 import hashlib
 import json

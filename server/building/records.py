@@ -1,7 +1,7 @@
 """What the server keeps of its own: the ledger with its keys, and the audit log."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import time
@@ -10,6 +10,7 @@ from server import upkeep
 from server.api_key import LedgerError
 from server.audit.log import AuditLog, Durability
 from server.audit.seal import content_key
+from server.audit.typed import Acts, grants_of
 from server.keyring import refuse_short
 from server.ledger import Ledger
 from server.settings import Settings
@@ -39,23 +40,65 @@ def open_audit(settings: Settings, ledger: Ledger) -> AuditLog:
     Raises:
         AuditError, SigningKeyError: one of them cannot be used.
     """
-    key = None if settings.audit_content_key_file is None else content_key(settings.audit_content_key_file)
     signer = Signer.of(settings.data_dir)
-    ledger.erasures.remember_key(signer.key_id, signer.public_key, int(time()))
+    remember(signer, ledger)
+    return audit_of(settings, signer)
+
+
+def audit_of(settings: Settings, signer: Signer) -> AuditLog:
+    """The audit log alone; its signer has to be remembered.
+
+    Raises:
+        AuditError: it cannot be used.
+    """
+    key = None if settings.audit_content_key_file is None else content_key(settings.audit_content_key_file)
     durability: Durability = "async" if settings.audit == "async" else "durable"
     return AuditLog(settings.data_dir / upkeep.AUDIT, signer, durability=durability, content_key=key)
 
 
-def adopt_first_key(ledger: Ledger, file: Path | None) -> None:
+def remember(signer: Signer, ledger: Ledger) -> None:
+    """Have the ledger know whose signatures hold."""
+    ledger.erasures.remember_key(signer.key_id, signer.public_key, int(time()))
+
+
+def settle(audit: AuditLog, ledger: Ledger) -> None:
+    """Make records of what ended processes have left; before anybody acts here, who would be a process that lives."""
+    audit.settle(list(ledger.erasures.public_keys().values()))
+
+
+@contextmanager
+def acting(settings: Settings, route: str, kind: str, is_refusal: Callable[[Exception], bool]) -> Iterator[Acts]:
+    """The log for what a command does, opened for a block; see `Acts`.
+
+    Raises:
+        AuditError, AuditUnavailable, SigningKeyError: it cannot be used.
+    """
+    if settings.audit == "off":
+        yield Acts(None, route, kind)
+        return
+    with opened_ledger(settings) as ledger:
+        audit = open_audit(settings, ledger)
+        try:
+            settle(audit, ledger)
+            yield Acts(audit, route, kind, is_refusal=is_refusal)
+        finally:
+            audit.close()
+
+
+def adopt_first_key(ledger: Ledger, file: Path | None, audit: AuditLog | None) -> None:
     """Make the secret in a file an admin's key, if there is no key yet.
 
     Raises:
         LedgerError: the file is not there, or holds no secret.
+        AuditUnavailable: it cannot be recorded.
     """
     if file is None or not ledger.keys.is_empty():
         return
-    if key := ledger.keys.adopt_first(first_secret(file)):
-        log.info("the first key is %s, an admin's, from %s", key.key_id, file)
+    secret = first_secret(file)
+    with Acts(audit, "cli serve, first key", "admin").one() as facts:
+        if key := ledger.keys.adopt_first(secret):
+            facts.record |= {"id": key.key_id, "grants": grants_of(key)}
+            log.info("the first key is %s, an admin's, from %s", key.key_id, file)
 
 
 def first_secret(file: Path) -> str:

@@ -1,6 +1,7 @@
 """What is done to a data directory at times: purged, copied, brought back, computed again."""
 
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING
 from retrieval.erasure import Purge
 from server import upkeep
 from server.audit.held import held
-from server.building.records import open_audit, opened_ledger
+from server.audit.typed import Acts
+from server.building.records import audit_of, open_audit, opened_ledger, remember
 from server.building.store import open_library
 from server.settings import Settings
 from server.signing import Signer
@@ -48,23 +50,37 @@ async def backup(settings: Settings, folder: Path) -> "Manifest":
                     audit.close()
 
 
-def restore(settings: Settings, folder: Path, *, replace: bool) -> "tuple[Restored, int]":
+def restore(
+    settings: Settings, folder: Path, *, replace: bool, is_refusal: Callable[[Exception], bool]
+) -> "tuple[Restored, int]":
     """Put a backup in the place of a data directory; say what was done, and when the backup was made.
 
+    It is on record in the log that is there, or in the one that the backup brings.
+
+    Args:
+        is_refusal: as `Acts` has it.
+
     Raises:
-        BackupRefused, RestoreRefused, DataInUse, LedgerError: nothing was changed.
+        BackupRefused, RestoreRefused, DataInUse, LedgerError, AuditError, AuditUnavailable: nothing was changed.
     """
     from retrieval import restore as restoring
     from retrieval.backup import checked
 
     manifest = checked(folder)
     restoring.refuse_occupied(settings.data_dir, replace=replace)
-    ledger = upkeep.merged_ledger(settings.data_dir, folder, restoring.pending_erasures(settings.data_dir))
-    try:
-        upkeep.bring_audit(settings.data_dir, folder)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    upkeep.bring_audit(settings.data_dir, folder)
+    with ExitStack() as opened:
+        # Without a ledger: there may be none yet, and the backup's takes the place of none alone.
+        signer = Signer.of(settings.data_dir)
+        audit = None if settings.audit == "off" else opened.enter_context(closing(audit_of(settings, signer)))
+        acts = Acts(audit, "cli restore", "admin", is_refusal=is_refusal)
+        facts = opened.enter_context(acts.one(texts={"folder": str(folder)}, as_of=manifest.created_at))
+        waiting = restoring.pending_erasures(settings.data_dir)
+        ledger = opened.enter_context(closing(upkeep.merged_ledger(settings.data_dir, folder, waiting)))
+        remember(signer, ledger)
         restored = restoring.restore(folder, settings.data_dir, ledger.erasures.gone(), replace=replace)
-    finally:
-        ledger.close()
+        facts.record |= {"files": restored.files, "replayed": restored.replayed, "taken_out": restored.taken_out}
     return restored, manifest.created_at
 
 

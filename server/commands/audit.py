@@ -7,16 +7,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from server.audit.chain import Entry, Head, verify
 from server.audit.log import AuditLog
+from server.commands.recording import is_refusal
 from server.commands.terminal import CommandError, DataDir, TextCommand, settings_for
 from server.identity import ON_THIS_MACHINE
 from server.signing import Signer, canonical, is_signed
 from server.upkeep import AUDIT
+
+if TYPE_CHECKING:
+    from server.audit.facts import ActFacts
 
 Record = Annotated[
     int | None,
@@ -41,7 +45,10 @@ def verify_log(
         under_way = log.under_way()
     print(f"{end.number} records, all as they were written; the last one's hash is {end.hash.hex()}.")
     if under_way:
-        print(f"Under way, or cut off and on record when a server next starts: {under_way}.", file=sys.stderr)
+        print(
+            f"Under way, or cut off and on record when a server or a command next begins alone: {under_way}.",
+            file=sys.stderr,
+        )
     if not heads:
         print(
             "Records cut off at the end can be noticed with --head and an earlier export, kept elsewhere.",
@@ -55,13 +62,14 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write all records as JSON lines, and at the end a signed head."""
-    with _log(data_dir) as (log, signer, _):
+    with _log(data_dir) as (log, signer, keys), _on_record(log, keys, data_dir, "export") as facts:
         end = Head()
         lines = []
         for entry in log.entries():
             lines.append(_line(entry))
             end = Head(entry.number, entry.hash)
         lines.append(_last_line(end, signer))
+        facts.record["exported"] = {"number": end.number, "hash": end.hash.hex()}
     text = "".join(line + "\n" for line in lines)
     if str(file) == "-":
         sys.stdout.write(text)
@@ -93,15 +101,12 @@ def show(
     data_dir: DataDir = None,
 ) -> None:
     """Print the records of one request, with its texts where they are kept."""
-    with _log(data_dir) as (log, _, _):
-        entries = log.of_request(request)
-        if not entries:
+    with _log(data_dir) as (log, _, keys), _on_record(log, keys, data_dir, "show", request):
+        shown = [_shown(log, entry) for entry in log.of_request(request)]
+        if not shown:
             raise CommandError(f"There is no record of a request {request}.")
-        for entry in entries:
-            shown = {"number": entry.number, **json.loads(entry.record)}
-            if log.keeps_content and (content := log.content(entry.number)) is not None:
-                shown["texts"] = json.loads(content)
-            print(json.dumps(shown, indent=2, ensure_ascii=False))
+    for one in shown:
+        print(json.dumps(one, indent=2, ensure_ascii=False))
 
 
 @app.command(cls=TextCommand)
@@ -111,13 +116,16 @@ def erase(
     data_dir: DataDir = None,
 ) -> None:
     """Forget the salts of a request's hashes, and its texts where they are kept; the chain stays whole, and says so."""
+    from server.audit.typed import operator
+
     with _log(data_dir) as (log, _, _):
         of_whom = {entry.number: json.loads(entry.record).get("caller") for entry in log.of_request(request)}
         of_others = {number: caller for number, caller in of_whom.items() if caller != ON_THIS_MACHINE}
         if record is None and len(set(of_others.values())) > 1:
             named = ", ".join(f"{number} of {caller}" for number, caller in of_others.items())
             raise CommandError(f"Several people's requests have the id {request}: name one with --record ({named}).")
-        if not (count := log.erase(request, {"kind": "admin", "caller": ON_THIS_MACHINE}, number=record)):
+        by = {"kind": "admin", "caller": ON_THIS_MACHINE, **operator()}
+        if not (count := log.erase(request, by, number=record)):
             raise CommandError(f"There is no record of a request {request}.")
     print(f"Salts and texts of {count} records of {request} are erased; the records stay.")
 
@@ -142,12 +150,15 @@ def replay_request(
     asked = None if question is None else _json_of(question)
 
     async def run() -> Replayed:
-        with _log(data_dir) as (log, _, _):
+        with _log(data_dir) as (log, _, keys):
             settings = settings_for(data_dir)
             if model is not None:
                 settings = settings.model_copy(update={"model": model})
-            async with loaded(settings) as services:
-                return await replay(log, request, services, asked, number=record)
+            with _on_record(log, keys, data_dir, "replay", request) as facts:
+                async with loaded(settings) as services:
+                    found = await replay(log, request, services, asked, number=record)
+                facts.record["verdict"] = found.verdict
+            return found
 
     found = asyncio.run(run())
     print(found.verdict)
@@ -187,6 +198,13 @@ def read_export(file: Path, public_keys: Sequence[str]) -> tuple[Head, list[Entr
     return head, entries
 
 
+def _shown(log: AuditLog, entry: Entry) -> dict[str, Any]:
+    shown = {"number": entry.number, **json.loads(entry.record)}
+    if log.keeps_content and (content := log.content(entry.number)) is not None:
+        shown["texts"] = json.loads(content)
+    return shown
+
+
 def _line(entry: Entry) -> str:
     return canonical(
         {
@@ -222,6 +240,20 @@ def _log(data_dir: Path | None) -> Iterator[tuple[AuditLog, Signer, list[str]]]:
             yield log, Signer.of(settings.data_dir), list(ledger.erasures.public_keys().values())
         finally:
             log.close()
+
+
+@contextmanager
+def _on_record(
+    log: AuditLog, keys: Sequence[str], data_dir: Path | None, command: str, request: str | None = None
+) -> "Iterator[ActFacts]":
+    """Have on record what a block reads out of an open log, unless recording is off."""
+    from server.audit.typed import Acts
+
+    kept = None if settings_for(data_dir).audit == "off" else log
+    acts = Acts(kept, f"cli audit {command}", "admin", is_refusal=is_refusal)
+    log.settle(keys)
+    with acts.one({} if request is None else {"request": request}) as facts:
+        yield facts
 
 
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----\n?", re.DOTALL)

@@ -8,21 +8,29 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import nullcontext
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from retrieval.types import Access, Document, IndexKind, Passage, PersonalDataPolicy, Store
+from retrieval.types import Access, Document, Hits, IndexKind, PersonalDataPolicy, Store
 from server.auth import LOCAL
 from server.commands.progress import FileProgress
+from server.commands.recording import acting, on_record
 from server.commands.sharing import grantees
 from server.commands.terminal import CommandError, DataDir, check_there, moment, print_rows, printable, settings_for
 from server.commands.tree import files_below
 from server.settings import Settings
+from server.signing import canonical
+
+if TYPE_CHECKING:
+    from server.audit.typed import Acts
 
 LOCAL_READER = LOCAL.reader()
+AT_ONCE = 256  # files of one record: a kill leaves the ids of so many unknown, and a record stays small
 StoreOption = Annotated[str | None, typer.Option("--store", help="The store, by name or id.", metavar="NAME")]
 
 
@@ -50,7 +58,8 @@ def ingest(
     readers = grantees("--read", read or [])
     files, left_out = files_below(paths)
     began = perf_counter()
-    outcomes, added = asyncio.run(_ingest(settings, files, name, readers, personal_data, index))
+    with acting(settings, "ingest", "file") as acts:
+        outcomes, added = asyncio.run(_ingest(settings, files, name, readers, personal_data, index, acts))
     seconds = perf_counter() - began
     taken = [outcome for outcome in outcomes if isinstance(outcome, Document)]
     refused = [*left_out, *(outcome for outcome in outcomes if not isinstance(outcome, Document))]
@@ -78,7 +87,13 @@ def search(
 ) -> None:
     """Print the passages that bear on a question, with file, offsets and score."""
     settings = settings_for(data_dir)
-    passages = asyncio.run(_search(settings, query, store or settings.default_store, k))
+    check_there(settings)
+    name = store or settings.default_store
+    path = {} if name is None else {"store": name}
+    with on_record(settings, "search", "search", path=path, texts={"query": canonical([query])}) as facts:
+        hits, searched = asyncio.run(_search(settings, query, name, k))
+        facts.searched(searched, [query], hits.passages, hits.generation)
+    passages = hits.passages
     if not passages:
         print("Nothing was found.", file=sys.stderr)
         raise typer.Exit(1)
@@ -98,7 +113,10 @@ def delete(
     data_dir: DataDir = None,
 ) -> None:
     """Remove documents from search, at once and for good."""
-    asyncio.run(_delete(settings_for(data_dir), file_ids))
+    settings = settings_for(data_dir)
+    check_there(settings)
+    with acting(settings, "delete", "file") as acts:
+        asyncio.run(_delete(settings, file_ids, acts))
 
 
 def stores(
@@ -123,13 +141,16 @@ async def _ingest(
     read: Sequence[str],
     personal_data: PersonalDataPolicy | None,
     index: IndexKind | None,
-) -> tuple[list[Document | Exception], frozenset[str]]:
+    acts: "Acts",
+) -> tuple[list[Document | Exception], set[str]]:
     from server.building.store import open_library
 
+    outcomes, added = list[Document | Exception](), set[str]()
+    access = Access(read=tuple(read), write=(LOCAL.principal,)) if read else None
     async with open_library(settings) as library:
-        access = Access(read=tuple(read), write=(LOCAL.principal,)) if read else None
-        before = {found.store_id for found in await library.stores(LOCAL_READER)}
-        store = await library.create_store(name, LOCAL_READER, access, personal_data or "off", index or "exact")
+        is_new = not any(name in (found.store_id, found.name) for found in await library.stores(LOCAL_READER))
+        with acts.one({"store": name}, readers=list(read)) if is_new else nullcontext():
+            store = await library.create_store(name, LOCAL_READER, access, personal_data or "off", index or "exact")
         if personal_data:
             _check_policy(store, personal_data)
         if index:
@@ -137,33 +158,47 @@ async def _ingest(
         if read:
             _check_readers(store, read)
         with FileProgress(len(files)) as progress:
-            taken = await library.take_in(files, store=store.store_id, reader=LOCAL_READER, report=progress.report)
-        if store.store_id not in before:
+            for start in range(0, len(files), AT_ONCE):
+                piece = files[start : start + AT_ONCE]
+                with acts.one({"store": store.store_id}, offered=len(piece)) as facts:
+                    taken = await library.take_in(
+                        piece, store=store.store_id, reader=LOCAL_READER, report=progress.report
+                    )
+                    facts.record["files"] = _facts(taken.outcomes, taken.added)
+                outcomes += taken.outcomes
+                added |= taken.added
+        if is_new and not added:
             # A misspelt name with nothing to take in should not stay behind as a store.
-            await library.remove_if_bare(store.store_id, LOCAL_READER)
-        return list(taken.outcomes), taken.added
+            with acts.one({"store": store.store_id}) as facts:
+                facts.record["is_removed"] = await library.remove_if_bare(store.store_id, LOCAL_READER)
+    return outcomes, added
 
 
-async def _search(settings: Settings, query: str, store: str | None, k: int) -> tuple[Passage, ...]:
+def _facts(outcomes: Sequence[Document | Exception], added: AbstractSet[str]) -> list[dict[str, Any]]:
+    """What was taken in, or was there; of what was refused there is nothing but the number offered."""
+    return [
+        {"id": document.file_id, "sha256": document.sha256, "is_new": document.file_id in added}
+        for document in outcomes
+        if isinstance(document, Document)
+    ]
+
+
+async def _search(settings: Settings, query: str, store: str | None, k: int) -> tuple[Hits, Sequence[str]]:
     from server.building.store import open_library
-
-    check_there(settings)
 
     async with open_library(settings) as library:
         names = [store] if store else [found.store_id for found in await library.stores(LOCAL_READER)]
-        hits = await library.search(query, stores=names, k=k, reader=LOCAL_READER)
-        return hits.passages
+        return await library.search(query, stores=names, k=k, reader=LOCAL_READER), names
 
 
-async def _delete(settings: Settings, file_ids: Sequence[str]) -> None:
+async def _delete(settings: Settings, file_ids: Sequence[str], acts: "Acts") -> None:
     from server.building.store import open_library
     from server.building.upkeep import purge
 
-    check_there(settings)
-
     async with open_library(settings) as library:
         for file_id in file_ids:
-            await library.delete(file_id, LOCAL_READER)
+            with acts.one({"file_id": file_id}):
+                await library.delete(file_id, LOCAL_READER)
             print(f"{file_id} is deleted.")
     done = await purge(settings)
     if done.problem is not None:

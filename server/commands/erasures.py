@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from server.commands.recording import on_record
 from server.commands.terminal import CommandError, DataDir, TextCommand, moment, print_rows, settings_for
 from server.settings import Settings
 
@@ -22,7 +23,12 @@ def purge(data_dir: DataDir = None) -> None:
 
     settings = settings_for(data_dir)
     _check_there(settings)
-    done = asyncio.run(run(settings))
+    with on_record(settings, "purge", "erasure") as facts:
+        done = asyncio.run(run(settings))
+        facts.record |= {
+            "erasures": [erasure.erasure_id for erasure in done.erasures],
+            "is_certified": done.problem is None,
+        }
     if done.problem is not None:
         raise CommandError(f"{len(done.erasures)} erasures wait, as there is {done.problem}. Run it again.")
     if done.scan is None:

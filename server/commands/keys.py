@@ -1,8 +1,8 @@
 """`hrm-serve keys`: make, list, rotate and revoke API keys. A running server follows from its next request on."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import time
 from typing import Annotated
@@ -11,6 +11,7 @@ import typer
 
 from retrieval.errors import StoreFailed
 from server.api_key import ROLES, Key
+from server.commands.recording import acting, on_record
 from server.commands.terminal import DataDir, TextCommand, duration_s, moment, print_rows, settings_for
 from server.identity import Limits
 from server.keyring import Keyring
@@ -49,9 +50,12 @@ def create(
     data_dir: DataDir = None,
 ) -> None:
     """Make a key and print its secret, once."""
+    from server.audit.typed import grants_of
+
     seconds = None if expires is None else duration_s(expires)
-    warnings = list(_unknown(settings_for(data_dir), model or (), store or ()))
-    with _keys(data_dir) as keys:
+    settings = settings_for(data_dir)
+    warnings = list(_unknown(settings, model or (), store or ()))
+    with acting(settings, "keys create", "admin") as acts, _keys(settings) as keys, ExitStack() as noted:
         is_first = keys.is_empty()
         key, secret = keys.create(
             principal=principal,
@@ -63,6 +67,9 @@ def create(
             limits=Limits(requests_per_minute, tokens_per_minute, concurrent_requests, max_tokens),
             allowed_models=model or (),
             allowed_stores=store or (),
+            before=lambda key: noted.enter_context(
+                acts.one(texts={"note": note}, id=key.key_id, grants=grants_of(key))
+            ),
         )
     end = "until it is revoked" if key.expires_at is None else f"until {moment(key.expires_at)}"
     print(f"{key.key_id} for {key.principal} ({', '.join(sorted(key.roles))}), valid {end}.", file=sys.stderr)
@@ -80,7 +87,7 @@ def list_keys(data_dir: DataDir = None) -> None:
     folder = settings_for(data_dir).data_dir
     found: list[Key] = []
     if folder.exists():  # looking makes no data directory
-        with _keys(data_dir) as keys:
+        with _keys(settings_for(data_dir)) as keys:
             found = keys.all()
     if not found:
         print(
@@ -118,8 +125,9 @@ def rotate(
 ) -> None:
     """Give a key a new secret and print it, once; its id, rights and expiry stay."""
     seconds = 0 if overlap == "0" else duration_s(overlap)
-    with _keys(data_dir) as keys:
+    with _changing("keys rotate", key_id, data_dir) as (keys, known):
         key, secret = keys.rotate(key_id, overlap_s=seconds)
+        known(key)
     end = "ended at once" if key.overlap_until is None else f"opens it too until {moment(key.overlap_until)}"
     print(f"{key.key_id} of {key.principal} has a new secret; the old one {end}.", file=sys.stderr)
     print("The secret is shown this once:", file=sys.stderr)
@@ -129,8 +137,9 @@ def rotate(
 @app.command(cls=TextCommand)
 def revoke(key_id: KeyId, data_dir: DataDir = None) -> None:
     """Close a key for good, at once, with all its secrets."""
-    with _keys(data_dir) as keys:
+    with _changing("keys revoke", key_id, data_dir) as (keys, known):
         key = keys.revoke(key_id)
+        known(key)
     print(f"{key.key_id} of {key.principal} is revoked.")
 
 
@@ -158,8 +167,22 @@ def _unknown(settings: Settings, models: Sequence[str], stores: Sequence[str]) -
 
 
 @contextmanager
-def _keys(data_dir: Path | None) -> Iterator[Keyring]:
-    ledger = Ledger(settings_for(data_dir).data_dir / "ledger.db")
+def _changing(command: str, key_id: str, data_dir: Path | None) -> Iterator[tuple[Keyring, Callable[[Key], None]]]:
+    """The keys, one of which is to be changed in the block, and what is to be told of it as it is afterwards."""
+    from server.audit.typed import grants_of
+
+    settings = settings_for(data_dir)
+    with on_record(settings, command, "admin", path={"key": key_id}) as facts, _keys(settings) as keys:
+
+        def known(key: Key) -> None:
+            facts.record |= {"grants": grants_of(key), "overlap_until": key.overlap_until}
+
+        yield keys, known
+
+
+@contextmanager
+def _keys(settings: Settings) -> Iterator[Keyring]:
+    ledger = Ledger(settings.data_dir / "ledger.db")
     try:
         yield ledger.keys
     finally:

@@ -9,6 +9,7 @@ import typer
 
 from retrieval.types import EVERYONE, Access, Store
 from server.auth import LOCAL
+from server.commands.recording import on_record
 from server.commands.terminal import CommandError, DataDir, check_there, settings_for
 from server.settings import Settings
 
@@ -28,7 +29,11 @@ def share(
     """Say who may use a store, besides its owner; who is not named may no longer."""
     settings = settings_for(data_dir)
     access = Access(grantees("--read", read or []), grantees("--write", write or []))
-    shared = asyncio.run(_share(settings, store, access))
+    check_there(settings)
+    granted = {"read": list(access.read), "write": list(access.write)}
+    with on_record(settings, "share", "store", path={"store": store}, access=granted) as facts:
+        shared = asyncio.run(_share(settings, store, access))
+        facts.record["id"] = shared.store_id
     for mode, names in (("read", shared.access.read), ("write", shared.access.write)):
         print(
             f"{shared.name}: {' '.join((shared.owner, *(name for name in names if name != shared.owner)))} may {mode}"
@@ -49,8 +54,6 @@ def grantees(flag: str, names: Sequence[str]) -> tuple[str, ...]:
 
 async def _share(settings: Settings, store: str, access: Access) -> Store:
     from server.building.store import open_library
-
-    check_there(settings)
 
     async with open_library(settings) as library:
         return await library.set_access(store, access, LOCAL.reader())

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from server.commands.recording import is_refusal, on_record
 from server.commands.terminal import CommandError, DataDir, moment, settings_for
 from server.settings import Settings
 
@@ -23,7 +24,9 @@ def backup(
 
     settings = settings_for(data_dir)
     _check_there(settings)
-    manifest = asyncio.run(run(settings, folder))
+    with on_record(settings, "backup", "admin", texts={"folder": str(folder)}) as facts:
+        manifest = asyncio.run(run(settings, folder))
+        facts.record |= {"generation": manifest.generation, "files": len(manifest.files)}
     size = sum(kept.bytes for kept in manifest.files.values())
     print(f"{len(manifest.files)} files, {size} bytes in {folder}, as of generation {manifest.generation}.")
 
@@ -40,7 +43,7 @@ def restore(
     from server.building.upkeep import restore as run
 
     settings = settings_for(data_dir)
-    restored, created_at = run(settings, folder, replace=replace)
+    restored, created_at = run(settings, folder, replace=replace, is_refusal=is_refusal)
     again = f"; {restored.replayed} erased since were left out" if restored.replayed else ""
     again += f"; {restored.taken_out} taken out of stores since were taken out again" if restored.taken_out else ""
     print(f"{restored.files} documents as of {moment(created_at)} in {settings.data_dir}{again}.")
@@ -68,7 +71,8 @@ def reindex(data_dir: DataDir = None) -> None:
             said = perf_counter()
             print(f"{done} of {total} chunks", file=sys.stderr, flush=True)
 
-    embedded = run(settings, report)
+    with on_record(settings, "reindex", "admin") as facts:
+        facts.record["chunks"] = embedded = run(settings, report)
     print(f"{embedded} chunks embedded, words and snapshots written anew." if embedded else "Words and snapshots anew.")
 
 

@@ -201,13 +201,14 @@ def test_the_chain_verifies_and_names_what_was_changed(bank: Container) -> None:
     assert verified.returncode == 0, verified.stderr
     assert '"outcome":"answered"' in shown.stdout.replace(" ", "").replace("\n", "")
     assert QUESTION not in shown.stdout, "content is not kept unless that is configured"
+    number = json.loads(shown.stdout)["number"]
     bank.run("cp", "-r", "/data", "/tmp/copy")
     changed = "import sqlite3; db = sqlite3.connect('/tmp/copy/audit.db'); db.execute(\"UPDATE audit SET record ="
-    changed += " replace(record, 'answered', 'refused') WHERE number = 2\"); db.commit()"
+    changed += f" replace(record, 'answered', 'refused') WHERE number = {number}\"); db.commit()"
     assert bank.run("python3", "-c", changed).returncode == 0
     refused = bank.run("hrm-serve", "audit", "verify", "--data-dir", "/tmp/copy")
     assert refused.returncode == 1
-    assert "Record 2 is not what it was" in refused.stderr
+    assert f"Record {number} is not what it was" in refused.stderr
     bank.run("rm", "-r", "/tmp/copy")
 
 

@@ -456,7 +456,7 @@ def test_a_backup_is_restored_without_what_was_deleted_and_with_the_keys_of_toda
     run("keys", "create", "--principal", "user:anna", "--role", "ask")
     status, out, _ = run("backup", "copies/monday")
     assert status == 0
-    assert out.startswith("4 files, ")
+    assert out.startswith("5 files, ")
     (cake,) = [line.split("\t")[1] for line in run("stores", "notes")[1].splitlines() if line.startswith("cake")]
     run("delete", cake)
     run("keys", "revoke", run("keys", "list")[1].split("\t")[0])
