@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from server.audit.chain import Entry, Head, verify
 from server.audit.log import AuditLog
 from server.commands.recording import is_refusal
 from server.commands.terminal import CommandError, DataDir, TextCommand, settings_for
+from server.commands.writing import written_whole
 from server.identity import ON_THIS_MACHINE
 from server.signing import Signer, canonical, is_signed
 from server.upkeep import AUDIT
@@ -61,20 +62,16 @@ def export(
     file: Annotated[Path, typer.Argument(help="Where to write it; - for standard output.", metavar="FILE")],
     data_dir: DataDir = None,
 ) -> None:
-    """Write all records as JSON lines, and at the end a signed head."""
+    """Write all records as JSON lines, and at the end a signed head; into a file that its owner alone may read."""
     with _log(data_dir) as (log, signer, keys), _on_record(log, keys, data_dir, "export") as facts:
-        end = Head()
-        lines = []
-        for entry in log.entries():
-            lines.append(_line(entry))
-            end = Head(entry.number, entry.hash)
-        lines.append(_last_line(end, signer))
+        end, is_file = Head(), str(file) != "-"
+        with written_whole(file) if is_file else nullcontext(sys.stdout) as sink:
+            for entry in log.entries():
+                sink.write(_line(entry) + "\n")
+                end = Head(entry.number, entry.hash)
+            sink.write(_last_line(end, signer) + "\n")
         facts.record["exported"] = {"number": end.number, "hash": end.hash.hex()}
-    text = "".join(line + "\n" for line in lines)
-    if str(file) == "-":
-        sys.stdout.write(text)
-    else:
-        file.write_text(text, encoding="utf-8")
+    if is_file:
         print(f"{end.number} records and a signed head are in {file}.", file=sys.stderr)
 
 

@@ -1,11 +1,16 @@
 """`hrm-serve audit`: what an auditor types, run as the command line runs it."""
 
 import json
+import os
+import threading
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 import pytest
 
+from server.audit.chain import Entry
 from server.audit.log import AuditLog
 from server.cli import main
 from server.signing import Signer
@@ -59,6 +64,89 @@ def test_an_export_is_checked_elsewhere_and_keeps_the_log_from_being_cut(
     (away / "log.jsonl").write_text("\n".join([*lines[:1], lines[1].replace("req_1", "req_9"), *lines[2:]]))
     assert main(checked) == 1
     assert "Record 2" in capsys.readouterr().err
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_an_export_is_for_its_owner_alone_from_its_first_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, away = tmp_path / "data", tmp_path / "away"
+    away.mkdir()
+    filled(data).close()
+    (away / "log.jsonl").write_text("of last week")
+    (away / "log.jsonl").chmod(0o644)
+    seen: list[int] = []
+    entries = AuditLog.entries
+
+    def watched(log: AuditLog) -> Iterator[Entry]:
+        for entry in entries(log):
+            seen.extend(file.stat().st_mode & 0o777 for file in away.iterdir() if file.name != "log.jsonl")
+            yield entry
+
+    monkeypatch.setattr(AuditLog, "entries", watched)
+    assert run(data, "export", str(away / "log.jsonl")) == 0
+
+    assert seen == [0o600] * 4
+    (file,) = away.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(file.read_text().splitlines()) == 5
+
+
+def test_an_export_that_fails_leaves_what_was_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, away = tmp_path / "data", tmp_path / "away"
+    away.mkdir()
+    filled(data).close()
+    (away / "old.jsonl").write_text("of last week")
+    apsw.Connection(str(data / AUDIT)).execute("UPDATE audit SET record = CAST(x'ff' AS TEXT) WHERE number = 3")
+
+    assert run(data, "export", str(away / "new.jsonl")) == 1
+    assert run(data, "export", str(away / "old.jsonl")) == 1
+
+    assert "Record 3 cannot be read" in capsys.readouterr().err
+    assert [file.read_text() for file in away.iterdir()] == ["of last week"]
+
+
+def test_an_export_goes_into_a_pipe_and_through_a_link(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    filled(data).close()
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(tmp_path / "target")
+    (tmp_path / "target").write_text("of last week")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.extend(pipe.read_text().splitlines()))
+    reader.start()
+
+    assert run(data, "export", str(pipe)) == 0
+    assert run(data, "export", str(link)) == 0
+
+    reader.join(timeout=60)
+    assert len(read) == 5
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert len((tmp_path / "target").read_text().splitlines()) == 6, "one more: that of the first export"
+
+
+def test_a_long_log_is_exported_in_pieces(tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "log.jsonl"
+    log = AuditLog(data / AUDIT, Signer.of(data), durability="async")
+    for number in range(3_000):
+        log.append({"request": f"req_{number}", "stores": ["vs_of_somebody"] * 500}, {})
+    log.close()
+
+    tracemalloc.start()
+    try:
+        assert run(data, "export", str(file)) == 0
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < file.stat().st_size / 2
 
 
 @pytest.mark.parametrize("rubbish", ["", "{}", "[1, 2]", '{"head": {"number": 1}}', "words"])
