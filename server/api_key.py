@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from server.identity import UNLIMITED, Limits, Role
+from server.identity import MAX_NAME, UNLIMITED, Limits, Role, is_name
 
 ROLES: tuple[Role, ...] = get_args(Role)
+_SHOWN = 80  # characters of what is no name
 _LARGEST = 2**53 - 1  # what every reader of JSON can hold
 _SPELLINGS = {
-    "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@-]*"),
-    "store": re.compile(r"[a-z0-9][a-z0-9_-]*"),
+    "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@-]{0,255}"),
+    "store": re.compile(r"[a-z0-9][a-z0-9_-]{0,63}"),
 }
 
 
@@ -49,9 +50,23 @@ def named(name: str, prefix: str) -> str:
     Raises:
         LedgerError: they could not.
     """
-    if not name.startswith(prefix) or name == prefix or any(character.isspace() for character in name):
-        raise LedgerError(f"{name!r} is not a name like {prefix}anna: the prefix, then no spaces.")
+    if not name.startswith(prefix) or not is_name(name.removeprefix(prefix)):
+        raise LedgerError(
+            f"{_shown(name)} is not a name like {prefix}anna: the prefix, then up to {MAX_NAME} printable characters, "
+            "none a space."
+        )
     return name
+
+
+def noted(note: str) -> str:
+    """The note as given, which a list can show.
+
+    Raises:
+        LedgerError: it cannot.
+    """
+    if len(note) > MAX_NAME or not note.isprintable():
+        raise LedgerError(f"A key's note is one line of up to {MAX_NAME} printable characters.")
+    return note
 
 
 def allowed(kind: Literal["model", "store"], names: Iterable[str]) -> frozenset[str] | None:
@@ -63,7 +78,7 @@ def allowed(kind: Literal["model", "store"], names: Iterable[str]) -> frozenset[
     given = frozenset(names)
     for name in sorted(given):
         if not _SPELLINGS[kind].fullmatch(name):
-            raise LedgerError(f"{name!r} cannot be the name of a {kind}.")
+            raise LedgerError(f"{_shown(name)} cannot be the name of a {kind}.")
     return given or None
 
 
@@ -77,3 +92,7 @@ def sound(limits: Limits) -> Limits:
         if not 1 <= value <= _LARGEST:
             raise LedgerError(f"A key's {name} must be at least 1; it is {value}. Without it, there is no such limit.")
     return limits
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…")

@@ -13,7 +13,7 @@ Role = Literal["admin", "ingest", "ask", "metrics", "act-for"]
 # names, so no provider's account may take them.
 ON_THIS_MACHINE = "user:local"
 FIRST_KEY_HOLDER = "user:admin"
-_MAX_NAME = 256  # what access lists take
+MAX_NAME = 256  # what access lists take
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ UNLIMITED = Limits()
 def is_name(name: object) -> bool:
     """Whether something can name a person or a group, without the prefix."""
     # Printable: what stands in access lists, logs and the audit log must look like what it is.
-    return isinstance(name, str) and 0 < len(name) <= _MAX_NAME and name.isprintable() and " " not in name
+    return isinstance(name, str) and 0 < len(name) <= MAX_NAME and name.isprintable() and " " not in name
 
 
 class Unauthenticated(Exception):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import astuple
 from typing import Any
 
-from server.api_key import ROLES, Key, LedgerError, allowed, named, sound
+from server.api_key import ROLES, Key, LedgerError, allowed, named, noted, sound
 from server.database import BUSY, FAILED, Connection, Database
 from server.identity import FIRST_KEY_HOLDER, UNLIMITED, Limits, Role
 
@@ -81,7 +81,7 @@ class Keyring:
             groups=frozenset(named(group, "group:") for group in groups),
             roles=frozenset(role for role in ROLES if role in asked),
             grounded_only=grounded_only,
-            note=note,
+            note=noted(note),
             created_at=now,
             expires_at=None if expires_in_s is None else now + int(expires_in_s),
             revoked_at=None,

@@ -103,7 +103,7 @@ def show(
         if not shown:
             raise CommandError(f"There is no record of a request {request}.")
     for one in shown:
-        print(json.dumps(one, indent=2, ensure_ascii=False))
+        print(_STEERING.sub(_escaped, json.dumps(one, indent=2, ensure_ascii=False)))
 
 
 @app.command(cls=TextCommand)
@@ -253,4 +253,9 @@ def _on_record(
         yield facts
 
 
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
+_STEERING = re.compile(r"[\x7f-\x9f]")  # what JSON leaves as it is, and some terminals obey
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----\n?", re.DOTALL)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from server.commands.recording import on_record
-from server.commands.terminal import CommandError, DataDir, TextCommand, moment, print_rows, settings_for
+from server.commands.terminal import CommandError, DataDir, TextCommand, moment, print_rows, printable, settings_for
 from server.settings import Settings
 
 app = typer.Typer(help="List, show and verify certificates of erasure.", no_args_is_help=True)
@@ -109,8 +109,9 @@ def verify(
         pem = trusted.read_text(encoding="utf-8", errors="replace")
         keys = {key_id_of(pem): pem}
     said = certificates.verify(document, keys)
+    by = printable(said["requested_by"])
     print(
-        f"Valid: {said['file_id']} was erased, as {said['requested_by']} asked on {moment(said['requested_at'])}; "
+        f"Valid: {said['file_id']} was erased, as {by} asked on {moment(said['requested_at'])}; "
         f"certified on {moment(said['issued_at'])} with the key {said['key_id']}."
     )
 

@@ -12,7 +12,7 @@ import typer
 from retrieval.errors import StoreFailed
 from server.api_key import ROLES, Key
 from server.commands.recording import acting, on_record
-from server.commands.terminal import DataDir, TextCommand, duration_s, moment, print_rows, settings_for
+from server.commands.terminal import DataDir, TextCommand, duration_s, moment, print_rows, printable, settings_for
 from server.identity import Limits
 from server.keyring import Keyring
 from server.ledger import Ledger
@@ -129,7 +129,7 @@ def rotate(
         key, secret = keys.rotate(key_id, overlap_s=seconds)
         known(key)
     end = "ended at once" if key.overlap_until is None else f"opens it too until {moment(key.overlap_until)}"
-    print(f"{key.key_id} of {key.principal} has a new secret; the old one {end}.", file=sys.stderr)
+    print(f"{key.key_id} of {printable(key.principal)} has a new secret; the old one {end}.", file=sys.stderr)
     print("The secret is shown this once:", file=sys.stderr)
     print(secret)
 
@@ -140,7 +140,7 @@ def revoke(key_id: KeyId, data_dir: DataDir = None) -> None:
     with _changing("keys revoke", key_id, data_dir) as (keys, known):
         key = keys.revoke(key_id)
         known(key)
-    print(f"{key.key_id} of {key.principal} is revoked.")
+    print(f"{key.key_id} of {printable(key.principal)} is revoked.")
 
 
 def _unknown(settings: Settings, models: Sequence[str], stores: Sequence[str]) -> Iterator[str]:

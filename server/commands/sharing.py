@@ -1,7 +1,6 @@
 """`hrm-serve share`: who may use a store, from the command line."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -10,7 +9,8 @@ import typer
 from retrieval.types import EVERYONE, Access, Store
 from server.auth import LOCAL
 from server.commands.recording import on_record
-from server.commands.terminal import CommandError, DataDir, check_there, settings_for
+from server.commands.terminal import CommandError, DataDir, check_there, printable, settings_for
+from server.identity import is_name
 from server.settings import Settings
 
 NAME = "user:x, group:y or '*'"
@@ -35,9 +35,8 @@ def share(
         shared = asyncio.run(_share(settings, store, access))
         facts.record["id"] = shared.store_id
     for mode, names in (("read", shared.access.read), ("write", shared.access.write)):
-        print(
-            f"{shared.name}: {' '.join((shared.owner, *(name for name in names if name != shared.owner)))} may {mode}"
-        )
+        of_whom = " ".join((shared.owner, *(name for name in names if name != shared.owner)))
+        print(f"{shared.name}: {printable(of_whom)} may {mode}")
 
 
 def grantees(flag: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -47,8 +46,9 @@ def grantees(flag: str, names: Sequence[str]) -> tuple[str, ...]:
         CommandError: one of them is not of that kind.
     """
     for name in names:
-        if name != EVERYONE and not re.fullmatch(r"(user|group):\S+", name):
-            raise CommandError(f"{flag} {name!r} is not {NAME}.")
+        kind, _, of_whom = name.partition(":")
+        if name != EVERYONE and not (kind in ("user", "group") and is_name(of_whom)):
+            raise CommandError(f"{flag} {name[:80]!r} is not {NAME}.")
     return tuple(names)
 
 

@@ -284,6 +284,54 @@ def test_the_list_shows_limits_notes_and_how_long_an_old_secret_lives(run: Run) 
     assert "the old one ended at once" in run("keys", "rotate", key_id, "--overlap", "0")[2]
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--principal", "user:" + "a" * 5_000],
+        ["--principal", "user:\x1b[31manna"],
+        ["--principal", "user:an\u202ena"],
+        ["--principal", "user:anna", "--group", "group:\x9b31mhr"],
+        ["--principal", "user:anna", "--group", "group:" + "a" * 5_000],
+        ["--principal", "user:anna", "--note", "two\nlines"],
+        ["--principal", "user:anna", "--note", "a" * 5_000],
+        ["--principal", "user:anna", "--store", "a" * 5_000],
+        ["--principal", "user:anna", "--model", "a" * 5_000],
+    ],
+)
+def test_names_that_cannot_be_read_make_no_key(run: Run, given: list[str]) -> None:
+    status, out, err = run("keys", "create", "--role", "ask", *given)
+
+    assert (status, out) == (1, "")
+    assert err.startswith("hrm-serve: ")
+    assert err.strip().isprintable()
+    assert len(err) < 400
+    assert "There is no key" in run("keys", "list")[2]
+
+
+@pytest.mark.parametrize("name", ["user:" + "a" * 5_000, "group:\x1b[31mhr"])
+def test_names_that_cannot_be_read_are_given_no_store(run: Run, name: str) -> None:
+    status, _, err = run("share", "desk", "--read", name)
+
+    assert status == 1
+    assert "is not user:x, group:y or '*'" in err
+    assert err.strip().isprintable()
+    assert len(err) < 400
+
+
+def test_names_of_the_past_do_not_steer_the_terminal(run: Run, tmp_path: Path) -> None:
+    run("keys", "create", "--principal", "user:anna", "--role", "ask")
+    database = apsw.Connection(str(tmp_path / "data" / "ledger.db"))
+    database.execute("UPDATE keys SET principal = ?, note = ?", ("user:\x1b[31manna", "\x1b]0;title\x07"))
+    (key,) = [row[0] for row in database.execute("SELECT id FROM keys")]
+
+    for arguments in (["list"], ["rotate", key], ["revoke", key]):
+        status, out, err = run("keys", *arguments)
+
+        assert status == 0
+        assert r"user:\x1b[31manna" in out + err
+        assert "\x1b" not in out + err
+
+
 def test_a_duration_of_more_than_a_century_makes_and_changes_no_key(run: Run) -> None:
     create = ["keys", "create", "--principal", "user:anna", "--role", "ask", "--expires"]
 

@@ -171,6 +171,18 @@ def test_the_records_of_a_request_are_shown_without_its_words(
     assert "no record of a request req_unknown" in capsys.readouterr().err
 
 
+def test_what_is_shown_does_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = AuditLog(tmp_path / AUDIT, Signer.of(tmp_path))
+    log.append({"request": "req_1", "caller": "user:\x9b31m\x1b[31manna\x7f"}, {})
+    log.close()
+
+    assert run(tmp_path, "show", "req_1") == 0
+
+    shown = capsys.readouterr().out
+    assert not set("\x7f\x9b\x1b") & set(shown)
+    assert json.loads(shown)["caller"] == "user:\x9b31m\x1b[31manna\x7f"
+
+
 def test_texts_are_shown_to_whoever_has_their_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
