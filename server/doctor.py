@@ -28,6 +28,7 @@ from server.upkeep import AUDIT, LEDGER
 Level = Literal["ok", "warning", "error"]
 _READABLE_TO_OTHERS = 0o077
 _READABLE_TO_ALL = 0o007
+_MAKE_A_KEY = "hrm-serve keys create --principal user:you --role admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +102,26 @@ def _store(settings: Settings) -> Iterator[Finding]:
 
 def _ledger(settings: Settings) -> Iterator[Finding]:
     path = settings.data_dir / LEDGER
-    keys = 0
+    keys = valid = 0
     if path.exists():
         try:
             with looking(path) as db:
                 version = db.pragma("user_version")
-                keys = int(db.execute("SELECT count(*) FROM keys").fetchall()[0][0])  # type: ignore[arg-type]
+                opens = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)"
+                ends = db.execute(f"SELECT {opens} FROM keys", (time(),)).fetchall()
+                keys, valid = len(ends), sum(bool(row[0]) for row in ends)
         except Unreadable as error:
             yield Finding("ledger", "error", f"{path}: {error}", "restore ledger.db from a backup")
             return
         if version != len(LEDGER_SCHEMA):
             yield _version_of(LEDGER, version, len(LEDGER_SCHEMA))
-        yield Finding("ledger", "ok", f"{keys} keys")
+        if keys and not valid and settings.oidc_issuer is None:
+            said = (
+                f"none of the {keys} keys opens anything any more, as each is revoked or has expired: nobody can get in"
+            )
+            yield Finding("ledger", "warning" if settings.is_loopback else "error", said, _MAKE_A_KEY)
+        else:
+            yield Finding("ledger", "ok", f"{keys} keys, of which {valid} {'is' if valid == 1 else 'are'} valid")
     if not keys and settings.first_key_file is not None:
         try:
             records.first_secret(settings.first_key_file)
@@ -121,7 +130,7 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
     known = keys or settings.first_key_file is not None or settings.oidc_issuer is not None
     if not known and not settings.is_loopback:
         said = f"there is no API key and no identity provider, so the server does not start on {settings.host}"
-        yield Finding("ledger", "error", said, "hrm-serve keys create --principal user:you --role admin")
+        yield Finding("ledger", "error", said, _MAKE_A_KEY)
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:

@@ -255,6 +255,28 @@ def test_a_server_that_an_identity_provider_guards_needs_no_key(data: Path, tmp_
     assert [about for about, _, _ in found] == ["TLS"]
 
 
+def test_keys_that_all_have_ended_are_a_problem_where_others_are_to_come_in(data: Path, tmp_path: Path) -> None:
+    with opened_ledger(Settings(data_dir=data)) as ledger:
+        revoked, _ = ledger.keys.create(principal="user:anna", roles=["ask"])
+        ledger.keys.revoke(revoked.key_id)
+        expired, _ = ledger.keys.create(principal="user:bob", roles=["ask"], expires_in_s=90)
+    database = apsw.Connection(str(data / "ledger.db"))
+    database.execute("UPDATE keys SET expires_at = created_at - 1 WHERE id = ?", (expired.key_id,))
+    said = "none of the 2 keys opens anything any more, as each is revoked or has expired: nobody can get in"
+    todo = "hrm-serve keys create --principal user:you --role admin"
+
+    assert wrong(data) == [("ledger", "warning", f"{said} -> {todo}")]
+    assert ("ledger", "error", f"{said} -> {todo}") in wrong(data, host="0.0.0.0")
+    jwks = Provider().publish(tmp_path / "jwks.json")
+    assert wrong(data, oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks_file=jwks) == [], "tokens open it"
+
+    with opened_ledger(Settings(data_dir=data)) as ledger:
+        ledger.keys.create(principal="user:anna", roles=["ask"])
+
+    assert wrong(data) == []
+    assert Finding("ledger", "ok", "3 keys, of which 1 is valid") in examined(data)
+
+
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
