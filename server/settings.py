@@ -11,7 +11,7 @@ from pydantic import ByteSize, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from server.settings_limits import LimitSettings
-from server.settings_reading import PREFIX, read
+from server.settings_reading import PREFIX, read, spelled
 from server.settings_tokens import TokenSettings
 from server.settings_transport import TransportSettings
 
@@ -34,7 +34,9 @@ class Settings(LimitSettings, TokenSettings, TransportSettings):
         description="Folder of the checkpoint to serve: config.json, *.safetensors, tokenizer.json.",
     )
     served_model_name: Annotated[str, Field(pattern=_MODEL_ID, max_length=128)] | None = Field(
-        default=None, description="The model id that clients use; without it, the name of the checkpoint's folder."
+        default=None,
+        description="The model id that clients use; without it, the name of the checkpoint's folder.",
+        json_schema_extra=spelled("letters, digits, and . _ / - after the first, as hrm-text-1b"),
     )
     engine: Literal["native"] = Field(default="native", description="What runs the model.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -50,6 +52,7 @@ class Settings(LimitSettings, TokenSettings, TransportSettings):
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        json_schema_extra=spelled("auto, cpu, cuda, or one of several as cuda:1"),
         description="Where the model runs: auto, cpu, cuda, cuda:N.",
     )
     kv_cache_bytes: Annotated[ByteSize, Field(ge=1024 * 1024)] | None = Field(
@@ -90,7 +93,9 @@ class Settings(LimitSettings, TokenSettings, TransportSettings):
         description="Free space of the data directory's disk below which the server is no longer ready.",
     )
     default_store: Annotated[str, Field(pattern=_STORE, max_length=64)] | None = Field(
-        default=None, description="Store that the plain model id retrieves from; without it, only on request."
+        default=None,
+        description="Store that the plain model id retrieves from; without it, only on request.",
+        json_schema_extra=spelled("the name or id of a store: lower-case letters, digits, and _ - after the first"),
     )
     retrieval_k: int = Field(
         default=6, ge=1, le=50, description="Passages looked up for a question that does not say how many."
@@ -152,6 +157,7 @@ class Settings(LimitSettings, TokenSettings, TransportSettings):
     public_url: str = Field(
         default="",
         pattern=r"^(https?://[^\s?#]+)?$",
+        json_schema_extra=spelled("an address without ? and #, as https://ask.example.org, or empty"),
         description="Put before the paths of citations, as https://ask.example.org; empty leaves them relative.",
     )
     heartbeat_seconds: float = Field(
@@ -190,6 +196,7 @@ class Settings(LimitSettings, TokenSettings, TransportSettings):
     otel_endpoint: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s?#@]+$",
+        json_schema_extra=spelled("an address without a name or password in it, as http://collector:4318"),
         description="Base URL of an OpenTelemetry collector, as http://collector:4318, which is sent spans, without "
         "content; needs the extra `otel`. Unset, none are made.",
     )

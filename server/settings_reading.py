@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic.config import JsonDict
 from pydantic_settings import BaseSettings, EnvSettingsSource, TomlConfigSettingsSource
 
 PREFIX = "HRM_"
 CONFIG = "HRM_CONFIG"  # names the TOML file, so it cannot stand in it
 OF_CLIENTS = frozenset({"HRM_API_KEY"})  # set for hrm-ask by people who run both
 DEFAULT_CONFIG = Path("hrm-serve.toml")
+
+_SPELLED = "spelled"
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -47,7 +50,7 @@ def read(cls: type[S], flags: Mapping[str, str]) -> S:
     try:
         return cls(**values)
     except ValidationError as error:
-        raise SettingsError(_in_words(error, origins)) from error
+        raise SettingsError(_in_words(cls, error, origins)) from error
 
 
 def dashed(name: str) -> str:
@@ -91,7 +94,12 @@ def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> N
         raise SettingsError("\n".join(lines))
 
 
-def _in_words(error: ValidationError, origins: Mapping[str, str]) -> str:
+def spelled(words: str) -> JsonDict:
+    """What a field with a pattern says beside it, for people: what it must be."""
+    return {_SPELLED: words}
+
+
+def _in_words(cls: type[BaseSettings], error: ValidationError, origins: Mapping[str, str]) -> str:
     lines = []
     for problem in error.errors():
         if not problem["loc"]:  # about several settings, which it names itself
@@ -99,5 +107,9 @@ def _in_words(error: ValidationError, origins: Mapping[str, str]) -> str:
             continue
         name = str(problem["loc"][0])
         reason = problem["msg"]
+        if problem["type"] == "string_pattern_mismatch":
+            beside = cls.model_fields[name].json_schema_extra
+            assert isinstance(beside, dict), f"{name} has a pattern, and no words for it"
+            reason = f"it must be {beside[_SPELLED]}"
         lines.append(f"{origins.get(name, name)}: {reason} (it is {problem['input']!s}).")
     return "\n".join(dict.fromkeys(lines))

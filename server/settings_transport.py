@@ -7,6 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
+from server.settings_reading import spelled
+
 _ADDRESS = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$"
 _LAST_PORT = 65535
 _ORIGIN = r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?"
@@ -24,6 +26,7 @@ class TransportSettings(BaseSettings):
     metrics_listen: str | None = Field(
         default=None,
         pattern=_ADDRESS,
+        json_schema_extra=spelled("an address and a port, as 127.0.0.1:8001 or [::1]:8001"),
         description="Address and port, as 127.0.0.1:8001, where /metrics and nothing else is told to whoever can reach "
         "it, without a key; by TLS where TLS is set. Unset, there is none.",
     )
@@ -43,6 +46,10 @@ class TransportSettings(BaseSettings):
     cors_origins: str = Field(
         default="",
         pattern=rf"^({_ORIGIN}(,{_ORIGIN})*)?$",
+        json_schema_extra=spelled(
+            "origins as browsers send them, as https://app.example.org, with commas between them; each named, as *"
+            " would let in every page"
+        ),
         description="Origins of web pages that may call, exactly as browsers send them, with commas; empty: none.",
     )
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from server.settings import BUNDLED_NAME, Settings
-from server.settings_reading import SettingsError
+from server.settings_reading import SettingsError, dashed
 
 
 @pytest.fixture(autouse=True)
@@ -229,10 +229,10 @@ def test_metrics_that_need_a_certificate_are_not_exposed() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("8001", "--metrics-listen: String should match pattern"),
-        (":8001", "--metrics-listen: String should match pattern"),
-        ("::1:8001", "--metrics-listen: String should match pattern"),
-        ("http://127.0.0.1:8001", "--metrics-listen: String should match pattern"),
+        ("8001", "--metrics-listen: it must be an address and a port, as 127.0.0.1:8001"),
+        (":8001", "--metrics-listen: it must be an address and a port, as 127.0.0.1:8001"),
+        ("::1:8001", "--metrics-listen: it must be an address and a port, as 127.0.0.1:8001"),
+        ("http://127.0.0.1:8001", "--metrics-listen: it must be an address and a port, as 127.0.0.1:8001"),
         ("127.0.0.1:65536", "metrics_listen names port 65536, and the last one is 65535"),
         ("127.0.0.1:8000", "metrics_listen is the address of host and port"),
     ],
@@ -252,3 +252,33 @@ def test_origins_of_web_pages_are_named_with_commas() -> None:
     given = "https://a.example,http://[::1]:3000"
 
     assert Settings.load({"cors_origins": given}).cors_origins == given
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"oidc_algorithms": "HS256"}, "--oidc-algorithms: it must be one or more of RS256, RS384,"),
+        ({"oidc_algorithms": "HS256"}, "never HS*, whose key is a secret that both sides know (it is HS256)."),
+        ({"cors_origins": "*"}, "each named, as * would let in every page (it is *)."),
+        (
+            {"oidc_jwks_url": "http://id.example.org/jwks"},
+            "it must be an https address, as https://id.example.org/jwks",
+        ),
+        ({"default_store": "Hand book"}, "--default-store: it must be the name or id of a store"),
+    ],
+)
+def test_what_is_spelled_otherwise_is_told_what_is_expected(given: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(given)
+
+    assert said in str(caught.value)
+
+
+def test_no_setting_answers_with_a_pattern() -> None:
+    for name, field in Settings.model_fields.items():
+        if "pattern" in str(field):
+            with pytest.raises(SettingsError) as caught:
+                Settings.load({name: "\n"})
+            words = str(caught.value)
+            assert f"{dashed(name)}: it must be " in words
+            assert "pattern" not in words
