@@ -16,7 +16,7 @@ from retrieval.errors import (
     StoreNotFound,
 )
 from server.api_key import LedgerError
-from server.audit.chain import AuditError, AuditUnavailable, Broken
+from server.audit.chain import AuditError, AuditUnavailable, Broken, RecordOwed
 from server.auth import ExposedWithoutKey
 from server.certificates import CertificateRefused
 from server.commands import audit, erasures, keys
@@ -108,6 +108,10 @@ def in_words(mistake: Exception) -> str:
     match mistake:
         case FAILED():
             return f"The ledger or the audit log cannot be used: {mistake}."
+        case RecordOwed():
+            return f"{mistake}."
+        case AuditUnavailable():
+            return f"What cannot be recorded is not done. {mistake}."
         case OSError(filename=None) | OSError(strerror=None):
             return str(mistake)
         case FileExistsError(filename=name):  # nothing here insists on making a file, so it was a folder

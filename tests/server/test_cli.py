@@ -15,6 +15,7 @@ import yaml
 
 from hrm_model.config import HrmConfig
 from retrieval.types import Recall
+from server.audit.chain import AuditUnavailable, RecordOwed
 from server.cli import in_words, main
 from server.commands.recall import in_words as recall_in_words
 from server.ledger import Ledger
@@ -203,6 +204,15 @@ def test_the_systems_errors_are_put_in_words() -> None:
 
     assert read_only == "data is on a read-only file system; --data-dir or HRM_DATA_DIR names another folder."
     assert in_words(PermissionError(errno.EACCES, "Permission denied", "data")) == "data: Permission denied."
+
+
+def test_a_log_that_cannot_be_written_is_told_with_what_that_means() -> None:
+    assert in_words(AuditUnavailable("The audit log cannot be written: disk full")) == (
+        "What cannot be recorded is not done. The audit log cannot be written: disk full."
+    )
+    assert in_words(RecordOwed("It may have been done. The audit log cannot be written: disk full")) == (
+        "It may have been done. The audit log cannot be written: disk full."
+    )
 
 
 def test_a_misspelt_setting_stops_every_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
