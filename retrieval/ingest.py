@@ -4,12 +4,13 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from retrieval.batching import Pool, Reading
 from retrieval.chunking import Chunk, TooManyChunks, cut
-from retrieval.embedder import Embedder
+from retrieval.embedder import Embedder, counted
 from retrieval.errors import DocumentRefused, RetrievalError
 from retrieval.facts import Ended, Observe, Worked
 from retrieval.holding import Holding, LeaseLost
@@ -99,7 +100,7 @@ class Ingester:
                 self._holding.release()
 
     def stop(self) -> None:
-        """Make a running `run_pending` return after its batch, and wait for it; later ones return at once."""
+        """Make a running `run_pending` return after its batch, or part of a file, and wait; later ones do at once."""
         self._stopping.set()
         with self._running:
             self._parser.close()
@@ -169,10 +170,7 @@ class Ingester:
         return Reading(job, parsed, self._cut(job, parsed), personal_data=found)
 
     def _cut(self, job: Job, parsed: Parsed) -> list[Chunk]:
-        def count(texts: Sequence[str]) -> list[int]:
-            self._beat(job)
-            return self._embedder.count(texts)
-
+        count = partial(counted, self._embedder, pause=lambda: self._beat(job))
         most = self._parser.limits.chunks
         try:
             if job.chunking:

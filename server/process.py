@@ -37,6 +37,8 @@ _LAST_BYTES_S = 2
 _LAST_STEP_S = 10
 # From then on, or from a second signal: whatever still holds up the end is left where it is.
 _END_S = 8
+# What the rest of the process may take once all answers have ended: a batch, a commit, the index; most of it, seconds.
+_CLOSE_S = 20
 
 
 class Readiness:
@@ -133,8 +135,8 @@ async def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let running answers end for `drain_s`; a second signal ends them now.
 
-    `leave` is told when the process has to end within some seconds, after a second signal or when an engine is stuck
-    or dead.
+    `leave` is told when the process has to end within some seconds: after a second signal, when an engine is stuck
+    or dead, and in any case once this is over.
 
     `load` runs beside the listening server, and `work`, with what it loaded, from then on. What either raises ends the
     process: a server that will never be ready, or that does half of its work unsaid, helps nobody. So does an engine
@@ -196,6 +198,8 @@ async def run(
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
     log.info("stopped")
+    if not hurry.is_set():  # or less time is running already
+        leave(_CLOSE_S)
 
 
 def leave_within(seconds: float) -> None:

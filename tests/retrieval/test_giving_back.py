@@ -1,14 +1,16 @@
 """retrieval.ingest: an attempt that ended through no fault of the file is as if it had not been."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from retrieval.embedder import AT_ONCE
 from retrieval.errors import StoreFailed
 from retrieval.ingest import Ingester
 from retrieval.store.jobs import MAX_ATTEMPTS, RUN_DEADLINE_S
+from tests.retrieval.desk import WordsEmbedder
 from tests.retrieval.shop import PARAGRAPHS, Meddler, Shop
 
 COMMITS = "BEFORE INSERT ON chunks"
@@ -45,6 +47,36 @@ def test_a_stopped_job_has_all_its_time_again_when_it_is_taken_up(shop: Shop) ->
     stopped._embedder = Meddler(stopped._stopping.set)
     stopped.run_pending()
     shop.clock.now += RUN_DEADLINE_S + 1
+
+    shop.ingester().run_pending()
+
+    assert shop.states() == [("a.txt", "completed")]
+
+
+class Cutter(WordsEmbedder):
+    """Has the ingestion stopped while a file is cut, and notes how much it counts at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stop: Callable[[], None] = lambda: None
+        self.counted: list[int] = []
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        self.counted.append(sum(map(len, texts)))
+        self.stop()
+        return super().count(texts)
+
+
+@pytest.mark.parametrize("between", [" ", "\n\n"])
+def test_a_stop_does_not_wait_until_a_large_file_is_cut(shop: Shop, between: str) -> None:
+    shop.enqueue(shop.write("a.txt", between.join(["A line of the log."] * (20 * AT_ONCE // 19))))
+    cutter = Cutter()
+    stopped = shop.ingester(cutter)
+    cutter.stop = stopped._stopping.set
+    stopped.run_pending()
+    shop.clock.now += RUN_DEADLINE_S + 1
+    assert len(cutter.counted) == 1
+    assert cutter.counted[0] < 2 * AT_ONCE
 
     shop.ingester().run_pending()
 

@@ -170,6 +170,17 @@ async def test_a_signal_drains_before_the_listener_goes() -> None:
             await client.get("/ready")
 
 
+async def test_what_is_still_to_be_closed_has_a_bound() -> None:
+    left: list[float] = []
+    async with started(Part(done=True).load, Part(done=True).drain, leave=left.append) as (client, task):
+        await until(client, None)
+
+        terminate()
+
+        await asyncio.wait_for(task, 5)
+        assert left == [20]
+
+
 async def test_a_second_signal_drains_without_patience_and_not_for_ever() -> None:
     draining = Part()
     left: list[float] = []
