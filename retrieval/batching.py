@@ -20,6 +20,8 @@ from retrieval.types import PersonalDataKind
 BATCH = 32
 # Chunks that are sorted by length at a time, so that little of a batch is padding. A file waits for no more than these.
 WINDOW = 512
+# Of a file with more than a window, fewer go into each: whoever comes meanwhile does not wait for all 512.
+LARGE_SHARE = 128
 # Files of more than a window that are in hand at a time: each takes some 60 MB, with its text and vectors.
 LARGE_AT_ONCE = 4
 
@@ -127,9 +129,11 @@ class Pool:
         for reading in self._readings:
             if reading.left:
                 lines.setdefault(reading.job.owner, deque()).append(reading)
+        wanted = sum(LARGE_SHARE if reading.is_large else reading.left for reading in self._readings)
+        most = min(WINDOW, -(-wanted // BATCH) * BATCH)
         taken = 0
-        while lines and taken < WINDOW:
-            for owner, line in list(lines.items())[: WINDOW - taken]:
+        while lines and taken < most:
+            for owner, line in list(lines.items())[: most - taken]:
                 reading = line[0]
                 yield reading, reading.begun
                 taken += 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.batching import LARGE_AT_ONCE, WINDOW
+from retrieval.batching import BATCH, LARGE_AT_ONCE, LARGE_SHARE, WINDOW
 from retrieval.embedder import Vectors
 from retrieval.ingest import FILL_S
 from retrieval.store import jobs
@@ -113,10 +113,17 @@ def test_one_file_is_read_in_the_midst_of_anothers_hundreds(shop: Shop) -> None:
 def test_a_file_that_comes_while_a_huge_one_is_embedded_is_done_before_it(shop: Shop) -> None:
     hand_in(shop, "anna-1.txt", chunks=4 * WINDOW)
     ends = Ends()
+    batches: list[int] = []
 
-    shop.ingester(Meddler(lambda: hand_in(shop, "ben-1.txt"))).run_pending(ends)
+    class Counting(Meddler):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            batches.append(len(ends.names))
+            return super().embed(texts)
+
+    shop.ingester(Counting(lambda: hand_in(shop, "ben-1.txt"))).run_pending(ends)
 
     assert ends.names == ["ben-1.txt", "anna-1.txt"]
+    assert batches.count(0) <= 2 * LARGE_SHARE // BATCH
 
 
 def test_two_large_files_are_embedded_side_by_side(shop: Shop) -> None:
