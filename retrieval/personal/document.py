@@ -13,7 +13,7 @@ from retrieval.personal.redact import Redacted, redact
 from retrieval.types import PersonalDataPolicy
 
 _PARAGRAPH_END = re.compile(r"\n\n")
-# About a second's work at worst; between two blocks the caller may do what cannot wait.
+# About a second's work at worst, unless no paragraph ends; meanwhile the caller may do what cannot wait.
 BLOCK = 1 << 15
 
 Counts = Mapping[Kind, int]
@@ -41,7 +41,7 @@ def treated(parsed: Parsed, policy: PersonalDataPolicy, pause: Callable[[], None
 def _counted(text: str, pause: Callable[[], None]) -> Counts:
     counts: Counter[Kind] = Counter()
     for block in _blocks(text):
-        counts.update(finding.kind for finding in find(block))
+        counts.update(finding.kind for finding in find(block, pause))
         pause()
     return dict(counts)
 
@@ -50,19 +50,18 @@ def _redacted(parsed: Parsed, pause: Callable[[], None]) -> tuple[Parsed, Counts
     counts: Counter[Kind] = Counter()
     parts: list[Redacted] = []
     for block in _blocks(parsed.text):
-        parts.append(redact(block))
+        parts.append(redact(block, pause))
         counts.update(parts[-1].counts)
         pause()
+    names = {name: redact(name, pause).text for name in {place.within for place in parsed.places}}
     way = _Way.through([len(block) for block in _blocks(parsed.text)], parts)
     return (
         replace(
             parsed,
-            title=redact(parsed.title).text,
+            title=redact(parsed.title, pause).text,
             text="".join(part.text for part in parts),
             headings=tuple(Heading(way.to(old.start), way.to(old.end), old.level) for old in parsed.headings),
-            places=tuple(
-                replace(old, start=way.to(old.start), within=redact(old.within).text) for old in parsed.places
-            ),
+            places=tuple(replace(old, start=way.to(old.start), within=names[old.within]) for old in parsed.places),
             flags=tuple(replace(old, start=way.to(old.start), end=way.to(old.end)) for old in parsed.flags),
         ),
         dict(counts),

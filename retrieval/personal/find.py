@@ -33,10 +33,13 @@ class Finding:
     kind: Kind
 
 
-def find(text: str) -> list[Finding]:
+def find(text: str, pause: Callable[[], None] = lambda: None) -> list[Finding]:
     """What a text holds of each kind, in the order of the text. Takes time linear in its length.
 
     A finding depends on its paragraph alone (blank lines divide them), so that texts may be searched in parts.
+
+    Args:
+        pause: called after each kind; may raise, to give up.
     """
     spelled = seen(text)
     if not _CAN_HOLD_ANY.search(spelled.text):
@@ -48,4 +51,5 @@ def find(text: str) -> list[Finding]:
             if not any(taken[start:end]):
                 taken[start:end] = b"\1" * (end - start)
                 findings.append(Finding(*spelled.span(start, end), kind))
+        pause()
     return sorted(findings, key=lambda finding: finding.start)

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retrieval.personal.find import Finding, Kind, find
@@ -36,16 +36,19 @@ class Redacted:
         return offset
 
 
-def redact(text: str) -> Redacted:
+def redact(text: str, pause: Callable[[], None] = lambda: None) -> Redacted:
     """Replace everything that `find` finds by the name of its kind, until it finds nothing.
 
     Nothing else changes. What is left holds nothing that would be found, so that redacting again changes nothing.
+
+    Args:
+        pause: as `find` calls it.
     """
     counts: Counter[Kind] = Counter()
     steps: list[Sequence[tuple[Finding, int]]] = []
     # Again: a number that was part of two readings may leave a rest that reads as one. Each pass takes digits or an @
     # away and adds none, so there is a last one.
-    while findings := find(text):
+    while findings := find(text, pause):
         counts.update(finding.kind for finding in findings)
         text, step = _replaced(text, findings)
         steps.append(step)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from retrieval.parsed import Heading, Parsed, Place
 from retrieval.personal.document import BLOCK, treated
 from retrieval.personal.redact import redact
+from retrieval.types import PersonalDataPolicy
 
 IBAN = "DE89 3704 0044 0532 0130 00"
 
@@ -66,3 +67,30 @@ def _give_up() -> None:
 
 def _starts(paragraphs: list[str]) -> list[int]:
     return [sum(len(p) + 2 for p in paragraphs[:n]) for n in range(len(paragraphs))]
+
+
+class Enough(Exception):
+    """Whoever waits has waited for long enough."""
+
+
+@pytest.mark.parametrize("policy", ["flag", "redact"])
+def test_a_text_without_paragraphs_can_be_given_up_too(policy: PersonalDataPolicy) -> None:
+    pauses: list[None] = []
+
+    def pause() -> None:
+        pauses.append(None)
+        if len(pauses) == 2:
+            raise Enough
+
+    with pytest.raises(Enough):
+        treated(Parsed("Title", "1 " * 2 * BLOCK), policy, pause)
+
+
+def test_the_name_of_a_sheet_is_searched_once_however_many_rows_it_has() -> None:
+    def searches(rows: int) -> int:
+        pauses: list[None] = []
+        places = tuple(Place(number, 1, "row", number + 1, "Sheet 1 of a@mail.example") for number in range(rows))
+        treated(Parsed("Title", "x" * rows, (), places), "redact", lambda: pauses.append(None))
+        return len(pauses)
+
+    assert searches(1000) == searches(1)
