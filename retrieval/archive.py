@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 
 class Archive:
     """The managing side of a data directory. Methods raise StoreNotFound, DocumentNotFound and BatchNotFound alike for
-    what does not exist and for what the reader may not use in this way."""
+    what does not exist and for what the reader may not use in this way, and NotTheOwner for lists that are not the
+    reader's to change."""
 
     def __init__(self, database: Database, originals: Originals, mirror: Mirror) -> None:
         self._database = database
@@ -93,7 +94,7 @@ class Archive:
         """Give a file lists of its own; None: it goes by the stores that hold it."""
 
         def share(tx: Transaction) -> File:
-            file_no = files.number(tx, file_id, reader, "write")
+            file_no = files.sharable(tx, file_id, reader)
             files.grant(tx, file_no, access)
             return files.one(tx, file_no, reader)
 
@@ -140,7 +141,8 @@ class Archive:
         """Describe a store anew, and with `access` share it anew."""
 
         def describe(tx: Transaction) -> Store:
-            store_no = stores.number(tx, store, reader, "write")
+            is_shared = access is not None
+            store_no = stores.sharable(tx, store, reader) if is_shared else stores.number(tx, store, reader, "write")
             stores.describe(tx, store_no, change(stores.one(tx, store_no, reader).description))
             if access is not None:
                 stores.grant(tx, store_no, access)

@@ -9,6 +9,13 @@ class RetrievalError(Exception):
     """The store or the index failed through no fault of the request."""
 
 
+class NotTheOwner(Exception):
+    """Who may use a store or a file is its owner's to say, and somebody who may only write it has tried to."""
+
+    def __init__(self) -> None:
+        super().__init__("Only its owner and admins may change its 'access'.")
+
+
 class StoreFailed(RetrievalError):
     """The database could not do its work: disk full, damaged, busy for too long, closed."""
 

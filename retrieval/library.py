@@ -143,10 +143,11 @@ class Library:
 
         Raises:
             StoreNotFound: it does not exist, or `reader` may not write it.
+            NotTheOwner: `reader` may write it, but neither owns it nor is an admin.
         """
 
         def grant(tx: Transaction) -> Store:
-            store_no = stores.number(tx, name_or_id, reader, "write")
+            store_no = stores.sharable(tx, name_or_id, reader)
             stores.grant(tx, store_no, access)
             return stores.one(tx, store_no, reader)
 

@@ -170,7 +170,11 @@ class Archive(Protocol):
         ...
 
     async def share_file(self, file_id: str, access: Access | None, reader: Reader) -> File:
-        """Give a file lists of its own; None: it goes by the stores that hold it."""
+        """Give a file lists of its own; None: it goes by the stores that hold it.
+
+        Raises:
+            NotTheOwner: `reader` may write it, but neither owns it nor is an admin.
+        """
         ...
 
     async def original(self, file_id: str, reader: Reader) -> BinaryIO:
@@ -190,7 +194,11 @@ class Archive(Protocol):
     async def change_store(
         self, store: str, change: Callable[[Description], Description], reader: Reader, access: Access | None = None
     ) -> Store:
-        """Describe a store anew, and with `access` share it anew."""
+        """Describe a store anew, and with `access` share it anew.
+
+        Raises:
+            NotTheOwner: as in `share_file`; then nothing is changed.
+        """
         ...
 
     async def page_of_stores(self, reader: Reader, cursor: Cursor) -> Page[Store]:

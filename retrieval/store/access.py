@@ -1,9 +1,10 @@
-"""Who may use what, as SQL: owners and lists of names. Access is denied by default."""
+"""Who may use what, as SQL: owners and lists of names. Access is denied by default. Who may write may read as well."""
 
 import json
 from collections.abc import Sequence
 from typing import Literal
 
+from retrieval.errors import NotTheOwner
 from retrieval.store.database import Transaction
 from retrieval.types import EVERYONE, Access, Reader
 
@@ -33,7 +34,7 @@ def for_each_reader(rule: str) -> str:
 MAY_USE = """
     (stores.owner IN (NAMES) OR EXISTS (
         SELECT 1 FROM access
-        WHERE access.store_no = stores.store_no AND access.mode = ?3 AND access.name IN (NAMES)))
+        WHERE access.store_no = stores.store_no AND access.mode IN (?3, 'write') AND access.name IN (NAMES)))
 """
 ALLOWED = " AND ".join(
     f"""
@@ -62,6 +63,19 @@ def principal(reader: Reader) -> str:
     return names[0]
 
 
+def refuse_sharing(tx: Transaction, table: str, column: str, number: int, reader: Reader) -> None:
+    """Refuse a change of who may use a store or a file, unless it is the owner's, or an admin's.
+
+    An application that acts for one need not own it: that it may write it is asked elsewhere.
+
+    Raises:
+        NotTheOwner: it is somebody else's.
+    """
+    ((owner,),) = tx.rows(f"SELECT owner FROM {table} WHERE {column} = ?", number)
+    if not reader.is_admin and owner not in reader.names:
+        raise NotTheOwner
+
+
 def replace(tx: Transaction, table: str, column: str, number: int, access: Access) -> None:
     """Replace the lists of a store or a file."""
     tx.run(f"DELETE FROM {table} WHERE {column} = ?", number)
@@ -85,8 +99,7 @@ def readers_of_store(tx: Transaction, store_no: int) -> tuple[str, ...]:
     return tuple(
         row[0]
         for row in tx.rows(
-            "SELECT owner FROM stores WHERE store_no = ?1"
-            " UNION SELECT name FROM access WHERE store_no = ?1 AND mode = 'read'",
+            "SELECT owner FROM stores WHERE store_no = ?1 UNION SELECT name FROM access WHERE store_no = ?1",
             store_no,
         )
     )

@@ -39,11 +39,11 @@ _MASKED = (b"texts", b"vectors")
 # The names that `files.USABLE` lets read a file.
 _READERS = """
     SELECT owner FROM files WHERE file_no = ?1
-    UNION SELECT name FROM file_access JOIN files USING (file_no) WHERE file_no = ?1 AND mode = 'read' AND has_access
+    UNION SELECT name FROM file_access JOIN files USING (file_no) WHERE file_no = ?1 AND has_access
     UNION SELECT stores.owner FROM documents JOIN stores USING (store_no) JOIN files USING (file_no)
         WHERE file_no = ?1 AND NOT has_access
     UNION SELECT name FROM documents JOIN access USING (store_no) JOIN files USING (file_no)
-        WHERE file_no = ?1 AND mode = 'read' AND NOT has_access
+        WHERE file_no = ?1 AND NOT has_access
 """
 _OF_THEM = "document_no IN (SELECT value FROM json_each(?))"
 

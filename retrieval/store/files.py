@@ -19,6 +19,7 @@ from retrieval.store.access import (
     grants,
     listed,
     readers_of_store,
+    refuse_sharing,
     replace,
 )
 from retrieval.store.database import Transaction
@@ -36,7 +37,8 @@ _MAY_USE = f"""
     (files.owner IN (NAMES)
      OR files.has_access AND EXISTS (
         SELECT 1 FROM file_access
-        WHERE file_access.file_no = files.file_no AND file_access.mode = ?3 AND file_access.name IN (NAMES))
+        WHERE file_access.file_no = files.file_no AND file_access.mode IN (?3, 'write')
+            AND file_access.name IN (NAMES))
      OR NOT files.has_access AND EXISTS ({_HELD} AND {ALLOWED} AND {MAY_USE}))
 """
 # ?1 to ?3 as in `access`, ?4: now. A file past its expiry is gone, whether or not it was cleared away.
@@ -112,6 +114,18 @@ def attachable(tx: Transaction, file_id: str, reader: Reader) -> int:
     return file_no if has_access else number(tx, file_id, reader, "write")
 
 
+def sharable(tx: Transaction, file_id: str, reader: Reader) -> int:
+    """The row number of a file whose lists `reader` may change.
+
+    Raises:
+        DocumentNotFound: it does not exist, or `reader` may not write it.
+        NotTheOwner: `reader` may write it, but neither owns it nor is an admin.
+    """
+    file_no = number(tx, file_id, reader, "write")
+    refuse_sharing(tx, "files", "file_no", file_no, reader)
+    return file_no
+
+
 def one(tx: Transaction, file_no: int, reader: Reader) -> File:
     """One file, with what became of it as far as `reader` may see."""
     found = tx.rows(f"SELECT {_COLUMNS} FROM files WHERE file_no = ?4", *grants(reader, "read"), file_no)
@@ -148,7 +162,7 @@ def seen(tx: Transaction, file_no: int) -> Seen:
         "SELECT store_id, name, store_no FROM documents JOIN stores USING (store_no) WHERE file_no = ?", file_no
     )
     return Seen(
-        (owner, *(listed(tx, "file_access", "file_no", file_no).read if has_access else ())),
+        (owner, *_named(tx, file_no)),
         tuple(
             ((store_id, name), () if has_access else readers_of_store(tx, store_no))
             for store_id, name, store_no in stores
@@ -159,7 +173,7 @@ def seen(tx: Transaction, file_no: int) -> Seen:
 def seen_in_store(tx: Transaction, file_no: int) -> Seen:
     """Who can see a file among those of a store, of all who may read that."""
     owner, has_access = tx.rows("SELECT owner, has_access FROM files WHERE file_no = ?", file_no)[0]
-    return Seen((owner, *listed(tx, "file_access", "file_no", file_no).read) if has_access else (EVERYONE,))
+    return Seen((owner, *_named(tx, file_no)) if has_access else (EVERYONE,))
 
 
 def remove(tx: Transaction, file_no: int, could_see: Seen) -> str:
@@ -188,6 +202,11 @@ def expired(tx: Transaction) -> list[tuple[int, str]]:
 def known(tx: Transaction) -> set[str]:
     """The ids of all files whose originals are kept, or are still to be read."""
     return {row[0] for row in tx.rows("SELECT file_id FROM files WHERE original = 'kept'")}
+
+
+def _named(tx: Transaction, file_no: int) -> list[str]:
+    """Whom a file's own lists let read it."""
+    return [row[0] for row in tx.rows("SELECT DISTINCT name FROM file_access WHERE file_no = ?", file_no)]
 
 
 def _number(tx: Transaction, file_id: str, reader: Reader, mode: Mode, now: int) -> int:

@@ -19,7 +19,8 @@ from retrieval.types import Filter, Reader
 _LISTED = """
     (files.owner IN (NAMES) OR EXISTS (
         SELECT 1 FROM file_access
-        WHERE file_access.file_no = files.file_no AND file_access.mode = ?3 AND file_access.name IN (NAMES)))
+        WHERE file_access.file_no = files.file_no AND file_access.mode IN (?3, 'write')
+            AND file_access.name IN (NAMES)))
 """
 VISIBLE = f"""
     ((files.expires_at IS NULL OR files.expires_at > ?4) AND (NOT files.has_access OR {for_each_reader(_LISTED)}))
@@ -93,11 +94,12 @@ def expiring(tx: Transaction, after: int) -> NDArray[np.int64]:
 
 
 def readable(tx: Transaction, name: str) -> NDArray[np.int32]:
-    """The documents whose lists have `name` for reading, and those with lists that it owns."""
+    """The documents whose lists have `name`, of whatever mode, and those with lists that it owns."""
     return filters.numbers(
         tx,
-        "FROM (SELECT document_no FROM file_access CROSS JOIN documents USING (file_no)"
-        " WHERE mode = 'read' AND name = ?1"
+        "FROM (SELECT document_no FROM file_access AS listed CROSS JOIN documents USING (file_no)"
+        " WHERE name = ?1 AND (mode = 'read' OR NOT EXISTS (SELECT 1 FROM file_access AS other"
+        " WHERE other.file_no = listed.file_no AND other.mode = 'read' AND other.name = ?1))"
         " UNION ALL SELECT document_no FROM files CROSS JOIN documents USING (file_no)"
         " WHERE has_access AND owner = ?1)",
         name,
@@ -110,7 +112,7 @@ def readers_above(tx: Transaction, after: int) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for name, document_no in tx.rows(
         f"SELECT owner, document_no {where} UNION SELECT name, document_no FROM (SELECT file_no, document_no {where})"
-        " JOIN file_access USING (file_no) WHERE mode = 'read'",
+        " JOIN file_access USING (file_no)",
         after,
     ):
         found.setdefault(name, []).append(document_no)

@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 from retrieval.errors import StoreExpired, StoreNameRefused, StoreNotFound
 from retrieval.store import documents, paging, personal
-from retrieval.store.access import GRANTED, Mode, grants, listed, principal, readers_of_store, replace
+from retrieval.store.access import GRANTED, Mode, grants, listed, principal, readers_of_store, refuse_sharing, replace
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import EXPIRED, Occasion
 from retrieval.store.meta import advance, revoke
@@ -44,6 +44,18 @@ def number(tx: Transaction, name_or_id: str, reader: Reader, mode: Mode = "read"
     if found is None:
         raise StoreNotFound(name_or_id)
     return int(found[0])
+
+
+def sharable(tx: Transaction, name_or_id: str, reader: Reader) -> int:
+    """The row number of a store whose lists `reader` may change.
+
+    Raises:
+        StoreNotFound: it does not exist, or `reader` may not write it.
+        NotTheOwner: `reader` may write it, but neither owns it nor is an admin.
+    """
+    store_no = number(tx, name_or_id, reader, "write")
+    refuse_sharing(tx, "stores", "store_no", store_no, reader)
+    return store_no
 
 
 def exists(tx: Transaction, name_or_id: str) -> bool:

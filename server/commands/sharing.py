@@ -22,7 +22,7 @@ def share(
         list[str] | None, typer.Option(help=f"Who may read it: {NAME}; repeat for several.", metavar="NAME")
     ] = None,
     write: Annotated[
-        list[str] | None, typer.Option(help=f"Who may change it: {NAME}; repeat for several.", metavar="NAME")
+        list[str] | None, typer.Option(help=f"Who may read and change it: {NAME}; repeat for several.", metavar="NAME")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -34,9 +34,8 @@ def share(
     with on_record(settings, "share", "store", path={"store": store}, access=granted) as facts:
         shared = asyncio.run(_share(settings, store, access))
         facts.record["id"] = shared.store_id
-    for mode, names in (("read", shared.access.read), ("write", shared.access.write)):
-        of_whom = " ".join((shared.owner, *(name for name in names if name != shared.owner)))
-        print(f"{shared.name}: {printable(of_whom)} may {mode}")
+    for mode, names in (("read", (*shared.access.read, *shared.access.write)), ("write", shared.access.write)):
+        print(f"{shared.name}: {printable(' '.join(dict.fromkeys((shared.owner, *names))))} may {mode}")
 
 
 def grantees(flag: str, names: Sequence[str]) -> tuple[str, ...]:

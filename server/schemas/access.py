@@ -20,7 +20,7 @@ Grantee = Annotated[Text, Field(max_length=256), AfterValidator(_grantee)]
 
 
 class AccessLists(Asked):
-    """Who may read and who may write. The owner may in any case."""
+    """Who may read, and who may write and read. The owner may in any case, and alone with admins changes the lists."""
 
     read: list[Grantee] = Field(default=[], max_length=1000)
     write: list[Grantee] = Field(default=[], max_length=1000)
@@ -31,7 +31,7 @@ class AccessLists(Asked):
 
 
 class GivenAccess(Answered):
-    """Who may read and who may write, besides the owner."""
+    """Who may read, and who may write and read, besides the owner."""
 
     read: list[str]
     write: list[str]

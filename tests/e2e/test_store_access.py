@@ -104,19 +104,32 @@ async def test_reading_is_not_writing(tmp_path: Path) -> None:
                 await call(reader, store, file)
 
 
-async def test_a_writer_may_do_what_the_owner_may(tmp_path: Path) -> None:
+async def test_a_writer_may_do_what_the_owner_may_but_say_who_else_may(tmp_path: Path) -> None:
     async with shop(tmp_path) as (url, _), client_of(url) as owner, client_of(url, "sk-ben") as writer:
-        store, file = await put(owner, access={"read": ["group:claims"], "write": ["group:claims"]})
+        store, file = await put(owner, access={"read": ["user:ann"], "write": ["group:claims"]})
+        await owner.post(f"/files/{file}", body={"access": {"write": ["user:ben"]}}, cast_to=object)
+        before = await owner.vector_stores.retrieve(store)
+        for call in READING.values():
+            await call(writer, store, file)
+        for path in (f"/vector_stores/{store}", f"/files/{file}"):
+            with pytest.raises(openai.PermissionDeniedError) as refused:
+                await writer.post(path, body={"access": {"read": ["*"], "write": ["*"]}}, cast_to=object)
+            assert (refused.value.code, refused.value.param) == ("not_the_owner", "access")
+        with pytest.raises(openai.PermissionDeniedError):
+            await writer.vector_stores.update(store, name="mine", extra_body={"access": {"read": ["*"]}})
+        assert await owner.vector_stores.retrieve(store) == before
+
         added = await writer.vector_stores.files.upload_and_poll(
             vector_store_id=store, file=("b.txt", b"Ben's."), **FAST
         )
-        await writer.vector_stores.update(store, extra_body={"access": {"read": [], "write": []}})
+        assert (await writer.vector_stores.update(store, name="ours")).name == "ours"
+        await owner.vector_stores.update(store, extra_body={"access": {"read": [], "write": []}})
         with pytest.raises(openai.NotFoundError):
             await writer.vector_stores.retrieve(store)
 
         assert (await writer.files.retrieve(added.id)).id == added.id
         assert (await owner.vector_stores.retrieve(store)).file_counts.completed == 2
-        await owner.files.delete(file)
+        await writer.files.delete(file)
 
 
 async def test_who_may_only_read_a_file_cannot_open_it_to_others(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from retrieval.chunking import cut
 from retrieval.erasure import Erasure, Purge, Scan
-from retrieval.errors import DocumentNotFound, DocumentRefused, StoreNameRefused, StoreNotFound
+from retrieval.errors import DocumentNotFound, DocumentRefused, NotTheOwner, StoreNameRefused, StoreNotFound
 from retrieval.facts import StoreFacts
 from retrieval.parse import parse
 from retrieval.types import (
@@ -106,7 +106,10 @@ class Shelf:
         return self._stores[store_id]
 
     async def set_access(self, name_or_id: str, access: Access, reader: Reader) -> Store:
-        store = replace(self._store(name_or_id, reader, "write"), access=access)
+        found = self._store(name_or_id, reader, "write")
+        if not reader.is_admin and found.owner not in reader.names:
+            raise NotTheOwner
+        store = replace(found, access=access)
         self._stores[store.store_id] = store
         self._generation += 1
         return self._counted(store)
@@ -256,7 +259,7 @@ def _opened(path: Path) -> tuple[str, bytes]:
 
 
 def _may(store: Store, reader: Reader, mode: str) -> bool:
-    granted = store.access.read if mode == "read" else store.access.write
+    granted = store.access.write if mode == "write" else (*store.access.read, *store.access.write)
     return all(
         (one.is_admin or store.owner in one.names or not one.names.isdisjoint(granted) or EVERYONE in granted)
         and (one.stores is None or not one.stores.isdisjoint({store.store_id, store.name}))

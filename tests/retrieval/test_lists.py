@@ -104,12 +104,33 @@ def test_a_change_of_lists_holds_at_the_next_look_whoever_made_it(shelf: Shelf) 
     assert shelf.hidden(BEN) == []
 
 
+@pytest.mark.parametrize("modes", [("write",), ("read", "write")])
+def test_who_may_write_is_among_the_readers_whenever_the_list_is_read(shelf: Shelf, modes: tuple[str, ...]) -> None:
+    def rewrite() -> None:
+        with shelf.database.write() as tx:
+            tx.run("DELETE FROM file_access")
+            numbers = tx.rows("SELECT file_no FROM files")
+            tx.many(
+                "INSERT INTO file_access (file_no, mode, name) VALUES (?, ?, 'user:ben')",
+                [(row[0], mode) for row in numbers for mode in modes],
+            )
+
+    _, first = shelf.add("user:eva")
+    assert shelf.hidden(BEN) == [first]
+    rewrite()
+    assert shelf.hidden(BEN) == []
+    with shelf.database.write() as tx:
+        file_no, _ = files.add(tx, owner="user:anna", filename="b", size=1, sha256="y")
+        files.grant(tx, file_no, Access(("user:ben",) if "read" in modes else (), ("user:ben",)))
+        attaching.attach(tx, shelf.store_no, file_no)
+    assert shelf.hidden(BEN) == [], "as of what came later"
+
+
 @pytest.mark.parametrize(
     "change",
     [
         "DELETE FROM file_access WHERE name = 'user:ben'",
         "UPDATE file_access SET name = 'user:eva' WHERE name = 'user:ben'",
-        "UPDATE file_access SET mode = 'write' WHERE name = 'user:ben'",
         "UPDATE files SET expires_at = 1",
     ],
 )

@@ -1,16 +1,17 @@
 """Which files a reader may use, alone, limited to stores, or through an application: a property of the real SQL."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrieval.errors import CursorUnknown, DocumentNotFound, StoreNotFound
+from retrieval.errors import CursorUnknown, DocumentNotFound, NotTheOwner, StoreNotFound
 from retrieval.store import attaching, documents, files, stores
 from retrieval.store.access import Mode
 from retrieval.store.database import Database, Transaction
@@ -51,7 +52,7 @@ readers = alone | st.builds(lambda person, application: replace(person, through=
 
 
 def granted(one: Reader, owner: str, access: Access, mode: Mode) -> bool:
-    listed = access.read if mode == "read" else access.write
+    listed = access.write if mode == "write" else (*access.read, *access.write)
     return one.is_admin or owner in one.names or not (one.names | {"*"}).isdisjoint(listed)
 
 
@@ -150,6 +151,42 @@ def test_a_store_is_named_by_its_id_or_its_name_in_the_limit_of_a_reader(tmp_pat
             with pytest.raises(StoreNotFound):
                 stores.number(tx, "second", limited)
             assert stores.listing(tx, replace(limited, is_admin=True)) == stores.listing(tx, limited)
+
+
+@given(owner=st.sampled_from(("user:ann", "user:app", "user:owner")), access=lists, asked=st.lists(readers, min_size=1))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_who_may_write_may_read_and_only_owners_and_admins_say_who_may(
+    owner: str, access: Access, asked: list[Reader]
+) -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(Database(Path(folder) / "store.db")) as database,
+        database.write() as tx,
+    ):
+        store_no = stores.create(tx, "first", Reader(frozenset({owner})), access)
+        file_no, file_id = files.add(tx, owner=owner, filename="a", size=1, sha256="1", is_upload=True, access=access)
+        attaching.attach(tx, store_no, file_no, {})
+        for reader in asked:
+            with suppress(StoreNotFound):
+                stores.number(tx, "first", reader, "write")
+                assert stores.number(tx, "first", reader) == store_no
+                assert outcome(partial(stores.sharable, tx, "first", reader)) is may_share(reader, owner)
+            with suppress(DocumentNotFound):
+                files.number(tx, file_id, reader, "write")
+                assert files.number(tx, file_id, reader) == file_no
+                assert outcome(partial(files.sharable, tx, file_id, reader)) is may_share(reader, owner)
+
+
+def may_share(reader: Reader, owner: str) -> bool:
+    return reader.is_admin or owner in reader.names
+
+
+def outcome(share: Callable[[], int]) -> bool:
+    try:
+        share()
+    except NotTheOwner:
+        return False
+    return True
 
 
 def test_an_application_acts_for_a_person_and_not_for_another_application() -> None:
