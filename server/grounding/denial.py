@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from server.grounding.lexicon import DENIALS
 from server.grounding.reading import Term
 from server.grounding.words import listed
 
@@ -22,6 +23,8 @@ def denies_all(terms: Sequence[Term]) -> bool:
     word = terms[at].word.text.casefold().replace("’", "'")
     if word in _NONE:
         return not any(term.role in ("content", "value") for term in terms[:at])
+    if word in DENIALS:  # "dyeing is forbidden", but not "forbidden fruit"
+        return at > 0 and terms[at - 1].word.text.casefold() in _AUXILIARIES
     if word in ("cannot", "never") or word.endswith("n't"):
         return True
     return word == "not" and at > 0 and terms[at - 1].word.text.casefold() in _AUXILIARIES

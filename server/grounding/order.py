@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from server.grounding.reading import Term
-from server.grounding.words import listed
+from server.grounding.words import Kind, listed
 
 # "to" and "from" are missing: they say to whom and by whom, which no other order of words may change.
 _PREPOSITIONS = frozenset(listed("for in on at of within per after during until since before under beside next with"))
@@ -50,7 +50,10 @@ def is_reordered(claim: Sequence[Term], line: Sequence[Term], paired: Sequence[t
 
 
 def is_exchanged(claim: Sequence[Term], line: Sequence[Term]) -> bool:
-    """Is it "from 5 to 3" for "from 3 to 5", or "to Ben" where Ben himself does it to another?"""
+    """Is it "from 5 to 3" for "from 3 to 5", or "to Ben" where Ben himself does it to another?
+
+    Of values and names alone: an allowance applies to children, and children are entitled to it.
+    """
     names = {term.key for term in claim}, {term.key for term in line}
     for preposition in ("from", "to"):
         said, there = _ends(claim, preposition), _ends(line, preposition)
@@ -66,7 +69,7 @@ def _ends(terms: Sequence[Term], preposition: str) -> set[str]:
         if term.word.text.casefold() == preposition:
             behind = [after for after in terms[at + 1 :] if after.word.text.casefold() not in ("the", "a", "an")]
             run = list(takewhile(lambda after: after.role in ("content", "value"), behind))
-            found.update(after.key for after in run[-1:])
+            found.update(after.key for after in run[-1:] if after.role == "value" or after.word.kind is Kind.NAME)
     return found
 
 

@@ -54,11 +54,11 @@ def read(text: str) -> list[Term]:
         phrase = _phrase(tokens, at)
         if phrase is not None:
             role, key, count = phrase
-            if role == "denial":
-                denied = True
-                terms.append(Term(token, role, "not", segment, denied))
+            is_denial = role == "denial"  # "at no cost" denies the cost, and nothing else of the sentence
+            if is_denial:
+                terms.append(Term(token, role, "not", segment, denied=True))
                 role = "content"
-            terms.append(Term(token, role, key, segment, denied))
+            terms.append(Term(token, role, key, segment, denied or is_denial))
             at += count
             end = tokens[at - 1].end
             continue

@@ -26,7 +26,7 @@ _PRONOUNS = frozenset(listed("it they this these he she"))
 _DIRECTIONS = ({"on", "off"}, {"up", "down"}, {"in", "out"})
 _WHOLES = frozenset(listed("all every each any"))
 # Doubts that hold whatever the embedder makes of the words.
-_AGAINST = frozenset({"value", "bound", "denial", "modal", "condition", "order"})
+_AGAINST = frozenset({"value", "denial", "condition", "order"})
 # Of the words that a later part of a sentence has of its own, the share that a claim about it repeats.
 _OWN = 0.75
 

@@ -219,11 +219,12 @@ class Sources:
             (line for line in self._lines if has_values(terms, line.terms)),
             key=lambda line: -len(content & ({term.key for term in line.terms} | line.context.titles)),
         )[:_COMPARED]
-        near = [one for one in near if not compare(terms, one.terms, one.context, self._alike).is_against]
         likelihoods = self._entailed([self._beside(claim, line) for line in near])
         likelihood, line = max(zip(likelihoods, near, strict=True), key=lambda pair: pair[0], default=(0.0, None))
         if line is None or likelihood < LIKELY:
             return None
+        if compare(terms, line.terms, line.context, self._alike).is_against:
+            return None  # the embedder takes two who change places for the same
         return Finding((Support(line.passage, line.place.start, line.place.end),), "entailed")
 
     def _beside(self, claim: str, line: Line) -> Claim:

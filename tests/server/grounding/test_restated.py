@@ -56,6 +56,8 @@ def test_advice_a_duty_and_a_permission_are_three_things(passage: str, claim: st
         ("Candles are not allowed in the tents.", "No, candles are prohibited in the tents."),
         ("Dogs may swim in the lake.", "Yes, dogs may swim in the lake."),
         ("Campers may not light fires.", "No, campers must not light fires."),
+        ("Smoking of fish is forbidden.", "It is not allowed to smoke fish."),
+        ("Seeds are sent free of charge within 9 days.", "Seeds are sent within 9 days at no cost."),
     ],
 )
 def test_a_denial_may_be_worded_otherwise(passage: str, claim: str) -> None:
