@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 
+from retrieval.copies import Copies
 from retrieval.disk import reported
 from retrieval.embedder import Vectors
 from retrieval.errors import EmbedderMismatch, StoreFailed
@@ -48,6 +49,7 @@ class Mirror:
         self._lock = threading.RLock()
         self.words = LexicalIndex()  # for use inside a `view`
         self.lists = AccessLists()  # likewise
+        self.copies = Copies()  # likewise
         self._index = VectorIndex(dims)
         self._graphs = Graphs(dims, graph_limits)
         self._tried: set[int] = set()  # stores that have a graph here although they did not ask for one
@@ -73,10 +75,7 @@ class Mirror:
 
     @contextmanager
     def view(self) -> Iterator[Transaction]:
-        """The store at one moment, with the index caught up to that very moment.
-
-        One view at a time: a scan keeps all cores busy by itself.
-        """
+        """The store at one moment, and the index caught up with it; one at a time, as a scan keeps all cores busy."""
         with self._lock, self._database.read() as tx:
             self._catch_up(tx)
             self._say_held()
@@ -91,10 +90,7 @@ class Mirror:
         return self._index.search(query, k, visible, lambda numbers: self._stored(tx, numbers))
 
     def nearest(self, tx: Transaction, query: Vectors, k: int, visible: Visible) -> list[int]:
-        """As `nearest_exactly`, but of stores that are searched by a graph, nearly all of the nearest.
-
-        In either case `k` wherever `k` are visible, and in the order of the stored vectors.
-        """
+        """As `nearest_exactly`, but of stores that are searched by a graph nearly all of the nearest; `k` all told."""
         near, rest = self._graphs.nearest(query, k, visible)
         found = self.nearest_exactly(tx, query, k, rest)
         if not len(near):
@@ -237,6 +233,7 @@ class Mirror:
     def _rebuild(self, tx: Transaction) -> None:
         self.words.forget()
         self.lists.forget()
+        self.copies.forget()
         self._index = VectorIndex(self._dims)
         self._places.clear()
         self._last = 0
@@ -275,6 +272,7 @@ class Mirror:
         self._stale |= self._index.remove(gone)
         self._graphs.remove(gone)
         self._places.remove(gone)
+        self.copies.remove(gone)
         self._unsaved += len(gone)
         if gone:
             self.words.forget()

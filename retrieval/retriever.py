@@ -31,10 +31,16 @@ from retrieval.wording import Wording, terms
 # From each side, and at least four for each passage asked for: what fusion lifts stood rarely deeper than this.
 CANDIDATES = 50
 CANDIDATES_PER_PASSAGE = 4
-# As deep a search goes for passages below copies of better ones: all others wait while it does.
+# As deep a search goes at once. Are copies in its way, it goes on below them, so many times: all others wait meanwhile.
 DEEPEST = 2000
+ROUNDS = 20
 # Of the comparison token by token in a passage's score; tests/eval/retrieval.py is where it was chosen.
 LATE_WEIGHT = 0.7
+
+# Words, and the signs that make a number another one.
+_TELLING = re.compile(r"\w+|(?<!\w)[-−–+](?=[\d.])|[%‰€$£¥]")
+# What a passage says is the same without them. Never a denial, a modal, or a word that places or orders something.
+_FILLERS = frozenset({"a", "an", "the", "please", "kindly", "also"})
 
 Scored = tuple[float, Candidate]
 
@@ -116,13 +122,13 @@ class Searcher:
     def _ranked(
         self, tx: Transaction, query: str, meaning: Vectors, words: Words, scope: Scope, k: int, fusion: Fusion
     ) -> list[Scored]:
-        """The best `k` candidates, best first, without copies of a better one; `k` wherever there are as many
-        so deep."""
+        """The best `k` candidates, best first, without copies of a better one; `k` wherever there are as many."""
         visible = self._mirror.visible(scope)
         wording = words.weigh(tx, terms(query, tx.words), visible)
         depth = max(CANDIDATES, CANDIDATES_PER_PASSAGE * k)
         deepest = max(depth, DEEPEST)
         scored: dict[int, Scored] = {}
+        rounds = 0
 
         @cache  # copies are read once
         def by_wording(title: str, text: str) -> float:
@@ -135,8 +141,11 @@ class Searcher:
             assert scored.keys() >= numbers, "the index holds a chunk that the store does not"
             ranked = sorted(scored.values(), key=lambda item: (-item[0], item[1].chunk_no))
             kept = list(islice(distinct(ranked), k))
-            if len(kept) >= k or len(numbers) < depth or depth == deepest:
+            if len(kept) >= k or len(numbers) < depth or rounds == ROUNDS:
                 return kept
+            if depth == deepest:
+                rounds += 1
+                visible = self._mirror.copies.without(tx, visible, {candidate.text for _, candidate in ranked})
             depth = min(4 * depth, deepest)
 
     def _candidates(
@@ -165,21 +174,28 @@ class Searcher:
 
 
 def distinct(ranked: Iterable[Scored]) -> Iterator[Scored]:
-    """Drop passages that repeat a better one but for case, blanks and punctuation.
+    """Drop passages that repeat a better one but for case, blanks, punctuation, articles and words of courtesy.
 
-    A single other word or digit keeps both: "20 days for staff" and "25 days for staff" are not the same passage,
-    however near their vectors are.
+    A single other word, digit or sign keeps both: "20 days for staff" and "25 days for staff" are not the same passage,
+    however near their vectors are (DECISIONS.md, near-duplicates).
     """
-    seen: set[str] = set()
+    seen: set[tuple[str, ...]] = set()
     texts: set[str] = set()
     for score, candidate in ranked:
         if candidate.text in texts:
             continue
         texts.add(candidate.text)
-        wording = " ".join(re.findall(r"\w+", candidate.text.casefold()))
+        wording = tuple(_telling(candidate.text))
         if wording not in seen:
             seen.add(wording)
             yield score, candidate
+
+
+def _telling(text: str) -> Iterator[str]:
+    for at, word in enumerate(_TELLING.findall(text)):
+        folded = word.casefold()
+        if folded not in _FILLERS or (at and word == "A"):  # "gate A"
+            yield folded
 
 
 def _score(

@@ -98,6 +98,13 @@ def candidates(tx: Transaction, chunk_nos: Sequence[int]) -> list[Candidate]:
     return [Candidate(*row) for row in rows]
 
 
+def each_text(tx: Transaction, chunk_nos: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Some chunks' numbers and texts."""
+    yield from tx.each(
+        "SELECT chunk_no, text FROM chunks WHERE chunk_no IN (SELECT value FROM json_each(?))", json.dumps(chunk_nos)
+    )
+
+
 def load(tx: Transaction, chunk_nos: Sequence[int]) -> list[StoredPassage]:
     """Chunks to be shown, in rising order of their numbers."""
     rows = tx.rows(

@@ -1,4 +1,4 @@
-"""A store that says the same thousands of times: a search goes through so many copies and no more."""
+"""A store that says the same thousands of times: a search goes on below the copies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from retrieval import copies
 from retrieval.embedder import Vectors
 from retrieval.index import TIED, Numbers, VectorIndex
 from retrieval.mirror import Mirror
@@ -67,10 +68,46 @@ async def test_what_is_said_once_is_found_below_many_copies(shop: Shop) -> None:
     assert set(found[1:]) == set(once)
 
 
-async def test_below_more_copies_than_a_search_goes_through_fewer_passages_are_found(shop: Shop) -> None:
-    shop.add(*[COPY] * (DEEPEST + 100), "Rule 1 is another one.")
+@pytest.mark.parametrize("count", [DEEPEST + 100, 4 * DEEPEST])
+async def test_copies_use_up_no_depth_however_many_there_are(shop: Shop, count: int) -> None:
+    once = [f"Rule {number} is another one." for number in range(3)]
+    shop.add(*[COPY] * count, *["The form is signed by the mayor."] * count, *once)
 
-    assert await shop.find(6) == [COPY]
+    found = await shop.find(6)
+
+    assert found[:2] == [COPY, "The form is signed by the mayor."]
+    assert set(found[2:]) == set(once)
+
+
+async def test_a_copy_that_came_later_is_left_out_as_well(shop: Shop) -> None:
+    shop.add(*[COPY] * (DEEPEST + 100), "Rule 1 is another one.")
+    await shop.find(6)
+    shop.add(*[COPY] * DEEPEST, "Rule 2 is another one.")
+
+    assert set(await shop.find(6)) == {COPY, "Rule 1 is another one.", "Rule 2 is another one."}
+
+
+def test_of_very_many_texts_some_are_read_by_the_next_search(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "READ", 4)
+    shop.add(*[COPY] * 6, "Rule 1 is another one.")
+    known, visible = copies.Copies(), np.array([False] + [True] * 7)
+
+    with shop.database.read() as tx:
+        left = [int(np.count_nonzero(known.without(tx, visible, {COPY}))) for _ in range(2)]
+
+    assert left == [3, 1]
+
+
+def test_a_removed_text_is_known_no_longer(shop: Shop) -> None:
+    shop.add(COPY, COPY, "Rule 1 is another one.")
+    known, visible = copies.Copies(), np.ones(4, np.bool_)
+    with shop.database.read() as tx:
+        known.without(tx, visible, {COPY})
+
+        known.remove([1, 2])
+
+        assert known.without(tx, np.array([False, False, False, True]), {COPY}).tolist() == [False] * 3 + [True]
+    assert not known._digests[:3].any()
 
 
 @pytest.mark.parametrize("is_private", [True, False], ids=["access", "a filter"])

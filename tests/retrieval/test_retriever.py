@@ -51,6 +51,41 @@ async def test_one_other_digit_is_another_passage(library: Library, tmp_path: Pa
     assert len(await find(library, "staff days", 9)) == 2
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The car park closes at nine.", "Car park closes at nine"),
+        ("Please lock the gate.", "Also lock the gate!"),
+    ],
+)
+async def test_what_differs_in_articles_and_courtesy_is_the_same_passage(
+    library: Library, tmp_path: Path, one: str, other: str
+) -> None:
+    await fill(library, tmp_path, one, other)
+
+    assert len(await find(library, "car park gate", 9)) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Keep it at 5 degrees.", "Keep it at -5 degrees."),
+        ("A fee of 5 applies.", "A fee of 5% applies."),
+        ("The gate is locked.", "The gate is not locked."),
+        ("The gate is locked.", "The gate A is locked."),
+        ("Anna locks the gate.", "Berta locks the gate."),
+        ("Guests may use the gate.", "Guests must use the gate."),
+        ("The gate opens at dusk.", "The gate closes at dusk."),
+    ],
+)
+async def test_a_sign_a_name_a_denial_or_another_word_makes_another_passage(
+    library: Library, tmp_path: Path, one: str, other: str
+) -> None:
+    await fill(library, tmp_path, one, other)
+
+    assert len(await find(library, "gate fee degrees", 9)) == 2
+
+
 async def test_weights_decide_between_meaning_and_wording(library: Library, tmp_path: Path) -> None:
     rare = "HX-204 " + " ".join(f"word{number}" for number in range(20))
     await fill(library, tmp_path, "fee fee fee fee", rare, "another fee for another thing")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from retrieval import retriever
 from retrieval.errors import StoreNotFound
 from retrieval.graphs import GraphLimits
 from retrieval.mirror import Mirror
@@ -67,6 +68,7 @@ class Written:
     readers: tuple[str, ...] | None  # None: no lists of its own
     owner: str
     is_deleted: bool
+    copies: int = 1  # chunks that all say the text
 
 
 written = st.builds(
@@ -131,7 +133,7 @@ def _add(tx: Transaction, store_no: int, document: Written) -> int:
         files.grant(tx, file_no, Access(read=document.readers))
     document_no = attaching.attach(tx, store_no, file_no, document.attributes)
     chunk = StoredChunk(0, len(document.text), "", document.text, EMBEDDER.embed([document.text])[0].tobytes())
-    contents.complete(tx, document_no, Content("", document.text, "x", [chunk]))
+    contents.complete(tx, document_no, Content("", document.text, "x", [chunk] * document.copies))
     return file_no
 
 
@@ -217,6 +219,24 @@ def test_a_store_that_is_searched_by_a_graph_shows_no_more_and_no_less(
     wanted: Filter | None,
 ) -> None:
     check(world, access, reader, query, k, wanted, "hnsw")
+
+
+@properties
+@settings(max_examples=12, deadline=None, suppress_health_check=slow)
+def test_copies_of_a_text_hide_nothing_however_many_they_are(
+    world: list[Written],
+    access: dict[str, tuple[str, ...]],
+    reader: Reader,
+    query: str,
+    k: int,
+    wanted: Filter | None,
+) -> None:
+    crowded = [replace(document, copies=60 if at % 2 else 1) for at, document in enumerate(world)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retriever, "CANDIDATES", 10)
+        patch.setattr(retriever, "DEEPEST", 30)
+        check(crowded, access, reader, query, k, wanted)
 
 
 @pytest.mark.soak
