@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync
 
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.store import attaching, batches, contents, documents, files, jobs, personal, stores
+from retrieval.store import attaching, batches, contents, documents, files, jobs, leaving, personal, stores
 from retrieval.store.access import principal
 from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
@@ -141,11 +141,10 @@ class Archive:
         """Describe a store anew, and with `access` share it anew."""
 
         def describe(tx: Transaction) -> Store:
-            is_shared = access is not None
-            store_no = stores.sharable(tx, store, reader) if is_shared else stores.number(tx, store, reader, "write")
+            store_no = stores.number(tx, store, reader, "write")
             stores.describe(tx, store_no, change(stores.one(tx, store_no, reader).description))
             if access is not None:
-                stores.grant(tx, store_no, access)
+                stores.grant(tx, stores.sharable(tx, store, reader), access)
             return stores.one(tx, store_no, reader)
 
         return await self._stored.write(describe)
@@ -297,4 +296,5 @@ class Archive:
         for file_id in gone:
             self._originals.remove(file_id)
         self._mirror.forget()
+        leaving.take_out(self._database)
         self._database.checkpoint()

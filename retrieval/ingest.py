@@ -212,7 +212,7 @@ class Ingester:
             return
         document, gone = ended
         self._originals.drop_redacted(self._database)
-        forget(self._originals, self._mirror, gone)
+        forget(self._database, self._originals, self._mirror, gone)
         self._observe(Ended(None if refused is None else refused.fault))
         report(Progress(job.file_id, job.filename, document.chunks, document.chunks, document.status))
 

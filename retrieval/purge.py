@@ -20,7 +20,7 @@ from retrieval.locks import PURGE, trying
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.runs import Hashes, Sought, contents, in_rooms
-from retrieval.store import erasures, files
+from retrieval.store import erasures, files, leaving
 from retrieval.store.database import BACKUP, Database
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class Purger:
         with trying(self._data_dir / PURGE) as is_ours:
             if not is_ours:
                 return Purge(problem=ELSEWHERE)
+            leaving.take_out(self._database)
             with self._database.read() as tx:
                 pending = erasures.next_purge(tx)
                 stored = files.known(tx)

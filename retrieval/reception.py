@@ -82,7 +82,7 @@ class Reception:
                     jobs.enqueue(tx, document_no, source, self._clock(), principal(reader))
             document = documents.one(tx, document_no)
             assert document is not None, "a document is gone in the transaction that made it"
-        forget(self._originals, self._mirror, gone)
+        forget(self._database, self._originals, self._mirror, gone)
         return document, is_new
 
     def _unchanged(self, store: str, source: str, sha256: str, reader: Reader) -> Document | None:

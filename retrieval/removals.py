@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from retrieval.erasure import Erasure
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.store import documents, erasures, files, stores
+from retrieval.store import documents, erasures, files, leaving, stores
 from retrieval.store.database import Database
 from retrieval.store.erasures import deleted
 from retrieval.types import Reader
@@ -14,12 +14,14 @@ from retrieval.types import Reader
 log = logging.getLogger(__name__)
 
 
-def forget(originals: Originals, mirror: Mirror, gone: Sequence[str]) -> None:
-    """Unlink the files that went in a transaction, once it is committed, and the index snapshots that held them."""
+def forget(database: Database, originals: Originals, mirror: Mirror, gone: Sequence[str]) -> None:
+    """Unlink the files that went in a transaction, once it is committed, and the index snapshots that held them; and
+    take words out that are leaving the lexical index."""
     for file_id in gone:
         originals.remove(file_id)
     if gone:
         mirror.forget()
+    leaving.take_out(database)
 
 
 class Removals:
@@ -59,6 +61,7 @@ class Removals:
             erasure = erasures.one(tx, documents.remove_file(tx, file_no, deleted(reader)))
         self._originals.remove(file_id)
         self._mirror.forget()
+        leaving.take_out(self._database)
         # The log still holds the pages as they were before.
         if not self._database.checkpoint():
             log.info("a reader kept the write-ahead log from being emptied; the purge does it")

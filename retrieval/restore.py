@@ -20,7 +20,7 @@ from retrieval.erasure import Erasure, Gone, Taken
 from retrieval.errors import DataInUse, RestoreRefused, StoreFailed
 from retrieval.locks import IN_USE, Lock, take
 from retrieval.originals import Originals
-from retrieval.store import documents, erasures
+from retrieval.store import documents, erasures, leaving
 from retrieval.store.database import BACKUP, Database, Transaction
 from retrieval.store.erasures import Occasion
 
@@ -142,6 +142,7 @@ def _replay(aside: Path, data_dir: Path, gone: Gone) -> tuple[int, int]:
         taken_out = sum(_take_out(tx, taken) for taken in gone.taken)
     for file_id in again:
         Originals(aside / ORIGINALS).remove(file_id)
+    leaving.take_out(database)
     if again or taken_out:
         database.vacuum()
     database.checkpoint()

@@ -19,6 +19,7 @@ import numpy as np
 from retrieval import runs
 from retrieval.erasure import Erasure, ErasureReason
 from retrieval.runs import RUN, Hashes
+from retrieval.store import leaving
 from retrieval.store.access import principal, readers_of_store
 from retrieval.store.database import Transaction
 from retrieval.types import Reader
@@ -96,7 +97,7 @@ def note(
     removed = runs.joined(texts), runs.heads([row[1] for row in chunks if row[1] is not None])
     erasure_id, salt = f"erasure_{token_hex(12)}", token_bytes(SALT_BYTES)
 
-    def hashed(names: Iterable[str]) -> list[str]:
+    def all_salted(names: Iterable[str]) -> list[str]:
         return sorted(salted(salt, name) for name in names)
 
     tx.run(
@@ -115,8 +116,8 @@ def note(
         size,
         len(chunks),
         *generations,
-        json.dumps(hashed(row[0] for row in tx.rows(_READERS, file_no))),
-        json.dumps([hashed(readers_of_store(tx, store_no)) for _, store_no in stores]),
+        json.dumps(all_salted(row[0] for row in tx.rows(_READERS, file_no))),
+        json.dumps([all_salted(readers_of_store(tx, store_no)) for _, store_no in stores]),
         key,
         b"",
         *(runs.masked(data, key + salt + column) for data, column in zip(removed, _MASKED, strict=True)),
@@ -234,6 +235,8 @@ def respell(tx: Transaction, *, wholly: bool) -> None:
     """Rewrite the lexical index: merge its parts, or `wholly` from the texts. Takes long in a large store."""
     for (name,) in tx.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%using fts5%'"):
         tx.run(f"INSERT INTO {name} ({name}) VALUES (?)", "rebuild" if wholly else "optimize")
+    if wholly:
+        leaving.forget(tx)
 
 
 def _erasure(erasure_id: str, file_id: str, store_ids: str, is_whole: int, *rest: Any) -> Erasure:

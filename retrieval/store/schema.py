@@ -356,6 +356,15 @@ _SEEN = """
 ALTER TABLE departed ADD COLUMN seen TEXT NOT NULL DEFAULT '[[], []]';
 """
 
+# Chunks that are removed, until their words are out of the lexical index; see retrieval/store/leaving.py.
+_LEAVING = """
+CREATE TABLE leaving (chunk_no INTEGER PRIMARY KEY, title TEXT NOT NULL, text TEXT NOT NULL);
+DROP TRIGGER chunk_removed;
+CREATE TRIGGER chunk_removed AFTER DELETE ON chunks BEGIN
+    INSERT INTO leaving (chunk_no, title, text) VALUES (old.chunk_no, old.title, old.text);
+END;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _FILES,
@@ -373,6 +382,7 @@ MIGRATIONS = (
     _FORMER_READERS_OF_STORES,
     _REMOVED,
     _SEEN,
+    _LEAVING,
 )
 
 

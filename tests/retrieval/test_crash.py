@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from retrieval.opening import open_library
+from retrieval.store import leaving
 from retrieval.store.database import Database
 from retrieval.types import Document
 from tests.retrieval.canaries import canary, holding
@@ -92,6 +93,7 @@ def problems(data_dir: Path) -> list[str]:
     """What SQLite, the lexical index or our own rules find wrong with a store."""
     database = Database(data_dir / "store.db")
     found: list[str] = []
+    leaving.take_out(database)  # as the next purge does
     with database.write() as tx:
         tx.run("INSERT INTO chunk_words (chunk_words, rank) VALUES ('integrity-check', 1)")  # raises where wrong
         found += [str(row) for row in tx.rows("PRAGMA integrity_check") if row != ("ok",)]
