@@ -83,6 +83,7 @@ class Library:
         filters: Filter | None = None,
         score_threshold: float = 0.0,
         fusion: Fusion | None = None,
+        weights: tuple[float, float] | None = None,
         as_of: int | None = None,
     ) -> Hits:
         """Find passages; see `Searcher.search`."""
@@ -94,6 +95,7 @@ class Library:
             filters=filters,
             score_threshold=score_threshold,
             fusion=fusion,
+            weights=weights,
             as_of=as_of,
         )
         self.archive.note_search(stores)

@@ -10,6 +10,7 @@ A query of stop words alone is scored by its cosine. With late interaction, the 
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from time import perf_counter
@@ -63,6 +64,7 @@ class Searcher:
         filters: Filter | None = None,
         score_threshold: float = 0.0,
         fusion: Fusion | None = None,
+        weights: tuple[float, float] | None = None,
         as_of: int | None = None,
     ) -> Hits:
         """Return at most `k` passages that `reader` may read, best first; an empty result is not an error.
@@ -71,7 +73,8 @@ class Searcher:
             stores: ids or names; none given finds nothing.
             filters: find passages only of documents whose attributes match.
             score_threshold: the lowest `Passage.score` to return (see the top of this file).
-            fusion: other weights than the default ones.
+            fusion: another than the default one.
+            weights: of meaning and of wording, in place of the fusion's.
             as_of: a generation; documents that came after it are left out, and do not count in the weights of words.
 
         Raises:
@@ -79,8 +82,11 @@ class Searcher:
             StoreExpired: a store has not been used for as long as it was to be kept.
             RetrievalError: the search could not be made.
         """
+        fusion = fusion or self._fusion
+        if weights is not None:
+            fusion = replace(fusion, embedding_weight=weights[0], text_weight=weights[1])
         return await anyio.to_thread.run_sync(
-            self._search, query, tuple(stores), k, reader, filters, score_threshold, fusion or self._fusion, as_of
+            self._search, query, tuple(stores), k, reader, filters, score_threshold, fusion, as_of
         )
 
     def _search(

@@ -83,11 +83,19 @@ class DeferredLibrary:
         reader: Reader,
         filters: Filter | None = None,
         score_threshold: float = 0.0,
+        weights: tuple[float, float] | None = None,
         as_of: int | None = None,
     ) -> Hits:
         retriever = _there(self._retriever)
         return await retriever.search(
-            query, stores=stores, k=k, reader=reader, filters=filters, score_threshold=score_threshold, as_of=as_of
+            query,
+            stores=stores,
+            k=k,
+            reader=reader,
+            filters=filters,
+            score_threshold=score_threshold,
+            weights=weights,
+            as_of=as_of,
         )
 
     async def stores(self, reader: Reader) -> list[Store]:

@@ -193,6 +193,7 @@ class Pipeline:
                 reader=caller.reader(),
                 filters=search.filters,
                 score_threshold=search.score_threshold,
+                weights=search.weights,
                 as_of=self._as_of,
             )
         except StoreNotFound as error:

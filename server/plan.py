@@ -23,6 +23,7 @@ class Search:
     k: int
     score_threshold: float
     filters: Filter | None = None
+    weights: tuple[float, float] | None = None  # of meaning and of wording; None: the server's own
     is_default: bool = False
 
 
@@ -137,6 +138,7 @@ def _lookup(
         k=asked or policy.retrieval_k,
         score_threshold=policy.score_threshold if threshold is None else threshold,
         filters=filters.meaning() if filters else None,
+        weights=ranking.hybrid_search.weights() if ranking and ranking.hybrid_search else None,
         is_default=is_default,
     )
 

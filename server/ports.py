@@ -117,13 +117,15 @@ class Retriever(Protocol):
         reader: Reader,
         filters: Filter | None = None,
         score_threshold: float = 0.0,
+        weights: tuple[float, float] | None = None,
         as_of: int | None = None,
     ) -> Hits:
         """Return at most `k` passages that `reader` may read, best first; an empty result is not an error.
 
         `stores` are ids or names; none given finds nothing. With `filters`, only passages of documents whose
         attributes match are found, `k` of them wherever there are as many. With `as_of`, documents that came after
-        that generation are as if they had not come yet; what was removed since stays removed.
+        that generation are as if they had not come yet; what was removed since stays removed. `weights` are how much
+        meaning and wording count in a score, relative to each other; without them, the retriever has its own.
 
         Raises:
             StoreNotFound: a store does not exist, or `reader` may not read it.

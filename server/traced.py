@@ -156,12 +156,20 @@ class TracedRetriever:
         reader: Reader,
         filters: Filter | None = None,
         score_threshold: float = 0.0,
+        weights: tuple[float, float] | None = None,
         as_of: int | None = None,
     ) -> Hits:
         asked: dict[str, Fact] = {"hrm.retrieval.stores": len(stores), "hrm.retrieval.k": k}
         with spanned("retrieval", {"gen_ai.operation.name": "retrieval", **asked}) as span:
             hits = await self._retriever.search(
-                query, stores=stores, k=k, reader=reader, filters=filters, score_threshold=score_threshold, as_of=as_of
+                query,
+                stores=stores,
+                k=k,
+                reader=reader,
+                filters=filters,
+                score_threshold=score_threshold,
+                weights=weights,
+                as_of=as_of,
             )
             span.note(
                 {

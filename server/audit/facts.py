@@ -190,11 +190,23 @@ class ActFacts:
     texts: dict[str, str] = field(default_factory=dict)  # to be hashed
 
     def searched(
-        self, stores: Sequence[str], queries: Sequence[str], passages: Sequence[Passage], generation: int
+        self,
+        stores: Sequence[str],
+        queries: Sequence[str],
+        passages: Sequence[Passage],
+        generation: int,
+        weights: tuple[float, float] | None = None,
     ) -> None:
-        """A search has found passages, in this order; `generation` is the latest that it saw."""
+        """A search has found passages, in this order.
+
+        Args:
+            generation: the latest that it saw.
+            weights: of meaning and of wording, where the request gave its own.
+        """
         self.texts["query"] = canonical(list(queries))
         self.record["generation"], self.record["searched"] = generation, list(stores)
+        if weights is not None:
+            self.record["weights"] = dict(zip(("embedding_weight", "text_weight"), weights, strict=True))
         self.record["passages"] = [passage_of(rank, passage) for rank, passage in enumerate(passages, 1)]
 
 

@@ -70,7 +70,7 @@ async def search_vector_store(
         queries = [rewrite_query(query, queries[:at]) for at, query in enumerate(queries)]
     found = [await _searched(services, metrics, store, query, body, caller.reader()) for query in queries]
     best = _best(found, body.max_num_results)
-    act.searched([store], queries, best, max(hits.generation for hits in found))
+    act.searched([store], queries, best, max(hits.generation for hits in found), body.weights())
     return SearchResults(search_query=queries, data=[SearchHit.of(passage) for passage in best])
 
 
@@ -87,6 +87,7 @@ async def _searched(
             reader=reader,
             filters=body.filters.meaning() if body.filters else None,
             score_threshold=threshold or 0.0,
+            weights=body.weights(),
         )
     except RetrievalError:
         metrics.search_failed()

@@ -1,31 +1,23 @@
 """What a search of a store takes and gives."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import Field, Tag
 
 from retrieval.types import Attribute, FlagKind, Passage, PersonalDataKind
-from server.schemas.fields import Answered, Asked, Text, Written, by_shape, unsupported
+from server.schemas.fields import Answered, Asked, Written, by_shape
 from server.schemas.filters import Filters
 from server.schemas.store_files import TextContent
+from server.schemas.tools import HybridSearch, Ranker
 from server.wire import chunk_id_of
-
-
-def _known_ranker(ranker: str) -> str:
-    if ranker not in ("auto", "none"):
-        raise PydanticCustomError(
-            "unsupported_parameter", "{text}", {"text": f"The ranker '{ranker}' is not supported; auto and none are."}
-        )
-    return ranker
 
 
 class SearchRanking(Asked):
     """How hits are chosen."""
 
-    ranker: Annotated[Text, AfterValidator(_known_ranker)] = "auto"
+    ranker: Ranker = "auto"
     score_threshold: float | None = Field(None, ge=0, le=1, description="Passages below it are left out.")
-    hybrid_search: Annotated[Any, unsupported("hybrid_search")] = None
+    hybrid_search: HybridSearch | None = Field(None, description="In place of the server's own weights.")
 
 
 Query = Annotated[Written, Field(max_length=10_000)]
@@ -44,6 +36,11 @@ class SearchRequest(Asked):
     rewrite_query: bool = Field(
         False, description="Join a query that cannot stand alone with the content words of the one before it."
     )
+
+    def weights(self) -> tuple[float, float] | None:
+        """Of meaning and of wording; None: the server's own."""
+        hybrid = self.ranking_options and self.ranking_options.hybrid_search
+        return hybrid.weights() if hybrid else None
 
     def queries(self) -> list[str]:
         """What to look for."""

@@ -2,22 +2,51 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from server.schemas.fields import Asked, Text, unsupported
+from server.schemas.fields import Asked, Text
 from server.schemas.filters import Filters
 
 Score = Annotated[float, Field(ge=0, le=1)]
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Ranker = Annotated[
+    Literal["auto", "none", "default-2024-11-15", "default-2024-08-21", "default_2024_08_21"],
+    Field(
+        description="There is one ranker, and each of these names it; OpenAI's dated ones are taken for its default."
+    ),
+]
+
+
+class HybridSearch(Asked):
+    """How much meaning and wording count in a score, relative to each other."""
+
+    embedding_weight: Weight
+    text_weight: Weight
+
+    @model_validator(mode="after")
+    def _weighs_something(self) -> "HybridSearch":
+        if not self.embedding_weight + self.text_weight:
+            raise PydanticCustomError("hybrid_search", "one of the weights must be above 0")
+        return self
+
+    def weights(self) -> tuple[float, float]:
+        """Of meaning and of wording; 1 together."""
+        # Divided by the larger one first: the sum of two very large numbers is none.
+        larger = max(self.embedding_weight, self.text_weight)
+        meaning, wording = self.embedding_weight / larger, self.text_weight / larger
+        return meaning / (meaning + wording), wording / (meaning + wording)
+
+
 class RankingOptions(Asked):
     """How hits are chosen."""
 
-    ranker: Literal["auto"] = "auto"
+    ranker: Ranker = "auto"
     score_threshold: Score | None = Field(None, description="Passages below it are not used.")
-    hybrid_search: Annotated[Any, unsupported("hybrid_search")] = None
+    hybrid_search: HybridSearch | None = Field(None, description="In place of the server's own weights.")
 
 
 def _only_file_search(kind: str) -> str:

@@ -25,7 +25,11 @@ _FILTERS = {
         {"type": "or", "filters": [{"type": "in", "key": "team", "value": ["a", "b"]}]},
     ],
 }
-_RANKING = {"score_threshold": 0.1}
+_RANKING = {
+    "ranker": "default-2024-11-15",
+    "score_threshold": 0.1,
+    "hybrid_search": {"embedding_weight": 2, "text_weight": 1},
+}
 _ACCESS = {"read": ["user:ann", "group:staff"], "write": ["user:ann"]}
 
 

@@ -49,6 +49,7 @@ class Shelf:
         """Start empty; with `error`, every search raises it."""
         self.error = error
         self.queries: list[str] = []
+        self.weights: list[tuple[float, float] | None] = []
         self._stores: dict[str, Store] = {}
         self._held: dict[str, _Held] = {}
         self._erasures: list[Erasure] = []
@@ -64,11 +65,13 @@ class Shelf:
         reader: Reader,
         filters: Filter | None = None,
         score_threshold: float = 0.0,
+        weights: tuple[float, float] | None = None,
         as_of: int | None = None,
     ) -> Hits:
         if self.error is not None:
             raise self.error
         self.queries.append(query)
+        self.weights.append(weights)  # and nothing else: it knows words alone
         wanted = {self._store(name, reader, "read").store_id for name in stores}
         asked = _words(query)
         scored = [

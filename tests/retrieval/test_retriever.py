@@ -97,6 +97,18 @@ async def test_weights_decide_between_meaning_and_wording(library: Library, tmp_
     assert texts(by_wording) == [rare]
 
 
+async def test_a_search_may_bring_its_own_weights_and_keeps_all_else(tmp_path: Path) -> None:
+    asked, found = "harbour closes dusk", []
+    async with open_library(tmp_path / "data", WordsEmbedder(), fusion=Fusion(late_interaction=2)) as library:
+        await fill(library, tmp_path, "harbour harbour closes closes", "the harbour closes at dusk in winter")
+        for weights in ((0.0, 1.0), None):
+            found.append(await library.search(asked, stores=["shop"], k=2, reader=ANNA, weights=weights))
+        by_hand = await find(library, asked, 2, Fusion(0, 1, late_interaction=2))
+
+    assert list(found[0].passages) == by_hand
+    assert found[0].passages[0].score != found[1].passages[0].score
+
+
 async def test_late_interaction_finds_the_passage_that_meets_every_token(library: Library, tmp_path: Path) -> None:
     """One passage says half of what is asked very often, the other all of it once among much else."""
     all_of_it = "harbour closes dusk " + " ".join(f"word{number}" for number in range(30))

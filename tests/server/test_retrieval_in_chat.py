@@ -141,8 +141,8 @@ async def test_documents_of_the_caller_replace_the_store(tmp_path: Path) -> None
         ),
         (
             {"tools": tool("a", ranking_options={"hybrid_search": {"text_weight": 1}})},
-            "unsupported_parameter",
-            "tools[0].ranking_options.hybrid_search",
+            "missing_required_parameter",
+            "tools[0].ranking_options.hybrid_search.embedding_weight",
         ),
         ({"retrieval": {"max_num_results": 51}}, "invalid_value", "retrieval.max_num_results"),
         ({"retrieval": {"k": 3}}, "unknown_parameter", "retrieval.k"),
@@ -352,6 +352,37 @@ async def test_the_number_and_the_score_of_hits_are_the_callers_to_limit(tmp_pat
     assert len(cited(both)) == 2
     assert len(cited(one)) == 1
     assert cited(near) == []
+
+
+@pytest.mark.parametrize("ranker", ["auto", "none", "default-2024-11-15", "default_2024_08_21"])
+@pytest.mark.parametrize("is_tool", [True, False])
+async def test_the_weights_of_meaning_and_wording_are_the_callers_to_set(
+    tmp_path: Path, ranker: str, is_tool: bool
+) -> None:
+    ranking = {"ranker": ranker, "hybrid_search": {"embedding_weight": 3, "text_weight": 1}}
+    asked = (
+        {"tools": tool("handbook", ranking_options=ranking)} if is_tool else {"retrieval": {"ranking_options": ranking}}
+    )
+    shelf = await stocked(tmp_path, HANDBOOK)
+
+    response = await post(services(ScriptedEngine("ok"), shelf, default_store="handbook"), question("leave", **asked))
+
+    assert response.status_code == 200, response.text
+    assert shelf.weights == [(0.75, 0.25)]
+
+
+@pytest.mark.parametrize("weights", [(0, 0), (-1, 2)])
+async def test_weights_that_weigh_nothing_are_refused(weights: tuple[float, float]) -> None:
+    hybrid = dict(zip(("embedding_weight", "text_weight"), weights, strict=True))
+
+    response = await post(
+        services(ScriptedEngine("ok")), question(tools=tool("a", ranking_options={"hybrid_search": hybrid}))
+    )
+
+    status, _, param = error(response)
+    assert status == 400
+    assert param
+    assert param.startswith("tools[0].ranking_options.hybrid_search")
 
 
 async def test_the_context_budget_is_honoured_and_reported(tmp_path: Path) -> None:

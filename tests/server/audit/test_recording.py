@@ -323,6 +323,17 @@ async def test_a_search_is_recorded_with_what_it_found_and_a_hash_of_its_words(l
     salt = log.salt(1)
     assert salt is not None
     assert record["hashes"] == {"query": salted(salt, '["days of leave for full-time staff"]')}
+    assert "weights" not in record
+
+
+async def test_a_search_with_weights_of_its_own_records_them(log: AuditLog, tmp_path: Path) -> None:
+    hybrid = {"embedding_weight": 1, "text_weight": 4}
+    asked = {"query": "leave", "ranking_options": {"ranker": "default-2024-11-15", "hybrid_search": hybrid}}
+    async with client_of(await recording(log, tmp_path)) as client:
+        assert (await client.post("/v1/vector_stores/handbook/search", json=asked)).status_code == 200
+
+    (record,) = records(log)
+    assert record["weights"] == {"embedding_weight": 0.2, "text_weight": 0.8}
 
 
 async def test_a_name_in_a_path_that_the_server_did_not_give_is_hashed_as_texts_are(

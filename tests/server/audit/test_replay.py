@@ -95,6 +95,16 @@ async def test_a_document_that_came_later_is_not_found_again(desk: Desk, tmp_pat
     assert again.differences == (f"generation was {record['generation']}, is {record['generation'] + 1}",)
 
 
+async def test_weights_that_the_request_gave_are_given_again(desk: Desk) -> None:
+    by_words = {"ranking_options": {"hybrid_search": {"embedding_weight": 0, "text_weight": 1}}}
+    usual = await desk.asked("handbook")
+    record = await desk.asked("handbook", retrieval=by_words)
+
+    assert [passage["score"] for passage in record["passages"]] != [passage["score"] for passage in usual["passages"]]
+    asked = question(retrieval=by_words)
+    assert await replay(desk.log, "req_1", desk.given("handbook"), asked, number=2) == Replayed("same")
+
+
 @pytest.mark.parametrize("default_now", ["handbook", None])
 async def test_a_store_that_had_nothing_to_say_is_asked_again(desk: Desk, default_now: str | None) -> None:
     record = await desk.asked("empty")
