@@ -1,7 +1,7 @@
 """server.upkeep: what a backup brings is what it holds, whatever a killed process has left lying in its place."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from server.audit.log import AuditLog
 from server.ledger import Ledger
 from server.signing import Signer
 from server.upkeep import AUDIT, LEDGER, bring_audit, merged_ledger
+from tests.retrieval.power import watched
 
 SIGNER = Signer(Ed25519PrivateKey.generate())
 
@@ -103,3 +104,50 @@ def test_what_a_restore_that_was_killed_has_left_is_not_read_into_the_next_one_s
     assert restored.erasures.public_keys() == {}
     restored.close()
     assert list(data.glob(f"{LEDGER}.*")) == []
+
+
+def of(*names: str) -> Callable[[Path], bool]:
+    return lambda path: any(path.match(name) for name in names)
+
+
+def bring(data_dir: Path, backup: Path) -> None:
+    bring_audit(data_dir, backup)
+    merged_ledger(data_dir, backup, ()).close()
+
+
+@pytest.fixture
+def backup(data: Path) -> Path:
+    """Of a server that has done nothing yet, beside an empty data directory."""
+    data.mkdir()
+    folder = data.with_name("backup")
+    Ledger(folder / LEDGER).close()
+    AuditLog(folder / AUDIT, SIGNER).close()
+    return folder
+
+
+def test_what_is_brought_back_outlasts_a_power_cut(data: Path, backup: Path) -> None:
+    with watched(data) as disk:
+        bring(data, backup)
+
+    assert disk.at_the_end == []
+    assert disk.syncs
+
+
+@pytest.mark.parametrize("lost", [of("audit.db.brought"), of("ledger.db.brought"), of("data")])
+def test_a_sync_that_is_left_out_of_bringing_it_back_is_noticed(
+    data: Path, backup: Path, lost: Callable[[Path], bool]
+) -> None:
+    with watched(data, lost) as disk:
+        bring(data, backup)
+
+    assert disk.at_the_end
+
+
+def test_a_copy_for_a_backup_is_synced(data: Path) -> None:
+    data.mkdir()
+    ledger = Ledger(data / "of_now.db")
+    with watched(data) as disk:
+        ledger.copy_to(data / "copy.db")
+    ledger.close()
+
+    assert data / "copy.db" in disk.syncs
