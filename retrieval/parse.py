@@ -3,12 +3,9 @@
 The readers of each format, and the libraries behind them, are loaded when the first file of theirs comes.
 """
 
-import html
 import re
 from dataclasses import replace
 from pathlib import Path
-
-from markdown_it import MarkdownIt
 
 from retrieval import kinds
 from retrieval.composer import too_long
@@ -16,12 +13,10 @@ from retrieval.errors import DocumentRefused
 from retrieval.flags import find
 from retrieval.kinds import refuse_unreadable
 from retrieval.limits import Limits
+from retrieval.markdown import read_markdown
 from retrieval.markup import read_html
 from retrieval.parsed import Parsed
 from retrieval.visible import clean
-
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)??---[ \t]*(?:\n|\Z)", re.DOTALL)
-_FRONT_TITLE = re.compile(r"^title:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 
 
 def parse(path: Path, data: bytes, limits: Limits | None = None) -> Parsed:
@@ -77,7 +72,7 @@ def _read(path: Path, data: bytes, limits: Limits) -> Parsed:
         return read_table(path, _decoded(path, data), limits)
     source, unseen = clean(_decoded(path, data))
     if suffix in kinds.MARKDOWN:
-        parsed = _markdown(source)
+        parsed = read_markdown(path, source)
     elif suffix in kinds.HTML:
         parsed = read_html(source)
     else:
@@ -95,16 +90,3 @@ def _decoded(path: Path, data: bytes) -> str:
     if "\0" in text:
         raise DocumentRefused(path, "it contains NUL characters, so it is not text")
     return text
-
-
-def _markdown(source: str) -> Parsed:
-    # Rendered and read back: one notion of headings, tables and hidden text for both formats.
-    title = ""
-    if front := _FRONT_MATTER.match(source):
-        source = source[front.end() :]
-        if named := _FRONT_TITLE.search(front.group(1) or ""):
-            title = named.group(1).strip("'\"")
-    rendered = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(source)
-    if title:
-        rendered = f"<title>{html.escape(title)}</title>{rendered}"
-    return read_html(rendered)

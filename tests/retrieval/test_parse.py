@@ -65,6 +65,26 @@ def test_markdown_without_a_heading_is_titled_by_its_name() -> None:
     assert markdown("Only text.").title == "guide"
 
 
+@pytest.mark.parametrize("depth", [10, 21, 100])
+def test_markdown_is_read_to_its_end_however_deep_its_lists_and_quotes_are(depth: int) -> None:
+    levels = "".join(f"{'  ' * level}- level{level} item\n" for level in range(depth))
+
+    listed = markdown(f"# Handbook\n\n{levels}\n# Notice\n\nThe notice is 77 days.")
+    quoted = markdown(f"{'>' * depth} Quoted.\n\nThe notice is 77 days.")
+    bracketed = markdown(f"{'[a ' * 10 * depth}The notice is 77 days.")
+
+    assert listed.text.count(" item\n") == depth
+    assert listed.text.endswith("Notice\n\nThe notice is 77 days.")
+    assert quoted.text == "Quoted.\n\nThe notice is 77 days."
+    assert bracketed.text.endswith("The notice is 77 days.")
+
+
+@pytest.mark.parametrize("source", [">" * 300, ">" * 100_000, "- " * 101])
+def test_markdown_nested_deeper_than_can_be_read_is_refused_and_not_cut_short(source: str) -> None:
+    with pytest.raises(DocumentRefused, match="more than 100 levels deep; flatten them"):
+        markdown(f"{source} x\n\nThe end.")
+
+
 def test_a_page_is_titled_by_its_title_else_by_its_heading() -> None:
     assert page("<title> Fees &amp;\n tariffs</title><h1>Other</h1><p>x").title == "Fees & tariffs"
     assert page("<h2>First</h2><h1>Second</h1><p>x").title == "First"
