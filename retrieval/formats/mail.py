@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from collections.abc import Iterator
 from email.message import EmailMessage, MIMEPart
 from pathlib import Path
 
@@ -31,20 +32,44 @@ def read_mail(path: Path, data: bytes, limits: Limits) -> Parsed:
     subject = one_line(_header(message, "Subject"))
     composer.add(subject, level=1)
     composer.add("\n".join(f"{name}: {value}" for name in _HEADERS if (value := one_line(_header(message, name)))))
-    body = message.get_body(preferencelist=("plain", "html"))
-    if body is not None:
-        text = _content(body)
-        if body.get_content_subtype() == "html":
+    attached = []
+    for part in _shown(message):
+        if not _is_text(part):
+            attached.append(one_line(part.get_filename() or part.get_content_type()))
+            continue
+        text = _content(part)
+        if part.get_content_subtype() == "html":
             seen, unseen = clean(text)
             page = read_html(seen)
             composer.strip(unseen + page.stripped)
             text = page.text
         for paragraph in text.replace("\r\n", "\n").split("\n\n"):
             composer.add(paragraph)
-    attached = [one_line(part.get_filename() or part.get_content_type()) for part in message.iter_attachments()]
     if attached:
         composer.add("Attached, and not read: " + ", ".join(attached))
     return composer.parsed(subject)
+
+
+def _shown(part: MIMEPart) -> Iterator[MIMEPart]:
+    """The parts of a message in the order of reading, of alternatives the plainest."""
+    if part.is_attachment() or part.get_content_maintype() != "multipart" or not part.is_multipart():
+        yield part
+        return
+    held = [inner for inner in part.iter_parts() if isinstance(inner, MIMEPart)]
+    shown = [list(_shown(inner)) for inner in held]
+    if part.get_content_subtype() == "alternative":
+        shown = sorted(shown, key=_plainness)[:1]
+    for parts in shown:
+        yield from parts
+
+
+def _plainness(parts: list[MIMEPart]) -> int:
+    kinds = {part.get_content_subtype() for part in parts if _is_text(part)}
+    return 0 if "plain" in kinds else 1 if "html" in kinds else 2
+
+
+def _is_text(part: MIMEPart) -> bool:
+    return not part.is_attachment() and part.get_content_type() in ("text/plain", "text/html")
 
 
 def _header(message: EmailMessage, name: str) -> str:

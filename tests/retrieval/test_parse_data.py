@@ -133,6 +133,21 @@ def test_the_plain_text_of_a_mail_is_preferred() -> None:
     assert read("a.eml", mail("News", "As text.", "<p>As a page.</p>")).text.endswith("As text.")
 
 
+def test_all_texts_of_a_mail_are_read_in_their_order_and_each_alternative_once() -> None:
+    def several(kind: str, *parts: str) -> str:
+        inner = "".join(f"--{kind}\n{part}\n" for part in parts)
+        return f"Content-Type: multipart/{kind}; boundary={kind}\n\n{inner}--{kind}--\n"
+
+    plain, page = "Content-Type: text/plain\n\n{}\n", "Content-Type: text/html\n\n<p>{}\n"
+    both = several("alternative", page.format("The letter."), plain.format("The letter."))
+    picture = 'Content-Type: image/png; name="stamp.png"\n\nx\n'
+    body = several("mixed", several("related", both, picture), plain.format("The list's footer."), page.format("More."))
+
+    text = read("a.eml", f"Subject: News\n{body}".encode()).text
+
+    assert text == "News\n\nThe letter.\n\nThe list's footer.\n\nMore.\n\nAttached, and not read: stamp.png"
+
+
 def test_a_mail_in_an_unknown_charset_or_without_a_head_is_told_apart() -> None:
     odd = b"From: a@b.c\nSubject: x\nContent-Type: text/plain; charset=martian\n\nwords\n"
 
