@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from itertools import takewhile
 
 from retrieval.parsed import Heading, Parsed
+from retrieval.visible import clean
 
 _UNSHOWN = frozenset({"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object", "select"})
 _VOID_TAGS = "area base br col embed hr img input link meta param source track wbr"
@@ -106,6 +107,8 @@ class _Reader(HTMLParser):
                 self._counts.pop()
 
     def handle_data(self, data: str) -> None:
+        data, unseen = clean(data)  # character references are text by now
+        self.stripped += unseen
         if self._depth["title"] and not self._depth["svg"]:
             self.title += data
         elif self._hiding:

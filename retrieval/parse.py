@@ -16,7 +16,7 @@ from retrieval.limits import Limits
 from retrieval.markdown import read_markdown
 from retrieval.markup import read_html
 from retrieval.parsed import Parsed
-from retrieval.visible import clean
+from retrieval.visible import clean, one_line
 
 
 def parse(path: Path, data: bytes, limits: Limits | None = None) -> Parsed:
@@ -35,7 +35,7 @@ def parse(path: Path, data: bytes, limits: Limits | None = None) -> Parsed:
         raise DocumentRefused(path, too_long(limits))
     if not parsed.text:
         raise DocumentRefused(path, "there is no text in it that a reader would see")
-    title = parsed.title or re.sub(r"[-_\s]+", " ", clean(path.stem)[0]).strip() or path.name
+    title = one_line(clean(parsed.title)[0]) or re.sub(r"[-_\s]+", " ", clean(path.stem)[0]).strip() or path.name
     # Here, in a process of its own, since patterns over a large file would keep the interpreter from everything else.
     return replace(parsed, title=title, flags=find(parsed.text, parsed.stripped))
 
