@@ -44,7 +44,7 @@ def read_markdown(path: Path, source: str) -> Parsed:
         raise DocumentRefused(path, reason) from error
     if title:
         rendered = f"<title>{html.escape(title)}</title>{rendered}"
-    return read_html(rendered)
+    return read_html(rendered, is_page=False)
 
 
 def _refuse_deep(state: StateBlock, _start: int, _end: int, _silent: bool) -> bool:

@@ -1,16 +1,15 @@
 """HTML to the text that a reader sees, with its headings. It knows no files."""
 
 import re
-from collections import Counter
 from html.parser import HTMLParser
-from itertools import takewhile
 
+from retrieval.looks import inside
+from retrieval.nesting import VOID, Nesting
+from retrieval.page_styles import PageStyles, read_styles
 from retrieval.parsed import Heading, Parsed
+from retrieval.styles import Attributes
 from retrieval.visible import clean
 
-_UNSHOWN = frozenset({"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object", "select"})
-_VOID_TAGS = "area base br col embed hr img input link meta param source track wbr"
-_VOID = frozenset(_VOID_TAGS.split())
 _BLOCK_TAGS = (
     "address article aside blockquote body caption dd details dialog div dl dt fieldset figcaption figure footer form"
     " h1 h2 h3 h4 h5 h6 header hr html li main nav ol p pre section summary table tbody tfoot thead title tr ul"
@@ -21,28 +20,15 @@ _TIGHT = frozenset(
 )  # lines of one block rather than blocks of their own
 _LISTS = frozenset({"ul", "ol"})
 _CELL = frozenset({"td", "th"})
-# What an opening tag closes by itself, since HTML lets its end tag be left out.
-_CLOSED_BY = {
-    "li": frozenset({"li"}),
-    "dt": frozenset({"dt", "dd"}),
-    "dd": frozenset({"dt", "dd"}),
-    "tr": frozenset({"tr", "td", "th"}),
-    "td": _CELL,
-    "th": _CELL,
-    "option": frozenset({"option"}),
-}
-_BORDERS = frozenset({"ul", "ol", "dl", "table", "select"})
-_NEAR = 64  # how far up an item is looked for that a new one closes
-_HIDING = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d])"
-    r"|(text-indent|left|top)\s*:\s*-\d{3,}",  # beside the page
-    re.IGNORECASE,
-)
 
 
-def read_html(source: str) -> Parsed:
-    """Read a page; its title is <title>, else the first heading, else empty."""
-    reader = _Reader()
+def read_html(source: str, *, is_page: bool = True) -> Parsed:
+    """Read a page; its title is <title>, else the first heading, else empty.
+
+    Args:
+        is_page: a browser shows it as it is, on white; otherwise it is a part of some other page.
+    """
+    reader = _Reader(read_styles(source, is_page=is_page))
     reader.feed(source)
     reader.close()
     reader.end_block()
@@ -52,9 +38,7 @@ def read_html(source: str) -> Parsed:
 
 
 class _Reader(HTMLParser):
-    """Work per tag does not grow with nesting: pages with a million open tags exist, and are fed to servers."""
-
-    def __init__(self) -> None:
+    def __init__(self, page: PageStyles) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self.headings: list[Heading] = []
@@ -65,68 +49,73 @@ class _Reader(HTMLParser):
         self._has_words = False  # in the line, beside its bullet
         self._bullet = "- "
         self._gap = "\n\n"
-        self._open: list[tuple[str, bool]] = []  # tag, and whether it hides what is in it
-        self._depth: Counter[str] = Counter()  # how many of each tag are open
-        self._hiding = 0
+        self._page = page
+        self._nesting = Nesting(page.look)
         self._counts: list[int | None] = []  # of the open lists: the next item's number; None: unnumbered
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        self._close_implied(tag)
+        attributes = dict(reversed(attrs))  # of two of a name the first counts
+        for name in self._nesting.before(tag):
+            self._close(name)
+        if self._nesting.is_ignored(tag):
+            return
         if tag in _BLOCK and self._line != [self._bullet]:  # <li><p>: the paragraph follows its bullet
             self.end_block(tag)
         if tag == "br":
             self._line.append("\n")
         elif tag == "img":
+            self._open(tag, attributes)
             self.handle_data(attributes.get("alt") or "")
-        elif tag in _CELL and self._has_words:
+            self._nesting.close(tag)
+        if tag not in VOID:
+            self._open(tag, attributes)
+        if tag in _CELL and self._has_words and self._nesting.look.is_seen:
             self._line.append(" | ")
-        if tag not in _VOID:
-            hides = tag in _UNSHOWN or _hides(attributes)
-            self._open.append((tag, hides))
-            self._depth[tag] += 1
-            self._hiding += hides
         if tag in _LISTS:
             first = attributes.get("start") or "1"
             self._counts.append(int(first) if tag == "ol" and re.fullmatch("[0-9]{1,9}", first) else None)
-        if tag == "li" and not self._hiding:
+        if tag == "li" and self._nesting.look.is_seen:
             self._bullet = self._next_bullet()
             self._line = [self._bullet]
 
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """A tag like <br/>; where it is no empty one, browsers do not see the slash, but in drawings."""
+        self.handle_starttag(tag, attrs)
+        if any(name in self._nesting for name in ("svg", "math")):
+            self.handle_endtag(tag)
+
     def handle_endtag(self, tag: str) -> None:
-        if not self._depth[tag]:
-            return
-        if tag in _BLOCK:
+        if tag in _BLOCK and tag in self._nesting:
             self.end_block(tag)
-        closed = ""
-        while closed != tag:
-            closed, hides = self._open.pop()
-            self._depth[closed] -= 1
-            self._hiding -= hides
-            if closed in _LISTS:
-                self._counts.pop()
+        if name := self._nesting.ended_by(tag):
+            self._close(name)
 
     def handle_data(self, data: str) -> None:
         data, unseen = clean(data)  # character references are text by now
         self.stripped += unseen
-        if self._depth["title"] and not self._depth["svg"]:
+        if data.strip():
+            for name in self._nesting.before_text():
+                self._close(name)
+            self._nesting.text_came()
+        look = self._nesting.look
+        if "title" in self._nesting and "svg" not in self._nesting:
             self.title += data
-        elif self._hiding:
-            if not any(self._depth[tag] for tag in _UNSHOWN):
+        elif not look.is_seen:
+            if not look.is_code:
                 self.stripped += len(" ".join(data.split()))
         elif self._has_words or data.strip():
-            self._line.append(data if self._depth["pre"] else re.sub(r"\s+", " ", data))
+            self._line.append(data if "pre" in self._nesting else re.sub(r"\s+", " ", data))
             self._has_words = True
 
     def end_block(self, tag: str = "") -> None:
         """Put the line that was being read to the text."""
-        is_code = self._depth["pre"] > 0
-        is_tight = tag in _TIGHT or (tag in _LISTS and self._depth["li"] > 0)
+        is_code = "pre" in self._nesting
+        is_tight = tag in _TIGHT or (tag in _LISTS and "li" in self._nesting)
         line = "".join(self._line)
         line = line.strip("\n") if is_code else re.sub(r" *\n *", "\n", re.sub(r"[^\S\n]+", " ", line)).strip()
         has_words, self._line, self._has_words = self._has_words, [], False
         if has_words and line.strip(" |"):  # neither a row nor an item without content
-            level = next((level for level in range(1, 7) if self._depth[f"h{level}"]), 0)
+            level = next((level for level in range(1, 7) if f"h{level}" in self._nesting), 0)
             # A heading is one line, whatever breaks stand in it.
             self._put(" ".join(line.split()) if level else line, level)
             self._gap = "\n" if is_tight else "\n\n"
@@ -142,14 +131,18 @@ class _Reader(HTMLParser):
             self.headings.append(Heading(start, self._length, level))
             self._gap = "\n\n"
 
-    def _close_implied(self, tag: str) -> None:
-        if tag in _BLOCK and self._open and self._open[-1][0] == "p":
-            self.handle_endtag("p")
-        closed = _CLOSED_BY.get(tag, frozenset())
-        # Only within the innermost list or table: an item may hold a list of its own.
-        inner = list(takewhile(lambda opened: opened not in _BORDERS, (name for name, _ in self._open[:-_NEAR:-1])))
-        for name in closed & set(inner):
-            self.handle_endtag(name)
+    def _open(self, tag: str, attributes: Attributes) -> None:
+        styles, is_flat = self._page.styles, self._page.is_flat
+        self._nesting.open(tag, inside(self._nesting.look, tag, attributes, styles, is_flat=is_flat))
+
+    def _close(self, tag: str) -> None:
+        if tag not in self._nesting:  # it went with another
+            return
+        if tag in _BLOCK:
+            self.end_block(tag)
+        for closed in self._nesting.close(tag):
+            if closed in _LISTS:
+                self._counts.pop()
 
     def _next_bullet(self) -> str:
         number = self._counts[-1] if self._counts else None
@@ -157,11 +150,3 @@ class _Reader(HTMLParser):
             return "- "
         self._counts[-1] = number + 1
         return f"{number}. "
-
-
-def _hides(attributes: dict[str, str | None]) -> bool:
-    return (
-        "hidden" in attributes
-        or (attributes.get("aria-hidden") or "").lower() == "true"
-        or bool(_HIDING.search(attributes.get("style") or ""))
-    )
