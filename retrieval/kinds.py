@@ -1,10 +1,12 @@
 """What can be told of a file without reading its text: kind, size, emptiness."""
 
+import re
 from pathlib import Path
 
 from retrieval.errors import DocumentRefused
 from retrieval.limits import Limits
 from retrieval.types import Fault
+from retrieval.visible import clean
 
 PLAIN = frozenset({".txt"})
 MARKDOWN = frozenset({".md", ".markdown"})
@@ -69,6 +71,11 @@ _BEGINNINGS = (
 )
 # PDF readers look for the mark this far into the file, as some programs write a line before it.
 _PDF_WITHIN = 1024
+
+
+def title_of(path: Path) -> str:
+    """What a document without a title is called: its name in words."""
+    return re.sub(r"[-_\s]+", " ", clean(path.stem)[0]).strip() or path.name
 
 
 def refuse_unreadable(path: Path, data: bytes, limits: Limits) -> None:

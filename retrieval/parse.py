@@ -3,7 +3,6 @@
 The readers of each format, and the libraries behind them, are loaded when the first file of theirs comes.
 """
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from retrieval import kinds
 from retrieval.composer import too_long
 from retrieval.errors import DocumentRefused
 from retrieval.flags import find
-from retrieval.kinds import refuse_unreadable
+from retrieval.kinds import refuse_unreadable, title_of
 from retrieval.limits import Limits
 from retrieval.markdown import read_markdown
 from retrieval.markup import read_html
@@ -35,7 +34,7 @@ def parse(path: Path, data: bytes, limits: Limits | None = None) -> Parsed:
         raise DocumentRefused(path, too_long(limits))
     if not parsed.text:
         raise DocumentRefused(path, "there is no text in it that a reader would see")
-    title = one_line(clean(parsed.title)[0]) or re.sub(r"[-_\s]+", " ", clean(path.stem)[0]).strip() or path.name
+    title = one_line(clean(parsed.title)[0]) or title_of(path)
     # Here, in a process of its own, since patterns over a large file would keep the interpreter from everything else.
     return replace(parsed, title=title, flags=find(parsed.text, parsed.stripped))
 

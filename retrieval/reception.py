@@ -1,6 +1,7 @@
 """Files handed in: what can be seen at once to be of no use is refused, the rest is kept and queued as a job."""
 
 import hashlib
+import os
 import stat
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from retrieval.limits import Limits
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.removals import forget
-from retrieval.store import attaching, documents, files, jobs, personal, sources, stores
+from retrieval.store import attaching, documents, files, jobs, naming, personal, sources, stores
 from retrieval.store.access import principal
 from retrieval.store.database import Database
 from retrieval.types import Document, Reader
@@ -74,6 +75,8 @@ class Reception:
                 case (document_no, "completed"):
                     is_new = False
                     gone += sources.point(tx, source, document_no)
+                    # A file that was renamed is still known under the name it had.
+                    naming.keep_true(tx, document_no, os.path.exists)
                 case (document_no, status):
                     is_new = status == "failed"
                     # The file too, in case the first attempt failed for want of it.

@@ -1,6 +1,6 @@
 """Which document a path on disk holds, so that the same content again changes nothing and other content replaces it."""
 
-from retrieval.store import documents
+from retrieval.store import documents, naming
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import REPLACED
 
@@ -32,6 +32,8 @@ def unchanged(tx: Transaction, store_no: int, source: str, sha256: str) -> int |
 def point(tx: Transaction, source: str, document_no: int) -> list[str]:
     """Say that `source` now holds this document, and remove the one it held if no other source does.
 
+    Either is called by the name of a source that holds it.
+
     Returns:
         The ids of files that went with it, to be unlinked after the commit.
     """
@@ -44,7 +46,11 @@ def point(tx: Transaction, source: str, document_no: int) -> list[str]:
         source,
         document_no,
     )
-    if before is None or tx.rows("SELECT 1 FROM sources WHERE document_no = ? LIMIT 1", before[0]):
+    naming.keep_true(tx, document_no)
+    if before is None or before[0] == document_no:
+        return []
+    if tx.rows("SELECT 1 FROM sources WHERE document_no = ? LIMIT 1", before[0]):
+        naming.keep_true(tx, before[0])
         return []
     gone = documents.remove(tx, before[0], REPLACED)
     return [gone] if gone else []

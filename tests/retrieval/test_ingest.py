@@ -13,7 +13,7 @@ from retrieval.batching import BATCH
 from retrieval.embedder import Vectors
 from retrieval.errors import DocumentRefused, ReaderUnavailable
 from retrieval.limits import Limits
-from retrieval.store import documents, jobs
+from retrieval.store import documents, jobs, passages
 from retrieval.store import files as stored_files
 from retrieval.store.erasures import REPLACED
 from retrieval.store.jobs import MAX_ATTEMPTS, QUEUE_DEADLINE_S, RUN_DEADLINE_S
@@ -170,11 +170,83 @@ def test_content_found_at_two_places_goes_when_it_is_at_neither(shop: Shop) -> N
 
     shop.enqueue(shop.write("a.txt", "pear"))
     shop.ingester().run_pending()
-    assert shop.texts() == ["apple", "pear"]
+    assert sorted(shop.texts()) == ["apple", "pear"]
 
     shop.enqueue(shop.write("b.txt", "pear"))
     shop.ingester().run_pending()
     assert shop.texts() == ["pear"]
+
+
+def titles(shop: Shop) -> list[tuple[str, str, str]]:
+    with shop.database.read() as tx:
+        return tx.rows(
+            "SELECT filename, chunks.title, chunks.text FROM chunks JOIN documents USING (document_no)"
+            " JOIN files USING (file_no) ORDER BY filename"
+        )
+
+
+def test_content_at_two_places_is_called_by_one_where_it_still_is(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    shop.enqueue(shop.write("a_copy.txt", "apple"))
+    shop.ingester().run_pending()
+    assert titles(shop) == [("a.txt", "a", "apple")]
+    (before,) = shop.documents()
+
+    shop.enqueue(shop.write("a.txt", "pear"))
+    assert titles(shop) == [("a.txt", "a", "apple")]
+    shop.ingester().run_pending()
+
+    assert titles(shop) == [("a.txt", "a", "pear"), ("a_copy.txt", "a copy", "apple")]
+    assert before.file_id in {document.file_id for document in shop.documents() if document.title == "a copy"}
+
+
+def test_content_that_is_not_read_yet_loses_the_name_of_a_file_that_changes(shop: Shop) -> None:
+    shop.enqueue(shop.write("a.txt", "apple"))
+    shop.enqueue(shop.write("copy.txt", "apple"))
+    shop.enqueue(shop.write("a.txt", "pear"))
+    shop.ingester().run_pending()
+
+    assert titles(shop) == [("a.txt", "a", "pear"), ("copy.txt", "copy", "apple")]
+
+
+def test_a_renamed_file_is_the_same_document_under_its_new_name(shop: Shop) -> None:
+    path = shop.write("a.txt", "apple")
+    first = shop.enqueue(path)
+    shop.ingester().run_pending()
+
+    again = shop.enqueue(path.rename(path.with_name("b.txt")))
+    shop.ingester().run_pending()
+
+    assert (again.file_id, again.filename, again.title) == (first.file_id, "b.txt", "b")
+    assert titles(shop) == [("b.txt", "b", "apple")]
+
+
+def test_a_copy_leaves_the_name_and_a_title_that_the_text_gives_stays(shop: Shop) -> None:
+    path = shop.write("fruit.md", "# fruit\n\napple")
+    shop.enqueue(path)
+    shop.enqueue(shop.write("copy.md", "# fruit\n\napple"))
+    shop.ingester().run_pending()
+    assert titles(shop) == [("fruit.md", "fruit", "apple")]
+
+    shop.enqueue(shop.write("fruit.md", "# pear"))
+    shop.ingester().run_pending()
+
+    assert ("copy.md", "fruit", "apple") in titles(shop)
+
+
+def test_what_got_another_name_is_found_by_its_new_words_and_not_by_the_old(shop: Shop) -> None:
+    shop.enqueue(shop.write("quince.txt", "apple"))
+    shop.enqueue(shop.write("medlar.txt", "apple"))
+    shop.ingester().run_pending()
+    shop.mirror.open()
+    shop.enqueue(shop.write("quince.txt", "pear"))
+    shop.ingester().run_pending()
+
+    with shop.mirror.view() as tx:
+        ((apple,),) = tx.rows("SELECT chunk_no FROM chunks WHERE text = 'apple'")
+        assert passages.containing(tx, "medlar", 0).tolist() == [apple]
+        assert apple not in passages.containing(tx, "quince", 0).tolist()
+        assert shop.mirror.held[0] == 2
 
 
 def test_a_file_that_changes_twice_before_it_is_read_is_read_once(shop: Shop) -> None:
