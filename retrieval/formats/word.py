@@ -17,7 +17,7 @@ from lxml.etree import XMLSyntaxError, _Element
 
 from retrieval.composer import Composer
 from retrieval.errors import DocumentRefused, kind_of
-from retrieval.formats import rows
+from retrieval.formats import equations, rows
 from retrieval.formats.archive import refuse_unfit
 from retrieval.limits import Limits
 from retrieval.parsed import Parsed
@@ -97,12 +97,8 @@ class _Reader:
 
     def _paragraph(self, paragraph: _Element) -> None:
         self._place()
-        properties = paragraph.find(qn("w:pPr"))
-        style, is_item = "", False
-        if properties is not None:
-            named = properties.find(qn("w:pStyle"))
-            style = "" if named is None else named.get(qn("w:val"), "")
-            is_item = properties.find(qn("w:numPr")) is not None
+        style = _style_of(paragraph)
+        is_item = paragraph.find(f"{qn('w:pPr')}/{qn('w:numPr')}") is not None
         pieces: list[str] = []
         boxes: list[_Element] = []
         for piece in self._pieces(paragraph, style in self._hidden, boxes):
@@ -135,11 +131,12 @@ class _Reader:
                 yield None
             elif tag == qn("w:txbxContent"):
                 boxes.append(child)
-            elif tag == _T:
+            elif tag in (_T, equations.EQUATION):
+                text = equations.line(child) if tag == equations.EQUATION else child.text or ""
                 if hidden:
-                    self.composer.strip(len(one_line(child.text or "")))
+                    self.composer.strip(len(one_line(text)))
                 else:
-                    yield child.text or ""
+                    yield text
             elif tag in _BREAKS:
                 yield _BREAKS[tag]
             else:
@@ -157,9 +154,9 @@ class _Reader:
 
     def _table(self, table: _Element) -> None:
         cells = [
-            [self._cell(cell) for cell in row.iter(_TC) if _row_of(cell) is row]
+            [self._cell(cell) for cell in row.iter(_TC) if _row_of(cell) is row and not _is_deleted(cell)]
             for row in table.iter(_TR)
-            if _table_of(row) is table
+            if _table_of(row) is table and not _is_deleted(row)
         ]
         cells = [row for row in cells if any(row)]
         header: list[str] = []
@@ -170,10 +167,34 @@ class _Reader:
             self.composer.add(rows.line(header, row), joint="\n" if number else "\n\n")
 
     def _cell(self, cell: _Element) -> str:
-        # A page break inside a table moves the page on; rows are placed with what stands before the table.
-        pieces = list(self._pieces(cell, False, []))
-        self._page += pieces.count(None)
-        return one_line(" ".join(piece for piece in pieces if piece is not None))
+        return one_line(" ".join(self._lines(cell)))
+
+    def _lines(self, parent: _Element) -> Iterator[str]:
+        """The paragraphs of a cell, with those of text boxes and of tables in it."""
+        for child in parent:
+            if child.tag == _P:
+                boxes: list[_Element] = []
+                pieces = list(self._pieces(child, _style_of(child) in self._hidden, boxes))
+                # A page break inside a table moves the page on; rows are placed with what stands before the table.
+                self._page += pieces.count(None)
+                yield "".join(piece for piece in pieces if piece is not None)
+                for box in boxes:
+                    yield from self._lines(box)
+            elif child.tag not in _LEFT_OUT and not _is_deleted(child):
+                yield from self._lines(child)
+
+
+def _style_of(paragraph: _Element) -> str:
+    named = paragraph.find(f"{qn('w:pPr')}/{qn('w:pStyle')}")
+    return "" if named is None else named.get(qn("w:val"), "")
+
+
+def _is_deleted(part: _Element) -> bool:
+    """Whether a tracked change has taken away a row or cell."""
+    return any(
+        part.find(f"{qn(properties)}/{qn(change)}") is not None
+        for properties, change in (("w:trPr", "w:del"), ("w:tcPr", "w:cellDel"))
+    )
 
 
 def _row_of(cell: _Element) -> _Element | None:
