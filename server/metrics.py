@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from hrm_model.types import Event, Failed, Finished, FinishReason, Load, Started, Text
 from retrieval.facts import Ended, StoreFacts, Worked
-from retrieval.types import Hits
+from retrieval.types import Fault, Hits
 from server.events import closing
 from server.grounding.cite import Status
 from server.refusals import Refusal
@@ -114,6 +114,8 @@ class Metrics:
             self._grounding.labels(status)
         for outcome in ("written", "failed"):
             self._records.labels(outcome)
+        for outcome in ("completed", *get_args(Fault)):
+            self._ended.labels(outcome)
         for limit in get_args(Refusal):
             self._refused.labels(limit)
 

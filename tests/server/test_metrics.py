@@ -41,6 +41,8 @@ def test_outcomes_are_there_before_they_come_since_prometheus_counts_no_first_on
         assert found[of_model("vllm:request_success_total", finished_reason=reason)] == 0
     for status in ("supported", "partial", "unsupported", "abstained", "no_sources"):
         assert found["hrm_grounding_total", (("status", status),)] == 0
+    for outcome in ("completed", "unsupported_file", "invalid_file", "server_error"):
+        assert found["hrm_ingest_files_total", (("outcome", outcome),)] == 0
     assert found["hrm_refused_requests_total", (("reason", "requests_per_minute"),)] == 0
 
 
