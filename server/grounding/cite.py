@@ -17,7 +17,7 @@ Mode = Literal["off", "cite", "strict"]
 # What a reader would take for a marker or follow as a link, and what may become one when more text comes. Documents
 # are full of such brackets, and models copy them.
 _MARKER = re.compile(r"[\[［【]([\s\d,;^–-]{0,20}\d[\s\d,;^–-]{0,20})[\]］】]")
-_PERHAPS_MARKER = re.compile(r"(?:[\[［【][\s\d,;^–-]{0,41}\]?|\])$")
+_REVERSED_TAIL = re.compile(r"(?:[\s\d,;^–-]{0,41}[\[［【]|\])+")  # from the end, so that only one place is tried
 _LINK = re.compile(r"\](?=[(\[:])")
 # A sentence ends in one of these, or in the white space of a new line, and only there is there something to check.
 _ENDINGS = frozenset(".!?…\n\"'”’)]")
@@ -151,9 +151,10 @@ class CitedText:
         if self._mode == "off":
             return piece
         piece = self._perhaps_marker + piece
-        tail = _PERHAPS_MARKER.search(piece)
-        self._perhaps_marker = tail.group() if tail else ""
-        return _defused(piece[: len(piece) - len(self._perhaps_marker)])
+        tail = _REVERSED_TAIL.match(piece[::-1])
+        sure = len(piece) - (tail.end() if tail else 0)
+        self._perhaps_marker = piece[sure:]
+        return _defused(piece[:sure])
 
 
 def overall(supported: int, claims: int) -> Status:

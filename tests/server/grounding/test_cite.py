@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.grounding.cite import CitedText, Mode, Verdict
@@ -125,6 +125,8 @@ _parts = st.sampled_from(
     cuts=st.lists(st.integers(0, 200)),
     mode=st.sampled_from(["off", "cite", "strict"]),
 )
+@example(parts=["]", "[1]", "Staff get 28 days of leave."], cuts=[3], mode="cite")
+@example(parts=["[1]", "[", "2]", "[", "x"], cuts=[3, 4, 5, 6], mode="cite")
 def test_the_same_answer_comes_out_however_it_was_cut(parts: list[str], cuts: list[int], mode: Mode) -> None:
     answer = "".join(parts)
     bounds = [0, *sorted(min(cut, len(answer)) for cut in cuts), len(answer)]
