@@ -454,12 +454,14 @@ async def test_a_purge_overwrites_what_answers_have_left_and_touches_nothing_els
 async def test_seconds_add_up_to_the_time_that_the_caller_waited(tiny: Tiny) -> None:
     loop = asyncio.get_running_loop()
     async with running(tiny.engine(max_running=1)) as engine:
-        first = asyncio.create_task(reply_of(engine.generate(ASK, Sampling(max_tokens=60))))
-        await until(lambda: engine.load().running == 1)
-        began = loop.time()
-        second = await reply_of(engine.generate(ASK, Sampling(max_tokens=20)))
-        waited = loop.time() - began
-        await first
+
+        async def timed() -> tuple[Reply, float]:
+            began = loop.time()
+            reply = await reply_of(engine.generate(ASK, Sampling(max_tokens=20)))
+            return reply, loop.time() - began
+
+        # Begun in this order, so that one waits for the other.
+        _, (second, waited) = await asyncio.gather(reply_of(engine.generate(ASK, Sampling(max_tokens=60))), timed())
 
     seconds = second.finished[0].seconds
     assert min(seconds.queued, seconds.prefill, seconds.decode) > 0
