@@ -30,16 +30,18 @@ def line(equation: _Element) -> str:
         return opening + between.join(line(child) for child in equation if child.tag == _INNER) + closing
     if equation.tag == _ROW:
         return " ".join(map(line, equation)) + "; "
-    text = "".join(map(line, equation))
+    # Each part is read once: formulas lie in one another, and whatever is done twice doubles with every level.
+    parts = [(child.tag, line(child)) for child in equation]
+    text = "".join(read for _, read in parts)
+    inner = "".join(read for tag, read in parts if tag == _INNER)
     if equation.tag in _SIGNS:
         return _SIGNS[equation.tag] + _grouped(text) if text else ""
     if equation.tag == _RADICAL:
-        degree = "".join(line(child) for child in equation if child.tag == _DEGREE)
-        return f"{degree}√{_grouped(''.join(line(child) for child in equation if child.tag == _INNER))}"
+        degree = "".join(read for tag, read in parts if tag == _DEGREE)
+        return f"{degree}√{_grouped(inner)}"
     if equation.tag in (_OPERATOR, _FUNCTION):
-        named = "".join(line(child) for child in equation if child.tag != _INNER)
-        of = "".join(line(child) for child in equation if child.tag == _INNER)
-        return f"{_sign(equation, 'chr', '∫') if equation.tag == _OPERATOR else ''}{named} {of}"
+        named = "".join(read for tag, read in parts if tag != _INNER)
+        return f"{_sign(equation, 'chr', '∫') if equation.tag == _OPERATOR else ''}{named} {inner}"
     return text
 
 
@@ -54,5 +56,9 @@ def _grouped(text: str) -> str:
 
 
 def _is_hidden(run: _Element) -> bool:
-    vanish = run.find(f"{qn('w:rPr')}/{qn('w:vanish')}")
-    return vanish is not None and vanish.get(qn("w:val"), "1") not in ("0", "false", "off")
+    return is_on(run.find(f"{qn('w:rPr')}/{qn('w:vanish')}"))
+
+
+def is_on(toggle: _Element | None) -> bool:
+    """Whether one of Word's switches is there and not turned off."""
+    return toggle is not None and toggle.get(qn("w:val"), "1") not in ("0", "false", "off")

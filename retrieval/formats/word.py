@@ -92,7 +92,7 @@ class _Reader:
                 self._levels[style_id] = 1
             elif outline is not None and outline.get(qn("w:val"), "9") in tuple("012345"):
                 self._levels[style_id] = int(outline.get(qn("w:val"), "0")) + 1
-            if _is_on(style.find(f"{qn('w:rPr')}/{qn('w:vanish')}")):
+            if equations.is_on(style.find(f"{qn('w:rPr')}/{qn('w:vanish')}")):
                 self._hidden.add(style_id)
 
     def _paragraph(self, paragraph: _Element) -> None:
@@ -149,7 +149,7 @@ class _Reader:
         style = properties.find(qn("w:rStyle"))
         vanish = properties.find(qn("w:vanish"))
         if vanish is not None:
-            return _is_on(vanish)
+            return equations.is_on(vanish)
         return style is not None and style.get(qn("w:val"), "") in self._hidden
 
     def _table(self, table: _Element) -> None:
@@ -203,7 +203,3 @@ def _row_of(cell: _Element) -> _Element | None:
 
 def _table_of(row: _Element) -> _Element | None:
     return next(row.iterancestors(_TBL), None)
-
-
-def _is_on(toggle: _Element | None) -> bool:
-    return toggle is not None and toggle.get(qn("w:val"), "1") not in ("0", "false", "off")

@@ -55,6 +55,17 @@ def test_word_formulas_are_read_in_order(inner: str, text: str) -> None:
     assert read("a.docx", word(build)).text == f"So {text}"
 
 
+def test_word_formulas_in_formulas_are_each_read_once() -> None:
+    inner = "[x]"
+    for _ in range(40):  # whatever were done twice at each level would not end
+        inner = f"<m:rad><m:deg/><m:e><m:func><m:fName>[f]</m:fName><m:e>{inner}</m:e></m:func></m:e></m:rad>"
+
+    def build(document: WordDocument) -> None:
+        document.element.body.insert(0, parse_xml(formula(inner)))
+
+    assert read("a.docx", word(build)).text == "So " + "√(f " * 40 + "x" + ")" * 40
+
+
 def test_word_rows_and_cells_that_a_tracked_change_deletes_are_not_read() -> None:
     def build(document: WordDocument) -> None:
         table = document.add_table(3, 3)
