@@ -53,7 +53,7 @@ class Embedder(Protocol):
     def dims(self) -> int: ...
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, the model's own markers not counted; of a long one, those of its parts in `counted`."""
+        """Tokens of each text, the model's own markers not counted."""
         ...
 
     def embed(self, texts: Sequence[str]) -> Vectors:
@@ -63,20 +63,6 @@ class Embedder(Protocol):
     def token_vectors(self, texts: Sequence[str]) -> list[Vectors]:
         """(tokens, dims) float32 for each text, each row of length 1: what each token means where it stands."""
         ...
-
-
-def counted(embedder: Embedder, texts: Sequence[str], pause: Callable[[], None]) -> list[int]:
-    """Do as the embedder's `count`, which takes seconds for megabytes.
-
-    Args:
-        pause: called before each part of about `AT_ONCE` characters; may raise, to give up.
-    """
-    found = [0] * len(texts)
-    for some in _bounded((number, piece) for number, text in enumerate(texts) for piece in _pieces(text)):
-        pause()
-        for (number, _), tokens in zip(some, embedder.count([piece for _, piece in some]), strict=True):
-            found[number] += tokens
-    return found
 
 
 class MiniLM:

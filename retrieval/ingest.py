@@ -4,13 +4,12 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from retrieval.batching import Pool, Reading
 from retrieval.chunking import Chunk, TooManyChunks, cut
-from retrieval.embedder import Embedder, counted
+from retrieval.embedder import Embedder
 from retrieval.errors import DocumentRefused, RetrievalError
 from retrieval.facts import Ended, Observe, Worked
 from retrieval.holding import Holding, LeaseLost
@@ -170,7 +169,10 @@ class Ingester:
         return Reading(job, parsed, self._cut(job, parsed), personal_data=found)
 
     def _cut(self, job: Job, parsed: Parsed) -> list[Chunk]:
-        count = partial(counted, self._embedder, pause=lambda: self._beat(job))
+        def count(texts: Sequence[str]) -> list[int]:
+            self._beat(job)
+            return self._embedder.count(texts)
+
         most = self._parser.limits.chunks
         try:
             if job.chunking:
@@ -212,7 +214,7 @@ class Ingester:
             return
         document, gone = ended
         self._originals.drop_redacted(self._database)
-        forget(self._database, self._originals, self._mirror, gone)
+        forget(self._originals, self._mirror, gone)
         self._observe(Ended(None if refused is None else refused.fault))
         report(Progress(job.file_id, job.filename, document.chunks, document.chunks, document.status))
 

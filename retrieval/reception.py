@@ -13,7 +13,7 @@ from retrieval.limits import Limits
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.removals import forget
-from retrieval.store import attaching, documents, files, jobs, naming, personal, sources, stores
+from retrieval.store import attaching, documents, files, jobs, personal, sources, stores
 from retrieval.store.access import principal
 from retrieval.store.database import Database
 from retrieval.types import Document, Reader
@@ -74,9 +74,8 @@ class Reception:
                     adopt(file_id)
                 case (document_no, "completed"):
                     is_new = False
-                    gone += sources.point(tx, source, document_no)
                     # A file that was renamed is still known under the name it had.
-                    naming.keep_true(tx, document_no, os.path.exists)
+                    gone += sources.point(tx, source, document_no, os.path.exists)
                 case (document_no, status):
                     is_new = status == "failed"
                     # The file too, in case the first attempt failed for want of it.
@@ -85,7 +84,7 @@ class Reception:
                     jobs.enqueue(tx, document_no, source, self._clock(), principal(reader))
             document = documents.one(tx, document_no)
             assert document is not None, "a document is gone in the transaction that made it"
-        forget(self._database, self._originals, self._mirror, gone)
+        forget(self._originals, self._mirror, gone)
         return document, is_new
 
     def _unchanged(self, store: str, source: str, sha256: str, reader: Reader) -> Document | None:

@@ -14,14 +14,15 @@ from retrieval.types import Reader
 log = logging.getLogger(__name__)
 
 
-def forget(database: Database, originals: Originals, mirror: Mirror, gone: Sequence[str]) -> None:
-    """Unlink the files that went in a transaction, once it is committed, and the index snapshots that held them; and
-    take words out that are leaving the lexical index."""
+def forget(originals: Originals, mirror: Mirror, gone: Sequence[str]) -> None:
+    """Unlink the files that went in a transaction, once it is committed, and the index snapshots that held them.
+
+    Their words leave the lexical index by the next purge: whoever reads files does not wait for that.
+    """
     for file_id in gone:
         originals.remove(file_id)
     if gone:
         mirror.forget()
-    leaving.take_out(database)
 
 
 class Removals:
@@ -51,7 +52,8 @@ class Removals:
         """Remove a document; when this returns, no search in any process finds it.
 
         Side effects: its text, words, vectors and file are gone from the data directory but for remains in free
-        space, which `Purger.purge` clears. The index snapshots go with it, as they hold its vectors.
+        space, which `Purger.purge` clears, and, until it has looked for those, a masked copy of the text. The index
+        snapshots go with it, as they hold its vectors.
 
         Raises:
             DocumentNotFound: it does not exist, or `reader` may not write it.

@@ -12,22 +12,23 @@ from retrieval.store.database import Database, Transaction
 TOGETHER = 64
 # A writer that waits looks again after at most 0.1 s (SQLite's busy handler).
 PAUSE_S = 0.12
+_BETWEEN_PAUSES_S = 0.25
 
 
 def take_out(database: Database) -> None:
-    """Take all of them out, letting other writers in between. Blocks."""
+    """Take out those that are there, letting other writers in between. Blocks; what others add meanwhile is theirs."""
     with database.read() as tx:
-        if not are_any(tx):
-            return
+        last = tx.rows("SELECT max(chunk_no) FROM leaving")[0][0]
+    if last is None:
+        return
+    paused = -_BETWEEN_PAUSES_S
     while True:
         with database.write() as tx:
-            if not _take_some(tx):
+            if not _take_some(tx, last):
                 return
-        time.sleep(PAUSE_S)
-
-
-def are_any(tx: Transaction) -> bool:
-    return bool(tx.rows("SELECT 1 FROM leaving LIMIT 1"))
+        if time.monotonic() - paused >= _BETWEEN_PAUSES_S:
+            time.sleep(PAUSE_S)
+            paused = time.monotonic()
 
 
 def forget(tx: Transaction) -> None:
@@ -35,9 +36,9 @@ def forget(tx: Transaction) -> None:
     tx.run("DELETE FROM leaving")
 
 
-def _take_some(tx: Transaction) -> bool:
-    """Take the first ones out; say whether there are others."""
-    ends = tx.rows("SELECT chunk_no FROM leaving ORDER BY chunk_no LIMIT ?", TOGETHER)
+def _take_some(tx: Transaction, last: int) -> bool:
+    """Take the first ones out, as far as the last one; say whether there are others up to it."""
+    ends = tx.rows("SELECT chunk_no FROM leaving WHERE chunk_no <= ? ORDER BY chunk_no LIMIT ?", last, TOGETHER)
     if not ends:
         return False
     tx.run(
@@ -46,4 +47,4 @@ def _take_some(tx: Transaction) -> bool:
         ends[-1][0],
     )
     tx.run("DELETE FROM leaving WHERE chunk_no <= ?", ends[-1][0])
-    return are_any(tx)
+    return bool(tx.rows("SELECT 1 FROM leaving WHERE chunk_no <= ? LIMIT 1", last))

@@ -1,5 +1,7 @@
 """Which document a path on disk holds, so that the same content again changes nothing and other content replaces it."""
 
+from collections.abc import Callable
+
 from retrieval.store import documents, naming
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import REPLACED
@@ -29,10 +31,15 @@ def unchanged(tx: Transaction, store_no: int, source: str, sha256: str) -> int |
     return None if found is None else int(found[0])
 
 
-def point(tx: Transaction, source: str, document_no: int) -> list[str]:
+def point(
+    tx: Transaction, source: str, document_no: int, is_there: Callable[[str], bool] = lambda source: True
+) -> list[str]:
     """Say that `source` now holds this document, and remove the one it held if no other source does.
 
     Either is called by the name of a source that holds it.
+
+    Args:
+        is_there: says of a source whether it is still to be found.
 
     Returns:
         The ids of files that went with it, to be unlinked after the commit.
@@ -46,7 +53,7 @@ def point(tx: Transaction, source: str, document_no: int) -> list[str]:
         source,
         document_no,
     )
-    naming.keep_true(tx, document_no)
+    naming.keep_true(tx, document_no, is_there)
     if before is None or before[0] == document_no:
         return []
     if tx.rows("SELECT 1 FROM sources WHERE document_no = ? LIMIT 1", before[0]):

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from types import FrameType
@@ -81,6 +82,40 @@ async def test_writers_get_their_turn_while_the_words_of_a_large_document_are_ta
 
         assert 0 < now < before
         assert left(database) == 0
+        database.close()
+
+
+async def test_words_that_others_add_meanwhile_are_theirs_to_take_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_library(tmp_path / "data", WordsEmbedder()) as library:
+        first, second = await ingest(library, tmp_path, 1, 20_000), await ingest(library, tmp_path, 2, 5_000)
+        database = Database(tmp_path / "data" / "store.db")
+        removal(database, first)
+
+        def meanwhile(_: float) -> None:
+            monkeypatch.setattr(time, "sleep", lambda _: None)
+            removal(database, second)
+
+        monkeypatch.setattr(time, "sleep", meanwhile)
+        leaving.take_out(database)
+
+        assert left(database) > 0
+        leaving.take_out(database)
+        assert left(database) == 0
+        database.close()
+
+
+async def test_reading_files_waits_for_no_words_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_library(tmp_path / "data", WordsEmbedder()) as library:
+        gone = await ingest(library, tmp_path, 1, 20_000)
+        database = Database(tmp_path / "data" / "store.db")
+        removal(database, gone)
+        before = left(database)
+
+        await ingest(library, tmp_path, 2, 100)
+
+        assert left(database) == before
         database.close()
 
 
