@@ -12,7 +12,7 @@ from retrieval.index import Visible
 from retrieval.store import passages
 from retrieval.store.database import Transaction
 
-# Texts read at a time, other searches waiting: half a second. What is beyond is read the next time.
+# Texts that one search reads, others waiting: half a second. What is beyond is read by the next one.
 READ = 100_000
 
 
@@ -31,11 +31,15 @@ class Copies:
         held = [number for number in numbers if number < len(self._digests)]
         self._digests[held] = 0
 
-    def without(self, tx: Transaction, visible: Visible, texts: Iterable[str]) -> Visible:
-        """Flag the visible chunks that say none of `texts`; one that was not read yet stays."""
+    def without(self, tx: Transaction, visible: Visible, texts: Iterable[str], *, is_first: bool = True) -> Visible:
+        """Flag the visible chunks that say none of `texts`; one that was not read yet stays.
+
+        Args:
+            is_first: whether the search asks for the first time, and may read texts.
+        """
         if len(self._digests) < len(visible):
             self._digests = np.append(self._digests, np.zeros(len(visible) - len(self._digests), np.int64))
-        unread = np.flatnonzero(visible & (self._digests[: len(visible)] == 0))[:READ]
+        unread = np.flatnonzero(visible & (self._digests[: len(visible)] == 0))[: READ if is_first else 0]
         for number, text in passages.each_text(tx, unread.tolist()):
             self._digests[number] = self._digest(text)
         said = np.fromiter({self._digest(text) for text in texts}, np.int64)

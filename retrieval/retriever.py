@@ -151,7 +151,8 @@ class Searcher:
                 return kept
             if depth == deepest:
                 rounds += 1
-                visible = self._mirror.copies.without(tx, visible, {candidate.text for _, candidate in ranked})
+                texts = {candidate.text for _, candidate in ranked}
+                visible = self._mirror.copies.without(tx, visible, texts, is_first=rounds == 1)
             depth = min(4 * depth, deepest)
 
     def _candidates(
