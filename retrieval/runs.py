@@ -99,12 +99,13 @@ def of_heads(data: bytes, key: bytes) -> Iterator[Hashes]:
 
 def in_rooms(parts: Iterable[Hashes], room: int) -> Iterator[Hashes]:
     """Parts put together until each yield has at least `room` hashes; the last has the rest, and may be empty."""
-    held = [_NONE]
+    held, count = [_NONE], 0
     for part in parts:
         held.append(part)
-        if sum(map(len, held)) >= room:
+        count += len(part)
+        if count >= room:
             yield np.concatenate(held)
-            held = [_NONE]
+            held, count = [_NONE], 0
     yield np.concatenate(held)
 
 
