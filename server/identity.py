@@ -13,7 +13,7 @@ Role = Literal["admin", "ingest", "ask", "metrics", "act-for"]
 # names, so no provider's account may take them.
 ON_THIS_MACHINE = "user:local"
 FIRST_KEY_HOLDER = "user:admin"
-MAX_NAME = 256  # what access lists take
+MAX_NAME = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,12 @@ def is_name(name: object) -> bool:
     """Whether something can name a person or a group, without the prefix."""
     # Printable: what stands in access lists, logs and the audit log must look like what it is.
     return isinstance(name, str) and 0 < len(name) <= MAX_NAME and name.isprintable() and " " not in name
+
+
+def is_grantee(name: str) -> bool:
+    """Whether an access list can hold it: user:x, group:y or *."""
+    kind, _, of_whom = name.partition(":")
+    return name == EVERYONE or (kind in ("user", "group") and is_name(of_whom))
 
 
 class Unauthenticated(Exception):

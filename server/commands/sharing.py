@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from retrieval.types import EVERYONE, Access, Store
+from retrieval.types import Access, Store
 from server.auth import LOCAL
 from server.commands.recording import on_record
 from server.commands.terminal import CommandError, DataDir, check_there, printable, settings_for
-from server.identity import is_name
+from server.identity import is_grantee
 from server.settings import Settings
 
 NAME = "user:x, group:y or '*'"
@@ -45,8 +45,7 @@ def grantees(flag: str, names: Sequence[str]) -> tuple[str, ...]:
         CommandError: one of them is not of that kind.
     """
     for name in names:
-        kind, _, of_whom = name.partition(":")
-        if name != EVERYONE and not (kind in ("user", "group") and is_name(of_whom)):
+        if not is_grantee(name):
             raise CommandError(f"{flag} {name[:80]!r} is not {NAME}.")
     return tuple(names)
 

@@ -1,22 +1,22 @@
 """Who may use a file or a store, as clients write and read it."""
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from retrieval.types import EVERYONE, Access
+from retrieval.types import Access
+from server.identity import MAX_NAME, is_grantee
 from server.schemas.fields import Answered, Asked, Text
 
 
 def _grantee(name: str) -> str:
-    if name != EVERYONE and not re.fullmatch(r"(user|group):\S+", name):
+    if not is_grantee(name):
         raise PydanticCustomError("grantee", "it must be user:x, group:y or *")
     return name
 
 
-Grantee = Annotated[Text, Field(max_length=256), AfterValidator(_grantee)]
+Grantee = Annotated[Text, Field(max_length=len("group:") + MAX_NAME), AfterValidator(_grantee)]
 
 
 class AccessLists(Asked):

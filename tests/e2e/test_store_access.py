@@ -51,6 +51,20 @@ async def put(client: AsyncOpenAI, **access: Any) -> tuple[str, str]:
     return store.id, file.id
 
 
+@pytest.mark.parametrize("name", ["user:ad\u202emin", "user:a\x00b", "group:a\u200bb", "user:a b", "user:", "root"])
+async def test_a_name_that_does_not_look_like_what_it_is_is_no_grantee(name: str, tmp_path: Path) -> None:
+    async with shop(tmp_path) as (url, _), client_of(url) as owner:
+        with pytest.raises(openai.BadRequestError, match="user:x, group:y"):
+            await owner.vector_stores.create(name="board", extra_body={"access": {"read": [name]}})
+
+
+async def test_a_name_of_as_many_characters_as_a_token_may_bring_is_one(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (url, _), client_of(url) as owner:
+        store = await owner.vector_stores.create(name="board", extra_body={"access": {"read": ["group:" + "x" * 256]}})
+
+    assert store.to_dict()["access"] == {"read": ["group:" + "x" * 256], "write": []}
+
+
 async def test_a_stranger_is_answered_as_if_there_were_nothing(tmp_path: Path) -> None:
     said: dict[str, tuple[str, str]] = {}
     async with shop(tmp_path) as (url, _), client_of(url) as owner, client_of(url, "sk-ben") as stranger:
