@@ -248,7 +248,8 @@ def _on_record(
 
     kept = None if settings_for(data_dir).audit == "off" else log
     acts = Acts(kept, f"cli audit {command}", "admin", is_refusal=is_refusal)
-    log.settle(keys)
+    if kept is not None:
+        kept.settle(keys)
     with acts.one({} if request is None else {"request": request}) as facts:
         yield facts
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,23 @@ def test_where_recording_is_off_commands_leave_no_record(
     assert main(["keys", "create", "--principal", "user:anna", "--role", "ask", "--data-dir", str(data)]) == 0
 
     assert not (data / "audit.db").exists()
+
+
+def test_where_recording_is_off_looking_into_the_log_adds_nothing_to_it(
+    tmp_path: Path, document: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    assert main(["ingest", str(document), "--store", "desk", "--data-dir", str(data)]) == 0
+    with closing(AuditLog(data / "audit.db", Signer.of(data))) as log:
+        log.begin({"request": "req_1", "outcome": "cut off"}, {})
+        before = sum(1 for _ in log.entries())
+    monkeypatch.setenv("HRM_AUDIT", "off")
+
+    assert main(["audit", "export", str(tmp_path / "out.jsonl"), "--data-dir", str(data)]) == 0
+
+    capsys.readouterr()
+    with closing(AuditLog(data / "audit.db", Signer.of(data))) as log:
+        assert (sum(1 for _ in log.entries()), log.under_way()) == (before, 1)
 
 
 def test_the_first_key_out_of_a_file_is_on_record(tmp_path: Path, checkpoint: Path) -> None:
