@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from hrm_model.errors import GrammarFault, RequestRefused
-from retrieval.errors import DocumentNotFound, StoreNotFound
+from retrieval.errors import DocumentNotFound, StoreExpired, StoreNotFound
 from retrieval.types import Reader
 from server.audit.chain import AuditError
 from server.audit.facts import AnswerFacts, caller_of, question_of
@@ -81,6 +81,8 @@ async def replay(
         facts = await _asked_again(record, content, caller, as_then(record, services))
     except UnknownStore as error:
         return await _without(error.store, services)
+    except StoreExpired as error:
+        return Replayed("erased", (f"the store {error.store} has expired, and what it held is gone from it",))
     except (InvalidRequest, UnknownModel, RequestRefused, GrammarFault) as error:
         raise AuditError(f"What was asked then is refused today: {error}") from error
     return _compared(record, facts, salt)

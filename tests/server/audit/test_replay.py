@@ -15,6 +15,7 @@ from hrm_model.template import Shot
 from hrm_model.types import Limits as EngineLimits
 from retrieval.library import Library
 from retrieval.opening import open_library
+from retrieval.store.database import Database
 from retrieval.types import Access, Attachment
 from server.audit.chain import AuditError
 from server.audit.facts import Origin, question_of
@@ -198,6 +199,18 @@ async def test_a_store_that_had_nothing_to_say_and_is_closed_now_is_named_as_clo
     await desk.library.archive.remove_store("empty", OWNER)
 
     assert await desk.again("empty", retrieval=retrieval) == Replayed("erased", ("the store empty is gone",))
+
+
+async def test_a_store_that_has_expired_is_as_good_as_gone(desk: Desk, tmp_path: Path) -> None:
+    await desk.asked("empty")
+    database = Database(tmp_path / "data" / "store.db")
+    with database.write() as tx:
+        tx.run("UPDATE stores SET expires_days = 1, last_active_at = 0")
+    database.close()
+
+    store = (await desk.library.store("empty", OWNER)).store_id
+    gone = f"the store {store} has expired, and what it held is gone from it"
+    assert await desk.again("empty") == Replayed("erased", (gone,))
 
 
 SETTINGS = Policy(
