@@ -1,12 +1,14 @@
 """retrieval.store.database and schema: transactions, migrations, and errors in our own words."""
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
+import apsw
 import pytest
 
 from retrieval.errors import SchemaTooNew, StoreFailed
-from retrieval.store.database import Database
+from retrieval.store.database import KEPT, Database
 from retrieval.store.schema import MIGRATIONS
 
 KNOWN = len(MIGRATIONS)
@@ -55,6 +57,20 @@ def test_an_exception_undoes_the_whole_transaction(database: Database) -> None:
     assert keys(database) == []
     put(database, "b")
     assert keys(database) == ["b"]
+
+
+def test_the_memory_of_a_crowd_of_readers_is_given_back(database: Database) -> None:
+    with database.write() as tx:
+        tx.many("INSERT INTO meta VALUES (?, ?)", ((str(key), "x" * 1000) for key in range(4000)))
+
+    with ExitStack() as crowd:
+        for view in [crowd.enter_context(database.read()) for _ in range(4 * KEPT)]:
+            assert view.rows("SELECT sum(length(value)) FROM meta") == [(4_000_000,)]
+        crowded = apsw.memory_used()
+
+    # Pages of a file that is larger than each connection's cache.
+    assert apsw.memory_used() < crowded / 3
+    assert keys(database)[0] == "0"
 
 
 def test_a_reader_sees_one_moment_and_does_not_wait_for_a_writer(database: Database) -> None:
