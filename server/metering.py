@@ -60,7 +60,8 @@ class Meter:
             OverLimit, NeverWithin: see `Limiter.reserve`.
         """
         self._turn.reserve(tokens)
-        self._turn.used_tokens += tokens
+        self.spent.prompt += tokens
+        self._turn.used_tokens = self.spent.total
 
     def _longest(self, sampling: Sampling, prompt_tokens: int, engine: Engine) -> int | None:
         """The most tokens of one answer: what was asked for, or else what the engine or the caller's limit gives."""

@@ -1,4 +1,4 @@
-"""What a request has taken so far: the one count that limits, record, log, metrics and spans read, however it ends."""
+"""What a request has taken so far: what limits, record, log and spans read, however it ends."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field

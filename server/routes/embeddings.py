@@ -43,7 +43,7 @@ async def create_embeddings(
     if count > MAX_TOKENS:
         raise InvalidRequest(f"The input has {count} tokens; at most {MAX_TOKENS} are read at a time.", param="input")
     meter.spend(count)
-    record.spent.prompt = count
+    record.spent = meter.spent
     # One at a time: a batch keeps the cores busy by itself, and searches embed their questions beside it.
     size = {"gen_ai.usage.input_tokens": count, "gen_ai.embeddings.dimension.count": embedder.dims}
     with spanned(f"embeddings {embedder.name}", genai("embeddings", embedder.name) | size):
