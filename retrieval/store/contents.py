@@ -1,6 +1,6 @@
 """What a document turned out to hold: its text, chunks and vectors, written as one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retrieval.store import flags, personal
@@ -52,8 +52,13 @@ def complete(tx: Transaction, document_no: int, content: Content) -> None:
     )
     personal.put(tx, document_no, content.personal_data)
     flags.put(tx, document_no, content.flags)
+    put_chunks(tx, document_no, content.chunks)
+
+
+def put_chunks(tx: Transaction, document_no: int, chunks: Iterable[StoredChunk]) -> None:
+    """Give a document chunks, in this order."""
     (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
-    for chunk in content.chunks:
+    for chunk in chunks:
         chunk_no = tx.insert(
             "INSERT INTO chunks (document_no, store_no, start_char, end_char, title, text, page, locator)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -67,6 +72,15 @@ def complete(tx: Transaction, document_no: int, content: Content) -> None:
             chunk.locator,
         )
         tx.run("INSERT INTO vectors (chunk_no, vector) VALUES (?, ?)", chunk_no, chunk.vector)
+
+
+def announce_removal(tx: Transaction, document_no: int, generation: int) -> None:
+    """Note that a document's chunks are gone as of a generation, which every copy of the index looks for."""
+    tx.run(
+        "INSERT INTO removals (chunk_no, generation) SELECT chunk_no, ? FROM chunks WHERE document_no = ?",
+        generation,
+        document_no,
+    )
 
 
 def text(tx: Transaction, file_no: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retrieval.errors import DocumentNotFound
-from retrieval.store import erasures, files, filters, flags, paging, personal
+from retrieval.store import contents, erasures, files, filters, flags, paging, personal
 from retrieval.store.access import GRANTED
 from retrieval.store.database import Transaction, Value
 from retrieval.store.erasures import Occasion
@@ -182,11 +182,7 @@ def erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occa
     for document_no in document_nos:
         (store_no,) = tx.rows("SELECT store_no FROM documents WHERE document_no = ?", document_no)[0]
         paging.depart(tx, f"document {store_no}", file_id, document_no, could_see_in_store)
-        tx.run(
-            "INSERT INTO removals (chunk_no, generation) SELECT chunk_no, ? FROM chunks WHERE document_no = ?",
-            after,
-            document_no,
-        )
+        contents.announce_removal(tx, document_no, after)
         tx.run("DELETE FROM documents WHERE document_no = ?", document_no)
     if is_whole:
         files.remove(tx, file_no, could_see)

@@ -5,6 +5,8 @@ from itertools import chain
 from pathlib import Path
 
 from retrieval.kinds import title_of
+from retrieval.store import contents
+from retrieval.store.contents import StoredChunk
 from retrieval.store.database import Transaction
 from retrieval.store.meta import advance
 
@@ -59,28 +61,14 @@ def _title(tx: Transaction, document_no: int, before: str, after: str) -> None:
     # such a title weighs little.
     generation = advance(tx)
     tx.run("UPDATE documents SET title = ? WHERE document_no = ?", after, document_no)
-    chunks = tx.rows(
-        "SELECT store_no, start_char, end_char, title, text, page, locator, vector"
-        " FROM chunks JOIN vectors USING (chunk_no) WHERE document_no = ? ORDER BY chunk_no",
-        document_no,
-    )
-    tx.run(
-        "INSERT INTO removals (chunk_no, generation) SELECT chunk_no, ? FROM chunks WHERE document_no = ?",
-        generation,
-        document_no,
-    )
-    tx.run("DELETE FROM chunks WHERE document_no = ?", document_no)
-    for store_no, start, end, title, text, page, locator, vector in chunks:
-        chunk_no = tx.insert(
-            "INSERT INTO chunks (document_no, store_no, start_char, end_char, title, text, page, locator)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    chunks = [
+        StoredChunk(start, end, after + title.removeprefix(before), *rest)
+        for start, end, title, *rest in tx.rows(
+            "SELECT start_char, end_char, title, text, vector, page, locator"
+            " FROM chunks JOIN vectors USING (chunk_no) WHERE document_no = ? ORDER BY chunk_no",
             document_no,
-            store_no,
-            start,
-            end,
-            after + title.removeprefix(before),
-            text,
-            page,
-            locator,
         )
-        tx.run("INSERT INTO vectors (chunk_no, vector) VALUES (?, ?)", chunk_no, vector)
+    ]
+    contents.announce_removal(tx, document_no, generation)
+    tx.run("DELETE FROM chunks WHERE document_no = ?", document_no)
+    contents.put_chunks(tx, document_no, chunks)
