@@ -77,12 +77,11 @@ class Purger:
             for erasure in pending:
                 with self._database.read() as tx:  # no longer than that: a log that is read cannot be emptied
                     removed = erasures.removed(tx, erasure.erasure_id)
-                keys.add(removed.key)
                 yield from removed.hashes()
 
-        keys = set[bytes]()
+        with self._database.read() as tx:
+            key = erasures.run_key(tx, pending[0].erasure_id)  # they share it
         for part in in_rooms(hashes(), erasures.MOST_TOGETHER):
-            (key,) = keys  # they share it, or they would not be looked for together
             yield Sought(part, key)
 
     def _cleared(

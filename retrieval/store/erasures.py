@@ -190,6 +190,12 @@ def removed(tx: Transaction, erasure_id: str) -> Removed:
     return Removed(bytes(key), texts, words, vectors, bytes(hashes))
 
 
+def run_key(tx: Transaction, erasure_id: str) -> bytes:
+    """What the hashes of an erasure's runs are keyed with."""
+    (key,) = tx.rows("SELECT run_key FROM erasures WHERE erasure_id = ?", erasure_id)[0]
+    return bytes(key)
+
+
 def rows(tx: Transaction) -> list[Row]:
     """The pending rows as they are, for `carry`."""
     return tx.rows(f"SELECT {_COLUMNS}, {_KEPT} FROM erasures ORDER BY erasure_no")
