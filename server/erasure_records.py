@@ -20,6 +20,9 @@ _COLUMNS = (
     "id, file_id, is_whole, owner, requested_by, reason, requested_at, certificate, signature, key_id, held,"
     " held_signature, salt, readers, store_ids, store_readers"
 )
+# Whether a record is among its owner's or its requester's, for each who is to see it; null is one who sees every one.
+_SEEN = "NOT EXISTS (SELECT 1 FROM json_each(?1) WHERE value IS NOT NULL AND value NOT IN (owner, requested_by))"
+_EVERYBODYS = (None,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +81,27 @@ class ErasureRecords:
         with self._file.writing() as db:
             _certify(db, erasure_id, proof)
 
-    def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
-        """One record that `principal` may see: its own files' and its own requests'; None: every one."""
-        found = self._select("id = ?1", erasure_id, principal)
-        return found[0] if found else None
+    def one(self, erasure_id: str, principals: Sequence[str | None] = _EVERYBODYS) -> ErasureRecord | None:
+        """One record that each of the principals may see, as in `page`."""
+        return self._first("id = ?2", erasure_id, principals)
 
     def of_file(self, file_id: str) -> ErasureRecord | None:
         """The first removal of a file for good, whoever may know of it; None: there was none."""
-        found = self._select("file_id = ?1 AND is_whole", file_id, None)
-        return found[0] if found else None
+        return self._first("file_id = ?2 AND is_whole", file_id, _EVERYBODYS)
 
     def page(
         self, principals: Sequence[str | None], *, limit: int, after: str | None = None, newest_first: bool = False
     ) -> list[ErasureRecord]:
-        """At most `limit` records that each of the principals may see, in order; None: one that may see every one.
+        """At most `limit` records that each of the principals may see, in order: what is theirs, or what they removed.
 
         Args:
+            principals: None among them stands for one that may see every record.
             after: the record before the first of them; without it they begin with the first of all.
         """
         sign, order = ("<", "DESC") if newest_first else (">", "ASC")
         with self._file.reading() as db:
             rows: list[Any] = db.execute(
-                f"SELECT {_COLUMNS} FROM erasures"
-                " WHERE NOT EXISTS (SELECT 1 FROM json_each(?1)"
-                " WHERE value IS NOT NULL AND value NOT IN (owner, requested_by))"
+                f"SELECT {_COLUMNS} FROM erasures WHERE {_SEEN}"
                 f" AND (?2 IS NULL"
                 f" OR (requested_at, rowid) {sign} (SELECT requested_at, rowid FROM erasures WHERE id = ?2))"
                 f" ORDER BY requested_at {order}, rowid {order} LIMIT ?3",
@@ -112,7 +112,7 @@ class ErasureRecords:
     def listing(self) -> Iterator[ErasureRecord]:
         """Every record, oldest first, some at a time."""
         last: str | None = None
-        while found := self.page([None], limit=_AT_ONCE, after=last):
+        while found := self.page(_EVERYBODYS, limit=_AT_ONCE, after=last):
             yield from found
             last = found[-1].erasure_id
 
@@ -157,14 +157,13 @@ class ErasureRecords:
             rows: list[Any] = db.execute("SELECT id, public_key FROM signing_keys").fetchall()
         return dict(rows)
 
-    def _select(self, condition: str, value: str | None, principal: str | None) -> list[ErasureRecord]:
+    def _first(self, condition: str, value: str, principals: Sequence[str | None]) -> ErasureRecord | None:
         with self._file.reading() as db:
             rows: list[Any] = db.execute(
-                f"SELECT {_COLUMNS} FROM erasures WHERE {condition}"
-                " AND (?2 IS NULL OR owner = ?2 OR requested_by = ?2) ORDER BY requested_at, rowid",
-                (value, principal),
+                f"SELECT {_COLUMNS} FROM erasures WHERE {_SEEN} AND {condition} ORDER BY requested_at, rowid LIMIT 1",
+                (json.dumps(principals), value),
             ).fetchall()
-        return [_record(*row) for row in rows]
+        return _record(*rows[0]) if rows else None
 
 
 def _record_of(erasure: Erasure) -> ErasureRecord:

@@ -39,8 +39,8 @@ class Erasures(Protocol):
         """How many have no certificate yet."""
         ...
 
-    def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
-        """One record that `principal` may see: its own files' and its own requests'; None: every one."""
+    def one(self, erasure_id: str, principals: Sequence[str | None]) -> ErasureRecord | None:
+        """One record that each of the principals may see, as in `page`."""
         ...
 
     def of_file(self, file_id: str) -> ErasureRecord | None:
@@ -50,7 +50,10 @@ class Erasures(Protocol):
     def page(
         self, principals: Sequence[str | None], *, limit: int, after: str | None = None, newest_first: bool = False
     ) -> list[ErasureRecord]:
-        """At most `limit` records behind `after` that each of the principals may see; None: one that may see all."""
+        """At most `limit` records behind `after` that each of the principals may see; None: one that may see every one.
+
+        That is what was theirs, and what they had removed.
+        """
         ...
 
     def public_keys(self) -> dict[str, str]:

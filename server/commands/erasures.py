@@ -68,7 +68,7 @@ def show(erasure_id: Annotated[str, typer.Argument(metavar="ERASURE")], data_dir
     from server.certificates import exported
 
     with _ledger(data_dir) as ledger:
-        record, keys = ledger.erasures.one(erasure_id, None), ledger.erasures.public_keys()
+        record, keys = ledger.erasures.one(erasure_id), ledger.erasures.public_keys()
     if record is None:
         raise CommandError(f"There is no erasure {erasure_id}; `hrm-serve erasures list` shows those there are.")
     if record.proof is None:

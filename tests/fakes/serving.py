@@ -125,7 +125,7 @@ class NothingErased:
     def waiting(self) -> int:
         return 0
 
-    def one(self, erasure_id: str, principal: str | None) -> ErasureRecord | None:
+    def one(self, erasure_id: str, principals: Sequence[str | None]) -> ErasureRecord | None:
         return None
 
     def of_file(self, file_id: str) -> ErasureRecord | None:

@@ -232,9 +232,9 @@ async def test_the_record_is_for_owners_and_those_who_asked(
     ledger.erasures.expect(erasure)
 
     assert [record.erasure_id for record in ledger.erasures.page(["user:anna"], limit=9)] == [erasure.erasure_id]
-    assert ledger.erasures.one(erasure.erasure_id, "user:anna") is not None
+    assert ledger.erasures.one(erasure.erasure_id, ["user:anna"]) is not None
     assert ledger.erasures.page(["user:ben"], limit=9) == []
-    assert ledger.erasures.one(erasure.erasure_id, "user:ben") is None
+    assert ledger.erasures.one(erasure.erasure_id, ["user:ben"]) is None
 
 
 async def wait_for(condition: Callable[[], bool]) -> None:
