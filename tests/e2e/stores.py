@@ -10,6 +10,7 @@ from openai import AsyncOpenAI
 from retrieval.embedder import MiniLM
 from retrieval.library import Library
 from retrieval.opening import open_library
+from server.ledger import Ledger
 from server.store_ports import Erasures
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import listening, services
@@ -41,6 +42,17 @@ async def shop(
         ) as url:
             yield url, library
         tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def keeping(folder: Path) -> AsyncIterator[tuple[str, Library, Ledger]]:
+    """A shop with a ledger that records its erasures."""
+    ledger = Ledger(folder / "ledger.db")
+    try:
+        async with shop(folder, erasures=ledger.erasures) as (url, library):
+            yield url, library, ledger
+    finally:
+        ledger.close()
 
 
 def client_of(url: str, key: str = "sk-ines") -> AsyncOpenAI:

@@ -1,7 +1,5 @@
 """Where a citation leads after its document went: to a word about it for who could read it, to nothing for others."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +7,10 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from retrieval.library import Library
 from retrieval.types import Access
 from server.eraser import Eraser
-from server.ledger import Ledger
 from server.signing import Signer
-from tests.e2e.stores import client_of, shop
+from tests.e2e.stores import client_of, keeping
 from tests.fakes.serving import OWNER
 from tests.retrieval.desk import write
 
@@ -23,17 +19,6 @@ pytestmark = pytest.mark.anyio
 LEAVE = b"Full-time staff receive 28 days of paid leave each year."
 FAST: Any = {"poll_interval_ms": 20}
 GOING: dict[str, Any] = {"read": ["user:ann"]}
-
-
-@asynccontextmanager
-async def keeping(folder: Path) -> AsyncIterator[tuple[str, Library, Ledger]]:
-    """A shop with a ledger that records its erasures."""
-    ledger = Ledger(folder / "ledger.db")
-    try:
-        async with shop(folder, erasures=ledger.erasures) as (url, library):
-            yield url, library, ledger
-    finally:
-        ledger.close()
 
 
 async def put(client: AsyncOpenAI, access: dict[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """What certificates, cursors and statuses tell of stores that somebody may not see: the same as if there were none."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +8,15 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from retrieval.library import Library
 from server.certificates import verify
 from server.eraser import Eraser
-from server.ledger import Ledger
 from server.signing import Signer
-from tests.e2e.stores import client_of, shop
+from tests.e2e.stores import client_of, keeping, shop
 
 pytestmark = pytest.mark.anyio
 
 LEAVE = b"Full-time staff receive 28 days of paid leave each year."
 FAST: Any = {"poll_interval_ms": 20}
-
-
-@asynccontextmanager
-async def keeping(folder: Path) -> AsyncIterator[tuple[str, Library, Ledger]]:
-    """A shop with a ledger that records its erasures."""
-    ledger = Ledger(folder / "ledger.db")
-    try:
-        async with shop(folder, erasures=ledger.erasures) as (url, library):
-            yield url, library, ledger
-    finally:
-        ledger.close()
 
 
 async def store_of(client: AsyncOpenAI, **access: list[str]) -> str:
