@@ -26,7 +26,7 @@ typedef int32_t wide_ints __attribute__((vector_size(64)));
 /* (outputs, inputs) in panels: for each input a panel's outputs, in fp32, or in bf16 with the panel's halves zipped. */
 typedef struct {
     const void *packed;
-    int64_t is_bf16, is_wide; /* what is packed; whether this processor multiplies by it sixteen numbers at a time */
+    int64_t is_bf16, is_wide; /* what is packed; whether this processor works on sixteen numbers at a time */
 } Matrix;
 
 INLINE vec splat(float value) { return value - (vec){0}; }

@@ -83,7 +83,7 @@ class CompiledStep:
         """Pack the weights; threads - 1 threads begin, and end when this is forgotten.
 
         Args:
-            is_wide: whether products use vectors of 512 bits, which says nothing else; None: where that is faster.
+            is_wide: whether it computes in vectors of 512 bits, which changes no bit of it; None: where that is faster.
 
         Raises:
             MemoryError: there is no memory for it, or no more threads.

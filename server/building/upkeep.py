@@ -61,7 +61,7 @@ def restore(
         is_refusal: as `Acts` has it.
 
     Raises:
-        BackupRefused, RestoreRefused, DataInUse, LedgerError, AuditError, AuditUnavailable: nothing was changed.
+        BackupRefused, RestoreRefused, DataInUse, LedgerError, AuditError, AuditUnavailable: no document was changed.
     """
     from retrieval import restore as restoring
     from retrieval.backup import checked
