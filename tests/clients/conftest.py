@@ -1,5 +1,6 @@
 """A server for the clients to talk to."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -18,4 +19,5 @@ def server() -> Iterator[StubServer]:
 def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever key the developer's shell holds is not part of a test."""
     monkeypatch.delenv("HRM_API_KEY", raising=False)
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for name in [name for name in os.environ if name.startswith("OPENAI_")]:
+        monkeypatch.delenv(name)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 
@@ -82,7 +82,9 @@ class Reply:
     finish_reason: str = "stop"
     error_after: int | None = None  # pieces before an error frame
     cut_after: int | None = None  # pieces before the body ends without a word
+    torn_after: int | None = None  # pieces before the connection is closed in the middle of the body
     silent_after: int | None = None  # pieces before nothing but heartbeats
+    pause_s: float = 0.0  # before each frame; a heartbeat is sent in the middle of it
 
     @property
     def text(self) -> str:
@@ -132,6 +134,8 @@ class Refusal:
     code: str
 
 
+# What every question asks for besides: the answer while it is written, and what it took.
+STREAMED: JSON = {"stream": True, "stream_options": {"include_usage": True}}
 USAGE = {"prompt_tokens": 90, "completion_tokens": 5, "total_tokens": 95}
 HEAD = {"id": "chatcmpl-1", "created": 1, "model": "hrm-text-mini"}
 
@@ -153,15 +157,6 @@ def frames(reply: Reply) -> Iterator[JSON]:
     yield {**HEAD, "object": "chat.completion.chunk", "choices": [], "usage": USAGE}
 
 
-def whole(reply: Reply) -> JSON:
-    """The same answer as one body."""
-    message: JSON = {"role": "assistant", "content": reply.text, "refusal": None, "annotations": reply.annotations}
-    if reply.grounding:
-        message["context"] = {"citations": reply.citations, "intent": '["leave"]', "grounding": reply.grounding}
-    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason, "logprobs": None}
-    return {**HEAD, "object": "chat.completion", "choices": [choice], "usage": USAGE}
-
-
 class StubServer:
     """Serves `reply` on a free port; remembers the requests, and notices when a client leaves."""
 
@@ -169,6 +164,7 @@ class StubServer:
         self.reply: Reply | Refusal | WebPage = twenty_seven_days()
         self.models = ["hrm-text-mini@handbook", "hrm-text-mini"]
         self.bodies: list[JSON] = []
+        self.headers: list[str] = []  # the values of all that were sent
         self.authorizations: list[str | None] = []
         self.left = Event()
         stub = self
@@ -216,6 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         stub = self.server_of_the_test
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         stub.bodies.append(body)
+        stub.headers += self.headers.values()
         stub.authorizations.append(self.headers["Authorization"])
         match stub.reply:
             case Refusal(status, message, code):
@@ -223,11 +220,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._body(status, {"error": error})
             case WebPage(html):
                 self._send(200, "text/html", html.encode())
-            case Reply() as reply if body.get("stream"):
+            case Reply() as reply:
                 with suppress(OSError):  # the client may leave at any frame; `_write` has noted it
                     self._stream(reply)
-            case Reply() as reply:
-                self._body(200, whole(reply))
 
     def _body(self, status: int, body: JSON) -> None:
         self._send(status, "application/json", json.dumps(body).encode())
@@ -246,6 +241,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self._write(b": heartbeat\n\n")
         for number, frame in enumerate(frames(reply)):
+            if reply.pause_s:
+                sleep(reply.pause_s / 2)
+                self._write(b": heartbeat\n\n")
+                sleep(reply.pause_s / 2)
             # Frame 0 is the role, so `number - 1` pieces have gone out before this one.
             if number - 1 == reply.error_after:
                 error = {
@@ -258,6 +257,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._end()
             if number - 1 == reply.cut_after:
                 return self._end()
+            if number - 1 == reply.torn_after:
+                self.close_connection = True
+                return None
             if number - 1 == reply.silent_after:
                 return self._wait_until_the_client_leaves()
             self._write(b"data: " + json.dumps(frame, ensure_ascii=False).encode() + b"\n\n")

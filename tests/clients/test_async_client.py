@@ -6,7 +6,7 @@ import pytest
 from anyio.to_thread import run_sync
 from hrm_client import AsyncAnswerStream, AsyncHrmClient, Delta, Done, HrmClient, Part, Sources
 
-from tests.clients.stub import PATIENCE_S, Refusal, StubServer, not_in_the_documents, twenty_seven_days
+from tests.clients.stub import PATIENCE_S, STREAMED, Refusal, StubServer, not_in_the_documents, twenty_seven_days
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ async def test_it_says_what_the_synchronous_client_says(server: StubServer) -> N
     assert answer == await run_sync(ask)
 
 
-async def test_a_streamed_answer_is_equal_to_a_whole_one(server: StubServer) -> None:
+async def test_asking_is_reading_a_stream_to_its_end(server: StubServer) -> None:
     async with AsyncHrmClient(server.url) as client:
         whole = await client.ask(QUESTION)
         first, *deltas, last = await parts_of(client.stream(QUESTION))
@@ -37,6 +37,19 @@ async def test_a_streamed_answer_is_equal_to_a_whole_one(server: StubServer) -> 
     assert first == Sources(whole.sources)
     assert deltas == [Delta("27 "), Delta("working "), Delta("days."), Delta(" [1]")]
     assert last == Done(whole)
+
+
+async def test_what_is_meant_for_another_service_is_never_sent(
+    server: StubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "of-somebody-else")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer of-somebody-else")
+
+    async with AsyncHrmClient(server.url, "mine") as client:
+        await client.ask(QUESTION)
+
+    assert server.authorizations == ["Bearer mine"]
+    assert not [sent for sent in server.headers if "of-somebody-else" in sent]
 
 
 async def test_an_abstention_is_told(server: StubServer) -> None:
@@ -146,5 +159,6 @@ async def test_what_is_asked_for_is_on_the_wire(server: StubServer) -> None:
             "messages": [{"role": "user", "content": QUESTION}],
             "retrieval": {"vector_store_ids": ["handbook"], "grounding": "cite", "max_num_results": 2},
             "temperature": 0.0,
+            **STREAMED,
         }
     ]

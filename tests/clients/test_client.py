@@ -7,6 +7,7 @@ from hrm_client import AnswerStream, Delta, Done, Grounding, HrmClient, Part, So
 from tests.clients.stub import (
     PATIENCE_S,
     SENTENCE,
+    STREAMED,
     Refusal,
     Reply,
     StubServer,
@@ -74,7 +75,7 @@ def test_a_stream_tells_the_sources_first_then_the_text_then_everything(server: 
 
 
 @pytest.mark.parametrize("reply", [twenty_seven_days(), not_in_the_documents(), nothing_found(), Reply(["Hello."])])
-def test_a_streamed_answer_is_equal_to_a_whole_one(server: StubServer, reply: Reply) -> None:
+def test_asking_is_reading_a_stream_to_its_end(server: StubServer, reply: Reply) -> None:
     server.reply = reply
 
     with HrmClient(server.url) as client:
@@ -163,6 +164,23 @@ def test_structured_output_has_no_markers_and_its_citations_are_told_by_their_pl
     assert citation.number == 3
 
 
+def test_a_bracket_that_a_structured_answer_quotes_is_no_marker(server: StubServer) -> None:
+    said = "27 working days of leave [2]"
+    sources = [passage(f"Full-time staff receive {said}."), passage("Trains are preferred.", file="travel.md")]
+    text = f'{{"days": "{said}"}}'
+    server.reply = Reply(
+        [text],
+        citations=sources,
+        annotations=[annotation(text, said, sources[0], quote=said)],
+        grounding=grounding(passages=2),
+    )
+
+    with HrmClient(server.url) as client:
+        [citation] = client.ask(QUESTION).citations
+
+    assert citation.number == 1
+
+
 def test_a_citation_of_something_that_is_not_listed_has_no_number(server: StubServer) -> None:
     text = "27 working days"
     stranger = passage(file="other.md")
@@ -232,6 +250,7 @@ def test_everything_that_was_asked_for_is_on_the_wire(server: StubServer) -> Non
             "ignore_eos": False,
             "response_format": {"type": "text"},
             "structured_outputs": {"choice": ["yes", "no"]},
+            **STREAMED,
         }
     ]
 
@@ -240,16 +259,8 @@ def test_what_was_not_asked_for_is_left_to_the_server(server: StubServer) -> Non
     with HrmClient(server.url) as client:
         client.ask(QUESTION)
 
-    assert server.bodies == [{"model": "hrm-text-mini", "messages": [{"role": "user", "content": QUESTION}]}]
-
-
-def test_a_stream_asks_for_the_same_and_for_the_usage(server: StubServer) -> None:
-    with HrmClient(server.url) as client:
-        parts_of(client.stream(QUESTION, store="handbook"))
-
-    [body] = server.bodies
-    assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
-    assert body["retrieval"] == {"vector_store_ids": ["handbook"]}
+    asked = {"model": "hrm-text-mini", "messages": [{"role": "user", "content": QUESTION}], **STREAMED}
+    assert server.bodies == [asked]
 
 
 def test_a_misspelt_parameter_is_refused_before_anything_is_sent(server: StubServer) -> None:
@@ -275,13 +286,20 @@ def test_the_key_in_the_environment_is_used(server: StubServer, monkeypatch: pyt
     assert server.authorizations == ["Bearer from-the-environment"]
 
 
-def test_a_key_for_another_service_is_never_sent(server: StubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody-else")
+@pytest.mark.parametrize("key", [None, "mine"])
+def test_what_is_meant_for_another_service_is_never_sent(
+    server: StubServer, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID"):
+        monkeypatch.setenv(f"OPENAI_{name}", "of-somebody-else")
+    headers = "Authorization: Bearer of-somebody-else\nX-Gateway-Token: of-somebody-else"
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", headers)
 
-    with HrmClient(server.url) as client:
+    with HrmClient(server.url, key) as client:
         client.ask(QUESTION)
 
-    assert server.authorizations == ["Bearer none"]
+    assert server.authorizations == [f"Bearer {key or 'none'}"]
+    assert not [sent for sent in server.headers if "of-somebody-else" in sent]
 
 
 def test_the_sources_are_told_before_there_is_any_text(server: StubServer) -> None:
@@ -378,6 +396,27 @@ def test_a_body_that_ends_before_the_answer_does_is_not_taken_for_an_answer(serv
 
     with HrmClient(server.url) as client, pytest.raises(openai.APIConnectionError, match="before the answer did"):
         parts_of(client.stream(QUESTION))
+
+
+def test_an_answer_takes_as_long_as_it_takes_while_the_server_says_that_it_is_there(server: StubServer) -> None:
+    reply = twenty_seven_days()
+    reply.pause_s = 0.4
+    server.reply = reply
+
+    with HrmClient(server.url, timeout=0.6) as client:
+        answer = client.ask(QUESTION)
+
+    assert answer.text == reply.text
+    assert len(server.bodies) == 1
+
+
+def test_a_connection_that_is_torn_is_not_taken_for_an_answer(server: StubServer) -> None:
+    reply = twenty_seven_days()
+    reply.torn_after = 2
+    server.reply = reply
+
+    with HrmClient(server.url) as client, pytest.raises(openai.APIConnectionError):
+        client.ask(QUESTION)
 
 
 def test_refusals_are_the_official_exceptions(server: StubServer) -> None:

@@ -5,10 +5,10 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from openai import APIConnectionError, AsyncOpenAI, AsyncStream
-from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from hrm_client.answers import Answer, Part
-from hrm_client.client import BROKEN_OFF, DEFAULT_TIMEOUT_S, DEFAULT_URL, key_or_placeholder
+from hrm_client.answers import Answer, Done, Part
+from hrm_client.client import BROKEN_OFF, DEFAULT_TIMEOUT_S, DEFAULT_URL, keep_to_ours, key_or_placeholder
 from hrm_client.reading import Reading
 from hrm_client.request import Document, GroundingMode, Sampling, completion, served_model
 
@@ -77,6 +77,7 @@ class AsyncHrmClient:
             max_retries=max_retries,
             _strict_response_validation=True,
         )
+        keep_to_ours(self.openai)
         self._model = model
 
     async def __aenter__(self) -> Self:
@@ -103,19 +104,18 @@ class AsyncHrmClient:
         **sampling: Unpack[Sampling],
     ) -> Answer:
         """Ask, and wait for the whole answer; see `HrmClient.ask`."""
-        found: ChatCompletion = await self.openai.chat.completions.create(
-            **completion(
-                await self._asked_model(),
-                question,
-                store=store,
-                history=history,
-                grounding=grounding,
-                max_passages=max_passages,
-                documents=documents,
-                sampling=sampling,
-            )
-        )
-        return Reading(str(self.openai.base_url)).whole(found)
+        async with self.stream(
+            question,
+            store=store,
+            history=history,
+            grounding=grounding,
+            max_passages=max_passages,
+            documents=documents,
+            **sampling,
+        ) as parts:
+            *_, last = [part async for part in parts]
+        assert isinstance(last, Done), "a stream that ends well ends in Done"
+        return last.answer
 
     def stream(
         self,

@@ -5,10 +5,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from openai import APIConnectionError, OpenAI, Stream
-from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
+from openai import APIConnectionError, AsyncOpenAI, OpenAI, Stream
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from hrm_client.answers import Answer, Part
+from hrm_client.answers import Answer, Done, Part
 from hrm_client.reading import Reading
 from hrm_client.request import Document, GroundingMode, Sampling, completion, served_model
 
@@ -35,6 +35,15 @@ def key_or_placeholder(api_key: str | None) -> str:
     if key != key.strip():
         raise ValueError("the API key begins or ends with a space")
     return key
+
+
+def keep_to_ours(client: OpenAI | AsyncOpenAI) -> None:
+    """Take out of an official client what it has read from variables that are meant for another service.
+
+    Those name an organisation, a project and headers to send, some of which are credentials.
+    """
+    client.organization = client.project = client.admin_api_key = client.webhook_secret = None
+    client._custom_headers = {}
 
 
 class AnswerStream(Iterator[Part]):
@@ -112,6 +121,7 @@ class HrmClient:
             # Something that is no such server (a web page, say) is then named as that, and not read as an answer.
             _strict_response_validation=True,
         )
+        keep_to_ours(self.openai)
         self._model = model
 
     def __enter__(self) -> Self:
@@ -139,6 +149,8 @@ class HrmClient:
     ) -> Answer:
         """Ask, and wait for the whole answer.
 
+        It is streamed meanwhile: however long it takes, the server is heard, and going away ends its work.
+
         Args:
             store: names or ids of stores to look in; without it, the server's default store.
             history: earlier messages of the conversation, as the official client spells them.
@@ -151,19 +163,18 @@ class HrmClient:
             LookupError: no model was named, and the server lists none.
             ValueError: the question is not text.
         """
-        found: ChatCompletion = self.openai.chat.completions.create(
-            **completion(
-                self._asked_model(),
-                question,
-                store=store,
-                history=history,
-                grounding=grounding,
-                max_passages=max_passages,
-                documents=documents,
-                sampling=sampling,
-            )
-        )
-        return Reading(str(self.openai.base_url)).whole(found)
+        with self.stream(
+            question,
+            store=store,
+            history=history,
+            grounding=grounding,
+            max_passages=max_passages,
+            documents=documents,
+            **sampling,
+        ) as parts:
+            *_, last = parts
+        assert isinstance(last, Done), "a stream that ends well ends in Done"
+        return last.answer
 
     def stream(
         self,

@@ -1,7 +1,4 @@
-"""The frames of an answer, folded: knows the wire's names, not how the frames arrive.
-
-A whole answer is read as a stream of one frame, so that both give the same `Answer`.
-"""
+"""The frames of an answer, folded: knows the wire's names, not how the frames arrive."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,7 +6,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from openai.types import CompletionUsage
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletionChunk
 
 from hrm_client.answers import Answer, Citation, Delta, Done, Grounding, Part, Source, Sources
 
@@ -51,15 +48,6 @@ class Reading:
                 yield Sources(tuple(self._sources))
             if text:
                 yield Delta(text)
-
-    def whole(self, completion: ChatCompletion) -> Answer:
-        """Take in an answer that came in one piece."""
-        choice = completion.choices[0]
-        self._id = completion.id
-        self._usage = completion.usage
-        self._finish_reason = choice.finish_reason
-        self._take(choice.message.to_dict())
-        return self.answer()
 
     def done(self) -> Done:
         """The part that ends a stream."""
@@ -131,16 +119,19 @@ def _span(url: str) -> tuple[int, int] | None:
 
 
 def _number(url: str, sentence: str, sources: list[Source]) -> int | None:
-    """The source behind an annotation: the marker that ends it says so; structured output has only the address."""
+    """The source behind an annotation: its address says so, and among several there, the marker that ends it.
+
+    A marker alone would not do: structured answers have none of the server's, and may quote one of a document's.
+    """
+    there = [source.number for source in sources if _is_within(url, source)]
     marker = _MARKER.search(sentence)
-    if marker and 1 <= int(marker[1]) <= len(sources):
-        return int(marker[1])
-    span = _span(url)
-    for source in sources if span else ():
-        same_document = source.url.partition("#")[0] == url.partition("#")[0]
-        if same_document and span and source.start_char <= span[0] and span[1] <= source.end_char:
-            return source.number
-    return None
+    marked = int(marker[1]) if marker else 0
+    return marked if marked in there else next(iter(there), None)
+
+
+def _is_within(url: str, source: Source) -> bool:
+    span, same_document = _span(url), source.url.partition("#")[0] == url.partition("#")[0]
+    return same_document and span is not None and source.start_char <= span[0] and span[1] <= source.end_char
 
 
 def _grounding(found: Mapping[str, Any]) -> Grounding:

@@ -35,13 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_text(question)
         if not _is_address(options.url):
             return _fail(f"{options.url} is not an address like {DEFAULT_URL}")
-        return _ask(question.strip(), options)
+        code = _ask(question.strip(), options)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (a pager, `head`) has left; Python would complain about it once more while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        return _fail(f"the answer cannot be written: {error.strerror}")
     except UnicodeDecodeError:
         return _fail("the question on standard input is not text")
     except (OpenAIError, LookupError, ValueError) as error:
