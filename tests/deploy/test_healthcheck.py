@@ -47,14 +47,43 @@ def answering(handler: type[Living], context: ssl.SSLContext | None = None) -> I
         server.shutdown()
 
 
-def checked(port: int, **settings: str) -> "subprocess.CompletedProcess[str]":
+class Loading(Living):
+    """Lives, and is not ready."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/livez" else 503)
+        self.end_headers()
+
+
+def checked(port: int, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "HRM_PORT": str(port), **settings}
-    return subprocess.run([sys.executable, SCRIPT], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_a_server_that_answers_lives() -> None:
     with answering(Living) as port:
         assert checked(port).returncode == 0
+
+
+def test_what_is_asked_for_may_be_whether_it_is_ready() -> None:
+    with answering(Loading) as port:
+        assert checked(port).returncode == 0
+        assert checked(port, "/readyz").returncode == 1
+
+
+def test_a_proxy_that_is_set_is_not_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+    with answering(Living) as port:
+        assert checked(port, http_proxy=nobody, HTTP_PROXY=nobody, no_proxy="").returncode == 0
+
+
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    with answering(Living) as port:
+        assert checked(port, HRM_TLS_CERTIFICATE="", HRM_TLS_CLIENT_CA="").returncode == 0
 
 
 def test_one_that_says_it_cannot_does_not() -> None:

@@ -30,6 +30,9 @@ def metrics_in(expression: str) -> set[str]:
 
 
 def labels_in(expression: str) -> set[tuple[str, str]]:
-    """Which metric is asked for which label, in braces."""
-    pairs = re.findall(r"(\b(?:hrm_|vllm:)\w+)\{(\w+)", expression)
-    return set(pairs)
+    """Which metric is asked for which label of its own, in braces."""
+    asked = re.findall(r"(\b(?:hrm_|vllm:)\w+)\{([^}]*)\}", expression)
+    return {(metric, label) for metric, said in asked for label in re.findall(r"(\w+)(?:=|!=|=~|!~)\"", said)} - {
+        (metric, "job")
+        for metric, _ in asked  # Prometheus' own
+    }

@@ -1,6 +1,7 @@
 """The bill of materials: valid CycloneDX, with every wheel's licence and digest, what is inside, and who needs whom."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 from cyclonedx.schema import SchemaVersion
@@ -9,7 +10,16 @@ from cyclonedx.validation.json import JsonStrictValidator
 from release.bundle import models
 from release.sbom import bill_of_materials
 from release.wheels import read_wheels
+from retrieval.embedder import SHA256 as MINILM
 from tests.release.made import make_wheel
+
+
+def weights_of_ours() -> list[Path]:
+    """All that a wheel of this project takes along."""
+    root = Path(__file__).parents[2]
+    return [
+        path for package in ("hrm_model", "retrieval", "server") for path in (root / package).rglob("*.safetensors")
+    ]
 
 
 def test_every_part_is_there_with_licence_digest_and_what_it_needs(tmp_path: Path) -> None:
@@ -28,7 +38,7 @@ def test_every_part_is_there_with_licence_digest_and_what_it_needs(tmp_path: Pat
     assert parts["numbers"]["hashes"] == [{"alg": "SHA-256", "content": wheels[1].sha256}]
     assert [inner["name"] for inner in parts["numbers"]["components"]] == ["libgomp"]
     assert {"ref": "hrm-serve@1.0", "dependsOn": ["numbers@1.0"]} in bom["dependencies"]
-    assert [name for name, part in parts.items() if part["type"] == "machine-learning-model"] == [
-        "all-MiniLM-L6-v2",
-        "hrm-text-mini",
-    ]
+    named = {part["hashes"][0]["content"] for part in parts.values() if part["type"] == "machine-learning-model"}
+    carried = {sha256(path.read_bytes()).hexdigest() for path in weights_of_ours()}
+    assert len(carried) == 2
+    assert named == {*carried, MINILM}
