@@ -1,6 +1,7 @@
 """What the server needs from the other packages, in the server's own words.
 
-The docstrings are the contract that tests/contract runs against the fakes and the real things alike.
+The docstrings are the contract. tests/contract runs that of Engine, Speller and Retriever against the fake and
+the real things alike; the others are tested as they are.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence

@@ -1,6 +1,7 @@
 """What the server needs of the store beyond searching it: its documents, its management, its record of erasures.
 
-The docstrings are the contract that tests/contract runs against the fakes and the real things alike.
+The docstrings are the contract. tests/contract runs that of Library against the fake and the real things
+alike; the others are tested as they are.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

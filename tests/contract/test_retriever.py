@@ -218,6 +218,25 @@ async def test_the_generation_grows_with_every_change_that_a_search_could_see(de
     assert hits.generation == seen[-1]
 
 
+async def test_what_takes_something_away_is_a_removal_a_replacement_or_a_change_of_access(desk: Desk) -> None:
+    document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+    first = await desk.library.revoked()
+    await desk.library.ingest(desk.file("parking.txt", PARKING), store="handbook", reader=ANNA)
+    await desk.library.create_store("other", ANNA)
+    assert await desk.library.revoked() == first
+
+    moved = [first]
+    await desk.library.set_access("handbook", Access(read=("*",)), ANNA)
+    moved.append(await desk.library.revoked())
+    await desk.library.ingest(desk.file("parking.txt", PARKING.replace("ten", "nine")), store="handbook", reader=ANNA)
+    moved.append(await desk.library.revoked())
+    await desk.library.delete(document.file_id, ANNA)
+    moved.append(await desk.library.revoked())
+
+    assert moved == sorted(set(moved))
+    assert moved[-1] == await desk.library.generation()
+
+
 async def test_the_facts_are_those_of_the_store_and_of_the_index_as_the_last_search_left_it(desk: Desk) -> None:
     await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
     await desk.library.search("annual leave", stores=["handbook"], k=1, reader=ANNA)

@@ -1,1 +1,1 @@
-"""Stand-ins that keep the contracts of the real parts: tests/contract runs on both alike."""
+"""Stand-ins for the engine and the store; tests/contract runs on them and on the real parts alike."""

@@ -54,6 +54,7 @@ class Shelf:
         self._held: dict[str, _Held] = {}
         self._erasures: list[Erasure] = []
         self._generation = 0
+        self._revoked = 0
         self._count = 0
 
     async def search(
@@ -114,7 +115,7 @@ class Shelf:
             raise NotTheOwner
         store = replace(found, access=access)
         self._stores[store.store_id] = store
-        self._generation += 1
+        self._revoke()
         return self._counted(store)
 
     async def ingest(self, path: Path, *, store: str, reader: Reader) -> Document:
@@ -129,6 +130,7 @@ class Shelf:
         for held in same_store:
             if held.source == source:
                 del self._held[held.document.file_id]
+                self._revoke()
         file_id = f"file-{self._next():024x}"
         text_sha256 = hashlib.sha256(parsed.text.encode()).hexdigest()
         passages = [
@@ -186,7 +188,7 @@ class Shelf:
     async def delete(self, file_id: str, reader: Reader) -> Erasure:
         held = self._find(file_id, reader, "write")
         del self._held[file_id]
-        self._generation += 1
+        self._revoke()
         salt = f"{self._next():032x}"
         hashes = [
             hashlib.sha256(bytes.fromhex(salt) + value.encode()).hexdigest()
@@ -220,7 +222,7 @@ class Shelf:
         return Purge(tuple(self._erasures), scan if self._erasures else None)
 
     async def revoked(self) -> int:
-        return self._generation
+        return self._revoked
 
     async def settle(self, erasure: Erasure) -> None:
         self._erasures = [waiting for waiting in self._erasures if waiting != erasure]
@@ -248,6 +250,10 @@ class Shelf:
     def _counted(self, store: Store) -> Store:
         held = sum(held.document.store_id == store.store_id for held in self._held.values())
         return replace(store, counts=Counts(completed=held))
+
+    def _revoke(self) -> None:
+        self._generation += 1
+        self._revoked = self._generation
 
     def _next(self) -> int:
         self._count += 1
