@@ -16,16 +16,7 @@ from server.api_key import LedgerError
 from server.identity import Limits
 from server.keyring import Keyring
 from server.ledger import Ledger
-
-
-class Clock:
-    """A clock that tests move."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.server.clock import Clock
 
 
 @pytest.fixture

@@ -11,16 +11,7 @@ import pytest
 from server.api_key import LedgerError
 from server.identity import Limits
 from server.ledger import MIGRATIONS, Ledger
-
-
-class Clock:
-    """A clock that tests move."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.server.clock import Clock
 
 
 @pytest.fixture
