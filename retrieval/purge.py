@@ -52,10 +52,11 @@ class Purger:
         with trying(self._data_dir / PURGE) as is_ours:
             if not is_ours:
                 return Purge(problem=ELSEWHERE)
-            leaving.take_out(self._database)
             with self._database.read() as tx:
                 pending = erasures.next_purge(tx)
                 stored = files.known(tx)
+            # Afterwards: what is removed meanwhile leaves words that this may pass over, and is not among these.
+            leaving.take_out(self._database)
             if not pending:
                 return Purge()
             self._clear(stored)
@@ -123,6 +124,8 @@ class Purger:
         return next(remedies, None)
 
     def _remedies(self) -> Iterator[_Remedy]:
+        # Of documents that were removed since the purge began, and said the same.
+        yield "what is on its way out of the lexical index", partial(leaving.take_out, self._database)
         yield "the lexical index's parts", partial(self._respell, wholly=False)
         yield "the lexical index", partial(self._respell, wholly=True)
         yield "the database", self._database.vacuum

@@ -140,6 +140,61 @@ async def test_what_a_process_leaves_that_dies_is_found_by_no_search_and_taken_o
         assert holding(data, text, canary(2), str(tmp_path), "1.txt") == {}
 
 
+SHORT = "We will all go to the old mill by the sea at ten. "  # no word that the lexical index would be rewritten for
+
+
+async def test_what_is_replaced_while_a_purge_takes_words_out_waits_for_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    async with open_library(data, WordsEmbedder()) as library:
+        gone = await ingest(library, tmp_path, 1, 20_000)
+        replaced = await library.ingest(write(tmp_path, "b.txt", SHORT), store="shop", reader=ANNA)
+        database = Database(data / "store.db")
+        removal(database, gone)
+
+        def meanwhile(_: float) -> None:
+            monkeypatch.setattr(time, "sleep", lambda _: None)
+            removal(database, replaced.file_id)
+
+        monkeypatch.setattr(time, "sleep", meanwhile)
+        first = await library.purge()
+        for erasure in first.erasures:
+            await library.settle(erasure)
+        waiting = await library.erasures()
+
+        assert (first.problem, [erasure.file_id for erasure in first.erasures]) == (None, [gone])
+        assert [erasure.file_id for erasure in waiting] == [replaced.file_id]
+        second = await library.purge()
+        assert (second.problem, list(second.erasures)) == (None, waiting)
+        assert holding(data, SHORT, str(tmp_path)) == {}
+        database.close()
+
+
+async def test_what_is_on_its_way_out_is_not_held_by_right(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with open_library(data, WordsEmbedder()) as library:
+        gone = await library.ingest(write(tmp_path, "a.txt", SHORT), store="shop", reader=ANNA)
+        alike = await library.ingest(write(tmp_path, "b.txt", f"{SHORT}Bring tea."), store="shop", reader=ANNA)
+        database = Database(data / "store.db")
+        await library.delete(gone.file_id, ANNA)
+
+        def replaced_meanwhile() -> tuple[str, ...]:
+            """Asked for when the files have been looked through."""
+            if (data / "files" / alike.file_id).exists():
+                removal(database, alike.file_id)
+                (data / "files" / alike.file_id).unlink()
+            return ()
+
+        purge = await library.purge(replaced_meanwhile)
+
+        assert purge.problem is None
+        assert [erasure.file_id for erasure in purge.erasures] == [gone.file_id]
+        assert left(database) == 0
+        assert holding(data, SHORT, str(tmp_path)) == {}
+        database.close()
+
+
 async def test_a_lexical_index_that_is_made_anew_has_nothing_left_to_take_out(tmp_path: Path) -> None:
     async with open_library(tmp_path / "data", WordsEmbedder()) as library:
         gone, _ = await ingest(library, tmp_path, 1, 5_000), await ingest(library, tmp_path, 2, 100)
