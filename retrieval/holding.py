@@ -59,19 +59,16 @@ class Holding:
             raise LeaseLost
         self._renewed_at = now
 
-    def keep(self, waited: Collection[Job] = ()) -> None:
-        """Renew the lease if that is due, and write down by how much these jobs' starts have been moved on.
+    def keep(self) -> None:
+        """Renew the lease if that is due.
 
         Raises:
             LeaseLost: another process has the lease.
         """
         if self._clock() <= self._renewed_at + self._lease_s / 3:
             return
-        moved = [job for job in waited if job.started_at > self._jobs[job.job_no].started_at + self._lease_s]
         with self._database.write() as tx:
             self.renew(tx)
-            jobs.move_on(tx, moved)
-        self._jobs.update({job.job_no: job for job in moved})
 
     def end(self, job: Job) -> None:
         """Let go of a job that has ended."""

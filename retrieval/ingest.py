@@ -183,7 +183,7 @@ class Ingester:
 
     def _go_on(self, pool: Pool, readings: list[Reading], report: Report) -> None:
         """Between two batches: keep the lease, tell how far these files are, and give up one that takes too long."""
-        self._holding.keep([reading.job for reading in pool.readings])
+        self._holding.keep()
         for reading in readings:
             try:
                 self._beat(reading.job)

@@ -11,11 +11,9 @@ from retrieval.types import Chunking, Fault
 
 # A file whose reading ends the process (out of memory, say) must not end it for ever.
 MAX_ATTEMPTS = 3
-# From the start of a job's first attempt that was not given back, without what other jobs took meanwhile. Clients wait
-# until a file's status changes, so it has to change.
+# From the start of an attempt, without what other jobs took meanwhile. Clients wait until a file's status changes, so
+# it has to change. Time in which no process reads files counts for nothing: what was handed in is read, however late.
 RUN_DEADLINE_S = 600.0
-# From the moment a file was handed in: a day without any process to run it.
-QUEUE_DEADLINE_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +64,19 @@ ORDER BY coalesce(turn, 0), job_no LIMIT 1
 def claim(tx: Transaction, now: float, held: Sequence[Job] = (), barred: Collection[str] = ()) -> Job | None:
     """Start the oldest open job of the owner whose last one started longest ago; only for the holder of the lease.
 
-    A job that is already running was left behind by a holder that died, and starts again.
+    A job that is already running was left behind by a holder that died, and starts again, with all of its time.
 
     Args:
         held: what this holder has claimed and not ended; neither those nor others for the same documents are found.
         barred: owners whose turn it is not, however long they have waited.
     """
     documents_held = json.dumps([job.document_no for job in held])
-    fail_overdue(tx, now, documents_held)
+    _fail_tried_out(tx, now, documents_held)
     chosen = tx.row(_NEXT, documents_held, json.dumps(list(barred)))
     if chosen is None:
         return None
     *facts, max_tokens, overlap_tokens = tx.rows(
-        "SELECT job_no, document_no, file_id, filename, source, coalesce(started_at, ?), attempts + 1, jobs.owner,"
+        "SELECT job_no, document_no, file_id, filename, source, ?, attempts + 1, jobs.owner,"
         " chunk_tokens, overlap_tokens"
         " FROM jobs JOIN documents USING (document_no) JOIN files USING (file_no) WHERE job_no = ?",
         now,
@@ -105,14 +103,6 @@ def _take_turn(tx: Transaction, owner: str) -> None:
 def forgo(tx: Transaction, owner: str) -> None:
     """Let an owner's next turn come before all others'."""
     tx.run("UPDATE turns SET turn = 0 WHERE owner = ?", owner)
-
-
-def move_on(tx: Transaction, held: Sequence[Job]) -> None:
-    """Write down that these jobs started when they now say they did."""
-    tx.many(
-        "UPDATE jobs SET started_at = ? WHERE job_no = ? AND status = 'running'",
-        [(job.started_at, job.job_no) for job in held],
-    )
 
 
 def give_back(tx: Transaction, held: Sequence[Job]) -> None:
@@ -179,26 +169,16 @@ def fail(tx: Transaction, job_no: int, document_no: int, error: str, now: float,
     documents.fail(tx, document_no, error, fault)
 
 
-def fail_overdue(tx: Transaction, now: float, documents_held: str = "[]") -> None:
-    """End what nobody ended: jobs past their deadline, or that took their process with them too often.
-
-    Args:
-        documents_held: numbers of documents that are in hand, as a JSON list.
-    """
-    overdue = tx.rows(
-        "SELECT job_no, document_no, attempts >= ?3 FROM jobs"
-        " WHERE document_no NOT IN (SELECT value FROM json_each(?5))"
-        " AND ((status = 'running' AND (started_at < ?1 - ?4 OR attempts >= ?3))"
-        " OR (status = 'queued' AND created_at < ?1 - ?2))",
-        now,
-        QUEUE_DEADLINE_S,
+def _fail_tried_out(tx: Transaction, now: float, documents_held: str) -> None:
+    """End what nobody ended, as it took its process with it too often; but not what is in hand."""
+    tried_out = tx.rows(
+        "SELECT job_no, document_no FROM jobs WHERE status = 'running' AND attempts >= ?"
+        " AND document_no NOT IN (SELECT value FROM json_each(?))",
         MAX_ATTEMPTS,
-        RUN_DEADLINE_S,
         documents_held,
     )
-    for job_no, document_no, is_tried_out in overdue:
-        reason = f"reading it ended the process {MAX_ATTEMPTS} times" if is_tried_out else "it was not read in time"
-        fail(tx, job_no, document_no, reason, now, "server_error")
+    for job_no, document_no in tried_out:
+        fail(tx, job_no, document_no, f"reading it ended the process {MAX_ATTEMPTS} times", now, "server_error")
 
 
 def is_any_open(tx: Transaction) -> bool:
