@@ -80,6 +80,8 @@ class Database:
         self._db = apsw.Connection(str(path))
         try:
             self._db.set_busy_timeout(busy_timeout_ms)
+            # Temporary files hold parts of this one, so they lie beside it; said last, it is so for all of a process's.
+            self._db.pragma("temp_store_directory", str(path.parent.resolve()))
             self._db.pragma("journal_mode", "wal")
             self._db.pragma("synchronous", "full" if survives_power_cuts else "normal")
             self._db.pragma("secure_delete", True)

@@ -87,6 +87,8 @@ class Database:
         with _translated(path):
             path.touch(mode=0o600)  # documents are nobody else's; the log beside the file takes its mode
             self._identity = _identity(path)
+            with self._connection() as connection:
+                _keep_beside(path, connection)
             self._migrate(migrations)
 
     @contextmanager
@@ -112,8 +114,12 @@ class Database:
             return not busy
 
     def vacuum(self) -> None:
-        """Write the whole file anew, without free space; nobody else can write meanwhile."""
+        """Write the whole file anew, without free space; nobody else can write meanwhile.
+
+        Side effects: twice the file's room is taken beside it meanwhile, by a copy and by the log.
+        """
         with _translated(self.path), self._connection() as connection:
+            _keep_beside(self.path, connection)
             connection.execute("VACUUM").fetchall()
 
     def copy_to(self, path: Path) -> None:
@@ -221,6 +227,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _keep_beside(path: Path, connection: apsw.Connection) -> None:
+    """Have SQLite put its temporary files beside this one: they hold parts of it, a rewriting all of it.
+
+    It does so for all of the process, until this is said of another file.
+    """
+    connection.pragma("temp_store_directory", str(path.parent.resolve()))
 
 
 def _copy(connection: apsw.Connection, path: Path) -> None:

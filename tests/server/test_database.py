@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 from server.database import FAILED, Database
+from tests.temporary_files import folders_used
 
 TABLE = "CREATE TABLE seen (number INTEGER PRIMARY KEY) STRICT;"
 
@@ -75,3 +76,15 @@ def test_a_statement_that_ends_the_transaction_itself_is_told_as_it_was(tmp_path
         db.execute("INSERT OR ROLLBACK INTO seen VALUES (1)")
 
     assert numbers(database) == [1]
+
+
+def test_what_sqlite_sorts_on_disk_lies_beside_the_file(tmp_path: Path) -> None:
+    database = opened(tmp_path / "a.db")
+    with database.writing() as db:
+        db.executemany("INSERT INTO seen VALUES (?)", ((number,) for number in range(9000)))
+
+    def sort() -> None:
+        with database.reading() as db:
+            db.execute(f"SELECT '{'x' * 1000}' || number FROM seen ORDER BY 1 DESC").fetchall()
+
+    assert folders_used(sort) == {tmp_path}

@@ -10,6 +10,7 @@ import pytest
 from retrieval.errors import SchemaTooNew, StoreFailed
 from retrieval.store.database import KEPT, Database
 from retrieval.store.schema import MIGRATIONS
+from tests.temporary_files import folders_used
 
 KNOWN = len(MIGRATIONS)
 
@@ -118,6 +119,28 @@ def test_a_checkpoint_empties_the_log_unless_a_reader_needs_it(database: Databas
 
     assert database.checkpoint()
     assert log.stat().st_size == 0
+
+
+def test_what_sqlite_puts_aside_while_it_rewrites_a_file_lies_beside_it(tmp_path: Path) -> None:
+    """Also where the process has opened another one since."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    database, _ = Database(tmp_path / "one" / "store.db"), Database(tmp_path / "two" / "store.db")
+    with database.write() as tx:
+        tx.many("INSERT INTO meta VALUES (?, ?)", ((str(key), "x" * 1000) for key in range(8000)))
+
+    assert folders_used(database.vacuum) == {tmp_path / "one"}
+
+
+def test_what_sqlite_sorts_on_disk_lies_beside_the_file(tmp_path: Path) -> None:
+    database = Database(tmp_path / "store.db")
+    long = f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) SELECT '{'x' * 1000}' || i"
+
+    def sort() -> None:
+        with database.read() as tx:
+            tx.rows(f"{long} FROM n ORDER BY 1 DESC")
+
+    assert folders_used(sort) == {tmp_path}
 
 
 def test_an_older_database_is_copied_and_then_migrated(tmp_path: Path) -> None:
