@@ -1,7 +1,6 @@
 """A database of the server's own: opened, brought forward, copied. Its only file that talks to SQLite."""
 
 import os
-import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ BUSY = apsw.BusyError  # another process writes for longer than one waits
 FAILED = apsw.Error  # whatever else keeps a statement from being carried out
 
 _LOOKING_MS = 5_000
+_BACKUP = ".backup"  # ends the name of a copy made before a migration; one that is being made has more behind it
 PIECE_ROWS = 500  # read at once of what may have any number
 
 
@@ -183,11 +183,8 @@ class Database:
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of this moment to a new file, synced."""
-        path.touch(mode=0o600)  # VACUUM INTO fills an empty file, and keeps its mode
         with self._lock:
-            self._db.execute("VACUUM INTO ?", (str(path),))
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+            _copy(self._db, path)
 
     def close(self) -> None:
         """Close the database; nothing may be asked afterwards."""
@@ -208,28 +205,52 @@ class Database:
 
     def _migrate(self) -> None:
         version = self._version()
-        if version == len(self._migrations):
-            return
         if version > len(self._migrations):
             raise self._refusal(
                 f"{self._path} is of version {version}; this program knows up to {len(self._migrations)}."
             )
-        if version > 0:
-            # Under its final name a copy is always whole.
-            backup = self._path.with_name(f"{self._path.name}.v{version}.backup")
-            partial = backup.with_name(f"{backup.name}.{secrets.token_hex(4)}")
-            self.copy_to(partial)
-            partial.rename(backup)
+        if version == len(self._migrations) and not self._unfinished():
+            return
         with self._transaction():
+            for left in self._unfinished():
+                left.unlink(missing_ok=True)
             # Another process may have migrated while this one waited for the lock.
-            for number in range(self._version(), len(self._migrations)):
+            version = self._version()
+            if 0 < version < len(self._migrations):
+                self._keep(version)
+            for number in range(version, len(self._migrations)):
                 self._db.execute(self._migrations[number])
             self._db.pragma("user_version", len(self._migrations))
+
+    def _keep(self, version: int) -> None:
+        """Copy the file as it is before a migration; by who may write, so that nobody else makes a copy meanwhile."""
+        backup = self._path.with_name(f"{self._path.name}.v{version}{_BACKUP}")
+        aside = backup.with_name(f"{backup.name}.unfinished")
+        other = apsw.Connection(str(self._path))  # none copies in the midst of its own transaction
+        try:
+            _copy(other, aside)
+            aside.replace(backup)  # under its final name a copy is always whole
+        except BaseException:
+            for left in self._unfinished():
+                left.unlink(missing_ok=True)
+            raise
+        finally:
+            other.close()
+
+    def _unfinished(self) -> list[Path]:
+        return list(self._path.parent.glob(f"{self._path.name}.v*{_BACKUP}.*"))
 
     def _version(self) -> int:
         version = self._db.pragma("user_version")
         assert isinstance(version, int)
         return version
+
+
+def _copy(connection: apsw.Connection, path: Path) -> None:
+    path.touch(mode=0o600)  # VACUUM INTO fills an empty file, and keeps its mode
+    connection.execute("VACUUM INTO ?", (str(path),))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _place_of(path: Path) -> tuple[int, int] | None:

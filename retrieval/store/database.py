@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import apsw
@@ -25,7 +24,7 @@ CHECKPOINT_MS = 1_000
 # Connections kept open for the next caller. Each holds up to 2 MB of pages for as long as it lives, so that a crowd's
 # would never be given back; opening one more takes less than a millisecond.
 KEPT = 8
-# What a copy made before a migration ends in; one that was being made has a few more characters.
+# What a copy made before a migration ends in; one that is being made has more behind it.
 BACKUP = ".backup"
 
 
@@ -178,25 +177,37 @@ class Database:
 
     def _migrate(self, migrations: tuple[str, ...]) -> None:
         with self._connection() as connection:
-            before = _version(connection)
-            refuse_newer(self.path, found=before, known=len(migrations))
-            if 0 < before < len(migrations):
-                backup = self.path.with_name(f"{self.path.name}.v{before}{BACKUP}")
-                aside = backup.with_name(f"{backup.name}.{token_hex(4)}")
-                _copy(connection, aside)
-                aside.replace(backup)
-                log.info("store schema %d copied to %s before migrating", before, backup.name)
+            refuse_newer(self.path, found=_version(connection), known=len(migrations))
             # Off while tables are rebuilt, or dropping the old one would delete what refers to it.
             connection.execute("PRAGMA foreign_keys = OFF")
         with self._transaction("BEGIN IMMEDIATE") as transaction:
             # Read again: another process may have migrated while this one waited.
             (version,) = transaction.rows("PRAGMA user_version")[0]
+            self._drop_unfinished()
+            if 0 < version < len(migrations):
+                self._keep(version)
             for number, script in enumerate(migrations[version:], start=version + 1):
                 transaction.run(script)
                 transaction.run(f"PRAGMA user_version = {number}")
                 assert not transaction.rows("PRAGMA foreign_key_check"), "a migration left a reference to nothing"
         with self._connection() as connection:
             connection.execute("PRAGMA foreign_keys = ON")
+
+    def _keep(self, version: int) -> None:
+        """Copy the file as it is before a migration; by who may write, so that nobody else makes a copy meanwhile."""
+        backup = self.path.with_name(f"{self.path.name}.v{version}{BACKUP}")
+        aside = backup.with_name(f"{backup.name}.unfinished")
+        try:
+            self.copy_to(aside)
+            aside.replace(backup)
+        except BaseException:
+            self._drop_unfinished()
+            raise
+        log.info("store schema %d copied to %s before migrating", version, backup.name)
+
+    def _drop_unfinished(self) -> None:
+        for left in self.path.parent.glob(f"{self.path.name}.v*{BACKUP}.*"):
+            left.unlink(missing_ok=True)
 
 
 def sqlite_build() -> tuple[str, bool]:

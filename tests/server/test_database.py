@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 from server.database import FAILED, Database
+from tests.retrieval.test_disk import full
 from tests.temporary_files import folders_used
 
 TABLE = "CREATE TABLE seen (number INTEGER PRIMARY KEY) STRICT;"
@@ -17,8 +18,10 @@ class Refused(Exception):
     pass
 
 
-def opened(path: Path, *, busy_timeout_ms: int = 5_000) -> Database:
-    return Database(path, purpose="a test's", refusal=Refused, busy_timeout_ms=busy_timeout_ms, migrations=(TABLE,))
+def opened(path: Path, *more: str, busy_timeout_ms: int = 5_000) -> Database:
+    return Database(
+        path, purpose="a test's", refusal=Refused, busy_timeout_ms=busy_timeout_ms, migrations=(TABLE, *more)
+    )
 
 
 def numbers(database: Database) -> list[int]:
@@ -88,3 +91,56 @@ def test_what_sqlite_sorts_on_disk_lies_beside_the_file(tmp_path: Path) -> None:
             db.execute(f"SELECT '{'x' * 1000}' || number FROM seen ORDER BY 1 DESC").fetchall()
 
     assert folders_used(sort) == {tmp_path}
+
+
+NEWER = "CREATE TABLE later (text TEXT) STRICT;"
+
+
+def test_a_copy_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    old = opened(path)
+    with old.writing() as db:
+        db.executemany("INSERT INTO seen VALUES (?)", ((number,) for number in range(90_000)))
+    old.close()
+
+    with full(500_000), pytest.raises(Refused):
+        opened(path, NEWER)
+
+    assert [found.name for found in tmp_path.iterdir()] == ["a.db"]
+    assert len(numbers(opened(path, NEWER))) == 90_000
+
+
+def test_a_copy_that_a_killed_process_began_goes_when_nobody_can_be_making_it(tmp_path: Path) -> None:
+    whole, begun, journal = (tmp_path / f"a.db.v1.backup{end}" for end in ("", ".1f00", ".1f00-journal"))
+    database = opened(tmp_path / "a.db")
+    for path in (whole, begun, journal):
+        path.touch()
+
+    with database.writing():
+        opening = threading.Thread(target=opened, args=(tmp_path / "a.db",))
+        opening.start()
+        opening.join(0.3)
+        assert begun.exists(), "a process that migrates holds the lock"
+    opening.join()
+
+    assert [path.exists() for path in (whole, begun, journal)] == [True, False, False]
+
+
+def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path: Path) -> None:
+    old = opened(tmp_path / "a.db")
+    with old.writing() as db:
+        db.execute("INSERT INTO seen VALUES (1)")
+    old.close()
+    found: list[list[int]] = []
+
+    threads = [
+        threading.Thread(target=lambda: found.append(numbers(opened(tmp_path / "a.db", NEWER)))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert found == [[1]] * 4
+    assert [path.name for path in tmp_path.glob("*.backup*")] == ["a.db.v1.backup"]
+    assert numbers(opened(tmp_path / "a.db.v1.backup")) == [1]

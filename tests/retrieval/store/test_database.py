@@ -10,6 +10,7 @@ import pytest
 from retrieval.errors import SchemaTooNew, StoreFailed
 from retrieval.store.database import KEPT, Database
 from retrieval.store.schema import MIGRATIONS
+from tests.retrieval.test_disk import full
 from tests.temporary_files import folders_used
 
 KNOWN = len(MIGRATIONS)
@@ -156,6 +157,54 @@ def test_an_older_database_is_copied_and_then_migrated(tmp_path: Path) -> None:
         assert tx.rows("PRAGMA user_version") == [(KNOWN + 1,)]
     assert keys(new) == ["a"]
     assert keys(Database(tmp_path / f"store.db.v{KNOWN}.backup")) == ["a"]
+
+
+def test_a_copy_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    put(Database(path), "a" * 1_000_000)
+
+    with full(500_000), pytest.raises(StoreFailed):
+        Database(path, migrations=(*MIGRATIONS, "CREATE TABLE extra (x)"))
+
+    assert list(tmp_path.glob("*.backup*")) == []
+    assert keys(Database(path)) == ["a" * 1_000_000]
+
+
+def test_a_copy_that_a_killed_process_began_goes_when_nobody_can_be_making_it(tmp_path: Path) -> None:
+    whole, begun, journal = (tmp_path / f"store.db.v1.backup{end}" for end in ("", ".1f00", ".1f00-journal"))
+    database = Database(tmp_path / "store.db")
+    for path in (whole, begun, journal):
+        path.touch()
+
+    with database.write() as tx:
+        tx.run("INSERT INTO meta VALUES ('a', 'x')")
+        opening = threading.Thread(target=Database, args=(database.path,))
+        opening.start()
+        opening.join(0.3)
+        assert begun.exists(), "a process that migrates holds the lock"
+    opening.join()
+
+    assert [path.exists() for path in (whole, begun, journal)] == [True, False, False]
+
+
+def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    put(Database(path), "a")
+    newer = (*MIGRATIONS, "CREATE TABLE extra (x); INSERT INTO extra VALUES (1)")
+    opened: list[Database] = []
+
+    threads = [threading.Thread(target=lambda: opened.append(Database(path, newer))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [keys(database) for database in opened] == [["a"]] * 4
+    with opened[0].read() as tx:
+        assert tx.rows("SELECT x FROM extra") == [(1,)]
+    assert [copy.name for copy in tmp_path.glob("*.backup*")] == [f"store.db.v{KNOWN}.backup"]
+    with Database(tmp_path / f"store.db.v{KNOWN}.backup").read() as tx:
+        assert tx.rows("PRAGMA user_version") == [(KNOWN,)]
 
 
 def test_a_migration_that_fails_leaves_the_older_version(tmp_path: Path) -> None:
