@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from stat import S_ISREG
 
 import numpy as np
 
@@ -63,7 +64,10 @@ class Purger:
             scan: Scan | None = None
             rewrites, remedies = list[str](), self._remedies()
             for sought in self._parts(pending):
-                looked = self._cleared(sought, known, rewrites, remedies)
+                try:
+                    looked = self._cleared(sought, known, rewrites, remedies)
+                except OSError as error:
+                    return Purge(tuple(pending), problem=_in_words(error))
                 if looked is None:
                     return Purge(tuple(pending), problem=READERS)
                 scan = looked if scan is None else scan.followed_by(looked)
@@ -158,10 +162,10 @@ class Purger:
         """
         with self._database.read() as tx:
             stored = files.known(tx)
-        for folder, _, names in os.walk(self._data_dir):
+        for folder, _, names in os.walk(self._data_dir, onerror=_refuse):
             for name in sorted(names):
                 path = Path(folder, name)
-                if path.is_file() and not self._originals.is_held(path, stored):
+                if _is_file(path) and not self._originals.is_held(path, stored):
                     yield path
 
     def _unexplained(self, remains: Sought, known: Callable[[], Iterable[str | bytes]]) -> Sought:
@@ -186,6 +190,24 @@ class Purger:
         for file_id in file_ids:
             with suppress(FileNotFoundError):  # removed meanwhile: another purge's business
                 yield self._originals.read(file_id)
+
+
+def _refuse(error: OSError) -> None:
+    """What cannot be listed may hold anything, unless it is gone."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _is_file(path: Path) -> bool:
+    """As `Path.is_file`, which takes what it may not look at for something else."""
+    try:
+        return S_ISREG(path.stat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _in_words(error: OSError) -> str:
+    return str(error) if error.filename is None else f"{error.filename} cannot be read: {error.strerror}"
 
 
 def _joined(values: Iterable[str | bytes]) -> Iterator[bytes]:

@@ -1,7 +1,12 @@
 """retrieval.purge: after it, no file of the data directory has a 12-character run of what was removed."""
 
 import gzip
+import os
 import random
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -147,6 +152,47 @@ async def test_a_copy_that_somebody_left_in_the_data_directory_is_named_and_the_
 
         assert purge.problem is None
         assert not copy.exists()
+
+
+async def test_a_folder_that_cannot_be_looked_into_is_named_and_the_erasure_stays_open(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with open_library(data, WordsEmbedder()) as library:
+        await library.delete(await ingest(library, tmp_path, 1), ANNA)
+        with sunken(data, canary(1)) as top:
+            purge = await library.purge()
+
+            assert purge.problem is not None
+            assert purge.problem.startswith(f"{top}/")
+            assert purge.problem.endswith("cannot be read: File name too long")
+            assert purge.scan is None
+            assert await library.erasures() == list(purge.erasures) != []
+
+        assert (await library.purge()).problem is None
+
+
+@contextmanager
+def sunken(folder: Path, text: str) -> Iterator[Path]:
+    """A text so deep below a folder that its path is no path any more, which holds for root as well."""
+    name = "deep" * 60
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir(name, dir_fd=at)
+        below = os.open(name, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    with open("copy", "w", opener=partial(os.open, dir_fd=at)) as file:
+        file.write(text)
+    os.close(at)
+    yield folder / name
+    shutil.rmtree(folder / name)
+
+
+async def test_a_link_to_nothing_is_no_problem(tmp_path: Path) -> None:
+    async with open_library(tmp_path / "data", WordsEmbedder()) as library:
+        await library.delete(await ingest(library, tmp_path, 1), ANNA)
+        (tmp_path / "data" / "link").symlink_to("nowhere")
+
+        assert (await library.purge()).problem is None
 
 
 async def test_twelve_characters_are_found_wherever_in_a_long_document_they_stood(tmp_path: Path) -> None:
