@@ -5,16 +5,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from retrieval.opening import open_library
+from retrieval.types import Reader
 from server.audit.log import AuditLog
+from server.cli import main
 from server.ledger import Ledger
 from server.signing import Signer
 from server.upkeep import AUDIT, LEDGER, bring_audit, merged_ledger
+from tests.retrieval.canaries import canary, holding
+from tests.retrieval.desk import write
 from tests.retrieval.power import watched
 
+LOCAL = Reader(frozenset({"user:local"}))
 SIGNER = Signer(Ed25519PrivateKey.generate())
 
 
@@ -151,3 +158,37 @@ def test_a_copy_for_a_backup_is_synced(data: Path) -> None:
     ledger.close()
 
     assert data / "copy.db" in disk.syncs
+
+
+def test_what_was_removed_and_had_reached_no_ledger_yet_does_not_come_back(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server is killed between an answered DELETE and its eraser's next look."""
+    monkeypatch.setenv("HRM_DATA_DIR", str(data))
+    paths = [write(tmp_path, f"{seed}.txt", canary(seed)) for seed in (1, 2)]
+    assert main(["ingest", *map(str, paths), "--store", "notes"]) == 0
+    assert main(["backup", str(tmp_path / "monday")]) == 0
+
+    async def remove() -> str:
+        async with open_library(data) as library:
+            (doomed,) = [found for found in await library.documents("notes", LOCAL) if found.filename == "2.txt"]
+            return (await library.delete(doomed.file_id, LOCAL)).file_id
+
+    gone = anyio.run(remove)
+    ledger = Ledger(data / LEDGER)
+    assert list(ledger.erasures.listing()) == []
+    ledger.close()
+
+    assert main(["restore", str(tmp_path / "monday"), "--replace"]) == 0
+
+    assert "1 erased since were left out" in capsys.readouterr().out
+    assert main(["stores", "notes"]) == 0
+    assert gone not in capsys.readouterr().out
+    assert main(["purge"]) == 0
+    ledger = Ledger(data / LEDGER)
+    assert [(record.file_id, record.reason, record.proof is None) for record in ledger.erasures.listing()] == [
+        (gone, "deleted", False),
+        (gone, "replayed", False),
+    ]
+    ledger.close()
+    assert holding(data, canary(2), canary(1), str(tmp_path)) == {}
