@@ -2,15 +2,21 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from server.audit.log import AuditLog
 from server.database import FAILED, Database
+from server.ledger import Ledger
+from server.signing import Signer
 from tests.retrieval.test_disk import full
 from tests.temporary_files import folders_used
 
+SIGNER = Signer(Ed25519PrivateKey.generate())
 TABLE = "CREATE TABLE seen (number INTEGER PRIMARY KEY) STRICT;"
 
 
@@ -27,6 +33,25 @@ def opened(path: Path, *more: str, busy_timeout_ms: int = 5_000) -> Database:
 def numbers(database: Database) -> list[int]:
     with database.reading() as db:
         return [number for (number,) in db.execute("SELECT number FROM seen ORDER BY number")]
+
+
+@pytest.mark.parametrize(
+    ("file", "synchronous"),
+    [
+        (lambda path: Ledger(path)._file, "full"),
+        (lambda path: AuditLog(path, SIGNER, durability="durable")._file, "full"),
+        (lambda path: AuditLog(path, SIGNER, durability="async")._file, "normal"),
+    ],
+    ids=["ledger", "durable audit log", "async audit log"],
+)
+def test_what_a_power_cut_may_take_of_each_database(
+    tmp_path: Path, file: Callable[[Path], Database], synchronous: str
+) -> None:
+    """SQLite syncs its log at each commit in full mode alone; who may lose nothing needs that."""
+    with file(tmp_path / "a.db").reading() as db:
+        assert db.pragma("journal_mode") == "wal"
+        assert db.pragma("synchronous") == {"normal": 1, "full": 2}[synchronous]
+        assert db.pragma("secure_delete") == 1
 
 
 def test_who_waits_for_another_writer_leaves_the_interpreter_to_other_threads(tmp_path: Path) -> None:
