@@ -5,6 +5,7 @@ Every step can be repeated, so a process that dies anywhere leaves the rest to t
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from time import time
 
@@ -24,8 +25,10 @@ log = logging.getLogger(__name__)
 
 # What may pass: a store or a ledger in use, a disk that is full, a file or a log that cannot be read.
 _FAULTS = (RetrievalError, AuditError, FAILED, OSError)
-# How long a purge that could not be made waits: a long search is over by then.
+# How long a purge that could not be made waits: a long search is over by then. Then twice as long each time, up to so
+# long: what stays as it is (a copy that somebody left) is not to have all files read over and over.
 AGAIN_S = 5.0
+MOST_AGAIN_S = 600.0
 
 
 class Eraser:
@@ -90,6 +93,7 @@ class Eraser:
 
     async def work(self, poll_s: float = 0.5) -> None:
         """Do so as removals come, from whatever process, until cancelled; what fails meanwhile is tried again."""
+        pause_s = AGAIN_S
         while True:
             try:
                 purge = await self.run_once()
@@ -99,7 +103,20 @@ class Eraser:
             if problem is not None and problem != self._said:
                 log.warning("erasures wait, to be tried again: %s", problem)
             self._said = problem
-            await anyio.sleep(poll_s if problem is None else AGAIN_S)
+            if problem is None:
+                pause_s = AGAIN_S
+                await anyio.sleep(poll_s)
+            else:
+                await self._rest(pause_s, poll_s)
+                pause_s = min(2 * pause_s, MOST_AGAIN_S)
+
+    async def _rest(self, pause_s: float, poll_s: float) -> None:
+        """Let a purge wait, but forget prompts meanwhile as soon as ever."""
+        until = anyio.current_time() + pause_s
+        while (left_s := until - anyio.current_time()) > 0:
+            await anyio.sleep(min(poll_s, left_s))
+            with suppress(*_FAULTS):  # a store in trouble: what is tried next says so
+                await self._forget_revoked()
 
     def _known(self) -> Iterator[str | bytes]:
         yield from self._ledger.values()

@@ -1,8 +1,10 @@
 """server.eraser: every removal ends in a certificate, whoever made it and whatever died in between."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +210,55 @@ async def test_whatever_fails_for_a_while_makes_erasures_wait_and_ends_nothing(
 
     assert caplog.text.count("erasures wait") == 1
     ledger.close()
+
+
+async def test_a_store_that_cannot_be_purged_is_read_less_and_less_often_but_does_not_wait_for_ever(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.eraser.AGAIN_S", 0.1)
+    monkeypatch.setattr("server.eraser.MOST_AGAIN_S", 0.4)
+    await library.delete(await ingest(library, tmp_path, 1), ANNA)
+    write(data, "copy", canary(1))
+    times: list[float] = []
+
+    def tried() -> Iterator[str]:
+        times.append(time.monotonic())
+        yield from ()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Eraser(library, ledger, Signer.of(data), recorded=tried).work, 0.01)
+        await wait_for(lambda: len(times) >= 12)  # with a pause that always doubles: after minutes
+        tasks.cancel_scope.cancel()
+
+    pauses = [after - before for before, after in pairwise(times)]
+    assert all(pause > least for pause, least in zip(pauses, (0.1, 0.2, 0.4, 0.4), strict=False))
+
+
+async def test_prompts_are_forgotten_while_a_purge_waits_to_be_tried_again(
+    library: Library,
+    ledger: Ledger,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("server.eraser.AGAIN_S", 60.0)
+    forgotten: list[int] = []
+
+    async def forget() -> None:
+        forgotten.append(1)
+
+    kept, gone = [await ingest(library, tmp_path, seed) for seed in (1, 2)]
+    await library.delete(gone, ANNA)
+    write(data, "copy", canary(2))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Eraser(library, ledger, Signer.of(data), forget=forget).work, 0.01)
+        await wait_for(lambda: "erasures wait" in caplog.text)
+        before = len(forgotten)
+        await library.delete(kept, ANNA)
+        await wait_for(lambda: len(forgotten) > before)
+        tasks.cancel_scope.cancel()
 
 
 def fail(fault: str, data: Path) -> Callable[[], None]:
