@@ -26,7 +26,7 @@ from retrieval.purge import Purger
 from retrieval.recall import Trial
 from retrieval.removals import Removals
 from retrieval.retriever import Searcher
-from retrieval.store import census, contents, documents, erasures, files, meta, personal, stores
+from retrieval.store import census, contents, documents, erasures, files, meta, personal, stores, waiting
 from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
 from retrieval.types import (
@@ -255,6 +255,14 @@ class Library:
     async def erasures(self) -> list[Erasure]:
         """The removals that no certificate was written for yet, oldest first."""
         return await self._stored.read(erasures.pending)
+
+    async def erasures_behind(self, mark: int) -> tuple[list[Erasure], int]:
+        """Some of these behind a mark, oldest first, and the next mark; see `waiting.behind`."""
+        return await self._stored.read(lambda tx: waiting.behind(tx, mark))
+
+    async def erasure_of(self, file_id: str) -> Erasure | None:
+        """The first of these that removed a file for good."""
+        return await self._stored.read(lambda tx: waiting.of_file(tx, file_id))
 
     async def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
         """Clear away what is left of removed documents, and look for it in every file; see `Purger.purge`."""

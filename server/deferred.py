@@ -119,6 +119,12 @@ class DeferredLibrary:
     async def erasures(self) -> list[Erasure]:
         return await _there(self._library).erasures()
 
+    async def erasures_behind(self, mark: int) -> tuple[list[Erasure], int]:
+        return await _there(self._library).erasures_behind(mark)
+
+    async def erasure_of(self, file_id: str) -> Erasure | None:
+        return await _there(self._library).erasure_of(file_id)
+
     async def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
         return await _there(self._library).purge(known)
 

@@ -71,6 +71,13 @@ def _digest(shots: tuple[Shot, ...]) -> str:
     return sha256(canonical([asdict(shot) for shot in shots]).encode()).hexdigest()
 
 
+@dataclass(slots=True)
+class Noted:
+    """How far the ledger knows of removals, as far as this process can tell."""
+
+    mark: int = 0  # see `Library.erasures_behind`
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that requests share. Frozen: requests cannot meet in it."""
@@ -88,6 +95,7 @@ class Services:
     ready: Callable[[], str | None]  # why the server cannot answer yet; None: it can
     warnings: Callable[[], list[str]] = list  # what somebody has to see to, although it can
     door: Door = field(default_factory=Door)  # closes when the server stops
+    noted: Noted = field(default_factory=Noted)
     clock: Callable[[], float] = monotonic  # seconds, for the limits of a minute
     audit: Audit | None = None  # None: nothing is recorded
     tracer: Tracer | None = None  # None: nobody is told of requests

@@ -71,10 +71,11 @@ class ErasureRecords:
     def __init__(self, file: Database) -> None:
         self._file = file
 
-    def expect(self, erasure: Erasure) -> None:
-        """Record that something was removed, before anything is proven; again changes nothing."""
+    def expect(self, *removed: Erasure) -> None:
+        """Record together that things were removed, before anything is proven; again changes nothing."""
         with self._file.writing() as db:
-            _insert(db, _record_of(erasure))
+            for erasure in removed:
+                _insert(db, _record_of(erasure))
 
     def certify(self, erasure_id: str, proof: Proof) -> None:
         """Add the certificate, unless there is one already."""

@@ -15,8 +15,13 @@ _WHAT = {"replaced": "was replaced by a newer one and erased", "expired": "expir
 
 async def note_pending(services: Services) -> None:
     """Bring the ledger up to the store: the eraser does so too, and who looks right after a removal looks sooner."""
-    for erasure in await services.library.erasures():
-        await run_sync(services.erasures.expect, erasure)
+    noted = services.noted
+    while True:
+        removed, mark = await services.library.erasures_behind(noted.mark)
+        if not removed:
+            return
+        await run_sync(services.erasures.expect, *removed)
+        noted.mark = max(noted.mark, mark)  # another request may be further
 
 
 async def refuse_missing(missing: DocumentNotFound, services: Services, reader: Reader) -> NoReturn:
@@ -26,8 +31,10 @@ async def refuse_missing(missing: DocumentNotFound, services: Services, reader: 
         FileErased: it was erased, and `reader` could read it until then.
         DocumentNotFound: in every other case.
     """
-    await note_pending(services)
     record = await run_sync(services.erasures.of_file, missing.file_id)
+    if record is None and (removed := await services.library.erasure_of(missing.file_id)) is not None:
+        await run_sync(services.erasures.expect, removed)
+        record = await run_sync(services.erasures.of_file, missing.file_id)
     if record is None or not record.may_know(reader):
         raise missing
     day = datetime.fromtimestamp(record.requested_at, UTC).date().isoformat()

@@ -32,8 +32,8 @@ from server.erasure_records import ErasureRecord
 class Erasures(Protocol):
     """The record of erasures. May be called from any thread; blocks."""
 
-    def expect(self, erasure: Erasure) -> None:
-        """Record that something was removed, before anything is proven; again changes nothing."""
+    def expect(self, *removed: Erasure) -> None:
+        """Record together that things were removed, before anything is proven; again changes nothing."""
         ...
 
     def waiting(self) -> int:
@@ -110,6 +110,18 @@ class Library(Protocol):
 
     async def erasures(self) -> list[Erasure]:
         """The removals that no certificate was written for yet, oldest first."""
+        ...
+
+    async def erasures_behind(self, mark: int) -> tuple[list[Erasure], int]:
+        """Some of these that came behind a mark, oldest first, and the mark behind them; none: there are no others.
+
+        Args:
+            mark: 0: before the first of all.
+        """
+        ...
+
+    async def erasure_of(self, file_id: str) -> Erasure | None:
+        """The first of these that removed a file for good; None: none of them did."""
         ...
 
     async def purge(self, known: Callable[[], Iterable[str | bytes]] = ...) -> Purge:

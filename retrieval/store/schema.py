@@ -365,6 +365,11 @@ CREATE TRIGGER chunk_removed AFTER DELETE ON chunks BEGIN
 END;
 """
 
+# Who asks for a file that is gone does not wait for what others removed.
+_ERASURES_BY_FILE = """
+CREATE INDEX erasures_of_file ON erasures (file_id);
+"""
+
 MIGRATIONS = (
     _FIRST,
     _FILES,
@@ -383,6 +388,7 @@ MIGRATIONS = (
     _REMOVED,
     _SEEN,
     _LEAVING,
+    _ERASURES_BY_FILE,
 )
 
 

@@ -204,6 +204,44 @@ async def test_a_deletion_is_an_erasure_until_it_is_settled(desk: Desk) -> None:
     assert (await desk.library.purge()).scan is None
 
 
+async def test_what_was_removed_since_a_mark_comes_once_and_in_order(desk: Desk) -> None:
+    async def removed() -> str:
+        document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+        return (await desk.library.delete(document.file_id, ANNA)).erasure_id
+
+    async def behind(mark: int) -> tuple[list[str], int]:
+        found = list[str]()
+        while True:
+            some, mark = await desk.library.erasures_behind(mark)
+            if not some:
+                return found, mark
+            found += [erasure.erasure_id for erasure in some]
+
+    assert await desk.library.erasures_behind(0) == ([], 0)
+    first = [await removed() for _ in range(3)]
+    seen, mark = await behind(0)
+    for erasure in await desk.library.erasures():
+        await desk.library.settle(erasure)
+    second = [await removed() for _ in range(2)]
+
+    assert seen == first
+    assert (await behind(mark))[0] == second == (await behind(0))[0]
+
+
+async def test_the_removal_of_a_file_is_found_by_the_file_until_it_is_settled(desk: Desk) -> None:
+    kept, gone = [
+        await desk.library.ingest(desk.file(name, name), store="handbook", reader=ANNA) for name in ("a.md", "b.md")
+    ]
+    erasure = await desk.library.delete(gone.file_id, ANNA)
+
+    assert await desk.library.erasure_of(gone.file_id) == erasure
+    assert await desk.library.erasure_of(kept.file_id) is None
+
+    await desk.library.settle(erasure)
+
+    assert await desk.library.erasure_of(gone.file_id) is None
+
+
 async def test_the_generation_grows_with_every_change_that_a_search_could_see(desk: Desk) -> None:
     seen = [await desk.library.generation()]
     document = await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)

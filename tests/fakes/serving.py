@@ -119,7 +119,7 @@ async def client_of(given: Services, key: str | None = "sk-ann") -> AsyncIterato
 class NothingErased:
     """A record of erasures without any."""
 
-    def expect(self, erasure: Erasure) -> None:
+    def expect(self, *removed: Erasure) -> None:
         """Forget it."""
 
     def waiting(self) -> int:

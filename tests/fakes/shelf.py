@@ -217,6 +217,13 @@ class Shelf:
     async def erasures(self) -> list[Erasure]:
         return list(self._erasures)
 
+    async def erasures_behind(self, mark: int) -> tuple[list[Erasure], int]:
+        behind = [waiting for waiting in self._erasures if waiting.generation_after > mark][:2]
+        return behind, behind[-1].generation_after if behind else mark
+
+    async def erasure_of(self, file_id: str) -> Erasure | None:
+        return next((waiting for waiting in self._erasures if waiting.file_id == file_id), None)
+
     async def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
         scan = Scan(files=0, bytes=0, runs=0, shared=0, rewrites=(), traces=())
         return Purge(tuple(self._erasures), scan if self._erasures else None)
