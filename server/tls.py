@@ -145,6 +145,8 @@ def _bare(files: TlsFiles) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     if files.client_ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
+        # An authority below a root is trusted by itself: with the root beside it, all that the root signs would be.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         # What a ticket resumes cannot be told from here; see also `Tls._hand_over`.
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0

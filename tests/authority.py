@@ -23,14 +23,16 @@ class Pair:
 class Authority:
     """Signs certificates for 127.0.0.1, and for clients."""
 
-    def __init__(self, folder: Path, name: str = "authority") -> None:
+    def __init__(self, folder: Path, name: str = "authority", *, below: "Authority | None" = None) -> None:
+        """Make a root; with `below`, one whose certificate that root has signed."""
         self._folder, self._key, self._name = folder, ec.generate_private_key(ec.SECP256R1()), _name(name)
-        built = _builder(self._name, self._name, self._key.public_key(), timedelta(days=365))
-        built = built.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        root = below or self
+        built = _builder(self._name, root._name, self._key.public_key(), timedelta(days=365))
+        built = built.add_extension(x509.BasicConstraints(ca=True, path_length=1 if root is self else 0), critical=True)
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         built = built.add_extension(usage, critical=True)
         self.certificate = folder / f"{name}.pem"
-        self.certificate.write_bytes(built.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        self.certificate.write_bytes(built.sign(root._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str, *, lasts: timedelta = timedelta(days=90), password: bytes | None = None) -> Pair:
         """Write `name.pem` and `name.key`, over what is there."""

@@ -108,6 +108,24 @@ async def test_a_client_needs_a_certificate_of_the_authority(
             await greet(url, context)
 
 
+@pytest.mark.parametrize("shown", ["with its authority's", "alone"])
+async def test_an_authority_below_a_root_lets_in_its_own_clients_and_no_others_of_the_root(
+    tmp_path: Path, shown: str
+) -> None:
+    root = Authority(tmp_path, "root")
+    staff, guests = Authority(tmp_path, "staff", below=root), Authority(tmp_path, "guests", below=root)
+    clients = [staff.issue("ann"), guests.issue("eve")]
+    if shown == "with its authority's":
+        for client, authority in zip(clients, (staff, guests), strict=True):
+            client.certificate.write_bytes(client.certificate.read_bytes() + authority.certificate.read_bytes())
+    server = Authority(tmp_path, "authority")
+    async with listening(services(), Tls(files(server.issue("server"), staff.certificate)).context) as url:
+        await greet(url, trusting(server, clients[0]))
+
+        with pytest.raises(OSError, match=REFUSED):
+            await greet(url, trusting(server, clients[1]))
+
+
 @pytest.mark.parametrize(
     ("minimum", "offered", "spoken"),
     [
