@@ -31,6 +31,11 @@ from server.schemas.completion import CompletionRequest
 CHAT = "/v1/chat/completions"
 # What may differ, in the order in which it explains what comes after it.
 _CAUSES = ("software", "model_digest", "template_digest", "generation")
+_UNFINISHED = {
+    "cut off": "was cut off with its server",
+    "left": "was left by its reader before it ended",
+    "failed": "failed before it ended",
+}
 _GONE = "is gone from its store"
 _CLOSED = "whoever asked may not read any more: its access was changed"
 _ANYBODY = Reader(frozenset(), is_admin=True)  # to tell what is closed to the caller from what is gone
@@ -55,7 +60,7 @@ async def replay(
             not keep it; it must be the very same.
 
     Raises:
-        AuditError: there is no record of such an answer, or not of what it said; or its question is not at hand, is
+        AuditError: there is no record of such an answer, or not of a whole one; or its question is not at hand, is
             another one, or is refused today.
     """
     answers = [entry for entry in log.of_request(request) if json.loads(entry.record).get("choices")]
@@ -67,8 +72,8 @@ async def replay(
         raise AuditError(f"Several answers are on record for {request}: name one with --record ({numbers}).")
     (entry,) = answers
     record: dict[str, Any] = json.loads(entry.record)
-    if record["outcome"] == "cut off":
-        raise AuditError(f"The answer to {request} was cut off with its server: what it said is not on record.")
+    if how := _UNFINISHED.get(record["outcome"]):
+        raise AuditError(f"The answer to {request} {how}: there is no whole answer on record to compare with.")
     salt = log.salt(entry.number)
     if salt is None:
         return Replayed("erased", ("the question and the answer are erased",))

@@ -1,5 +1,6 @@
 """Asking again what a record says was asked, by a server that has other defaults now."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -7,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hrm_model.errors import GrammarFault, InvalidPrompt
+from hrm_model.errors import EngineError, GrammarFault, InvalidPrompt
 from hrm_model.template import Shot
 from hrm_model.types import Limits as EngineLimits
 from retrieval.library import Library
@@ -25,7 +27,7 @@ from server.deps import ModelCard, Policy, Services
 from server.identity import Limits
 from server.signing import Signer
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.serving import HANDBOOK, OWNER, client_of, question, services
+from tests.fakes.serving import HANDBOOK, OWNER, client_of, listening, question, services
 from tests.retrieval.desk import WordsEmbedder, write
 
 pytestmark = pytest.mark.anyio
@@ -256,6 +258,31 @@ async def test_an_answer_that_was_cut_off_cannot_be_compared(desk: Desk) -> None
 
     with pytest.raises(AuditError, match="was cut off with its server"):
         await replay(desk.log, "req_2", desk.given("handbook"), question())
+
+
+async def test_an_answer_whose_reader_left_cannot_be_compared(desk: Desk) -> None:
+    engine = ScriptedEngine("Full-time staff ", "receive 28 days.")
+    engine.gate.clear()
+    headers = {"Authorization": "Bearer sk-ann", "x-request-id": "req_1"}
+    async with (
+        listening(replace(desk.given("handbook"), engine=engine)) as url,
+        httpx.AsyncClient(base_url=url, headers=headers) as client,
+    ):
+        async with client.stream("POST", CHAT, json=question(stream=True)) as answer:
+            await anext(line async for line in answer.aiter_lines() if "Full-time" in line)
+        await asyncio.wait_for(engine.idle.wait(), 20)
+
+    with pytest.raises(AuditError, match="was left by its reader before it ended"):
+        await desk.again("handbook")
+
+
+async def test_an_answer_that_failed_half_way_cannot_be_compared(desk: Desk) -> None:
+    broken = ScriptedEngine("Full-time staff ", "receive", failure=EngineError("the device is gone"), fail_after=1)
+    async with client_of(replace(desk.given("handbook"), engine=broken)) as client:
+        await client.post(CHAT, json=question(stream=True), headers={"x-request-id": "req_1"})
+
+    with pytest.raises(AuditError, match="failed before it ended"):
+        await replay(desk.log, "req_1", desk.given("handbook", "Full-time staff "), question())
 
 
 async def test_other_worked_examples_are_named_as_a_cause(desk: Desk) -> None:
