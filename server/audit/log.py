@@ -157,10 +157,11 @@ class AuditLog:
             log.warning("audit: %d answers and acts that were cut off with their process are on record now", len(left))
         return len(left)
 
-    def under_way(self) -> int:
-        """How many answers and acts are noted down and not yet on record."""
+    def under_way(self, request: str | None = None) -> int:
+        """How many answers and acts, of one request or of all, are noted down and not yet on record."""
+        is_meant = "?1 IS NULL OR CASE WHEN json_valid(record) THEN record ->> '$.request' = ?1 END"
         with self._file.reading() as db:
-            row: Any = db.execute("SELECT count(*) FROM begun").fetchone()
+            row: Any = db.execute(f"SELECT count(*) FROM begun WHERE {is_meant}", (request,)).fetchone()
         return int(row[0])
 
     def trouble(self) -> str | None:

@@ -115,16 +115,25 @@ def erase(
     """Forget the salts of a request's hashes, and its texts where they are kept; the chain stays whole, and says so."""
     from server.audit.typed import operator
 
-    with _log(data_dir) as (log, _, _):
+    with _log(data_dir) as (log, _, keys):
+        log.settle(keys)
         of_whom = {entry.number: json.loads(entry.record).get("caller") for entry in log.of_request(request)}
         of_others = {number: caller for number, caller in of_whom.items() if caller != ON_THIS_MACHINE}
         if record is None and len(set(of_others.values())) > 1:
             named = ", ".join(f"{number} of {caller}" for number, caller in of_others.items())
             raise CommandError(f"Several people's requests have the id {request}: name one with --record ({named}).")
         by = {"kind": "admin", "caller": ON_THIS_MACHINE, **operator()}
-        if not (count := log.erase(request, by, number=record)):
-            raise CommandError(f"There is no record of a request {request}.")
-    print(f"Salts and texts of {count} records of {request} are erased; the records stay.")
+        count = log.erase(request, by, number=record)
+        under_way = log.under_way(request) if record is None else 0
+    if count:
+        print(f"Salts and texts of {count} records of {request} are erased; the records stay.")
+    if under_way:
+        raise CommandError(
+            f"{under_way} answers or acts of {request} are under way, or were cut off and are on record when a server "
+            "or a command next begins alone: they are not erased. Erase them then."
+        )
+    if not count:
+        raise CommandError(f"There is no record of a request {request}.")
 
 
 @app.command(name="replay", cls=TextCommand)

@@ -212,6 +212,42 @@ def test_an_erasure_leaves_the_chain_whole_and_stands_in_it(tmp_path: Path, caps
     assert run(tmp_path, "erase", "req_unknown") == 1
 
 
+def test_what_a_killed_server_left_of_an_answer_is_erased_and_does_not_come_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signer = Signer.of(tmp_path)
+    killed = AuditLog(tmp_path / AUDIT, signer, content_key=bytes(32))
+    killed.begin({"request": "req_1", "caller": "user:anna"}, {"question": "secret words"})
+    killed.close()
+
+    assert run(tmp_path, "erase", "req_1") == 0
+    later = AuditLog(tmp_path / AUDIT, signer, content_key=bytes(32))
+    assert later.settle([signer.public_key]) == 0
+    assert [(later.salt(entry.number), later.content(entry.number)) for entry in later.of_request("req_1")[:1]] == [
+        (None, None)
+    ]
+    later.close()
+    assert run(tmp_path, "verify") == 0
+
+
+def test_what_is_under_way_is_said_not_to_be_erased(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    server = filled(tmp_path)
+    for request in ("req_2", "req_9"):
+        note = server.begin({"kind": "answer", "request": request}, {"question": "secret words"})
+
+    assert run(tmp_path, "erase", "req_2") == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("Salts and texts of 1 records of req_2 are erased")
+    assert "1 answers or acts of req_2 are under way" in said.err
+    assert run(tmp_path, "erase", "req_9") == 1
+    assert "1 answers or acts of req_9 are under way" in capsys.readouterr().err
+
+    server.append({"kind": "answer", "request": "req_9"}, {"question": "secret words"}, note=note)
+    server.close()
+    assert run(tmp_path, "erase", "req_9") == 0
+    assert run(tmp_path, "erase", "req_2") == 0
+
+
 def test_of_several_peoples_requests_with_one_id_the_one_that_is_meant_is_erased(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,11 +289,11 @@ def test_a_backup_takes_the_log_along_and_a_restore_brings_it_where_there_is_non
     assert run(new, "verify") == 0, "the ledger that came along knows who has signed"
     assert capsys.readouterr().out.startswith("5 records"), "those of then, and that they were brought back"
 
-    assert run(new, "erase", "req_0") == 0
+    assert run(new, "erase", "req_0") == 0, "and what the backup had begun, its own act, is on record with it"
     assert main(["restore", str(backup), "--replace", "--data-dir", str(new)]) == 0
     capsys.readouterr()
     assert run(new, "verify") == 0
-    assert capsys.readouterr().out.startswith("7 records"), "a log that is there is not set back"
+    assert capsys.readouterr().out.startswith("8 records"), "a log that is there is not set back"
 
 
 def test_looking_makes_neither_a_log_nor_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
