@@ -127,9 +127,9 @@ class Ledger:
         self._file.close()
 
     def trouble(self) -> str | None:
-        """Why it cannot be used; None: it can."""
+        """Why nobody's key can be looked up in it; None: it can be. Blocks, as a look-up does."""
         try:
-            self._file.check_place()
+            self.keys.find("")
         except FAILED as error:
             return f"the ledger of keys cannot be used: {error}"
         return None

@@ -50,6 +50,20 @@ async def test_keys_that_others_have_replaced_let_nobody_in(
     assert "replaced or removed under this process" in (ledger.trouble() or "")
 
 
+async def test_keys_that_cannot_be_read_any_more_let_nobody_in_and_are_trouble(tmp_path: Path, ledger: Ledger) -> None:
+    _, secret = ledger.keys.create(principal="user:ann", groups=frozenset(), roles=frozenset({"ask"}))
+    ledger.close()
+    opened = Ledger(tmp_path / "ledger.db")
+    with (tmp_path / "ledger.db").open("r+b") as file:  # in place, as a failing disk or a mistaken copy does
+        file.seek(4096)
+        file.write(b"\xff" * ((tmp_path / "ledger.db").stat().st_size - 4096))
+
+    with pytest.raises(IdentityUnavailable):
+        await Authentication(opened, is_loopback=True)(f"Bearer {secret}")
+    assert "malformed" in (opened.trouble() or "")
+    opened.close()
+
+
 async def test_without_any_key_nobody_is_let_in_from_elsewhere(ledger: Ledger) -> None:
     exposed = Authentication(ledger, is_loopback=False)
 
