@@ -1,11 +1,13 @@
 """The second line of defence of the log: it is to hold no content, and what it holds all the same, no personal data.
 
 The caller of a request stays as it is: one may well be known by an e-mail address, and its line is to say who it was.
+So does an id that is a UUID, by which response, record and line are found together.
 """
 
 import logging
 import re
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 from retrieval.personal.find import find
@@ -14,7 +16,7 @@ from retrieval.personal.redact import redact
 _JOINTS = re.compile(r"[._-]+")  # what an id has in the place of blanks
 # RFC 9562; one in 700 has groups that read as somebody's number, by chance.
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_CALLER = "caller"
+_ID, _CALLER = "id", "caller"
 
 
 def tells_of_somebody(name: str) -> bool:
@@ -44,11 +46,16 @@ class PersonalDataFilter(logging.Filter):
 
 
 def _safe(name: str, value: Any) -> Any:
-    return redact(value).text if isinstance(value, str) and name != _CALLER else value
+    return redact(value).text if isinstance(value, str) and not _stays(name, value) else value
+
+
+def _stays(name: str, value: Any) -> bool:
+    return name == _CALLER or (name == _ID and bool(_UUID.fullmatch(str(value))))
 
 
 def _spelled_safely(said: str, facts: Mapping[str, Any]) -> str:
-    caller = f"{_CALLER}={facts[_CALLER]} " if _CALLER in facts else ""
-    if not caller:
+    kept = [re.escape(f"{name}={value} ") for name, value in facts.items() if _stays(name, value)]
+    if not kept:
         return redact(said).text
-    return caller.join(redact(part).text for part in said.split(caller))
+    parts = re.split(f"({'|'.join(kept)})", said)
+    return "".join(part if is_kept else redact(part).text for part, is_kept in zip(parts, cycle((False, True))))

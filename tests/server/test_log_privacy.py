@@ -48,6 +48,15 @@ def test_the_line_of_a_request_names_its_caller(written: StringIO) -> None:
     assert written.getvalue() == "request id=[CARD] caller=user:jane@mail.example route=/x status=200\n"
 
 
+def test_an_id_that_is_a_uuid_stays_though_a_part_of_it_reads_as_a_number_of_somebody(written: StringIO) -> None:
+    facts = {"id": "89516ad2-0546-404b-be65-cb3e9e5ec5b6", "caller": "user:ann", "outcome": "jane@mail.example"}
+    spelled = " ".join(f"{name}={value}" for name, value in facts.items())
+
+    logging.getLogger("private").warning("request %s", spelled, extra={"facts": facts})
+
+    assert written.getvalue() == f"request {spelled}\n".replace("jane@mail.example", "[E-MAIL]")
+
+
 def test_the_fields_of_a_line_are_gone_over_like_its_message(written: StringIO) -> None:
     handler = logging.getLogger("private").handlers[0]
     handler.setFormatter(JsonLines())
