@@ -61,8 +61,11 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
         return
     mode = folder.stat().st_mode
     # An orchestrator that gives a volume to a group marks it so, and would open every file anew if that was taken back.
-    if mode & (_READABLE_TO_ALL if mode & S_ISGID else _READABLE_TO_OTHERS):
-        yield Finding("data directory", "warning", f"others may look into {folder}", f"chmod 700 {folder}")
+    is_given = mode & S_ISGID
+    if mode & (_READABLE_TO_ALL if is_given else _READABLE_TO_OTHERS):
+        kept = f"chmod o-rwx {folder}, as its owner: any other mode has the next mount open every file to the group"
+        todo = kept if is_given else f"chmod 700 {folder}"
+        yield Finding("data directory", "warning", f"others may look into {folder}", todo)
     yield Finding("data directory", "ok", f"{folder} can be written")
 
 

@@ -236,8 +236,16 @@ def test_a_full_disk_and_an_open_directory_are_told(data: Path) -> None:
     data.chmod(0o755)
 
     assert wrong(data) == [("data directory", "warning", f"others may look into {data} -> chmod 700 {data}")]
+
+
+def test_a_volume_that_an_orchestrator_gave_to_a_group_keeps_that_mark(data: Path) -> None:
+    data.chmod(0o2775)
+
+    advice = f"chmod o-rwx {data}, as its owner: any other mode has the next mount open every file to the group"
+    assert wrong(data) == [("data directory", "warning", f"others may look into {data} -> {advice}")]
     data.chmod(0o2770)
-    assert wrong(data) == [], "a volume that an orchestrator gave to the server's group"
+    (data / "signing-key.pem").chmod(0o660)
+    assert wrong(data) == []
 
 
 def test_an_exposed_server_without_key_and_without_tls_is_told(data: Path) -> None:
