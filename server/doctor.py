@@ -1,47 +1,28 @@
 """What is wrong with an installation, in words that a person can act on. Looks, and changes nothing."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from stat import S_ISGID
 from time import time
-from typing import Literal
 
 from hrm_model.errors import CheckpointError
 from retrieval.errors import StoreFailed
-from server import storage, tls
+from server import doctor_network, storage
 from server.api_key import LedgerError
 from server.audit.chain import AuditError, Broken, Entry, Head, check_next
 from server.audit.seal import content_key
 from server.audit.tables import MIGRATIONS as AUDIT_SCHEMA
-from server.building import model, policy, records, store
+from server.building import model, records, store
 from server.database import Unreadable, looking
+from server.finding import Check, Finding
 from server.ledger import MIGRATIONS as LEDGER_SCHEMA
-from server.process import listen
-from server.provider import bearer_tokens
 from server.settings import Settings
 from server.settings_reading import SettingsError
 from server.signing import KEY_FILE, Signer, SigningKeyError
-from server.tls import TlsError
 from server.upkeep import AUDIT, LEDGER
 
-Level = Literal["ok", "warning", "error"]
 _READABLE_TO_OTHERS = 0o077
 _READABLE_TO_ALL = 0o007
 _MAKE_A_KEY = "hrm-serve keys create --principal user:you --role admin"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. An error keeps the server from doing its work, a warning will or may."""
-
-    about: str
-    level: Level
-    said: str
-    todo: str = ""
-
-
-Check = Callable[[Settings], Iterator[Finding]]
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -149,10 +130,6 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
             content_key(settings.audit_content_key_file)
     except (AuditError, OSError) as error:
         yield Finding("content key", "error", str(error), "put the secret of the log's texts there")
-    try:
-        bearer_tokens(settings)
-    except SettingsError as error:
-        yield Finding("identity provider", "error", str(error), "see docs/access.md for what tokens need")
 
 
 def _audit(settings: Settings) -> Iterator[Finding]:
@@ -214,43 +191,6 @@ def _model(settings: Settings) -> Iterator[Finding]:
         yield Finding("threads", "ok", said)
 
 
-def _tls(settings: Settings) -> Iterator[Finding]:
-    files = policy.tls_files(settings)
-    if files is None:
-        if not settings.is_loopback:
-            said = f"is off, and the server listens on {settings.host}"
-            yield Finding("TLS", "warning", said, "see docs/transport.md, unless a proxy ends TLS in front of it")
-        return
-    try:
-        loaded = tls.load(files)
-    except TlsError as error:
-        yield Finding("TLS", "error", str(error), "put a certificate and its key there, both as PEM")
-        return
-    for said in tls.ageing(loaded.expires):
-        level: Level = "error" if loaded.expires <= datetime.now(UTC) else "warning"
-        yield Finding("TLS", level, said, f"renew {files.certificate}; no restart is needed")
-    if files.key.stat().st_mode & _READABLE_TO_OTHERS:
-        yield Finding("TLS", "warning", f"others may read {files.key}", f"chmod 600 {files.key}")
-    yield Finding("TLS", "ok", f"the certificate lasts until {loaded.expires:%Y-%m-%d}")
-
-
-def _ports(settings: Settings) -> Iterator[Finding]:
-    places = [("port", "--port", (settings.host, settings.port))]
-    if settings.metrics_address is not None:
-        places.append(("metrics", "--metrics-listen", settings.metrics_address))
-    for about, flag, (host, port) in places:
-        try:
-            listen(host, port).close()
-        except OSError as error:
-            todo = f"right if the server runs; otherwise stop who listens, or {flag}"
-            yield Finding(about, "warning", str(error), todo)
-        else:
-            yield Finding(about, "ok", f"{host} port {port} is free")
-    if settings.metrics_are_exposed:
-        said = f"whoever can reach {settings.metrics_listen} reads them, without a key"
-        yield Finding("metrics", "warning", said, "let only Prometheus reach it, or set HRM_TLS_CLIENT_CA")
-
-
 def _sqlite(settings: Settings) -> Iterator[Finding]:
     version, has_texts = store.sqlite_build()
     if has_texts:
@@ -266,4 +206,8 @@ def _version_of(name: str, found: object, known: int) -> Finding:
     return Finding("schema", "error", said, "run the newer version that wrote it")
 
 
-CHECKS: tuple[Check, ...] = (_data_dir, _store, _ledger, _secrets, _audit, _model, _tls, _ports, _sqlite)
+CHECKS: tuple[Check, ...] = (
+    *(_data_dir, _store, _ledger, _secrets, _audit, _model),
+    *doctor_network.CHECKS,
+    _sqlite,
+)

@@ -23,7 +23,8 @@ def doctor(as_json: bool = False, **given: str | None) -> None:
     Takes the flags of `serve`, and reads the same file and environment. The exit status is 1 if anything keeps the
     server from its work; warnings alone leave it 0.
     """
-    from server.doctor import Finding, examine
+    from server.doctor import examine
+    from server.finding import Finding
 
     findings: Iterable[Finding]
     try:

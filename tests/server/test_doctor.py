@@ -16,7 +16,8 @@ from retrieval.embedder import MiniLM
 from retrieval.opening import open_library
 from server.building.records import open_audit, opened_ledger
 from server.cli import main
-from server.doctor import Finding, examine
+from server.doctor import examine
+from server.finding import Finding
 from server.settings import Settings
 from tests.authority import Authority
 from tests.fakes.serving import OWNER
