@@ -22,6 +22,7 @@ from server.building.listeners import Listeners, open_listeners
 from server.building.model import load_engine, load_speller, model_card, origin
 from server.building.policy import bounds, metrics_bounds, policy, tls_files
 from server.building.records import adopt_first_key, open_audit, open_ledger, opened_ledger, settle
+from server.building.spans import open_tracer
 from server.building.store import warm_library
 from server.deferred import Deferred, DeferredEngine, DeferredLibrary, DeferredSpeller
 from server.deps import ModelCard, Services
@@ -33,7 +34,6 @@ from server.memory import keep_in_few_places
 from server.ports import Embedder
 from server.process import Readiness, beside, configured, leave_within, run
 from server.settings import Settings
-from server.settings_reading import SettingsError
 from server.settings_transport import is_loopback
 from server.signing import Signer
 from server.store_ports import Archive
@@ -175,26 +175,6 @@ async def _serve(
                 drain_s=settings.drain_seconds,
                 leave=leave_within,
             )
-
-
-def open_tracer(settings: Settings) -> "OtelTracer | None":
-    """What sends spans; None where nobody is named to send them to.
-
-    Raises:
-        SettingsError: somebody is, and the extra that it takes is not installed.
-    """
-    if settings.otel_endpoint is None:
-        return None
-    try:
-        from server.otel import exporting
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "opentelemetry":
-            raise
-        raise SettingsError(
-            "HRM_OTEL_ENDPOINT is set, and OpenTelemetry is not installed: "
-            "`pip install 'hrm-serve[otel]'`, or leave HRM_OTEL_ENDPOINT out."
-        ) from error
-    return exporting(settings.otel_endpoint)
 
 
 async def _work(store: "Library", ledger: Ledger, settings: Settings, forget: Callable[[], Awaitable[None]]) -> None:

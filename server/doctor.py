@@ -63,6 +63,9 @@ def _store(settings: Settings) -> Iterator[Finding]:
         yield _version_of("store.db", found.schema, found.known_schema)
         return
     yield Finding("store", "ok", f"schema {found.schema}, generation {found.generation}")
+    if settings.default_store is not None and settings.default_store not in store.store_names(settings):
+        said = f"there is no store {settings.default_store}, so each question that names none is a 404"
+        yield Finding("default store", "error", said, "make it, or let HRM_DEFAULT_STORE name one that is there")
     if found.embedder not in ("", found.own_embedder):
         said = f"its vectors are of {found.embedder}, and this version embeds with {found.own_embedder}"
         yield Finding("embedder", "error", said, "run: hrm-serve reindex")

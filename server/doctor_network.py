@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 
 from server import tls
 from server.building import policy
+from server.building.spans import sender
 from server.finding import Check, Finding, Level
+from server.jwks import has_system_authorities
 from server.process import listen
 from server.provider import bearer_tokens
 from server.settings import Settings
@@ -18,6 +20,10 @@ def _provider(settings: Settings) -> Iterator[Finding]:
         bearer_tokens(settings)
     except SettingsError as error:
         yield Finding("identity provider", "error", str(error), "see docs/access.md for what tokens need")
+        return
+    if settings.oidc_jwks_url is not None and settings.oidc_ca_file is None and not has_system_authorities():
+        said = f"this system trusts no authority, so nothing at {settings.oidc_jwks_url} is believed"
+        yield Finding("identity provider", "error", said, "install ca-certificates, or set HRM_OIDC_CA_FILE")
 
 
 def _tls(settings: Settings) -> Iterator[Finding]:
@@ -57,4 +63,12 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         yield Finding("metrics", "warning", said, "let only Prometheus reach it, or set HRM_TLS_CLIENT_CA")
 
 
-CHECKS: tuple[Check, ...] = (_provider, _tls, _ports)
+def _spans(settings: Settings) -> Iterator[Finding]:
+    if settings.otel_endpoint is not None:
+        try:
+            sender()
+        except SettingsError as error:
+            yield Finding("tracing", "error", str(error), "the server does not start until one of the two is done")
+
+
+CHECKS: tuple[Check, ...] = (_provider, _tls, _ports, _spans)

@@ -5,6 +5,7 @@ Nothing that a token says decides where keys come from.
 
 import json
 import logging
+import re
 import ssl
 import threading
 from collections.abc import Callable
@@ -33,6 +34,7 @@ _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed255
 _KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 
 
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")  # how OpenSSL finds a certificate in a folder
 _ASKED = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
@@ -225,6 +227,14 @@ class KeyAddress:
                 if len(document) > MAX_BYTES:
                     raise KeySetRefused(f"it is larger than {MAX_BYTES} bytes")
         return document
+
+
+def has_system_authorities() -> bool:
+    """Whether this system trusts anybody: without a file of certificates of one's own, nobody is believed otherwise."""
+    if ssl.create_default_context().cert_store_stats()["x509_ca"]:
+        return True
+    folder = ssl.get_default_verify_paths().capath  # read when a certificate of it is needed, and not before
+    return folder is not None and any(_HASHED.fullmatch(path.name) for path in Path(folder).iterdir())
 
 
 def _https(url: str) -> httpx.URL:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import socket
+import sys
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -262,6 +263,49 @@ def test_a_server_that_an_identity_provider_guards_needs_no_key(data: Path, tmp_
     found = wrong(data, host="0.0.0.0", oidc_issuer=ISSUER, oidc_audience=AUDIENCE, oidc_jwks_file=jwks)
 
     assert [about for about, _, _ in found] == ["TLS"]
+
+
+@pytest.fixture
+def no_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A system that trusts nobody, as an image without the package of certificates; its empty folder for them."""
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    return folder
+
+
+def test_a_provider_whose_certificate_nobody_vouches_for_is_told(
+    data: Path, no_authorities: Path, authority: Authority
+) -> None:
+    asked = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks_url": "https://login.example/keys"}
+
+    ((about, level, said),) = wrong(data, **asked)
+    assert (about, level) == ("identity provider", "error")
+    assert "trusts no authority" in said
+    assert "HRM_OIDC_CA_FILE" in said
+    assert wrong(data, **asked, oidc_ca_file=authority.certificate) == []
+
+    (no_authorities / "1a2b3c4d.0").symlink_to(authority.certificate)
+    assert wrong(data, **asked) == [], "what lies there is read when it is needed"
+
+
+def test_a_default_store_that_is_not_there_is_told(data: Path) -> None:
+    assert wrong(data, default_store="handbook") == []
+
+    ((about, level, said),) = wrong(data, default_store="handbok")
+    assert (about, level) == ("default store", "error")
+    assert said.startswith("there is no store handbok")
+
+
+def test_spans_that_nothing_can_send_are_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert wrong(data, otel_endpoint="http://127.0.0.1:4318") == []
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    monkeypatch.delitem(sys.modules, "server.otel", raising=False)
+
+    ((about, level, said),) = wrong(data, otel_endpoint="http://127.0.0.1:4318")
+    assert (about, level) == ("tracing", "error")
+    assert "pip install 'hrm-serve[otel]'" in said
 
 
 def test_keys_that_all_have_ended_are_a_problem_where_others_are_to_come_in(data: Path, tmp_path: Path) -> None:
