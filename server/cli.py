@@ -119,7 +119,7 @@ def in_words(mistake: Exception) -> str:
         case NotADirectoryError(filename=name):
             return f"{name} lies below something that is not a folder."
         case OSError(errno=errno.EROFS, filename=name):
-            return f"{name} is on a read-only file system; --data-dir or HRM_DATA_DIR names another folder."
+            return f"{name} cannot be written, as its file system is read-only: mount one there, or name another."
         case OSError(filename=name, strerror=reason):
             return f"{name}: {reason}."
     return str(mistake)

@@ -200,9 +200,10 @@ def test_a_data_directory_that_cannot_be_one_is_named(
 
 
 def test_the_systems_errors_are_put_in_words() -> None:
-    read_only = in_words(OSError(errno.EROFS, os.strerror(errno.EROFS), "data"))
+    read_only = in_words(OSError(errno.EROFS, os.strerror(errno.EROFS), "/backups/x"))
 
-    assert read_only == "data is on a read-only file system; --data-dir or HRM_DATA_DIR names another folder."
+    said = "/backups/x cannot be written, as its file system is read-only: mount one there, or name another."
+    assert read_only == said
     assert in_words(PermissionError(errno.EACCES, "Permission denied", "data")) == "data: Permission denied."
 
 
