@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from retrieval.opening import open_library
 from server.app import bare_app
 from server.audit.log import AuditLog
 from server.connection import Bounds
+from server.deps import Services
 from server.schemas.objects import ErrorBody
 from server.signing import Signer
 from tests.abuse.mutations import ODD_TEXT, mutated, spelled, within
@@ -42,16 +43,27 @@ class Answer:
 
 @asynccontextmanager
 async def served(folder: Path) -> AsyncIterator[str]:
-    """A server over a real store and a real audit log, with an engine that says little."""
+    """A server that waits for what is valid, however busy this machine is."""
+    async with kept(folder) as given, reached(given, patience_s=20) as url:
+        yield url
+
+
+@asynccontextmanager
+async def kept(folder: Path) -> AsyncIterator[Services]:
+    """A real store and a real audit log, with an engine that says little."""
     audit = AuditLog(folder / "data" / "audit.db", Signer.of(folder), durability="async")
     async with open_library(folder / "data", WordsEmbedder()) as library, anyio.create_task_group() as tasks:
         tasks.start_soon(library.work, 0.02)
-        bounds = Bounds(header_s=0.1, keep_alive_s=0.1)
-        given = services(ScriptedEngine("ok", "."), store=library, max_upload_bytes=100_000, body_s=0.1, upload_s=0.1)
-        async with listening(replace(given, audit=audit), bounds=bounds) as url:
-            yield url
+        given = services(ScriptedEngine("ok", "."), store=library, max_upload_bytes=100_000)
+        yield replace(given, audit=audit)
         tasks.cancel_scope.cancel()
     audit.close()
+
+
+def reached(given: Services, *, patience_s: float) -> AbstractAsyncContextManager[str]:
+    """A server of these; it waits so long for what may never come, as of a request that was made shorter."""
+    policy = replace(given.policy, body_s=patience_s, upload_s=patience_s)
+    return listening(replace(given, policy=policy), bounds=Bounds(header_s=patience_s, keep_alive_s=0.1))
 
 
 async def objects(url: str) -> dict[str, str]:
@@ -114,12 +126,12 @@ async def faults(folder: Path, count: int, seed: int) -> list[str]:
     """Send mutated requests; what went wrong, with what it takes to send the same again."""
     found: list[str] = []
     ids: dict[str, str] = {}
-    async with served(folder) as url:
+    async with kept(folder) as given, reached(given, patience_s=20) as url, reached(given, patience_s=0.1) as hurried:
         for number in range(count):
             if number % _FRESH_EVERY == 0:
                 ids = await objects(url)
             data, how = mutated(REQUESTS[number % len(REQUESTS)].filled(ids), Random(f"{seed}/{number}"))
-            if problem := fault(await sent(url, data), data):
+            if problem := fault(await sent(hurried, data), data):
                 found.append(f"seed {seed} number {number} ({how}): {problem}\n  {data[:1500]!r}")
     return found
 
