@@ -212,6 +212,16 @@ async def test_what_is_left_of_the_applications_limits_is_told_to_it_and_to_none
     assert its_own == "28 of 50"
 
 
+async def test_a_person_who_is_not_known_counts_for_the_application(here: Site) -> None:
+    here.services = replace(
+        here.services, policy=replace(here.services.policy, key_limits=Limits(requests_per_minute=1))
+    )
+    async with here.client(portal(here), {"X-On-Behalf-Of": "Bearer forged"}) as client:
+        answers = [(await client.get("/v1/models")).status_code for _ in range(2)]
+
+    assert answers == [401, 429]
+
+
 @pytest.mark.parametrize("roles", [("ask",), ("ask", "ingest", "metrics"), ("admin",)])
 async def test_a_key_without_the_role_acts_for_nobody(here: Site, roles: tuple[str, ...]) -> None:
     async with acting(here, portal(here, *roles), "anna") as client:
