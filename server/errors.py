@@ -33,7 +33,7 @@ from retrieval.errors import (
 )
 from server.audit.chain import AuditUnavailable, RecordOwed
 from server.database import FAILED
-from server.faults import kind_and_place
+from server.faults import CLIENT_LEFT, kind_and_place
 from server.identity import Forbidden, GroundedOnly, IdentityUnavailable, PersonUnknown, StoresOnly, Unauthenticated
 from server.invalid import described
 from server.limiter import NeverWithin, OverLimit
@@ -176,8 +176,7 @@ WIRE: dict[type[Exception], Wire] = {
     ),
     FAILED: _later("ledger_unavailable", 1, "Keys and erasures cannot be looked up at the moment; retry shortly."),
     NotReady: Wire(HTTPStatus.SERVICE_UNAVAILABLE, "server_error", "not_ready", retry_after_s=1),
-    # 499 is what proxies log for a client that hung up; nobody reads this body.
-    ClientLeft: Wire(499, _INVALID, "client_left", message="The client closed the connection."),
+    ClientLeft: Wire(CLIENT_LEFT, _INVALID, "client_left", message="The client closed the connection."),
 }
 
 # Starlette's own refusals: unknown paths, wrong methods, oversized and unreadable bodies.

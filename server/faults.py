@@ -1,7 +1,12 @@
-"""Errors for the log: by kind and place. What an exception says may quote a prompt, a document or a key."""
+"""Errors for the log: by kind and place. What an exception says may quote a prompt, a document or a key.
+
+And the one status that is nobody's fault, though it is none of success.
+"""
 
 from collections.abc import Iterator
 from traceback import format_tb
+
+CLIENT_LEFT = 499  # the status that proxies log for a client that hung up; nobody reads it
 
 
 def kind_and_place(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.faults import kind_and_place
+from server.faults import CLIENT_LEFT, kind_and_place
 from server.log_privacy import PersonalDataFilter, tells_of_somebody
 from server.metrics import Metrics
 from server.spent import Spent
@@ -85,7 +85,7 @@ class RequestLog:
                 "prompt_tokens": record.spent.prompt,
                 "completion_tokens": record.spent.completion,
                 "seconds": round(perf_counter() - began, 3),
-                "outcome": record.outcome or ("ok" if status < 400 else "refused" if status < 500 else "failed"),
+                "outcome": record.outcome or _outcome(status),
             }
             said = " ".join(
                 f"{name}={value:.3f}" if isinstance(value, float) else f"{name}={value}"
@@ -93,6 +93,12 @@ class RequestLog:
             )
             log.info("request %s", said, extra={"facts": facts})
             _request_id.reset(token)
+
+
+def _outcome(status: int) -> str:
+    if status == CLIENT_LEFT:
+        return "left"
+    return "ok" if status < 400 else "refused" if status < 500 else "failed"
 
 
 class Lines(logging.Formatter):

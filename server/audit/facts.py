@@ -9,6 +9,7 @@ from typing import Any
 
 from retrieval.types import Passage
 from server.events import AnswerEvent, Called, Closed, Opened, Refused, Said, Used
+from server.faults import CLIENT_LEFT
 from server.identity import Caller
 from server.signing import canonical
 from server.spent import Spent
@@ -245,6 +246,8 @@ def _is_ours(name: str, value: str) -> bool:
 def _outcome(status: int | None) -> str:
     if status is None:
         return "cut off"
+    if status == CLIENT_LEFT:
+        return "left"
     return "done" if status < 400 else "refused" if status < 500 else "failed"
 
 

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive
 
 from hrm_model.errors import EngineError, EngineOverloaded
 from retrieval.opening import open_library
+from retrieval.types import Hits
 from server.audit.facts import Origin
 from server.audit.log import AuditLog
 from server.audit.seal import salted
@@ -185,6 +186,36 @@ async def test_an_answer_that_nobody_reads_to_its_end_is_recorded_as_far_as_it_c
     (record,) = records(log)
     assert (record["outcome"], record["request"]) == ("left", "req_1")
     assert given.engine.load().running == 0
+
+
+class Pondering:
+    """A search that has begun, and does not end before whoever asked has left."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def search(self, query: str, **how: Any) -> Hits:
+        self.begun.set()
+        return await asyncio.Future[Hits]()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_leaves_before_the_answer_has_begun_has_left_and_was_not_refused(
+    log: AuditLog, tmp_path: Path, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    pondering = Pondering()
+    given = replace(await recording(log, tmp_path), retriever=pondering)
+    with caplog.at_level("INFO"):
+        async with listening(given) as url, httpx.AsyncClient(headers={"Authorization": "Bearer sk-ann"}) as client:
+            asking = asyncio.create_task(client.post(url + CHAT, json=question(stream=stream)))
+            await asyncio.wait_for(pondering.begun.wait(), 20)
+            asking.cancel()
+            await asyncio.wait({asking})
+
+    (record,) = records(log)
+    assert (record["status"], record["outcome"]) == (499, "left")
+    assert "status=499" in caplog.text
+    assert "outcome=left" in caplog.text
 
 
 async def test_an_answer_that_is_left_at_its_last_event_is_on_record_as_it_was(log: AuditLog, tmp_path: Path) -> None:
