@@ -29,6 +29,8 @@ _FAULTS = (RetrievalError, AuditError, FAILED, OSError)
 # long: what stays as it is (a copy that somebody left) is not to have all files read over and over.
 AGAIN_S = 5.0
 MOST_AGAIN_S = 600.0
+# Removals that the ledger is told of together: keys are looked up behind the same lock.
+AT_ONCE = 200
 
 
 class Eraser:
@@ -68,8 +70,8 @@ class Eraser:
         await self._forget_revoked()
         done, purge = list[Erasure](), Purge()
         while pending := await self._library.erasures():
-            for erasure in pending:
-                await run_sync(self._ledger.erasures.expect, erasure)
+            for start in range(0, len(pending), AT_ONCE):
+                await run_sync(self._ledger.erasures.expect, *pending[start : start + AT_ONCE])
             purge = await self._library.purge(self._known)
             if purge.problem is not None or purge.scan is None:
                 return purge
