@@ -58,6 +58,9 @@ class NativeEngine:
     def count(self, texts: Items[str]) -> list[int]:
         return self._tokenizer.count(texts)
 
+    def least(self, text: str) -> int:
+        return self._tokenizer.least(text)
+
     def load(self) -> Load:
         stepper, began = self._stepper, self._stepper.step_began
         return Load(

@@ -37,6 +37,9 @@ class DeferredEngine:
     def count(self, texts: Sequence[str]) -> list[int]:
         return _there(self._engine).count(texts)
 
+    def least(self, text: str) -> int:
+        return _there(self._engine).least(text)
+
     def load(self) -> Load:
         return Load() if self._engine is None else self._engine.load()
 

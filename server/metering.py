@@ -6,7 +6,7 @@ from dataclasses import replace
 from anyio.to_thread import run_sync
 
 from hrm_model.errors import InvalidPrompt
-from hrm_model.types import Event, Prompt, Sampling
+from hrm_model.types import Event, Prompt, Question, Sampling
 from server.errors import InvalidRequest
 from server.limiter import Limiter, Turn
 from server.ports import Engine, Speller
@@ -43,7 +43,7 @@ class Meter:
         """
         if not self._turn.counts_tokens and self._turn.max_tokens is None:
             return [sampling] * len(prompts)
-        counts = await run_sync(lambda: [_count(prompt, speller) for prompt in prompts])
+        counts = await run_sync(lambda: [_count(prompt, engine, speller) for prompt in prompts])
         allotted = [replace(sampling, max_tokens=self._longest(sampling, count, engine)) for count in counts]
         self._turn.reserve(sum(count + n * (one.max_tokens or 0) for count, one in zip(counts, allotted, strict=True)))
         return allotted
@@ -73,8 +73,12 @@ class Meter:
         return min(longest, room) if room > 0 else None  # None: the engine refuses such a prompt, and says why
 
 
-def _count(prompt: Prompt, speller: Speller) -> int:
+def _count(prompt: Prompt, engine: Engine, speller: Speller) -> int:
+    """Tokens of a prompt; 0 where the engine refuses it, which the route knows how to say."""
+    least = engine.least(prompt.text.strip()) if isinstance(prompt, Question) else len(prompt.ids)
+    if least >= engine.limits.context_tokens:
+        return 0  # spelling a whole body takes gigabytes
     try:
         return len(speller.spelled(prompt).tokens)
     except InvalidPrompt:
-        return 0  # the engine refuses it, and the route knows how to say so
+        return 0

@@ -49,6 +49,13 @@ class Engine(Protocol):
         """Tokens of each text as plain text, without control tokens. May be called from any thread."""
         ...
 
+    def least(self, text: str) -> int:
+        """Tokens that `text` has at the very least: no more than `count` says, told at once from its length alone.
+
+        May be called from any thread.
+        """
+        ...
+
     def load(self) -> Load:
         """A snapshot of the work in hand."""
         ...

@@ -88,6 +88,9 @@ def refuse_hopeless(talk: Conversation, engine: Engine) -> None:
         ContextLengthExceeded: it has more tokens than the model can read.
     """
     text, limit = _spelled(talk, (), ()), engine.limits.context_tokens
+    # A body may hold a text a thousand times as long as the context; counting takes hundreds of bytes for each of its.
+    if (least := engine.least(text)) > limit:
+        raise ContextLengthExceeded(least, limit, is_least=True)
     if len(text) > limit:  # characters: shorter ones are left to the engine, which counts every prompt
         tokens = engine.count([text])[0]
         if tokens > limit:

@@ -132,6 +132,14 @@ async def test_texts_are_counted_one_by_one(make: Make) -> None:
     assert engine.count([]) == []
 
 
+async def test_the_least_tokens_of_a_text_are_no_more_than_it_has(make: Make) -> None:
+    engine = await make()
+
+    for text in ("", "a", "Who approves a refund?", "why " * 3000, "\n" * 5000, "\u0344" * 500):
+        assert 0 <= engine.least(text) <= engine.count([text])[0]
+    assert engine.least("why " * 100_000) > LIMITS.context_tokens
+
+
 @pytest.mark.parametrize("n", [1, 2, 5])
 async def test_every_choice_has_exactly_one_end(make: Make, n: int) -> None:
     reply = await reply_of((await make()).generate(ASK, Sampling(max_tokens=6), n=n))

@@ -126,6 +126,9 @@ class ScriptedEngine:
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]
 
+    def least(self, text: str) -> int:
+        return len(text.split()) // 2
+
     def load(self) -> Load:
         return Load(
             running=self._choices,

@@ -19,7 +19,12 @@ QUESTION = Question("Who leads the claims desk?")
 async def test_an_engine_that_is_loading_is_not_ready_and_has_no_load() -> None:
     engine = DeferredEngine()
 
-    for use in (lambda: engine.limits, lambda: engine.count(["a"]), lambda: engine.generate(QUESTION, Sampling())):
+    for use in (
+        lambda: engine.limits,
+        lambda: engine.count(["a"]),
+        lambda: engine.least("a"),
+        lambda: engine.generate(QUESTION, Sampling()),
+    ):
         with pytest.raises(NotReady, match="still loading"):
             use()
     assert engine.load() == Load()
@@ -38,6 +43,7 @@ async def test_an_engine_that_is_there_is_passed_on_to() -> None:
     assert sum(isinstance(event, Finished) for event in seen) == 2
     assert engine.limits == scripted.limits
     assert engine.count(["a b"]) == scripted.count(["a b"])
+    assert engine.least("a b c d") == scripted.least("a b c d") == 2
     assert engine.load() == scripted.load()
 
 

@@ -14,7 +14,7 @@ from hrm_model.template import READ_THE_PASSAGES, Shot, Source, Turn
 from hrm_model.types import Limits
 from retrieval.types import Passage
 from server.errors import InvalidRequest
-from server.prompt import Conversation, Packed, conversation, pack
+from server.prompt import Conversation, Packed, conversation, pack, refuse_hopeless
 from server.schemas.chat import Message
 from tests.fakes.engine import ScriptedEngine
 
@@ -60,6 +60,13 @@ class Counting(ScriptedEngine):
     def count(self, texts: Sequence[str]) -> list[int]:
         self.counted += sum(map(len, texts))
         return [len(text) for text in texts]
+
+
+class Measuring(Counting):
+    """Knows that no token of its has more than eight characters."""
+
+    def least(self, text: str) -> int:
+        return -(-len(text) // 8)
 
 
 def packed_by_characters(passages: list[Passage], context: int = 1024) -> Packed:
@@ -199,6 +206,49 @@ def test_a_text_without_spaces_is_cut_by_characters_without_being_counted_for_ea
     assert (used.start_char, used.end_char) == (7, 7 + len(used.text))
     assert len(found.prompt.text) + 3 + 8 <= 1024
     assert engine.counted < 700_000
+
+
+@pytest.mark.parametrize(
+    "text", ["word " * 400_000, "It is so. " * 200_000, "x" * 2_000_000, "First. " + "x" * 1_000_000 + ". Last. " * 9]
+)
+def test_of_texts_that_are_thousands_of_times_too_long_no_more_is_counted_than_might_fit(text: str) -> None:
+    engine = Measuring(Limits(1024, 65536, 512, 4096))
+    brought = [passage(text, title=text), passage(text), passage(text)]
+
+    found = pack(TALK, brought, engine=engine, condition=("direct",), max_tokens=8, max_context_tokens=None)
+
+    (used,) = found.passages
+    assert text.startswith(used.text)
+    assert found.truncated is True
+    assert engine.counted < 100_000
+
+
+def test_a_long_passage_behind_one_that_fits_is_left_out_uncounted() -> None:
+    engine = Measuring(Limits(1024, 65536, 512, 4096))
+    brought = [passage("It is 5 m."), passage("word " * 400_000), passage("word " * 400_000)]
+
+    found = pack(TALK, brought, engine=engine, condition=("direct",), max_tokens=8, max_context_tokens=None)
+
+    assert [used.text for used in found.passages] == ["It is 5 m."]
+    assert engine.counted < 1_000
+
+
+def test_a_conversation_that_is_hopeless_by_its_length_alone_is_refused_uncounted() -> None:
+    engine = Measuring(Limits(1024, 65536, 512, 4096))
+    talk = Conversation("How long is it?", (Turn("user", "7 " * 1_000_000),), "")
+
+    with pytest.raises(ContextLengthExceeded, match="at least 250002 tokens; the model reads at most 1024"):
+        refuse_hopeless(talk, engine)
+
+    assert engine.counted == 0
+
+
+def test_one_that_may_fit_is_counted_to_the_token() -> None:
+    engine = Measuring(Limits(1024, 65536, 512, 4096))
+
+    refuse_hopeless(Conversation("x" * 1024, (), ""), engine)
+    with pytest.raises(ContextLengthExceeded, match="The prompt is 1025 tokens"):
+        refuse_hopeless(Conversation("x" * 1025, (), ""), engine)
 
 
 def test_a_passage_of_which_nothing_fits_is_left_out_for_the_next() -> None:

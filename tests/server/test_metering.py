@@ -1,0 +1,47 @@
+"""server.metering: what is counted of prompts before the engine has them."""
+
+import pytest
+
+from hrm_model.types import Limits as EngineLimits
+from hrm_model.types import Prompt, Question, Sampling, Spelled, Tokens
+from server.identity import Limits
+from server.limiter import Limiter, Subject, Turn
+from server.metering import Meter
+from tests.fakes.engine import ScriptedEngine
+
+pytestmark = pytest.mark.anyio
+
+ENGINE = ScriptedEngine(limits=EngineLimits(100, 65536, 8, 50))
+
+
+class Watched:
+    """Spells as the engine does, and keeps what it was asked to."""
+
+    def __init__(self) -> None:
+        self.asked: list[Prompt] = []
+
+    def spelled(self, prompt: Prompt) -> Spelled:
+        self.asked.append(prompt)
+        return ENGINE.spelled(prompt)
+
+
+def meter() -> Meter:
+    return Meter(Turn(Limiter(), [Subject("user:ann", "this person", Limits(tokens_per_minute=10_000))]))
+
+
+@pytest.mark.parametrize("prompt", [Question("7 " * 500_000), Tokens((7,) * 500_000, 500_000)], ids=["text", "ids"])
+async def test_a_prompt_that_the_engine_refuses_for_its_length_alone_is_not_spelled(prompt: Prompt) -> None:
+    speller, short = Watched(), Question("Why is it so?")
+
+    samplings = await meter().allot([short, prompt], Sampling(), 1, ENGINE, speller)
+
+    assert speller.asked == [short]
+    assert [one.max_tokens for one in samplings] == [8, 8]
+
+
+async def test_blanks_around_a_prompt_do_not_count() -> None:
+    speller, padded = Watched(), Question(" " * 500_000 + "why?")
+
+    await meter().allot([padded], Sampling(), 1, ENGINE, speller)
+
+    assert speller.asked == [padded]
