@@ -70,6 +70,9 @@ class Trial:
                 answer = _line(process, deadline)
             except BrokenPipeError:
                 answer = b""
+            except BaseException:
+                self._end()  # or what it says late would be taken for the next one's answer
+                raise
             if answer:
                 return str(json.loads(answer))
             self._end()
@@ -90,7 +93,12 @@ class Trial:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # an interrupt from the terminal is for the server, which then ends this
             )
-            if _line(self._process, time.monotonic() + self._start_s) != _READY:
+            try:
+                said = _line(self._process, time.monotonic() + self._start_s)
+            except BaseException:
+                self._end()
+                raise
+            if said != _READY:
                 self._end()  # or what it says late would be taken for an answer, and each answer for the next one's
                 raise EngineError("the process that tries grammars out did not start")
         return self._process
@@ -115,8 +123,10 @@ def _line(process: "subprocess.Popen[bytes]", deadline: float) -> bytes | None:
     """A line that the process writes, empty where it has ended; None at the deadline."""
     assert process.stdout is not None, "it was started with pipes"
     said = b""
+    watched = select.poll()  # select.select takes no descriptors from 1024 on, and each connection has one
+    watched.register(process.stdout, select.POLLIN)
     while not said.endswith(b"\n"):
-        if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not watched.poll(max(0.0, deadline - time.monotonic()) * 1000):
             return None
         piece = process.stdout.read1()  # type: ignore[attr-defined]  # a pipe's reader is buffered
         if not piece:

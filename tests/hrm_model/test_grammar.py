@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import math
+import os
 import random
 import re
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -245,6 +248,40 @@ def test_a_process_that_is_not_ready_in_time_is_ended_and_answers_nobody() -> No
             trial.problem('start: "a"', time.monotonic() + 60)
         assert trial._process is None
     trial.close()
+
+
+def test_as_many_connections_as_there_may_be_leave_grammars_to_be_tried() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    trial, connections = Trial(), list[int]()
+    try:
+        connections += (os.open(os.devnull, os.O_RDONLY) for _ in range(1100))
+
+        assert trial.problem('start: "a"', time.monotonic() + 60) == ""
+    finally:
+        for connection in connections:
+            os.close(connection)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        trial.close()
+
+
+def test_an_exchange_that_breaks_off_ends_the_process_and_no_answer_is_taken_for_anothers() -> None:
+    trial = Trial()
+
+    with pytest.raises(OverflowError):
+        trial.problem("start: a_rule_that_is_not_there", math.inf)  # no clock goes as far
+
+    assert trial.problem('start: "a"', time.monotonic() + 60) == ""
+    trial.close()
+
+
+def test_a_start_that_breaks_off_leaves_no_process() -> None:
+    trial = Trial(start_s=math.inf)
+
+    with pytest.raises(OverflowError):
+        trial.start()
+
+    assert trial._process is None
 
 
 @pytest.mark.anyio
