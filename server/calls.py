@@ -38,7 +38,8 @@ def to_be_called(request: ChatRequest) -> list[Offered]:
     """The functions one of which the answer has to call; none where it is to be a text.
 
     Raises:
-        InvalidRequest: the choice would be the model's own, or names a function that is not there.
+        InvalidRequest: the choice would be the model's own, or names a function that is not there; or the call might
+            be broken off.
     """
     tools, choice = request.tools or [], request.tool_choice
     functions = [Offered(tool.function, place) for place, tool in enumerate(tools) if isinstance(tool, FunctionTool)]
@@ -49,18 +50,29 @@ def to_be_called(request: ChatRequest) -> list[Offered]:
             raise InvalidRequest(problem, param=f"tools[{one.place}].function.name")
     match choice:
         case "required":
-            return functions
+            called = functions
         case FunctionChoice(function=named):
             if named.name not in names:
                 raise InvalidRequest(
                     f"'tool_choice' names the function '{named.name}', which 'tools' does not bring.",
                     param="tool_choice",
                 )
-            return [functions[names.index(named.name)]]
+            called = [functions[names.index(named.name)]]
         case None | "auto" if functions:
             raise InvalidRequest(_AUTO, param="tool_choice", code="unsupported_parameter")
         case _:
-            return []
+            called = []
+    if called:
+        _check_stops(request)
+    return called
+
+
+def _check_stops(request: ChatRequest) -> None:
+    """Refuse what may end a call in its middle, where a client would take the rest for an answer, or for JSON."""
+    for name, stops in (("stop", request.stop), ("stop_token_ids", request.stop_token_ids)):
+        if stops:
+            problem = f"'{name}' would end a function call in its middle; a call ends by itself."
+            raise InvalidRequest(problem, param=name)
 
 
 def told(functions: Sequence[Function]) -> str:

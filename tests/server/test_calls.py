@@ -145,6 +145,27 @@ async def test_whether_to_call_is_not_left_to_a_model_that_never_learned_it(choi
     assert engine.prompts == []
 
 
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_time"}}])
+@pytest.mark.parametrize(
+    "stops", [{"stop": "\n"}, {"stop": ["}"]}, {"stop_token_ids": [7]}], ids=["line break", "brace", "token"]
+)
+async def test_what_would_end_a_call_in_its_middle_is_refused_by_name(choice: Any, stops: dict[str, Any]) -> None:
+    engine = ScriptedEngine(*SCRIPT)
+
+    response = await post(engine, ask(tool_choice=choice, **stops))
+
+    assert (response.status_code, response.json()["error"]["param"]) == (400, *stops)
+    assert engine.prompts == []
+
+
+async def test_no_stops_and_stops_of_a_text_are_taken_beside_functions() -> None:
+    none = await post(ScriptedEngine(*SCRIPT), ask(stop=[], stop_token_ids=[]))
+    text = await post(ScriptedEngine("Fine. ", "Thanks."), ask(tool_choice="none", stop=["Thanks"]))
+
+    assert none.json()["choices"][0]["finish_reason"] == "tool_calls"
+    assert text.json()["choices"][0]["message"]["content"] == "Fine. "
+
+
 async def test_results_of_calls_stand_before_the_question_that_they_were_made_for() -> None:
     engine = ScriptedEngine("It is half past nine.")
     body = question("What time is it?", tools=[CLOCK], tool_choice="none")
