@@ -127,7 +127,7 @@ class NativeEngine:
             loop=asyncio.get_running_loop(),
         )
         if sampling.grammar is not None:
-            matchings = await self._grammars.compile(sampling.grammar, n)
+            matchings = await self._grammars.compile(sampling.grammar, n, partition)
             for sequence, matching in zip(request.sequences, matchings, strict=True):
                 sequence.matching = matching
         return request

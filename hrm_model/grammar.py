@@ -15,9 +15,10 @@ from typing import Any
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from hrm_model.endings import JsonPlace, Vocabulary
-from hrm_model.errors import EngineClosed, EngineOverloaded, InvalidGrammar
+from hrm_model.errors import EngineClosed, InvalidGrammar
 from hrm_model.grammar_matching import COMPLETE, Matching, said
 from hrm_model.grammar_trial import COMPILE_S, LIMITS, STACK_BYTES, TOO_LONG, Trial, shared_trial
+from hrm_model.grammar_turns import Reading, Turns
 from hrm_model.schema import check_schema, place_of
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
@@ -38,24 +39,32 @@ class GrammarCompiler:
     """Makes matchers for one tokenizer, in a thread of its own. Nothing is kept: a cache would tell by its speed
     what another caller has asked for."""
 
-    def __init__(self, tokenizer: Tokenizer, *, max_waiting: int = 64, compile_s: float = COMPILE_S) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, *, max_waiting: int = 64, max_each: int = 32, compile_s: float = COMPILE_S
+    ) -> None:
         """Begin with nothing; the tokenizer is read at the first grammar.
 
         Args:
             max_waiting: grammars in the compiler's hands; it takes most of them in some milliseconds.
+            max_each: of those, how many of one partition.
             compile_s: what one of them may take, for all its choices together.
         """
-        self._max_waiting, self._compile_s = max_waiting, compile_s
+        self._compile_s = compile_s
         self._tokenizer = tokenizer
+        self._turns = Turns(max_waiting, max_each)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="hrm-grammar")
-        self._compiling = 0
         self._tokens: LLTokenizer | None = None
         self._words = Vocabulary(tokenizer)
         self._trial: Trial = shared_trial()
         self._deadline = 0.0
 
-    async def compile(self, grammar: Grammar, choices: int = 1) -> list[Matching]:
+    async def compile(self, grammar: Grammar, choices: int = 1, partition: str | None = None) -> list[Matching]:
         """Read a grammar that so many answers have to keep to, each for itself.
+
+        Prompts that bring the same object at the same time have it tried out once. Partitions take turns.
+
+        Args:
+            partition: whose it is.
 
         Raises:
             InvalidGrammar: it is broken, too large, takes too long, or asks for what cannot be kept.
@@ -63,37 +72,75 @@ class GrammarCompiler:
             EngineClosed: after `close`.
             EngineError: the process that tries grammars out did not start.
         """
-        if self._compiling >= self._max_waiting:
-            raise EngineOverloaded(self._compiling, self._max_waiting)
+        asked = self._turns.join(grammar, choices, partition)
         usual = threading.stack_size(STACK_BYTES)  # for the thread that the first call starts
         try:
-            compiling = self._worker.submit(self.compiled, grammar, choices)
+            self._worker.submit(self._take_turn)
         except RuntimeError as error:
+            self._turns.leave(asked)
             raise EngineClosed("the engine is shutting down") from error
         finally:
             threading.stack_size(usual)
-        self._compiling += 1
-        waiting = asyncio.wrap_future(compiling)
+        waiting = asyncio.wrap_future(asked.done)
         try:
             await asyncio.wait((waiting,))
         finally:
             waiting.cancel()  # it has not ended only where nobody waits for it any more
-            self._compiling -= 1
+            self._turns.leave(asked)
         if waiting.cancelled():
             raise EngineClosed("the engine is shutting down")
         return waiting.result()
 
     def compiled(self, grammar: Grammar, choices: int = 1) -> list[Matching]:
         """The same, at once, on the calling thread, whose stack has to be large enough."""
+        return self._matchings(Reading(grammar, None), choices)
+
+    def _take_turn(self) -> None:
+        """Compile for whoever is next: one turn was asked for by each who joined, and some have left."""
+        asked = self._turns.next()
+        if asked is None or not asked.done.set_running_or_notify_cancel():
+            return
+        try:
+            asked.done.set_result(self._matchings(asked.reading, asked.choices))
+        except BaseException as error:
+            asked.done.set_exception(error)
+            raise
+
+    def _matchings(self, reading: Reading, choices: int) -> list[Matching]:
         self._trial.start()
         self._deadline = time.monotonic() + self._compile_s
+        source = self._source(reading)
+        is_json = isinstance(reading.grammar, JsonSchema | FunctionCall)
+        place = JsonPlace(has_begun=isinstance(reading.grammar, JsonSchema)) if is_json else None
+        scout, matchings = self._matcher(source), list[Matching]()
+        while len(matchings) < choices:
+            if matchings and time.monotonic() >= self._deadline:
+                raise InvalidGrammar("", TOO_LONG)
+            matchings.append(Matching(self._matcher(source), scout.deep_copy(), self._words, place))
+        if not any(here is not None and here.open.any() for here in matchings[0].allowed(())):
+            raise InvalidGrammar("", str(matchings[0].fault or _NO_TEXT))
+        return matchings
+
+    def _source(self, reading: Reading) -> str:
+        """The grammar as the library takes it; whatever is wrong with it is found once."""
+        if reading.fault is not None:
+            raise InvalidGrammar(reading.fault.place, reading.fault.problem)
+        if reading.source is None:
+            try:
+                reading.source = self._tried(reading.grammar)
+            except InvalidGrammar as error:
+                reading.fault = error
+                raise
+        return reading.source
+
+    def _tried(self, grammar: Grammar) -> str:
         match grammar:
             case JsonSchema(text):
                 schema = check_schema(text)
                 problem = self._problem(schema)
                 if problem:
                     raise InvalidGrammar(place_of(schema, problem, self._problem_in_time), problem)
-                source = LLMatcher.grammar_from_json_schema(_laid_out(schema))
+                return LLMatcher.grammar_from_json_schema(_laid_out(schema))
             case Regex(pattern):
                 _check_size("the pattern", pattern)
                 source = LLMatcher.grammar_from_regex(pattern)
@@ -105,22 +152,15 @@ class GrammarCompiler:
                 source = LLMatcher.grammar_from_lark(text)
             case FunctionCall(functions):
                 source = self._call_of(functions)
-        if not isinstance(grammar, JsonSchema) and (problem := self._problem_of(source)):
+        if problem := self._problem_of(source):
             raise InvalidGrammar("", problem)
-        is_json = isinstance(grammar, JsonSchema | FunctionCall)
-        place = JsonPlace(has_begun=isinstance(grammar, JsonSchema)) if is_json else None
-        scout, matchings = self._matcher(source), list[Matching]()
-        while len(matchings) < choices:
-            if matchings and time.monotonic() >= self._deadline:
-                raise InvalidGrammar("", TOO_LONG)
-            matchings.append(Matching(self._matcher(source), scout.deep_copy(), self._words, place))
-        if not any(here is not None and here.open.any() for here in matchings[0].allowed(())):
-            raise InvalidGrammar("", str(matchings[0].fault or _NO_TEXT))
-        return matchings
+        return source
 
     def close(self) -> None:
-        """Let the thread go."""
+        """Let the thread go, and who waits for it."""
         self._worker.shutdown(wait=False, cancel_futures=True)
+        while (asked := self._turns.next()) is not None:
+            asked.done.cancel()
 
     def _matcher(self, source: str) -> LLMatcher:
         if self._tokens is None:

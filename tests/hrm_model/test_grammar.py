@@ -9,6 +9,7 @@ import re
 import resource
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -333,4 +334,69 @@ async def test_a_full_queue_before_the_compiler_refuses_more_until_it_is_through
     assert isinstance(second, list)
     assert isinstance(third, EngineOverloaded)
     assert [matching.is_complete for matching in later] == [False]
+    compiler.close()
+
+
+def endless() -> JsonSchema:
+    """Takes longer to try out than anybody waits."""
+    return schema({"allOf": [{"type": "string", "pattern": f"a.*{number}"} for number in range(60)]})
+
+
+@pytest.mark.anyio
+async def test_the_prompts_of_one_request_wait_as_one_and_have_a_matching_each(tiny: Tiny) -> None:
+    compiler, own = GrammarCompiler(tiny.tokenizer, max_waiting=2), schema({"type": "boolean"})
+    other = asyncio.create_task(compiler.compile(PROPERTIES, 1, "anna"))
+    await asyncio.sleep(0)
+
+    together = await asyncio.gather(*(compiler.compile(own, 2, "anna") for _ in range(64)))
+
+    assert [len(matchings) for matchings in together] == [2] * 64
+    assert len({id(one) for matchings in together for one in matchings}) == 128
+    assert len(await other) == 1
+    compiler.close()
+
+
+@pytest.mark.anyio
+async def test_a_grammar_that_takes_for_ever_is_tried_out_once_for_all_prompts_of_a_request(tiny: Tiny) -> None:
+    compiler, own = GrammarCompiler(tiny.tokenizer, compile_s=0.5), endless()
+    began = time.monotonic()
+
+    refused = await asyncio.gather(*(compiler.compile(own, 1, "anna") for _ in range(64)), return_exceptions=True)
+
+    assert {error.problem for error in refused if isinstance(error, InvalidGrammar)} == {"it takes too long to compile"}
+    assert all(isinstance(error, InvalidGrammar) for error in refused)
+    assert time.monotonic() - began < 10  # 64 trials of their own take more than 32 s
+    compiler.close()
+
+
+@pytest.mark.anyio
+async def test_nobody_waits_for_all_the_grammars_that_another_has_asked_for(tiny: Tiny) -> None:
+    compiler, ended = GrammarCompiler(tiny.tokenizer, compile_s=0.3), list[str]()
+
+    async def compiled(grammar: Grammar, partition: str) -> None:
+        with suppress(InvalidGrammar):
+            await compiler.compile(grammar, 1, partition)
+        ended.append(partition)
+
+    mallorys = [asyncio.create_task(compiled(endless(), "mallory")) for _ in range(6)]
+    await asyncio.sleep(0)
+    await compiled(Regex("a"), "anna")
+
+    assert ended.count("mallory") <= 2
+    await asyncio.gather(*mallorys)
+    assert ended.count("mallory") == 6
+    compiler.close()
+
+
+@pytest.mark.anyio
+async def test_one_partition_leaves_places_for_the_others(tiny: Tiny) -> None:
+    compiler = GrammarCompiler(tiny.tokenizer, max_waiting=4, max_each=3)
+    mallorys = [asyncio.create_task(compiler.compile(schema({"const": number}), 1, "mallory")) for number in range(5)]
+    await asyncio.sleep(0)
+
+    annas = await compiler.compile(Regex("a"), 1, "anna")
+
+    told = await asyncio.gather(*mallorys, return_exceptions=True)
+    assert [isinstance(one, EngineOverloaded) for one in told] == [False, False, False, True, True]
+    assert len(annas) == 1
     compiler.close()
