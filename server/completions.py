@@ -52,11 +52,12 @@ class Completions:
         meter.check(sampling.max_tokens)
         if shape is not None:
             sampling = replace(sampling, grammar=shape.grammar)
-        samplings = await meter.allot(prompts, sampling, n, self._engine, self._speller)
+        allotted = await meter.allot(prompts, sampling, n, self._engine, self._speller)
+        samplings = [replace(one, seed=seed) for one, seed in zip(allotted, request.seeds(), strict=True)]
         generations = Together(
             [
-                self._metrics.observed(self._engine.generate(prompt, allotted, n=n, partition=caller.partition()), n)
-                for prompt, allotted in zip(prompts, samplings, strict=True)
+                self._metrics.observed(self._engine.generate(prompt, one, n=n, partition=caller.partition()), n)
+                for prompt, one in zip(prompts, samplings, strict=True)
             ]
         )
         try:

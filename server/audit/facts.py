@@ -91,6 +91,7 @@ class AnswerFacts:
     defaults: Mapping[str, Any]  # what decided where the request did not; see `server.deps.Policy.defaults`
     spent: Spent  # so far
     most_tokens: int | None = None  # of an answer, for this caller
+    seed_is_ours: bool = False  # decided by the server
     outcome: str = "left"
     error: str | None = None
     _passages: tuple[Passage, ...] = ()
@@ -133,6 +134,7 @@ class AnswerFacts:
             "route": self.route,
             "parameters": {name: value for name, value in given.items() if name in PARAMETERS},
             "content": sorted(given.keys() - PARAMETERS),
+            "seed_is_ours": self.seed_is_ours,
             "most_tokens": self.most_tokens,
             "software": self.origin.version,
             "model_digest": self.origin.model_digest,

@@ -180,8 +180,10 @@ def _meter_of(record: Mapping[str, Any]) -> Meter:
 
 def _request_of(record: Mapping[str, Any], asked: dict[str, Any]) -> ChatRequest | CompletionRequest:
     form = ChatRequest if record["route"] == CHAT else CompletionRequest
+    # Records of before it was in them had one seed for all prompts of a request, whoever had decided it.
+    seed = asked["seed"] if record.get("seed_is_ours") else None
     try:
-        return form.model_validate(asked)
+        return form.model_validate(asked if seed is None else {**asked, "seed": None}).seeded(seed)
     except ValidationError as error:
         found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
         message, param, code = described(RequestValidationError(found, body=asked), {})

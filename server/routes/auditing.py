@@ -98,12 +98,13 @@ async def recorded(answer: Answer, request: Request, caller: Caller, services: S
         return answer
     request.state.is_recorded = True
     # As it was sent, so that it can be shown to be what was sent.
-    asked = {**await request.json(), "seed": seed}
+    given = await request.json()
+    asked, seed_is_ours = {**given, "seed": seed}, seed is not None and given.get("seed") is None
     origin, defaults = services.origin(), services.policy.defaults()
     turn = getattr(request.state, TURN, None)
     most = None if turn is None else turn.max_tokens
     about = caller, request.state.request_id, _route(request), asked, origin, defaults
-    facts = AnswerFacts(*about, spent=answer.spent, most_tokens=most)
+    facts = AnswerFacts(*about, spent=answer.spent, most_tokens=most, seed_is_ours=seed_is_ours)
     recording = Recording(answer, facts, services.audit)
     return replace(answer, events=recording.events(), engine=recording)
 

@@ -62,6 +62,17 @@ class CompletionRequest(Drawing):
         """How the engine is to draw."""
         return self.drawn(max_tokens=self.max_tokens, logprobs=self.logprobs)
 
+    def seeds(self) -> list[int | None]:
+        """What the draws for each prompt depend on.
+
+        A seed that the client gave is that of every prompt, so that an answer does not depend on what was asked beside
+        it. One of the server's is counted on from: whoever asks the same twice without a seed wants two samples.
+        """
+        prompts = range(len(self.prompts()))
+        if self.seed is None or not self.seed_is_ours:
+            return [self.seed for _ in prompts]
+        return [(self.seed + index) % 2**63 for index in prompts]
+
     def prompts(self) -> list[tuple[str, Prompt]]:
         """Each prompt behind the name of its place in the body."""
         match self.prompt:

@@ -3,7 +3,7 @@
 import secrets
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, Tag
+from pydantic import AfterValidator, Field, PrivateAttr, Tag
 
 from hrm_model.types import Sampling
 from server.schemas.fields import Asked, by_shape, encodable
@@ -57,11 +57,24 @@ class Drawing(Asked):
         None, description="vLLM's name for the same, which also knows patterns, choices and grammars."
     )
 
-    def seeded(self) -> Self:
-        """The same request with a seed wherever draws need one, so that the answer can be drawn again."""
+    _seed_is_ours: bool = PrivateAttr(default=False)
+
+    @property
+    def seed_is_ours(self) -> bool:
+        """Whether the server has decided the seed, and not the request."""
+        return self._seed_is_ours
+
+    def seeded(self, seed: int | None = None) -> Self:
+        """The same request with a seed wherever draws need one, so that the answer can be drawn again.
+
+        Args:
+            seed: the one that was decided when it was asked before; None: any.
+        """
         if not self.temperature or self.seed is not None:
             return self
-        return self.model_copy(update={"seed": secrets.randbits(63)})
+        seeded = self.model_copy(update={"seed": secrets.randbits(63) if seed is None else seed})
+        seeded._seed_is_ours = True
+        return seeded
 
     def drawn(self, *, max_tokens: int | None, logprobs: int | None) -> Sampling:
         """How the engine is to draw; what the request leaves out stays the engine's default."""

@@ -129,6 +129,23 @@ async def test_sampling_reaches_the_engine_as_asked() -> None:
     ]
 
 
+async def test_who_asks_the_same_twice_without_a_seed_gets_two_samples() -> None:
+    engine = ScriptedEngine("ok")
+
+    await answered(engine, asking(["Name a colour"] * 64, temperature=1))
+
+    assert len({sampling.seed for sampling in engine.samplings}) == 64
+
+
+async def test_a_seed_of_the_clients_is_every_prompts_and_so_an_answer_depends_on_no_prompt_beside_it() -> None:
+    engine = ScriptedEngine("ok")
+
+    await answered(engine, asking(["Name a colour", "Name a town"], temperature=1, seed=7))
+    await answered(engine, asking("Name a town", temperature=1, seed=7))
+
+    assert [sampling.seed for sampling in engine.samplings] == [7, 7, 7]
+
+
 async def test_log_probabilities_have_their_places_in_the_text() -> None:
     choice = (await answered(ScriptedEngine("The sun ", "has ", "set."), asking(logprobs=1)))["choices"][0]
 

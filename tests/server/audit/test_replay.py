@@ -27,7 +27,7 @@ from server.deps import ModelCard, Policy, Services
 from server.identity import Limits
 from server.signing import Signer
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.serving import HANDBOOK, OWNER, client_of, listening, question, services
+from tests.fakes.serving import HANDBOOK, MODEL, OWNER, client_of, listening, question, services
 from tests.retrieval.desk import WordsEmbedder, write
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +60,12 @@ class Desk:
     async def again(self, default_store: str | None, **extra: Any) -> Replayed:
         """Replay it on a server with this default."""
         return await replay(self.log, "req_1", self.given(default_store), question(**extra))
+
+
+def scripted(given: Services) -> ScriptedEngine:
+    """The engine of a server."""
+    assert isinstance(given.engine, ScriptedEngine)
+    return given.engine
 
 
 @pytest.fixture
@@ -106,6 +112,20 @@ async def test_weights_that_the_request_gave_are_given_again(desk: Desk) -> None
     assert [passage["score"] for passage in record["passages"]] != [passage["score"] for passage in usual["passages"]]
     asked = question(retrieval=by_words)
     assert await replay(desk.log, "req_1", desk.given("handbook"), asked, number=2) == Replayed("same")
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+async def test_every_prompt_of_several_is_drawn_again_from_its_own_seed(desk: Desk, seed: int | None) -> None:
+    asked = {"model": MODEL, "prompt": ["Name a colour"] * 3, "temperature": 1, "seed": seed}
+    then, now = desk.given(None, "blue"), desk.given(None, "blue")
+    async with client_of(then) as client:
+        await client.post("/v1/completions", json=asked, headers={"x-request-id": "req_1"})
+
+    assert await replay(desk.log, "req_1", now, asked) == Replayed("same")
+
+    seeds = [[one.seed for one in scripted(given).samplings] for given in (then, now)]
+    assert seeds[0] == seeds[1]
+    assert len(set(seeds[0])) == (3 if seed is None else 1)
 
 
 @pytest.mark.parametrize("default_now", ["handbook", None])
