@@ -12,7 +12,7 @@ from contextlib import suppress
 from hrm_model.errors import EngineClosed, EngineError
 from hrm_model.grammar import GrammarCompiler
 from hrm_model.pages import PAGE_TOKENS
-from hrm_model.request import Cancel, Purge, Request, open_request
+from hrm_model.request import Cancel, Purge, Request, longest, open_request
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Scheduler
 from hrm_model.stepper import Stepper
@@ -60,6 +60,9 @@ class NativeEngine:
 
     def least(self, text: str) -> int:
         return self._tokenizer.least(text)
+
+    def longest(self, prompt_tokens: int, n: int) -> int:
+        return longest(prompt_tokens, n, self._limits)
 
     def load(self) -> Load:
         stepper, began = self._stepper, self._stepper.step_began

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from hrm_model.answer import Answer
 from hrm_model.drafts import Drafter, Indexed
 from hrm_model.errors import ContextLengthExceeded, InvalidPrompt, InvalidSampling
+from hrm_model.pages import PAGE_TOKENS
 from hrm_model.ranges import check_sampling
 from hrm_model.sequence import Sequence
 from hrm_model.spelling import ids_of, least_ids
@@ -94,20 +95,19 @@ def open_request(
         raise ContextLengthExceeded(len(ids), limits.context_tokens, sampling.max_tokens)
     if sampling.max_tokens is not None and sampling.max_tokens < 1:
         raise InvalidPrompt(f"max_tokens is {sampling.max_tokens}; expected at least 1")
-    longest = min(limits.default_max_tokens, room) if sampling.max_tokens is None else sampling.max_tokens
+    # At least 1: where not even that fits, the scheduler says so.
+    most = max(1, longest(len(ids), n, limits)) if sampling.max_tokens is None else sampling.max_tokens
     if sampling.ignore_eos and sampling.grammar is not None:
         raise InvalidSampling("ignore_eos", "an answer that its grammar has completed has to end")
-    if sampling.min_tokens > longest:
-        raise InvalidSampling(
-            "min_tokens", f"{sampling.min_tokens} is more than the {longest} that the answer may have"
-        )
+    if sampling.min_tokens > most:
+        raise InvalidSampling("min_tokens", f"{sampling.min_tokens} is more than the {most} that the answer may have")
     indexed = Indexed(ids[:prefix_len])
     decided = _decided(sampling, tokenizer.control(END_ANSWER))
     return Request(
         number,
-        [Sequence(number, c, list(ids), len(ids), prefix_len, decided, longest, partition=partition) for c in range(n)],
+        [Sequence(number, c, list(ids), len(ids), prefix_len, decided, most, partition=partition) for c in range(n)],
         [
-            Answer(tokenizer, decided.stop_token_ids, sampling.stop, longest, min_tokens=sampling.min_tokens)
+            Answer(tokenizer, decided.stop_token_ids, sampling.stop, most, min_tokens=sampling.min_tokens)
             for _ in range(n)
         ],
         loop or asyncio.get_running_loop(),
@@ -116,6 +116,18 @@ def open_request(
         open=set(range(n)),
         drafters=[Drafter(indexed, draft_tokens) for _ in range(n)],
     )
+
+
+def longest(prompt_tokens: int, n: int, limits: Limits) -> int:
+    """Tokens of each of n answers that were given no `max_tokens`: the default, or what context and cache leave.
+
+    Returns:
+        Below 1 where they leave nothing.
+    """
+    shared = prompt_tokens // PAGE_TOKENS  # pages that the prompt fills, once for all
+    each = (limits.kv_tokens // PAGE_TOKENS - shared) // n
+    of_cache = (shared + each) * PAGE_TOKENS - prompt_tokens
+    return min(limits.default_max_tokens, limits.context_tokens - prompt_tokens, of_cache)
 
 
 def _decided(sampling: Sampling, end_token: int) -> Sampling:

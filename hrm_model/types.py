@@ -99,7 +99,7 @@ class Sampling:
     """How the next token is drawn.
 
     temperature 0 is greedy. A draw depends on (seed, choice, position) and on what has been said alone. Without a seed
-    the engine picks one per request. max_tokens None: the engine's `default_max_tokens`, or what the context leaves.
+    the engine picks one per request. max_tokens None: the engine's default, or what context and cache leave.
 
     The order is: `logit_bias`, the penalties, the ban of closing tokens, the grammar, temperature, `min_p`, `top_k`,
     `top_p`. What stands before temperature changes greedy answers too. Every default switches its part off.

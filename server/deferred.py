@@ -40,6 +40,9 @@ class DeferredEngine:
     def least(self, text: str) -> int:
         return _there(self._engine).least(text)
 
+    def longest(self, prompt_tokens: int, n: int) -> int:
+        return _there(self._engine).longest(prompt_tokens, n)
+
     def load(self) -> Load:
         return Load() if self._engine is None else self._engine.load()
 

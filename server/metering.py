@@ -44,7 +44,7 @@ class Meter:
         if not self._turn.counts_tokens and self._turn.max_tokens is None:
             return [sampling] * len(prompts)
         counts = await run_sync(lambda: [_count(prompt, engine, speller) for prompt in prompts])
-        allotted = [replace(sampling, max_tokens=self._longest(sampling, count, engine)) for count in counts]
+        allotted = [replace(sampling, max_tokens=self._longest(sampling, count, n, engine)) for count in counts]
         self._turn.reserve(sum(count + n * (one.max_tokens or 0) for count, one in zip(counts, allotted, strict=True)))
         return allotted
 
@@ -63,14 +63,14 @@ class Meter:
         self.spent.prompt += tokens
         self._turn.used_tokens = self.spent.total
 
-    def _longest(self, sampling: Sampling, prompt_tokens: int, engine: Engine) -> int | None:
+    def _longest(self, sampling: Sampling, prompt_tokens: int, n: int, engine: Engine) -> int | None:
         """The most tokens of one answer: what was asked for, or else what the engine or the caller's limit gives."""
         if sampling.max_tokens is not None:
             return sampling.max_tokens
-        limits = engine.limits
-        longest = min(limits.default_max_tokens, self._turn.max_tokens or limits.default_max_tokens)
-        room = limits.context_tokens - prompt_tokens
-        return min(longest, room) if room > 0 else None  # None: the engine refuses such a prompt, and says why
+        longest = engine.longest(prompt_tokens, n)
+        if longest < 1:
+            return None  # the engine refuses such a prompt, and says why
+        return min(longest, self._turn.max_tokens or longest)
 
 
 def _count(prompt: Prompt, engine: Engine, speller: Speller) -> int:

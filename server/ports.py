@@ -56,6 +56,13 @@ class Engine(Protocol):
         """
         ...
 
+    def longest(self, prompt_tokens: int, n: int) -> int:
+        """Tokens that each of n answers may have where `max_tokens` does not say; below 1, none can be given.
+
+        The default, or what context and cache leave: a request that says nothing is not refused for what it reserves.
+        """
+        ...
+
     def load(self) -> Load:
         """A snapshot of the work in hand."""
         ...

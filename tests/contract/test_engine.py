@@ -235,6 +235,35 @@ async def test_what_can_never_fit_is_refused_before_it_starts(make: Make) -> Non
     assert refusal.needed_tokens > refusal.kv_tokens == LIMITS.kv_tokens
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+async def test_answers_that_were_given_no_length_have_what_a_small_cache_leaves(make: Make, n: int) -> None:
+    engine = await make(Limits(context_tokens=2048, kv_tokens=656, default_max_tokens=512, max_context_tokens=1024))
+    prompt = Tokens((20,) * 500, 500)
+
+    reply = await reply_of(engine.generate(prompt, Sampling(), n=n))
+
+    longest = engine.longest(500, n)
+    assert reply.tokens == dict.fromkeys(range(n), longest)
+    assert 656 - 500 - 16 * n <= n * longest <= 656 - 500
+    # Pages are taken whole, so no more can be asked for.
+    assert isinstance(await refused(engine, prompt, Sampling(max_tokens=longest + 1), n=n), NeverFits)
+
+
+async def test_without_a_length_the_default_and_the_context_are_limits_too(make: Make) -> None:
+    engine = await make()
+
+    assert engine.longest(10, 1) == LIMITS.default_max_tokens
+    assert engine.longest(LIMITS.context_tokens - 5, 1) == 5
+    assert engine.longest(LIMITS.context_tokens, 1) < 1
+
+
+async def test_a_prompt_that_leaves_no_cache_for_any_answer_never_fits(make: Make) -> None:
+    engine = await make(Limits(context_tokens=2048, kv_tokens=656, default_max_tokens=512, max_context_tokens=1024))
+
+    assert engine.longest(656, 1) < 1
+    assert isinstance(await refused(engine, Tokens((20,) * 656, 656)), NeverFits)
+
+
 @pytest.mark.parametrize(
     ("question", "sampling", "n"),
     [

@@ -100,7 +100,7 @@ class ScriptedEngine:
         self.samplings.append(sampling)
         prompt_tokens = len(_tokens_of(prompt))
         max_tokens = self._admit(prompt, prompt_tokens, sampling, n)
-        reserved = n * (prompt_tokens + max_tokens)
+        reserved = prompt_tokens + n * max_tokens
         self.open += 1
         self._choices += n
         self._reserved += reserved
@@ -128,6 +128,11 @@ class ScriptedEngine:
 
     def least(self, text: str) -> int:
         return len(text.split()) // 2
+
+    def longest(self, prompt_tokens: int, n: int) -> int:
+        limits = self._limits
+        left = (limits.kv_tokens - prompt_tokens) // n
+        return min(limits.default_max_tokens, limits.context_tokens - prompt_tokens, left)
 
     def load(self) -> Load:
         return Load(
@@ -168,10 +173,10 @@ class ScriptedEngine:
         room = limits.context_tokens - prompt_tokens
         if room < (1 if asked is None else asked):
             raise ContextLengthExceeded(prompt_tokens, limits.context_tokens, asked)
-        max_tokens = min(limits.default_max_tokens, room) if asked is None else asked
+        max_tokens = max(1, self.longest(prompt_tokens, n)) if asked is None else asked
         if sampling.min_tokens > max_tokens:
             raise InvalidSampling("min_tokens", f"{sampling.min_tokens} is more than {max_tokens}")
-        if (needed := n * (prompt_tokens + max_tokens)) > limits.kv_tokens:
+        if (needed := prompt_tokens + n * max_tokens) > limits.kv_tokens:
             raise NeverFits(needed, limits.kv_tokens)
         if self.open >= self._max_running or self._reserved + needed > limits.kv_tokens:
             raise EngineOverloaded(waiting=0, limit=0)

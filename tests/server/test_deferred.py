@@ -23,6 +23,7 @@ async def test_an_engine_that_is_loading_is_not_ready_and_has_no_load() -> None:
         lambda: engine.limits,
         lambda: engine.count(["a"]),
         lambda: engine.least("a"),
+        lambda: engine.longest(10, 1),
         lambda: engine.generate(QUESTION, Sampling()),
     ):
         with pytest.raises(NotReady, match="still loading"):
@@ -44,6 +45,7 @@ async def test_an_engine_that_is_there_is_passed_on_to() -> None:
     assert engine.limits == scripted.limits
     assert engine.count(["a b"]) == scripted.count(["a b"])
     assert engine.least("a b c d") == scripted.least("a b c d") == 2
+    assert engine.longest(4000, 2) == scripted.longest(4000, 2) == 96
     assert engine.load() == scripted.load()
 
 

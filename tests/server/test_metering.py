@@ -45,3 +45,15 @@ async def test_blanks_around_a_prompt_do_not_count() -> None:
     await meter().allot([padded], Sampling(), 1, ENGINE, speller)
 
     assert speller.asked == [padded]
+
+
+async def test_answers_without_a_length_are_allotted_what_the_engine_would_give_them() -> None:
+    engine = ScriptedEngine(
+        limits=EngineLimits(context_tokens=400, kv_tokens=110, default_max_tokens=64, max_context_tokens=50)
+    )
+    prompt = Tokens((7,) * 50, 50)
+
+    (one,) = await meter().allot([prompt], Sampling(), 1, engine, engine)
+    (two,) = await meter().allot([prompt], Sampling(), 2, engine, engine)
+
+    assert (one.max_tokens, two.max_tokens) == (60, 30)
