@@ -15,6 +15,7 @@ from hrm_model.pages import PAGE_TOKENS
 from hrm_model.request import Cancel, Purge, Request, longest, open_request
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Scheduler
+from hrm_model.sequence import Reading
 from hrm_model.stepper import Stepper
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import Event, Failed, Finished, Limits, Load, Prompt, Sampling
@@ -38,6 +39,7 @@ class NativeEngine:
         self._stepper = Stepper(runner, scheduler, tokenizer, draft_tokens=draft_tokens)
         self._grammars = GrammarCompiler(tokenizer)
         self._commands: queue.SimpleQueue[Request | Cancel | Purge | None] = queue.SimpleQueue()
+        self._purged: list[tuple[Purge, Reading | None]] = []  # not told yet, and what was being read then
         self._next_number = 0
         self._open = 0  # calls of generate that have not returned; counted on the loop's side
         self._all_returned = asyncio.Event()
@@ -181,13 +183,16 @@ class NativeEngine:
                     case Request() as request:
                         self._stepper.requests[request.number] = request
                     case Purge() as purge:
-                        purge.tell()
+                        self._purged.append((purge, None))
+            while self._purged:
+                self._purged.pop()[0].tell()  # the cache has gone with its thread
         self._stepper.abandon(EngineClosed("the engine has shut down"))
 
     def _take_commands(self) -> bool:
         """Act on what the loop has sent, waiting for it when there is nothing else to do; False ends the thread."""
         block = self._scheduler.is_idle
         while True:
+            self._tell_purged()
             try:
                 command = self._commands.get(block=block)
             except queue.Empty:
@@ -204,7 +209,7 @@ class NativeEngine:
                     self._stepper.add(command)
 
     def _purge(self, purge: Purge) -> None:
-        """Purge, and tell who waits; if it fails, the thread ends too: it may be that nothing can be overwritten."""
+        """Purge; if it fails, tell who waits, and the thread ends too: it may be that nothing can be overwritten."""
         try:
             self._stepper.purge(purge.partition)
         except Exception as error:
@@ -213,4 +218,12 @@ class NativeEngine:
                 failure.__cause__ = error
                 purge.done.set_exception(failure)
             raise
-        purge.tell()
+        self._purged.append((purge, self._scheduler.reading))
+
+    def _tell_purged(self) -> None:
+        """Tell those whose purge is done: a prompt that was being read then is read, or given up."""
+        reading, waiting = self._scheduler.reading, self._purged
+        self._purged = [(purge, was) for purge, was in waiting if was is not None and was is reading]
+        for purge, was in waiting:
+            if was is None or was is not reading:
+                purge.tell()

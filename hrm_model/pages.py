@@ -76,7 +76,7 @@ class PagePool:
         self._free = FreePages(pages)
         self._holders = [0] * pages
         self._is_kept = [False] * pages
-        self._soiled: set[int] = set()  # free pages that somebody has had since they were last swept
+        self._soiled: set[int] = set()  # pages that somebody has had since they were last swept
 
     @property
     def free(self) -> int:
@@ -89,14 +89,30 @@ class PagePool:
         Args:
             among: only of these; None: of all.
         """
-        swept = sorted(self._soiled if among is None else self._soiled.intersection(among))
+        soiled = self._soiled if among is None else self._soiled.intersection(among)
+        return self._swept(page for page in soiled if not self._holders[page] and not self._is_kept[page])
+
+    def sweep_behind(self, in_use: Iterable[tuple[Sequence[int], int]]) -> list[int]:
+        """The same of pages that are held or kept: the rows of theirs that hold nothing of whoever has them now.
+
+        Args:
+            in_use: pages, and how many tokens are in them. A page may be in several, and holds what it has in any.
+        """
+        rows: dict[int, int] = {}
+        for pages, tokens in in_use:
+            for place, page in enumerate(pages):
+                rows[page] = max(rows.get(page, 0), min(PAGE_TOKENS, tokens - place * PAGE_TOKENS))
+        swept = self._swept(self._soiled.intersection(rows))
+        return [page * PAGE_TOKENS + row for page in swept for row in range(rows[page], PAGE_TOKENS)]
+
+    def _swept(self, pages: Iterable[int]) -> list[int]:
+        swept = sorted(pages)
         self._soiled.difference_update(swept)
         return swept
 
     def take(self, count: int) -> list[int]:
         """Hold `count` free pages; there must be as many."""
         taken = self._free.take(count)
-        self._soiled.difference_update(taken)
         for page in taken:
             self._holders[page] = 1
         return taken

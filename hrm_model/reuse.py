@@ -7,6 +7,7 @@ that somebody has asked the same before.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hrm_model.pages import PagePool
@@ -56,6 +57,11 @@ class KeptPrompts:
         self._pool.keep(pages)
         self._prompts[key] = KeptPrompt(tuple(pages), first)
         self._pages += len(pages)
+
+    def in_use(self) -> Iterator[tuple[Sequence[int], int]]:
+        """The pages of each prompt, and how many tokens it has in them."""
+        for (_, ids, _), kept in self._prompts.items():
+            yield kept.pages, len(ids)
 
     def drop_oldest(self) -> None:
         """Forget the least recently used prompt."""

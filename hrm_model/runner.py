@@ -124,6 +124,11 @@ class Runner:
             self._reading = None
         self._cache.clear(_rows(pages))
 
+    @torch.inference_mode()
+    def clear_rows(self, rows: list[int]) -> None:
+        """Overwrite what single rows hold."""
+        self._cache.clear(rows)
+
     def forward(self, sequences: Items[Sequence]) -> Tensor:
         """Read pending ids into the cache.
 

@@ -12,7 +12,7 @@ from collections import deque
 from hrm_model.errors import EngineOverloaded, InvalidSampling, NeverFits
 from hrm_model.pages import PAGE_TOKENS, PagePool, pages_for
 from hrm_model.reuse import KeptPrompt, KeptPrompts
-from hrm_model.sequence import Choices, Reading, Sequence, Step
+from hrm_model.sequence import Choices, Reading, Sequence, Step, pages_of
 
 
 class Scheduler:
@@ -66,6 +66,11 @@ class Scheduler:
         return self._kept.pages
 
     @property
+    def reading(self) -> Reading | None:
+        """The prompts that are read beside the others, if any are."""
+        return self._reading
+
+    @property
     def is_idle(self) -> bool:
         """Nothing runs and nothing waits."""
         return not self.running and not self._waiting
@@ -80,7 +85,7 @@ class Scheduler:
         """
         if len(choices) > self._max_running:
             raise InvalidSampling("n", f"{len(choices)} choices; the engine writes at most {self._max_running} at once")
-        if (pages := _pages_of(choices)) > self._pool.size:
+        if (pages := pages_of(choices)) > self._pool.size:
             raise NeverFits(pages * PAGE_TOKENS, self._pool.size * PAGE_TOKENS)
         self._waiting.append(choices)
         if (held_up := self._held_up()) > self._max_waiting:
@@ -128,6 +133,23 @@ class Scheduler:
         self._kept.purge(partition)
         return self._pool.sweep()
 
+    def unwritten(self) -> list[int]:
+        """The rows that somebody has had before, and whoever holds or keeps them now has not written yet.
+
+        Not those of a prompt that is being read: it writes them over, or they are in `remains` if it breaks off.
+        """
+        being_read = [*(sequence for choices in self._readers for sequence in choices), *self._doomed]
+        for sequence in being_read:
+            sequence.is_purged = True
+        return self._pool.sweep_behind(
+            [
+                *((sequence.pages, 0) for choices in self._unread for sequence in choices),
+                *((sequence.pages, sequence.prompt_len if sequence.choice == 0 else 0) for sequence in being_read),
+                *((sequence.pages, sequence.written) for sequence in self._running),
+                *self._kept.in_use(),
+            ]
+        )
+
     def remains(self) -> list[int]:
         """The pages that purged sequences have let go since this was last asked; nobody has taken them in between."""
         remains, self._remains = self._pool.sweep(self._remains), []
@@ -163,7 +185,7 @@ class Scheduler:
         while self._waiting:
             choices = self._waiting[0]
             kept = self._kept.find(choices[0].key)
-            needed = _pages_of(choices) - (choices[0].shareable if kept else 0)
+            needed = pages_of(choices) - (choices[0].shareable if kept else 0)
             # Full pages of the prompt that is found are shared, not taken; the last one is copied, and may be taken.
             room = self._pool.free + self._pool.idle
             if kept:
@@ -271,14 +293,8 @@ class Scheduler:
         """Requests that wait for others to end; those in front of them have room and begin in the next steps."""
         pages, places = self._pool.free + self._pool.idle, self._max_running - self.running
         for ahead, choices in enumerate(self._waiting):
-            pages -= _pages_of(choices)
+            pages -= pages_of(choices)
             places -= len(choices)
             if pages < 0 or places < 0:
                 return len(self._waiting) - ahead
         return 0
-
-
-def _pages_of(choices: Choices) -> int:
-    """Pages that a request needs: those that the prompt fills once, the others for each choice."""
-    shared = choices[0].shareable
-    return shared + sum(pages_for(sequence.reserved_tokens) - shared for sequence in choices)

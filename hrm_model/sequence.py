@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hrm_model.pages import PAGE_TOKENS
+from hrm_model.pages import PAGE_TOKENS, pages_for
 from hrm_model.reuse import Key
 from hrm_model.types import Sampling
 
@@ -50,12 +50,24 @@ class Sequence:
         return None if self.partition is None else (self.partition, tuple(self.ids[: self.prompt_len]), self.prefix_len)
 
     @property
+    def written(self) -> int:
+        """Tokens whose K/V are in its own pages: fewer than `cached` until the last page of a prompt is copied."""
+        has_all = not self.source or self.pages[: len(self.source)] == self.source[: len(self.pages)]
+        return self.cached if has_all else min(self.cached, self.shareable * PAGE_TOKENS)
+
+    @property
     def shareable(self) -> int:
         """Pages that the prompt fills, into which no answer is written."""
         return self.prompt_len // PAGE_TOKENS
 
 
 Choices = list[Sequence]  # of one request; the first one reads the prompt for all
+
+
+def pages_of(choices: Choices) -> int:
+    """Pages that a request needs: those that the prompt fills once, the others for each choice."""
+    shared = choices[0].shareable
+    return shared + sum(pages_for(sequence.reserved_tokens) - shared for sequence in choices)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -75,8 +75,9 @@ class Stepper:
         """Forget the prompts that were kept for a partition, or all, and overwrite what ended answers have left.
 
         Answers that are being written go on; their prompts are not kept, and what they leave is overwritten in the end.
+        What others had in the pages of a prompt that is being read is gone once it is read.
         """
-        self._overwrite(self._scheduler.purge(partition))
+        self._overwrite(self._scheduler.purge(partition), self._scheduler.unwritten())
 
     def abandon(self, error: EngineError) -> None:
         """Tell every request that it ends here."""
@@ -115,9 +116,11 @@ class Stepper:
         if self._failed_steps == FAILED_STEPS:
             raise EngineError(f"{FAILED_STEPS} steps in a row have failed") from fault
 
-    def _overwrite(self, pages: list[int]) -> None:
+    def _overwrite(self, pages: list[int], rows: Items[int] = ()) -> None:
         self.step_began = time.monotonic()
         self._runner.clear(pages)
+        if rows:
+            self._runner.clear_rows(list(rows))
         self.step_began = None
 
     def _greet(self, step: Step, now: float) -> None:

@@ -70,8 +70,9 @@ class Engine(Protocol):
     async def purge(self, partition: str | None = None) -> None:
         """Forget the prompts kept for a partition, or all, and overwrite what ended answers have left in the cache.
 
-        When this returns, it is done. Answers that are being written, and requests that wait, are not disturbed; their
-        prompts are not kept, and what they leave is overwritten at their end.
+        When this returns, it is done; a prompt that is being read in pages of theirs is waited for. Answers that are
+        being written, and requests that wait, are not disturbed; their prompts are not kept, and what they leave is
+        overwritten at their end.
 
         Raises:
             EngineError: it failed, and so may the engine.

@@ -14,9 +14,10 @@ from hrm_model.model import HrmText
 from hrm_model.request import open_request
 from hrm_model.runner import Runner
 from hrm_model.scheduler import Scheduler
+from hrm_model.sequence import Reading
 from hrm_model.stepper import Stepper
 from hrm_model.types import Limits, Sampling, Tokens
-from tests.engines import CONFIG, Tiny, running, until
+from tests.engines import CONFIG, Tiny, reply_of, running, until
 
 pytestmark = pytest.mark.anyio
 
@@ -47,15 +48,21 @@ class Engine:
         self._tokenizer = tiny.tokenizer
         self._next = 0
 
-    def ask(self, prompt: Tokens, partition: str | None, n: int = 1) -> int:
+    def ask(self, prompt: Tokens, partition: str | None, n: int = 1, max_tokens: int = 5) -> int:
         number, self._next = self._next, self._next + 1
-        sampling = Sampling(max_tokens=5)
+        sampling = Sampling(max_tokens=max_tokens)
         self.stepper.add(open_request(number, prompt, sampling, n, LIMITS, self._tokenizer, 0, partition))
         return number
 
     def step(self, count: int = 1) -> None:
         for _ in range(count):
             self.stepper.step()
+
+    @property
+    def rows_left(self) -> int:
+        """Tokens of which there is anything in the cache."""
+        stored = (self.cache.key.flatten(2).any(-1) | self.cache.value.flatten(2).any(-1)).any(0)
+        return int(stored.sum())
 
     @property
     def numbers_left(self) -> int:
@@ -170,6 +177,98 @@ async def test_a_reading_that_others_still_wait_for_goes_on(engine: Engine) -> N
     engine.step(60)
     assert not engine.stepper.requests
     assert engine.numbers_left == 0
+
+
+OWN = Tokens(tuple(range(200, 220)), 20)
+
+
+def leave(engine: Engine) -> None:
+    """Let three answers of x end; most of what they leave is free for others."""
+    engine.ask(LONG, "x", n=3, max_tokens=100)
+    engine.step(150)
+    assert not engine.stepper.requests
+    assert engine.rows_left > 300
+
+
+async def test_what_an_ended_answer_left_in_pages_that_another_has_by_now_is_overwritten(engine: Engine) -> None:
+    leave(engine)
+    engine.ask(OWN, "y", n=2, max_tokens=200)
+    engine.step(3)
+
+    engine.stepper.purge("x")
+
+    # A prompt, a copy of the part of its last page that two answers do not share, and two tokens of each.
+    assert engine.rows_left == 20 + 4 + 2 * 2
+    engine.step(250)
+    engine.stepper.purge("x")
+    engine.stepper.purge("y")
+    assert engine.rows_left == 0
+
+
+async def test_it_is_overwritten_in_the_pages_of_a_prompt_that_is_kept_and_of_one_that_waits(engine: Engine) -> None:
+    leave(engine)
+    engine.ask(OWN, "y")
+    engine.step(20)
+    engine.ask(LONG, "z", max_tokens=50)
+    engine.step()
+    assert engine.runner.holds_a_reading
+    engine.ask(Tokens(tuple(range(30, 100)), 70), "z", max_tokens=50)  # has its pages, and waits to be read
+    engine.step()
+
+    engine.stepper.purge("x")
+
+    assert engine.scheduler.pages_kept == 2
+    assert engine.rows_left == 20 + 70
+
+
+async def test_a_prompt_that_is_being_read_leaves_nothing_of_others_however_it_ends(engine: Engine) -> None:
+    leave(engine)
+    reading = engine.ask(LONG, "y")
+    engine.step()
+    assert engine.runner.holds_a_reading
+
+    engine.stepper.purge("x")
+    engine.stepper.cancel(reading)
+
+    assert engine.rows_left == 0
+
+
+class SlicedRunner(Runner):
+    """Reads a slice of a prompt whenever it may."""
+
+    def __init__(self, model: HrmText, cache: KvCache, device: str) -> None:
+        super().__init__(model, cache, device)
+        self.slices, self.asked, self.has_read = threading.Semaphore(0), 0, False
+
+    def read(self, reading: Reading, layers: int) -> bool:
+        self.asked += 1
+        assert self.slices.acquire(timeout=60)
+        self.has_read = super().read(reading, layers)
+        return self.has_read
+
+
+async def test_a_purge_is_done_when_the_prompt_is_read_that_was_being_read(tiny: Tiny) -> None:
+    runners: list[SlicedRunner] = []
+
+    def build(model: HrmText, cache: KvCache, device: str) -> Runner:
+        runners.append(SlicedRunner(model, cache, device))
+        return runners[0]
+
+    async with running(tiny.engine(runner=build, slice_tokens=16)) as engine, asyncio.timeout(60):
+        answer = asyncio.create_task(reply_of(engine.generate(LONG, Sampling(max_tokens=3), partition="y")))
+        (runner,) = runners
+        await until(lambda: runner.asked == 1)
+        purge = asyncio.create_task(engine.purge("x"))
+        await asyncio.sleep(0)
+        runner.slices.release()
+        await until(lambda: runner.asked == 2)  # the purge stood before the second slice
+        await asyncio.sleep(0.05)
+        assert not purge.done()
+
+        runner.slices.release(1000)
+        await purge
+        assert runner.has_read
+        assert (await answer).finished
 
 
 class BrokenRunner(Runner):

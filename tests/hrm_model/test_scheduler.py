@@ -612,7 +612,13 @@ class Traffic(RuleBasedStateMachine):
         free = self.queue.purge(partition)
         assert not {page for sequence in self.reserved for page in sequence.pages} & set(free)
         self.purged |= {number for number, asked in enumerate(self.asked) if partition in (None, asked)}
-        assert all(s.is_purged == (s.request in self.purged) for s in self.reserved)
+        assert all(s.is_purged for s in self.reserved if s.request in self.purged)
+        written = {
+            s.pages[token // PAGE_TOKENS] * PAGE_TOKENS + token % PAGE_TOKENS
+            for s in self.batch
+            for token in range(s.written)
+        }
+        assert written.isdisjoint(self.queue.unwritten())
 
     @precondition(lambda self: self.batch)
     @rule(data=st.data())
