@@ -48,9 +48,13 @@ class KeptPrompts:
         self._prompts.move_to_end(key)
         return kept
 
+    def takes(self, pages: int) -> bool:
+        """Whether a prompt of so many pages is kept at all."""
+        return pages <= self._max_pages
+
     def keep(self, key: Key, pages: list[int], first: object) -> None:
         """Keep a prompt that was read into `pages`, at the expense of the least recently used ones."""
-        if key in self._prompts or len(pages) > self._max_pages:
+        if key in self._prompts or not self.takes(len(pages)):
             return
         while self._pages + len(pages) > self._max_pages:
             self.drop_oldest()

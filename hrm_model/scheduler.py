@@ -12,7 +12,7 @@ from collections import deque
 from hrm_model.errors import EngineOverloaded, InvalidSampling, NeverFits
 from hrm_model.pages import PAGE_TOKENS, PagePool, pages_for
 from hrm_model.reuse import KeptPrompt, KeptPrompts
-from hrm_model.sequence import Choices, Reading, Sequence, Step, pages_of
+from hrm_model.sequence import Choices, Reading, Sequence, Step, held_up, pages_of
 
 
 class Scheduler:
@@ -265,7 +265,9 @@ class Scheduler:
         return key is not None and any(other.key == key for other in self._read_now())
 
     def _read_now(self) -> list[Sequence]:
-        return [choices[0] for choices in self._readers] + [s for s in self._running if not s.cached]
+        """Who reads a prompt at the moment that will be kept."""
+        leaders = [choices[0] for choices in self._readers] + [s for s in self._running if not s.cached]
+        return [leader for leader in leaders if self._kept.takes(pages_for(leader.prompt_len))]
 
     def _awaiting(self) -> list[int]:
         """Requests that another in front of them will have read the prompt for."""
@@ -274,7 +276,8 @@ class Scheduler:
         for leader, *_ in self._unread:
             if leader.key is not None and leader.key in keys:
                 awaiting.append(leader.request)
-            keys.add(leader.key)
+            if self._kept.takes(pages_for(leader.prompt_len)):
+                keys.add(leader.key)
         return awaiting
 
     def _leave_reading(self) -> None:
@@ -290,11 +293,4 @@ class Scheduler:
         sequence.pages = []
 
     def _held_up(self) -> int:
-        """Requests that wait for others to end; those in front of them have room and begin in the next steps."""
-        pages, places = self._pool.free + self._pool.idle, self._max_running - self.running
-        for ahead, choices in enumerate(self._waiting):
-            pages -= pages_of(choices)
-            places -= len(choices)
-            if pages < 0 or places < 0:
-                return len(self._waiting) - ahead
-        return 0
+        return held_up(self._waiting, self._pool.free + self._pool.idle, self._max_running - self.running)

@@ -1,5 +1,6 @@
 """What the scheduler deals in: the choices of requests, prompts that are being read, and what the next step does."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,20 @@ def pages_of(choices: Choices) -> int:
     """Pages that a request needs: those that the prompt fills once, the others for each choice."""
     shared = choices[0].shareable
     return shared + sum(pages_for(sequence.reserved_tokens) - shared for sequence in choices)
+
+
+def held_up(line: Collection[Choices], pages: int, places: int) -> int:
+    """Requests of a line that wait for others to end; those in front of them have room and begin in the next steps.
+
+    Args:
+        pages, places: that nobody has.
+    """
+    for ahead, choices in enumerate(line):
+        pages -= pages_of(choices)
+        places -= len(choices)
+        if pages < 0 or places < 0:
+            return len(line) - ahead
+    return 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -429,6 +429,22 @@ def test_the_same_prompt_is_read_once_by_those_who_ask_at_the_same_time() -> Non
     assert not later.awaiting
 
 
+@pytest.mark.parametrize("kept", [0, 1], ids=["nothing is kept", "it is too long to be kept"])
+def test_nobody_waits_for_the_same_prompt_to_be_read_that_will_not_be_kept(kept: int) -> None:
+    together, beside = scheduler(piece=80, kept=kept), scheduler(prefill=96, kept=kept)
+    for number in (1, 2, 3):
+        together.add(private(number, "a", prompt=24))
+        beside.add(private(number, "a", prompt=24))
+
+    at_once, in_slices = together.next_step(), beside.next_step()
+
+    assert numbers(at_once.sequences) == [1, 2, 3]
+    assert in_slices.reading is not None
+    assert numbers(in_slices.reading.leaders) == [1, 2, 3]
+    assert not at_once.awaiting
+    assert not in_slices.awaiting
+
+
 @pytest.mark.parametrize(
     ("choices", "pages"),
     [
