@@ -24,8 +24,11 @@ def average(one: Path, other: Path, out: Path, share: float) -> None:
     Config and tokenizer are the first's; the tokenizers have to be the same.
 
     Raises:
-        CheckpointError: one of the folders is no checkpoint, or the second is of another shape or spelling.
+        CheckpointError: one of the folders is no checkpoint, or the second is of another shape or spelling; or one of
+            them would be written over.
     """
+    if out.resolve() in (one.resolve(), other.resolve()):
+        raise CheckpointError(out, "is one of the two checkpoints; choose another folder")
     config = read_config(one)
     if (one / TOKENIZER_FILES[0]).read_bytes() != (other / TOKENIZER_FILES[0]).read_bytes():
         raise CheckpointError(other, f"its tokenizer is not that of {one}")

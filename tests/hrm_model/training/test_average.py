@@ -42,3 +42,15 @@ def test_another_tokenizer_is_refused(tmp_path: Path, pair: tuple[Path, Path]) -
     with pytest.raises(CheckpointError, match="tokenizer"):
         average(one, other, tmp_path / "out", 0.5)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["the first", "the second"])
+def test_neither_checkpoint_is_written_over(tmp_path: Path, pair: tuple[Path, Path], place: int) -> None:
+    before = {file: file.read_bytes() for folder in pair for file in folder.iterdir()}
+    (tmp_path / "link").symlink_to(pair[place])
+
+    for out in (pair[place], pair[place] / ".." / pair[place].name, tmp_path / "link"):
+        with pytest.raises(CheckpointError, match="one of the two checkpoints; choose another folder"):
+            average(*pair, out, 0.5)
+
+    assert {file: file.read_bytes() for folder in pair for file in folder.iterdir()} == before
