@@ -23,6 +23,7 @@ from hrm_model.training.start import initialise
 from hrm_model.weights import load_model
 
 STATE_FILE = "state.pt"
+_STATED = ("max_context_tokens", "extractive")  # of a config what is said about a network, and no shape
 
 
 @dataclass(slots=True)
@@ -164,8 +165,10 @@ class Trainer:
             state = torch.load(path, map_location=self.device, weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:  # torch.load has no error of its own
             raise ValueError(f"{path} is damaged: {error}") from error
-        if state["config"] != self.config.to_json():
-            raise ValueError(f"{path} holds a network of another shape; choose another run folder")
+        was, shape = state["config"], self.config.to_json()
+        if differing := {k for k in was.keys() | shape.keys() if k not in _STATED and was.get(k) != shape.get(k)}:
+            named = ", ".join(sorted(differing))
+            raise ValueError(f"{path} holds a network of another shape ({named}); choose another run folder")
         free = {"tokens", "hours"}
         changed = {k for k, v in asdict(self.recipe).items() if k not in free and state["recipe"].get(k) != v}
         if changed:

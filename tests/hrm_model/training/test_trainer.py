@@ -1,6 +1,7 @@
 """A run that is cut off and goes on is, bit for bit, the run that was not. Steps are in the dtype that the CPU has."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,9 +135,16 @@ def test_another_recipe_is_refused_by_the_names_of_what_differs(saved: Path, fil
         trainer(files, saved, recipe(seed=9, learning_rate=1.0)).resume()
 
 
-def test_another_shape_is_refused(saved: Path, files: list[Path]) -> None:
-    with pytest.raises(ValueError, match="network of another shape; choose another run folder"):
-        trainer(files, saved, recipe(), Shape(128, 128, 1, 300, 128)).resume()
+def test_another_shape_is_refused_by_the_names_of_what_differs(saved: Path, files: list[Path]) -> None:
+    with pytest.raises(ValueError, match=r"another shape \(max_position_embeddings\); choose another run folder"):
+        trainer(files, saved, recipe(), replace(TINY, context=256)).resume()
+
+
+def test_what_is_said_about_a_network_may_change(saved: Path, files: list[Path]) -> None:
+    again = trainer(files, saved, recipe(), replace(TINY, extractive=True, max_context_tokens=64))
+
+    assert again.resume()
+    assert (again.config.is_extractive, again.config.max_context_tokens) == (True, 64)
 
 
 def test_another_budget_is_welcome(saved: Path, files: list[Path]) -> None:
