@@ -1,11 +1,10 @@
 """Under which bound, beside which value and in which turn an answer stands, held against those of the question."""
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 
 from server.grounding.bounds import bounds_of
 from server.grounding.items import kind_of_value
-from server.grounding.numbers import ORDINAL, ORDINALS
+from server.grounding.numbers import ORDINAL, ORDINALS, kept
 from server.grounding.reading import Term
 from server.grounding.words import listed
 
@@ -101,8 +100,7 @@ def is_bounded_otherwise(line: Sequence[Term], place: Sequence[Term], question: 
 def _excludes(bound: str, limit: Term, value: Term) -> bool:
     if limit.word.unit != value.word.unit or value.key.startswith("per "):
         return False
-    try:
-        here, asked = Decimal(limit.word.key.split()[-1]), Decimal(value.word.key.split()[-1])
-    except InvalidOperation:
+    here, asked = kept(limit.word.key.split()[-1]), kept(value.word.key.split()[-1])
+    if here is None or asked is None:
         return False
     return {"<=": asked > here, "<": asked >= here, ">": asked <= here, ">=": asked < here}[bound]

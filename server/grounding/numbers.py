@@ -35,6 +35,8 @@ _COMMA_DECIMAL = re.compile(r"\d+,\d{1,2}")
 ORDINAL = re.compile(rf"({INTEGER.pattern})(?:st|nd|rd|th)")
 GLUED = re.compile(r"(\d+(?:[.,]\d+)*)(mg|kg|g|km|cm|mm|m|m²|ml|cl|dl|l|kwh|kb|mb|gb|am|pm|k)", re.IGNORECASE)
 _MOST_IN_WORDS = 10**9  # what is multiplied further than this by "hundred hundred hundred" is no number
+# What a key or a count says of a number. Decimal takes more than that for one: "nan2", "1e999", "1_000".
+_KEPT = re.compile(r"[+-]?\d+(?:\.\d+)?")
 # Behind these, "a week" is a length of time; elsewhere it is how often, or "a week ago".
 _BEFORE_ONE = frozenset(listed("within for after least most than lasts takes over under"))
 
@@ -117,6 +119,11 @@ def ordinal_at(raw: Sequence[Word], at: int) -> int | None:
         return int(found.group(1))
     # "first", "second" and "third" order things more often than they count them, and stay words.
     return ORDINALS[word] if ORDINALS.get(word, 0) > 3 else None
+
+
+def kept(text: str) -> Decimal | None:
+    """The number that is kept as `text`, as `plain` and whoever writes digits spell it; None: it is none."""
+    return Decimal(text) if _KEPT.fullmatch(text) else None
 
 
 def plain(value: Decimal) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from server.grounding.numbers import INTEGER, plain
+from server.grounding.numbers import INTEGER, kept, plain
 from server.grounding.words import Kind, Word
 
 _JOINTS = frozenset({"to", "until", "–", "-"})
@@ -26,9 +26,10 @@ def _is_bare(word: Word) -> bool:
 
 
 def _like(first: Word, second: Word) -> Word:
-    if second.unit and not second.key.startswith("per ") and _is_number(second.key) and _is_number(second.count):
-        size = Decimal(second.key) / Decimal(second.count) if Decimal(second.count) else Decimal(1)
-        return replace(first, key=plain(Decimal(first.key) * size), unit=second.unit, count=first.key)
+    value, count, bare = kept(second.key), kept(second.count), kept(first.key)
+    if second.unit and value is not None and count is not None and bare is not None:
+        size = value / count if count else Decimal(1)
+        return replace(first, key=plain(bare * size), unit=second.unit, count=first.key)
     if second.key.startswith("time ") and first.key.isdecimal() and int(first.key) <= 12:
         hour = int(first.key) % 12
         end = int(second.key.removeprefix("time ").split(":")[0])
@@ -36,7 +37,3 @@ def _like(first: Word, second: Word) -> Word:
         hour += 12 if hour + 12 < end else 0
         return replace(first, key=f"time {hour or 12}:00", count=f"time {hour or 12}:00")
     return first
-
-
-def _is_number(text: str) -> bool:
-    return text.removeprefix("-").replace(".", "", 1).isdecimal()

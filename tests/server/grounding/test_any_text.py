@@ -10,6 +10,10 @@ from server.grounding.words import listed
 from tests.fakes.meaning import apart
 
 _digits = st.text("0123456789", min_size=1, max_size=5) | st.sampled_from(["٣", "²", "½", "9" * 30, "7" * 5000])
+# What Decimal, float or int take for a number, and no reader does.
+_misspelt = st.sampled_from(
+    listed("nan2 NaN7 sNaN2 -nan3 inf2 Infinity1 1e5 1E-7 9e999999999 1e-999999999 1_000 1_0.5_0 0x1F ٣ 3٫5 １２ 1e٣")
+) | st.text("nNaAsSiIfFeE_0123+-.,٣", min_size=1, max_size=8)
 _literals = st.lists(_digits, min_size=1, max_size=4).flatmap(
     lambda groups: st.sampled_from(".,:-–/ ").map(lambda between: between.join(groups))
 )
@@ -26,7 +30,7 @@ _little = st.sampled_from(
         ),
     ]
 )
-_texts = st.lists(_numbers | _little | st.text(max_size=4), max_size=12).map(" ".join)
+_texts = st.lists(_numbers | _misspelt | _little | st.text(max_size=4), max_size=12).map(" ".join)
 
 
 @given(passage=_texts, title=_texts, question=_texts, answer=_texts, mode=st.sampled_from(["off", "cite", "strict"]))
@@ -47,3 +51,43 @@ def test_reading_checking_and_citing_take_any_text(
     rest, verdict = cited.end()
     assert verdict.replaced or mode != "off" or text + rest == answer
     assert formed.end()[1].sentences >= 0
+
+
+# Each is read as a number in another place of the rules.
+_places = st.sampled_from(
+    [
+        "up to {0}",
+        "of {0}",
+        "more than {0} kg",
+        "from {0} to {1} euros",
+        "between {0} and {1} kg",
+        "before {0}",
+        "{0} times a year",
+        "every {0} months",
+        "at {0} pm",
+        "until {0}:00 o'clock",
+        "on {0} May {1}",
+        "for the {0}th of {1}",
+        "€{0}",
+        "a {0}-month warranty",
+        "{0} and a half hours",
+        "{0} of an hour",
+        "{0} thousand",
+    ]
+)
+
+
+@given(first=_places, second=_places, third=_places, numbers=st.lists(_misspelt | _literals, min_size=6, max_size=6))
+@example(first="up to {0}", second="of {1}", third="of {1}", numbers=["NAN2", "8", "8", "8", "8", "8"])
+@example(first="of {0}", second="up to {0}", third="of {0}", numbers=["8", "8", "sNaN2", "8", "8", "8"])
+def test_what_only_looks_like_a_number_raises_nothing_wherever_a_number_is_read(
+    first: str, second: str, third: str, numbers: list[str]
+) -> None:
+    passage = f"Orders {first.format(*numbers[:2])} cost 30 euros {second.format(*numbers[2:4])}."
+    question = f"How many years and what does an order {third.format(*numbers[4:])} cost at most?"
+
+    sources = Sources([passage], question, apart)
+
+    for claim in ("30 euros.", f"{second.format(*numbers[:2])}.", passage, question):
+        sources.find(claim)
+    Sources([passage], f"What does an order {third.format(*numbers[4:])} cost?", apart).find("30 euros.")

@@ -41,6 +41,12 @@ def test_what_holds_within_a_bound_holds_for_nothing_beyond_it(passage: str, que
     assert not is_answer(passage, question, answer)
 
 
+@pytest.mark.parametrize("limit", ["NAN2", "sNaN2", "1e-99999999", "1_0"])
+def test_a_code_bounds_nothing_though_it_could_be_computed_with(limit: str) -> None:
+    assert is_answer(f"Orders up to {limit} cost 30 euros.", "What does an order of 8 cost?", "30 euros.")
+    assert is_answer("Orders up to 8 cost 30 euros.", f"What does an order of {limit} cost?", "30 euros.")
+
+
 @pytest.mark.parametrize(
     ("passage", "question", "right", "wrong"),
     [
