@@ -1,14 +1,15 @@
 """E-mail addresses and phone numbers. Google's numbering plans (phonenumbers) say which phone numbers can exist."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import partial
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat
 
 from retrieval.personal.accounts import Span
-from retrieval.personal.spelling import digits_of, said_before
+from retrieval.personal.placeholders import PHONE
+from retrieval.personal.spelling import NO_AMOUNT, digits_of, goes_on, said_before
 
 # Whose national spellings are understood; numbers that begin with + are, from anywhere.
 REGIONS = ("DE", "AT", "CH", "FR", "IT", "ES", "NL", "GB", "US", "BE", "IE")
@@ -24,20 +25,24 @@ _NOT_TOP_LEVEL = frozenset(
     ("png", "jpg", "jpeg", "gif", "svg", "webp", "ico", "css", "js", "json", "html", "txt", "pdf")
 )
 
+_LISTED_WITHIN = 32
 _CALLED = re.compile(
-    r"(?i)(?:\b(?:tel|telefon\w*|telephone|phone|fax|telefax|mobil\w*|handy\w*|cell|cellphone|call|text|ring|sms"
+    rf"(?i)(?:{PHONE}|\b(?:tel|telefon\w*|telephone|phone|fax|telefax|mobil\w*|handy\w*|cell|cellphone|call|text|ring|sms"
     r"|anruf\w*|rufnummer|durchwahl|t[ée]l[ée]phone|t[ée]l|portable|tel[ée]fono|m[óo]vil|cellulare|telefoon\w*|gsm"
     r"|whatsapp|natel|mob|reach\w*|erreich\w*|rückruf|bel|appelez|llam\w+|chiam\w+)\b|☎|☏)"
-    r"[^\n0-9+]{0,32}$"
+    rf"[^\n0-9+]{{0,{_LISTED_WITHIN}}}$"
 )
 _CUE_REACH = 56
-_EDGE = r"(?<![\w+])(?<![0-9][.,/:-])(?<![0-9][.,/:-] )"
-_END = r"(?![\w%€$£]|[.,/:][0-9]|-\w|,-|[ ]?(?:€|EUR|CHF|USD|GBP))"
+_JOINTS = ".,/:-"
+_EDGE = r"(?<![\w+])"
+_END = r"(?![\w%€$£]|[./:][0-9]|-\w|,-|[ ]?(?:€|EUR|CHF|USD|GBP))"
 # A blank, a stroke, a dot, a dash or a bracket between two digits, or two of these.
 _GAP = r"[ ()/.\-]{0,3}"
-_ABROAD = re.compile(rf"(?<![\w+])\+[ ]?[1-9](?:{_GAP}[0-9]){{6,14}}{_END}")
+_ABROAD = re.compile(rf"(?<![\w+])\+[ ]?[1-9](?:{_GAP}[0-9]){{6,14}}{NO_AMOUNT}{_END}")
 _ABROAD_00 = re.compile(rf"{_EDGE}00[ ]?[1-9](?:{_GAP}[0-9]){{7,13}}{_END}")
-_AT_HOME = re.compile(rf"{_EDGE}\(?[0-9](?:{_GAP}[0-9]){{6,13}}{_END}")
+_ANY = rf"(?:{_GAP}[0-9]){{6,13}}{_END}"
+# No amount begins with a nought and another digit.
+_AT_HOME = re.compile(rf"{_EDGE}\(?(?:[0-9]{_ANY}{NO_AMOUNT}|0(?=[0-9]){_ANY})")
 _DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12][0-9]|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)[0-9]{2}"
 # Dates, rows of years, and amounts in groups of three.
 _NO_NUMBER = re.compile(
@@ -69,30 +74,57 @@ def _local_part(text: str, end: int) -> str:
 
 def phones(text: str) -> Iterator[Span]:
     """Phone numbers: from anywhere with a + before them, else of `REGIONS`, announced or spelled as is usual there."""
-    for found in _ABROAD.finditer(text):
-        yield from _longest(found, _is_possible)
-    for found in _ABROAD_00.finditer(text):
-        if " " in found[0] or _is_announced(text, found):
-            yield from _longest(found, lambda number: _is_possible("+" + digits_of(number)[2:]))
-    for found in _AT_HOME.finditer(text):
-        if not _NO_NUMBER.match(found[0]):
-            yield from _longest(found, partial(_is_at_home, is_announced=_is_announced(text, found)))
+    ends: set[int] = set()
+    for shape in (_ABROAD, _ABROAD_00, _AT_HOME):
+        at = 0
+        while (found := shape.search(text, at)) is not None:
+            start = found.start()
+            if _goes_on(text, start, ends):
+                at = start + 1
+                continue
+            number = _number_in(shape, found[0], partial(_is_announced, text, start, ends))
+            if number is None:
+                at = start + 1 if _goes_on(text, start, ()) else found.end()
+            else:
+                at = start + len(number)
+                ends.add(at)
+                # A bracket that is not closed in the number was opened by the sentence.
+                yield start + (number.startswith("(") and ")" not in number), at
 
 
-def _longest(found: re.Match[str], is_number: Callable[[str], bool]) -> Iterator[Span]:
+def _goes_on(text: str, start: int, ends: Container[int]) -> bool:
+    if text[start] == "+":
+        return False
+    is_behind_blank = start > 0 and text[start - 1] == " "
+    return goes_on(text, start, _JOINTS, ends) or (is_behind_blank and goes_on(text, start - 1, _JOINTS, ends))
+
+
+def _is_announced(text: str, start: int, ends: Container[int]) -> bool:
+    """By a word, or by a number before it: "Tel. 2312500 or 2312501"."""
+    if said_before(text, start, _CALLED, _CUE_REACH):
+        return True
+    at = start
+    while at and start - at < _LISTED_WITHIN and text[at - 1] not in "\n+0123456789":
+        at -= 1
+    return at in ends
+
+
+def _number_in(shape: re.Pattern[str], found: str, is_announced: Callable[[], bool]) -> str | None:
+    if shape is _ABROAD:
+        return _longest(found, _is_possible)
+    if shape is _ABROAD_00:
+        is_meant = " " in found or is_announced()
+        return _longest(found, lambda number: _is_possible("+" + digits_of(number)[2:])) if is_meant else None
+    return None if _NO_NUMBER.match(found) else _longest(found, partial(_is_at_home, is_announced=is_announced()))
+
+
+def _longest(number: str, is_number: Callable[[str], bool]) -> str | None:
     """The number without the groups behind it that are something else: a time, a house number."""
-    number = found[0]
     for _ in range(_MOST_GROUPS_BEHIND + 1):
         if is_number(number):
-            # A bracket that is not closed in the number was opened by the sentence.
-            is_theirs = number.startswith("(") and ")" not in number
-            yield found.start() + is_theirs, found.start() + len(number)
-            return
+            return number
         number = re.sub(r" +[0-9]+$", "", number)
-
-
-def _is_announced(text: str, found: re.Match[str]) -> bool:
-    return said_before(text, found.start(), _CALLED, _CUE_REACH)
+    return None
 
 
 def _is_possible(number: str) -> bool:

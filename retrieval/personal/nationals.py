@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import date
 
 from retrieval.personal.accounts import Span
-from retrieval.personal.spelling import said_before
+from retrieval.personal.placeholders import ANY_HIDDEN
+from retrieval.personal.spelling import NO_AMOUNT, goes_on, said_before
 
 _CUE_REACH = 48
-# A number that is announced as something else has to be announced as an identity number as well.
+# A number that is announced as something else has to be announced as an identity number as well. What was found before
+# it took the announcement along.
 _OTHERS = re.compile(
     r"(?i)\b(?:part|order|item|article|art|invoice|ticket|batch|lot|serial|ref|reference|case|claim|policy|contract"
     r"|sku|model|bestell\w*|artikel\w*|rechnung\w*|auftrag\w*|vorgang\w*|police\w*|vertrag\w*|commande|facture"
-    r"|pedido|factura|ordine|fattura|bestelling|factuur|isbn|imei|ean|gtin)\b[^\n]{0,16}$"
+    rf"|pedido|factura|ordine|fattura|bestelling|factuur|isbn|imei|ean|gtin)\b[^\n{ANY_HIDDEN}]{{0,16}}$"
 )
 
 
@@ -32,9 +34,16 @@ class Scheme:
 
 def national_ids(text: str) -> Iterator[Span]:
     """Numbers by which states know a person."""
+    ends: set[int] = set()
     for scheme in SCHEMES:
-        for found in scheme.shape.finditer(text):
+        at = 0
+        while (found := scheme.shape.search(text, at)) is not None:
+            if goes_on(text, found.start(), ".,-/", ends):
+                at = found.start() + 1
+                continue
+            at = found.end()
             if scheme.is_valid(re.sub(r"[^0-9A-Za-z]", "", found[0]).upper()) and _is_meant(text, found, scheme):
+                ends.add(at)
                 yield found.span()
 
 
@@ -47,8 +56,8 @@ def _is_meant(text: str, found: re.Match[str], scheme: Scheme) -> bool:
 
 
 def _shape(inner: str) -> re.Pattern[str]:
-    """Not a part of a longer number, word or decimal fraction."""
-    return re.compile(rf"(?<![\w])(?<![0-9][.,\-/])(?:{inner})(?![\w]|[.,\-/][0-9])", re.IGNORECASE)
+    """Not a part of a longer number, word or decimal fraction, as far as what is behind it tells."""
+    return re.compile(rf"(?<![\w])(?:{inner})(?![\w]|[.\-/][0-9]){NO_AMOUNT}", re.IGNORECASE)
 
 
 def _cue(words: str) -> re.Pattern[str]:

@@ -2,9 +2,11 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from unicodedata import normalize
+
+from retrieval.personal.placeholders import before
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _DASHES = dict.fromkeys("\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
@@ -15,6 +17,8 @@ _UNSEEN = re.compile(
     "\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
     "\u20dd-\u20e0\u20e2-\u20e4]+"
 )
+# Behind a comma, the decimals or thousands of an amount; more digits, or those and others, are another thing.
+NO_AMOUNT = r"(?!,[0-9]{1,3}(?![0-9]|[ ][0-9]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +72,14 @@ def digits_of(text: str) -> str:
 
 def said_before(text: str, start: int, words: re.Pattern[str], reach: int) -> bool:
     """Whether one of the words stands in the `reach` characters before `start`, in the same paragraph."""
-    return words.search(text[max(0, start - reach) : start].rpartition("\n\n")[2]) is not None
+    return words.search(before(text, start, reach).rpartition("\n\n")[2]) is not None
+
+
+def goes_on(text: str, start: int, marks: str, ends: Container[int]) -> bool:
+    """Whether a digit and one of the marks stand before `start`, so that it is a part of what began there.
+
+    Args:
+        ends: where something was found to end; what follows it is listed with it, and no part of it.
+    """
+    at = start - 1
+    return at > 0 and text[at] in marks and text[at - 1] in "0123456789" and at not in ends

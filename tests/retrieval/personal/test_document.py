@@ -94,3 +94,23 @@ def test_the_name_of_a_sheet_is_searched_once_however_many_rows_it_has() -> None
         return len(pauses)
 
     assert searches(1000) == searches(1)
+
+
+@pytest.mark.parametrize("between", [", ", ",", "; ", "\n"])
+def test_a_row_of_numbers_is_counted_whole_whether_it_is_flagged_or_redacted(between: str) -> None:
+    row = between.join(f"030 23125{last}" for last in range(100, 112))
+
+    flagged, redacted = (treated(Parsed("t", row), policy, unpaused) for policy in ("flag", "redact"))
+
+    assert flagged[1] == redacted[1] == {"phone": 12}
+    assert redacted[0].text == between.join(["[PHONE]"] * 12)
+
+
+def test_a_longer_row_takes_no_more_rounds() -> None:
+    def turns(numbers: int) -> int:
+        pauses: list[None] = []
+        row = ", ".join(f"030 23125{last}" for last in range(100, 100 + numbers))
+        treated(Parsed("t", row), "flag", lambda: pauses.append(None))
+        return len(pauses)
+
+    assert turns(200) == turns(12)

@@ -48,6 +48,31 @@ def test_a_value_is_found_whole_wherever_it_stands(kind: Kind, value: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("phone", "030 23125100"),
+        ("phone", "0049 30 23125100"),
+        ("phone", "+49 30 23125100"),
+        ("phone", "(201) 555-0123"),
+        ("national_id", "86 095 742 719"),
+        ("national_id", "12345678Z"),
+        ("iban", "DE89 3704 0044 0532 0130 00"),
+        ("card", "4111 1111 1111 1111"),
+        ("email", "anna@example.org"),
+    ],
+)
+@pytest.mark.parametrize("between", [", ", ",", "; ", ";", "\t", " | ", ": "])
+def test_in_a_row_each_value_is_found(kind: Kind, value: str, between: str) -> None:
+    assert found(between.join(["Anna", *[value] * 12, "Berlin"])) == [(kind, value)] * 12
+    assert found(f"Anna{between}{value}{between}10115 Berlin") == [(kind, value)]
+
+
+def test_what_follows_a_number_is_listed_with_it_and_needs_no_word_of_its_own() -> None:
+    assert found("Tel. 23125100, 23125101 or 23125102") == [("phone", f"2312510{last}") for last in "012"]
+    assert found("Room 23125100, 23125101") == []
+
+
+@pytest.mark.parametrize(
     "unseen",
     ["\ufe0f", "\ufe0e", "\ufe0f\u20e3", "\u200b", "\u200d", "\u2060", "\u034f", "\u180b", "\U000e0101", "\u3164"],
 )
@@ -124,6 +149,8 @@ def test_a_wrong_check_digit_or_a_number_that_nobody_has_is_left_alone(value: st
         "Version 1.2.3.4, build 20261128.4",
         "from 01.02.2026 to 2026-12-31",
         "1.250.000,00 EUR or $ 12,345,678.90",
+        "+1 201 555 0123,50 and 86095742719,5",
+        "3,86095742719",
         "icon@2x.png",
         "hrm-text-mini@handbook",
         "550e8400-e29b-41d4-a716-446655440000",

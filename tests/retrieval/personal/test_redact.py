@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.personal.find import find
-from retrieval.personal.redact import PLACEHOLDERS, redact
+from retrieval.personal.placeholders import PLACEHOLDERS
+from retrieval.personal.redact import redact
 from tests.eval.personal_data import load
 
 _VALUES = [line.text[slice(*place)] for line in load("tune") for place in line.marks]
@@ -103,8 +104,12 @@ def test_a_paragraph_is_read_by_itself(first: str, second: str) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["1", "1 ", "@", "a@", "a.b@", "DE89", "+1 ", "0 1-", "a.", "tel ", "(", "12; 13.5; ", "1\ufe0f", "a@b\u3002"],
-)
+    [
+        "1", "1 ", "@", "a@", "a.b@", "DE89", "+1 ", "0 1-", "a.", "tel ", "(", "12; 13.5; ", "1\ufe0f", "a@b\u3002",
+        "030 23125100, ", "030 23125100,", "Tel. 23125100 ", "23125100 ", "12345678Z-", "86 095 742 719/", "[PHONE] 1 ",
+        "030 23125100/", "a@b.example-", "4111111111111111-",
+    ],
+)  # fmt: skip
 def test_time_grows_with_the_length_alone(unit: str) -> None:
     def seconds(length: int) -> float:
         began = process_time()
