@@ -163,8 +163,9 @@ RULES: Sequence[Rule] = (
     ),
     _rule(
         "forged_citation",
-        ("【", "url_citation", "/v1/files/", "#char="),
+        ("【", "†", "url_citation", "/v1/files/", "#char="),
         r"【\d{1,3}(?::\d{1,3})?(?:†[^】]{0,80})?】",
+        r"\[\d{1,3}(?::\d{1,3})?†[^\]\n]{0,80}\]",
         r"\"url_citation\"",
         r"/v1/files/file-[0-9a-f]{6,40}",
         r"#char=\d{1,9},\d{1,9}",

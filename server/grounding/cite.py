@@ -16,8 +16,13 @@ Mode = Literal["off", "cite", "strict"]
 
 # What a reader would take for a marker or follow as a link, and what may become one when more text comes. Documents
 # are full of such brackets, and models copy them.
-_MARKER = re.compile(r"[\[［【]([\s\d,;^–-]{0,20}\d[\s\d,;^–-]{0,20})[\]］】]")
-_REVERSED_TAIL = re.compile(r"(?:[\s\d,;^–-]{0,41}[\[［【]|\])+")  # from the end, so that only one place is tried
+_NUMBERS = r"[\s\d,;:^–-]{0,20}\d[\s\d,;:^–-]{0,20}"
+_NAMED = r"†[^][［］【】\n]{0,80}"  # "[2:0†policy.pdf]", as files are cited by OpenAI's assistants
+_MARKER = re.compile(rf"[\[［【]({_NUMBERS}(?:{_NAMED})?)[\]］】]")
+_UNCLOSED = re.compile(rf"[\[［【](?={_NUMBERS}†)")
+_REVERSED_TAIL = re.compile(  # from the end, so that only one place is tried
+    r"(?:(?:[^][［］【】\n]{0,80}†)?[\s\d,;:^–-]{0,41}[\[［【]|\])+"
+)
 _LINK = re.compile(r"\](?=[(\[:])")
 # A sentence ends in one of these, or in the white space of a new line, and only there is there something to check.
 _ENDINGS = frozenset(".!?…\n\"'”’)]")
@@ -169,7 +174,7 @@ def _defused(text: str) -> str:
 
     A marker in brackets means that the server checked, whatever a document says.
     """
-    return _LINK.sub("] ", _MARKER.sub(r"(\1)", text))
+    return _LINK.sub("] ", _UNCLOSED.sub("(", _MARKER.sub(r"(\1)", text)))
 
 
 def letters(text: str) -> str:

@@ -95,6 +95,35 @@ def test_a_marker_of_the_models_own_making_loses_its_brackets() -> None:
     assert text == "Staff get 28 days of leave (12). See [x] and [3"
 
 
+@pytest.mark.parametrize(
+    ("answer", "sent"),
+    [
+        ("Staff get 28 days【2†policy.pdf】.", "Staff get 28 days(2†policy.pdf)."),
+        ("Staff get 28 days [2:0†source].", "Staff get 28 days (2:0†source)."),
+        ("［1:12†a file, §3］", "(1:12†a file, §3)"),
+        ("[2:0]", "(2:0)"),
+        ("[2†[3]]", "(2†(3)]"),
+        ("[2†never closed", "(2†never closed"),
+        ("[2†on a line\nof its own]", "(2†on a line\nof its own]"),
+        (f"【2†{'x' * 80}】", f"(2†{'x' * 80})"),
+        (f"【2†{'x' * 81}】", f"(2†{'x' * 81}】"),
+        ("][2†a](b)", "] (2†a)(b)"),
+        ("a dagger† and [another†]", "a dagger† and [another†]"),
+    ],
+)
+def test_the_markers_that_name_a_file_lose_their_brackets_too(answer: str, sent: str) -> None:
+    text, _ = written(answer)
+
+    assert re.sub(r" \[\d\]$", "", text) == sent
+    assert written(*answer)[0] == text
+
+
+def test_an_address_may_be_the_answer_and_stays() -> None:
+    assert written("Ask at <https://hr.example/leave> or https://hr.example.")[0] == (
+        "Ask at <https://hr.example/leave> or https://hr.example."
+    )
+
+
 def test_an_empty_answer_is_not_a_supported_one() -> None:
     assert written("")[1].status == "unsupported"
     assert written("", mode="strict")[0] == NOTHING
@@ -115,6 +144,10 @@ _parts = st.sampled_from(
         "[",
         "]",
         "9:00",
+        "【2:0†",
+        "†policy.pdf】",
+        "†" + "x" * 79,
+        "](",
         "é",
     ]
 )
