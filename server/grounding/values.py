@@ -29,7 +29,7 @@ _PER = {"hourly": "hour", "daily": "day", "nightly": "night", "weekly": "week", 
     "quarterly": "quarter", "yearly": "year", "annually": "year", "annual": "year",
 }  # fmt: skip
 _TIME_UNITS = frozenset({"s", "night", "month"})
-_TIMES = {"once": 1, "twice": 2, "thrice": 3}
+_TIMES = {"once": Decimal(1), "twice": Decimal(2), "thrice": Decimal(3)}
 
 
 def merged(text: str, raw: Sequence[Word]) -> list[Word]:
@@ -58,12 +58,11 @@ def _rate(text: str, raw: Sequence[Word], at: int) -> Merged | None:
         base, size = MEASURES[_PER[word]]
         return as_one(raw, at, 1, f"per {size}", base)
     times = _TIMES.get(word)
+    skip = 0 if times is None else 1
     if times is None and (number := number_at(text, raw, at)) and folded_at(raw, at + number[1]) == "times":
-        times, skip = int(number[0]), number[1] + 1
-    else:
-        skip = 1 if times else 0
+        times, skip = number[0], number[1] + 1
     opener = folded_at(raw, at + skip)
-    if opener == "and" and not times and _follows_a_rate(raw, at):
+    if opener == "and" and times is None and _follows_a_rate(raw, at):
         opener = "per"  # "per square metre and year"
     if opener not in ("a", "an", "per", "every", "each"):
         return None
@@ -76,8 +75,10 @@ def _rate(text: str, raw: Sequence[Word], at: int) -> Merged | None:
     measure, taken = measure_at(raw, at + count)
     if measure is None or (measure[0] not in _TIME_UNITS and opener not in ("per", "a", "an")):
         return None
-    if opener in ("a", "an") and not times and not _stands_by_an_amount(raw, at, measure[0]):
+    if opener in ("a", "an") and times is None and not _stands_by_an_amount(raw, at, measure[0]):
         return None  # "a year ago", "in a week"
+    if times is not None and times <= 0:
+        return as_one(raw, at, count + taken, f"{plain(times)} times")  # never, however long one waits
     return as_one(raw, at, count + taken, f"per {plain(every * measure[1] / (times or 1))}", measure[0])
 
 

@@ -19,6 +19,9 @@ def values(text: str) -> list[tuple[str, str]]:
         ("3 May 2024", "May 3rd, 2024", "2024-05-03", "03.05.2024", "3rd of May 2024"),
         ("20:00", "8 pm", "8:00 p.m", "8pm"),
         ("twice a year", "every six months", "2 times a year"),
+        ("1.5 times a year", "every eight months", "1,5 times a year"),
+        ("0.5 times a year", "every two years"),
+        ("0 times per day", "zero times a day"),
         ("36 months", "three years"),
         ("90 minutes", "an hour and a half", "1.5 hours"),
         ("15%", "15 %", "15 percent", "15 per cent", "fifteen percent"),
@@ -78,6 +81,10 @@ def test_a_row_of_scales_is_no_number_without_end() -> None:
         ("the first half of the year", "50% of the year"),
         ("once a quarter", "25% once"),
         ("half past nine in the evening", "half past nine in the morning"),
+        ("1.5 times a year", "once a year"),
+        ("2.5 times a year", "twice a year"),
+        ("0 times per day", "once per day"),
+        ("-2 times per day", "twice per day"),
         ("a third of the fee", "33% of the fee"),
         ("a year ago", "within a year"),
         ("1.200.000kg", "1200 kg"),
@@ -86,6 +93,16 @@ def test_a_row_of_scales_is_no_number_without_end() -> None:
 )
 def test_what_is_not_the_same_value_is_not_equal(one: str, other: str) -> None:
     assert values(one) != values(other)
+
+
+@pytest.mark.parametrize(
+    ("times", "rounded"), [("1.5 times a year", "once a year"), ("0 times per day", "once per day")]
+)
+def test_how_often_is_not_rounded(times: str, rounded: str) -> None:
+    assert (
+        not Sources([f"The lift is checked {times}."], "How often is the lift checked?", apart).find(rounded).supports
+    )
+    assert Sources([f"The lift is checked {times}."], "How often is the lift checked?", apart).find(times).supports
 
 
 @pytest.mark.parametrize(
