@@ -264,9 +264,9 @@ class Stepper:
     def _logprobs(self, drawn: Drawn) -> tuple[TokenLogprob, ...]:
         if drawn.logprob is None:
             return ()
-        name = self._tokenizer.decode
-        top = tuple((name([token]), value) for token, value in drawn.top)
-        return (TokenLogprob(name([drawn.token]), drawn.logprob, top),)
+        spelled = self._tokenizer.token_bytes
+        top = tuple((spelled(token), value) for token, value in drawn.top)
+        return (TokenLogprob(spelled(drawn.token), drawn.logprob, top),)
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:
         failure = error if isinstance(error, EngineError) else EngineError(f"generation failed: {error}")

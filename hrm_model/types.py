@@ -46,10 +46,10 @@ Prompt = Question | Tokens
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """A prompt as it reads back: its text, and the text of each of its tokens, which control tokens have none of."""
+    """A prompt as it reads back: its text, and the UTF-8 of each of its tokens, which control tokens have none of."""
 
     text: str
-    tokens: tuple[str, ...]
+    tokens: tuple[bytes, ...]  # perhaps parts of characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +147,12 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """One answer token, how likely it was (natural log), and the likeliest alternatives."""
+    """One answer token in UTF-8, perhaps part of a character, how likely it was (natural log), and the likeliest
+    alternatives."""
 
-    token: str
+    token: bytes
     logprob: float
-    top: tuple[tuple[str, float], ...] = ()
+    top: tuple[tuple[bytes, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

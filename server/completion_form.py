@@ -1,5 +1,6 @@
 """How /v1/completions spells an answer: OpenAI's `text_completion`."""
 
+import codecs
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from hrm_model.types import Spelled, TokenLogprob
 from server.chat_form import ending
 from server.events import Called, Closed, Opened, Refused, Said, Spoken
+from server.wire import text_of
 
 Json = dict[str, Any]
 
@@ -25,6 +27,7 @@ class CompletionForm:
         """
         self._echoes, self._n, self._with_logprobs = echoes, n, with_logprobs
         self._said: dict[int, int] = {}  # choice -> characters
+        self._places: dict[int, _Places] = {}  # choice -> those of its answer's tokens
 
     def chunks(self, event: Spoken) -> list[Json]:
         """The choices that one event puts on the wire."""
@@ -32,7 +35,8 @@ class CompletionForm:
             case Opened(choice):
                 return [self._echo(choice)] if self._echoes else []
             case Said(choice, text, tokens):
-                named = [(token.token, token.logprob, _top(token)) for token in tokens]
+                places = self._places.setdefault(choice, _Places(self._said.get(choice, 0)))
+                named = [(token.token, token.logprob, _top(token), places.of(token.token)) for token in tokens]
                 return [self._chunk(choice, text, named)]
             case Called() | Refused():
                 raise AssertionError("this route knows neither functions nor sources")
@@ -57,35 +61,47 @@ class CompletionForm:
     def _echo(self, choice: int) -> Json:
         echo = self._echoes[choice // self._n]
         # A prompt is read in both directions, so that what a token's likelihood would be given had it in view already.
-        named = [(token, None, None) for token in echo.tokens] if self._with_logprobs else []
+        # A question is read without the blanks around it.
+        places = _Places(max(0, echo.text.find(text_of(b"".join(echo.tokens)))))
+        named = [(token, None, None, places.of(token)) for token in echo.tokens] if self._with_logprobs else []
         return self._chunk(choice, echo.text, named)
 
     def _chunk(
         self,
         choice: int,
         text: str,
-        tokens: Sequence[tuple[str, float | None, dict[str, float] | None]],
+        tokens: Sequence[tuple[bytes, float | None, dict[str, float] | None, int]],
         reason: str | None = None,
     ) -> Json:
         begin = self._said.get(choice, 0)
         self._said[choice] = begin + len(text)
-        # Parts of one character, and what a stop string has cut off, are tokens without a place of their own.
-        offsets, at = [], begin
-        for token, _, _ in tokens:
-            offsets.append(min(at, begin + len(text)))
-            at += len(token)
         logprobs = {
-            "tokens": [token for token, _, _ in tokens],
-            "token_logprobs": [logprob for _, logprob, _ in tokens],
-            "top_logprobs": [top for _, _, top in tokens],
-            "text_offset": offsets,
+            "tokens": [text_of(token) for token, _, _, _ in tokens],
+            "token_logprobs": [logprob for _, logprob, _, _ in tokens],
+            "top_logprobs": [top for _, _, top, _ in tokens],
+            # What a stop string has cut off has no place of its own.
+            "text_offset": [min(place, begin + len(text)) for _, _, _, place in tokens],
         }
         return {"index": choice, "text": text, "logprobs": logprobs if tokens else None, "finish_reason": reason}
+
+
+class _Places:
+    """Where tokens begin in a text that they make up; parts of one character begin where it does."""
+
+    def __init__(self, begin: int) -> None:
+        self._next = begin
+        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def of(self, token: bytes) -> int:
+        """The place of the next token."""
+        place = self._next
+        self._next += len(self._utf8.decode(token))
+        return place
 
 
 def _top(token: TokenLogprob) -> dict[str, float]:
     """The likeliest and the drawn one. Where two tokens have one spelling, the likelier has it."""
     found: dict[str, float] = {}
-    for text, logprob in (*token.top, (token.token, token.logprob)):
-        found.setdefault(text, logprob)
+    for other, logprob in (*token.top, (token.token, token.logprob)):
+        found.setdefault(text_of(other), logprob)
     return found

@@ -115,7 +115,7 @@ def logprobs(tokens: Sequence[TokenLogprob]) -> Json | None:
         "content": [
             {
                 **_token(token.token, token.logprob),
-                "top_logprobs": [_token(text, logprob) for text, logprob in token.top],
+                "top_logprobs": [_token(other, logprob) for other, logprob in token.top],
             }
             for token in tokens
         ],
@@ -133,5 +133,10 @@ def usage(used: Used) -> Json:
     }
 
 
-def _token(text: str, logprob: float) -> Json:
-    return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+def text_of(token: bytes) -> str:
+    """A token by itself; parts of a character are U+FFFD each, and only their bytes can be joined."""
+    return token.decode("utf-8", errors="replace")
+
+
+def _token(token: bytes, logprob: float) -> Json:
+    return {"token": text_of(token), "logprob": logprob, "bytes": list(token)}

@@ -116,7 +116,7 @@ async def test_a_prompt_reads_back_in_as_many_tokens_as_are_counted(make: Make, 
     reply = await reply_of(engine.generate(prompt, Sampling(max_tokens=1)))
     assert len(spelled.tokens) == reply.started[0].prompt_tokens
     if isinstance(prompt, Question):
-        assert spelled.text == "".join(spelled.tokens) == prompt.text
+        assert spelled.text == b"".join(spelled.tokens).decode() == prompt.text
     with pytest.raises(InvalidPrompt):
         speller.spelled(Tokens((10**6,), 1))
 

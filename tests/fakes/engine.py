@@ -155,7 +155,8 @@ class ScriptedEngine:
 
     def spelled(self, prompt: Prompt) -> Spelled:
         tokens = _tokens_of(prompt)
-        return Spelled(prompt.text if isinstance(prompt, Question) else "".join(tokens), tokens)
+        text = prompt.text if isinstance(prompt, Question) else "".join(tokens)
+        return Spelled(text, tuple(token.encode() for token in tokens))
 
     def _admit(self, prompt: Prompt, prompt_tokens: int, sampling: Sampling, n: int) -> int:
         if self._closed:
@@ -196,7 +197,7 @@ class ScriptedEngine:
                 return
             logprobs: tuple[TokenLogprob, ...] = ()
             if sampling.logprobs is not None:
-                logprobs = (TokenLogprob(piece, -0.25, ((piece, -0.25),)[: sampling.logprobs]),)
+                logprobs = (TokenLogprob(piece.encode(), -0.25, ((piece.encode(), -0.25),)[: sampling.logprobs]),)
             yield Text(choice, piece, tokens=1, logprobs=logprobs)
         await self.gate.wait()
         counts = Counts(prompt_tokens, len(written.pieces) + written.is_closed)

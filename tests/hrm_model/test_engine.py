@@ -20,7 +20,7 @@ from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
 from hrm_model.sequence import Reading, Sequence
 from hrm_model.template import CONDITION_TOKENS, END_ANSWER, spell
-from hrm_model.types import Event, Failed, Finished, Limits, Load, Question, Sampling, Started, Text, Tokens
+from hrm_model.types import Event, Failed, Finished, Limits, Load, OneOf, Question, Sampling, Started, Text, Tokens
 from tests.engines import LIMITS, Reply, Tiny, make_checkpoint, reply_of, running, until
 
 pytestmark = pytest.mark.anyio
@@ -184,6 +184,15 @@ async def test_tokens_of_text_that_is_held_back_are_told_with_it(tiny: Tiny) -> 
 
     assert reply.texts[0] == whole
     assert reply.tokens[0] == len(reply.logprobs[0]) == reply.finished[0].counts.completion_tokens == 40
+
+
+async def test_the_bytes_of_the_tokens_are_those_of_the_text_where_a_character_takes_several(tiny: Tiny) -> None:
+    async with running(tiny.engine()) as engine:
+        reply = await reply_of(engine.generate(ASK, Sampling(max_tokens=40, logprobs=3, grammar=OneOf(("東 🙂",)))))
+
+    tokens = [one.token for one in reply.logprobs[0]]
+    assert reply.texts[0] == b"".join(tokens).decode() == "東 🙂"
+    assert len(tokens) > len(reply.texts[0])
 
 
 @pytest.mark.parametrize("prompt", [Tokens((), 0), Tokens((9, 9), 3), Tokens((9, 9), -1), Tokens((9, 10**6), 2)])

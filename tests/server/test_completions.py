@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrm_model.errors import ContextLengthExceeded, EngineError, EngineOverloaded
-from hrm_model.types import Limits, Prompt, Question, Sampling, Tokens
+from hrm_model.types import Limits, Prompt, Question, Sampling, Spelled, TokenLogprob, Tokens
+from server.completion_form import CompletionForm
+from server.events import Opened, Said
 from server.schemas.completion import Completion, CompletionChunk
 from server.schemas.objects import ErrorBody
 from tests.fakes.engine import VOCABULARY, ScriptedEngine
@@ -155,6 +157,24 @@ async def test_log_probabilities_have_their_places_in_the_text() -> None:
         "top_logprobs": [{"The sun ": -0.25}, {"has ": -0.25}, {"set.": -0.25}],
         "text_offset": [0, 8, 12],
     }
+
+
+def test_parts_of_a_character_begin_where_it_does() -> None:
+    # "a東b🙂": a token begins before a character and another ends behind it.
+    parts = (b"a\xe6", b"\x9d", b"\xb1b", b"\xf0\x9f", b"\x99\x82", b"!")
+    places = [0, 1, 1, 3, 3, 4]
+    logprobs = tuple(TokenLogprob(part, -0.25) for part in parts)
+    form = CompletionForm(echoes=[Spelled(" a東b🙂!\n", (b"", *parts, b""))], n=1, with_logprobs=True)
+
+    echoed = form.chunks(Opened(0, None))[0]["logprobs"]
+    said = [
+        form.chunks(Said(0, text, tokens))[0]["logprobs"]
+        for text, tokens in (("a", logprobs[:1]), ("東b", logprobs[1:3]), ("🙂!", logprobs[3:]))
+    ]
+
+    assert echoed["text_offset"] == [1, *(1 + place for place in places), 6]
+    assert [place for each in said for place in each["text_offset"]] == [7 + place for place in places]
+    assert said[1]["tokens"] == ["\ufffd", "\ufffdb"]
 
 
 async def test_without_alternatives_the_drawn_token_is_told_alone() -> None:
