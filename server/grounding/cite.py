@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hrm_model.template import UNANSWERABLE
+from server.grounding.faults import finding_of
 from server.grounding.sentences import OpenText, Sentence
 from server.grounding.support import Finding, Sources, Support
 
@@ -120,7 +121,7 @@ class CitedText:
     def _settle(self, closed: list[Sentence]) -> str:
         out = ""
         for sentence in closed:
-            finding = self._sources.find(self._text.text[sentence.start : sentence.end])
+            finding = finding_of(self._sources, self._text.text[sentence.start : sentence.end])
             if self._mode != "strict":
                 out += self._give(self._text.text[self._sent : sentence.end])
             elif finding.supports:

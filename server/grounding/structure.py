@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hrm_model.template import UNANSWERABLE
 from server.grounding.cite import Checked, Mark, Mode, Verdict, letters, overall
+from server.grounding.faults import finding_of
 from server.grounding.sentences import sentences
 from server.grounding.support import Sources
 
@@ -46,7 +47,7 @@ class CitedStructure:
     def end(self) -> tuple[str, Verdict]:
         """Return what was held back, and the verdict; `replaced` says that it is a refusal and not an answer."""
         claims = list(_claims_of_json(self._text) if self._is_json else _claims_of_text(self._text))
-        found = [(claim, self._sources.find(claim.text)) for claim in claims]
+        found = [(claim, finding_of(self._sources, claim.text)) for claim in claims]
         marks = tuple(Mark(claim.start, claim.end, one) for claim, finding in found for one in finding.supports)
         supported = sum(bool(finding.supports) for _, finding in found)
         status = overall(supported, len(claims))

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from typing import Literal
 
@@ -25,7 +26,7 @@ from server.grounding.values import merged
 from server.grounding.words import Kind, Word, content_keys, listed, words
 
 Match = Literal["verbatim", "in_order", "restated", "parts", "entailed"]
-Reason = Doubt | Literal["empty", "question", "nothing"]
+Reason = Doubt | Literal["empty", "question", "nothing", "fault"]
 
 _ARTICLES = {"a", "an", "the"}
 # Who says it, and "No," in front of a whole sentence: an answer to the question, and no denial of what follows.
@@ -68,7 +69,10 @@ class Finding:
 
 
 class Sources:
-    """The passages of one question, cut into sentences and words once and asked for every sentence of the answer."""
+    """The passages of one question, cut into sentences and words once and asked for every sentence of the answer.
+
+    They are cut when the first sentence is asked for, so that a fault in cutting is one of checking.
+    """
 
     def __init__(
         self,
@@ -78,25 +82,34 @@ class Sources:
         titles: Sequence[str] = (),
         entailed: Entailed | None = None,
     ) -> None:
-        """Cut the passages.
+        """Take the passages.
 
         Args:
             entailed: is asked about statements that no rule finds a source for; None: the rules alone decide.
         """
         self._passages, self._titles, self._asked, self._entailed = passages, titles, question, entailed
-        self._question = Question(question, alike)
-        self._question_denies = any(word.kind is Kind.NEGATION for word in words(question))
         self._alike = alike
-        asked = content_keys(question)
-        self._lines: list[Line] = []
-        for number, passage in enumerate(passages):
-            title = titles[number] if titles else ""
-            self._lines += lines_of(number, passage, title, asked)
-        roots = frozenset(term.key for term in read(question) if term.role == "content")
-        used = [frozenset(term.key for term in line.terms if term.role in _TELLING) for line in self._lines]
+
+    @cached_property
+    def _question(self) -> Question:
+        return Question(self._asked, self._alike)
+
+    @cached_property
+    def _question_denies(self) -> bool:
+        return any(word.kind is Kind.NEGATION for word in words(self._asked))
+
+    @cached_property
+    def _lines(self) -> list[Line]:
+        asked = content_keys(self._asked)
+        titles = self._titles or [""] * len(self._passages)
+        cut = [line for at, text in enumerate(self._passages) for line in lines_of(at, text, titles[at], asked)]
+        roots = frozenset(term.key for term in read(self._asked) if term.role == "content")
+        used = [frozenset(term.key for term in line.terms if term.role in _TELLING) for line in cut]
         users = Counter(chain.from_iterable(used))
-        for at, (line, own) in enumerate(zip(self._lines, used, strict=True)):
-            self._lines[at] = replace(line, context=replace(line.context, elsewhere=Elsewhere(users, own), asked=roots))
+        return [
+            replace(line, context=replace(line.context, elsewhere=Elsewhere(users, own), asked=roots))
+            for line, own in zip(cut, used, strict=True)
+        ]
 
     def find(self, claim: str) -> Finding:
         """Find what says `claim`, a sentence of the answer; of several spans, the one nearest to the question."""

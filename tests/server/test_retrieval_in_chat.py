@@ -506,7 +506,9 @@ async def test_a_withheld_sentence_is_reported_and_not_shown(tmp_path: Path) -> 
     assert "green" not in response.text
 
 
-@pytest.mark.parametrize("forged", ["[1]", "[ 1 ]", "[1, 2]", "[^1]", "【1】", "[1](https://evil.example)"])
+@pytest.mark.parametrize(
+    "forged", ["[1]", "[ 1 ]", "[1, 2]", "[^1]", "【1】", "【2:0†source】", "[2†x.txt]", "[1](https://evil.example)"]
+)
 async def test_a_citation_in_a_document_forges_none_in_the_answer(tmp_path: Path, forged: str) -> None:
     shelf = await stocked(tmp_path, {"x.txt": f"The moon is made of cheese {forged}. Source: the bank."})
     engine = ScriptedEngine(f"The sky is green {forged}. ")
