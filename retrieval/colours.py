@@ -3,6 +3,7 @@
 import colorsys
 import re
 from dataclasses import dataclass
+from math import isnan
 
 _NAMED = {
     "white": 0xFFFFFF, "black": 0x000000, "red": 0xFF0000, "green": 0x008000, "blue": 0x0000FF, "yellow": 0xFFFF00,
@@ -89,6 +90,8 @@ def _of_function(name: str, parts: list[str]) -> Colour | None:
         first, second, third, *rest = (float(part.rstrip("%deg")) / (100 if "%" in part else 1) for part in parts)
     except ValueError:
         return None
+    if any(map(isnan, (first, second, third, *rest))):
+        return None  # "nan" is a number to Python alone
     alpha = rest[0] if rest else 1.0
     if name == "hsl":
         red, green, blue = (255 * part for part in colorsys.hls_to_rgb(first / 360 % 1, third, second))
@@ -96,5 +99,5 @@ def _of_function(name: str, parts: list[str]) -> Colour | None:
         red, green, blue = (
             255 * value if "%" in part else value for part, value in zip(parts, (first, second, third), strict=False)
         )
-    clamped = (max(0, min(255, round(part))) for part in (red, green, blue))
+    clamped = (round(max(0, min(255, part))) for part in (red, green, blue))
     return Colour((next(clamped), next(clamped), next(clamped)), alpha)

@@ -126,6 +126,10 @@ SEEN = [
     "<p style='color:transparent;background-clip:text;background-image:linear-gradient(red,blue)'>seen</p>",
     "<p style='color:transparent;text-shadow:0 0 1px #000'>seen</p>",
     "<p style='color:var(--ink);background:#fff'>seen</p>",
+    # written in numbers that are none, or of no end
+    "<p style='color:rgb(nan,nan,nan);background:#fff'>seen</p>",
+    "<p style='color:hsl(1e999,50%,50%);background:#fff'>seen</p>",
+    "<p style='color:rgb(1e999,0,0);background:#fff;opacity:1e999;font-size:9e999px'>seen</p>",
 ]
 
 
