@@ -91,14 +91,17 @@ class Archive:
         return await self._stored.read(lambda tx: files.page(tx, reader, cursor, purpose))
 
     async def share_file(self, file_id: str, access: Access | None, reader: Reader) -> File:
-        """Give a file lists of its own; None: it goes by the stores that hold it."""
+        """Give a file lists of its own; None: it goes by the stores that hold it, see `documents.share`."""
 
-        def share(tx: Transaction) -> File:
+        def share(tx: Transaction) -> tuple[File, bool]:
             file_no = files.sharable(tx, file_id, reader)
-            files.grant(tx, file_no, access)
-            return files.one(tx, file_no, reader)
+            was_taken_out = documents.share(tx, file_no, access, reader)
+            return files.one(tx, file_no, reader), was_taken_out
 
-        return await self._stored.write(share)
+        file, was_taken_out = await self._stored.write(share)
+        if was_taken_out:
+            await run_sync(self._forget, ())
+        return file
 
     async def original(self, file_id: str, reader: Reader) -> BinaryIO:
         """The file as it came, open for reading, which goes on when it is deleted meanwhile.
@@ -284,7 +287,8 @@ class Archive:
     def _attached(self, tx: Transaction, store_no: int, attachment: Attachment, reader: Reader) -> Document:
         stores.refuse_expired(tx, [store_no])
         stores.touch(tx, {store_no: int(time.time())})
-        file_no = files.attachable(tx, attachment.file_id, reader)
+        # A store opens a file without lists to its readers, and decides for ever whether the original is kept.
+        file_no = files.number(tx, attachment.file_id, reader, "write")
         document_no = attaching.put(tx, store_no, file_no, attachment)
         document = documents.one(tx, document_no)
         assert document is not None, "a document is gone in the transaction that made it"

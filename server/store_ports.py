@@ -188,6 +188,8 @@ class Archive(Protocol):
     async def share_file(self, file_id: str, access: Access | None, reader: Reader) -> File:
         """Give a file lists of its own; None: it goes by the stores that hold it.
 
+        Side effects: with None, it is taken out of stores that `reader` may not read.
+
         Raises:
             NotTheOwner: `reader` may write it, but neither owns it nor is an admin.
         """

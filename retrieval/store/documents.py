@@ -1,16 +1,18 @@
 """Documents: found as a reader may see them, changed, and removed with all that came of them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from retrieval.errors import DocumentNotFound
 from retrieval.store import contents, erasures, files, filters, flags, paging, personal
-from retrieval.store.access import GRANTED
+from retrieval.store.access import GRANTED, grants
 from retrieval.store.database import Transaction, Value
 from retrieval.store.erasures import Occasion
 from retrieval.store.meta import advance, generation, revoke
 from retrieval.store.scope import VISIBLE, visible
 from retrieval.types import (
+    Access,
     Attribute,
     Chunking,
     Cursor,
@@ -122,6 +124,19 @@ def of_file(tx: Transaction, file_no: int) -> list[int]:
     return [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE file_no = ?", file_no)]
 
 
+def share(tx: Transaction, file_no: int, access: Access | None, reader: Reader) -> bool:
+    """Replace a file's lists; return whether it was taken out of stores for that.
+
+    None: it has none, and goes by the stores that hold it. Those that `reader` may not read hold it no longer, as
+    nobody opens a file to readers of whom they cannot know.
+    """
+    unknown = [] if access is not None else _in_unknown_stores(tx, file_no, reader)
+    if unknown:
+        erase(tx, file_no, unknown, erasures.deleted(reader), is_whole=False)
+    files.grant(tx, file_no, access)
+    return bool(unknown)
+
+
 def set_attributes(tx: Transaction, document_no: int, attributes: Mapping[str, Attribute]) -> Document:
     """Replace what filters compare."""
     advance(tx)
@@ -187,6 +202,16 @@ def erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occa
     if is_whole:
         files.remove(tx, file_no, could_see)
     return erasure_id
+
+
+def _in_unknown_stores(tx: Transaction, file_no: int, reader: Reader) -> list[int]:
+    """The documents that a file's lists keep from the readers of stores of which `reader` does not know."""
+    rows = tx.rows(
+        f"SELECT document_no FROM {_FROM} WHERE file_no = ?4 AND files.has_access AND NOT {GRANTED}",
+        *grants(replace(reader, through=None), "read"),  # a person knows of stores that the application does not
+        file_no,
+    )
+    return [row[0] for row in rows]
 
 
 def _in_store(tx: Transaction, store_no: int, file_id: str, bindings: tuple[Value, ...]) -> int:

@@ -102,18 +102,6 @@ def number(tx: Transaction, file_id: str, reader: Reader, mode: Mode = "read") -
     return _number(tx, file_id, reader, mode, int(time.time()))
 
 
-def attachable(tx: Transaction, file_id: str, reader: Reader) -> int:
-    """The row number of a file that `reader` may put into a store.
-
-    Raises:
-        DocumentNotFound: it does not exist, or `reader` may not read it, or may read but not write one without lists
-            of its own, which a store of other readers would open to them.
-    """
-    file_no = number(tx, file_id, reader)
-    (has_access,) = tx.rows("SELECT has_access FROM files WHERE file_no = ?", file_no)[0]
-    return file_no if has_access else number(tx, file_id, reader, "write")
-
-
 def sharable(tx: Transaction, file_id: str, reader: Reader) -> int:
     """The row number of a file whose lists `reader` may change.
 

@@ -56,7 +56,8 @@ class FileChange(Asked):
     """What can be changed of a file."""
 
     access: AccessLists | None = Field(
-        description="Lists of the file's own; null: its owner, and whoever may use a store that holds it."
+        description="Lists of the file's own; null: its owner, and whoever may use a store that holds it. Where it had"
+        " lists, stores that the caller may not read hold it no longer then."
     )
 
 

@@ -133,7 +133,7 @@ async def test_what_becomes_of_a_file_in_a_store_is_told_to_who_may_see_the_stor
     ):
         shared, private = await store_of(ines, read=["user:ben"]), await store_of(ben)
         file = (await ines.files.create(file=("a.pdf", b"%PDF-1.7 broken"), purpose="assistants")).id
-        await ines.post(f"/files/{file}", body={"access": {"read": ["user:ben"]}}, cast_to=object)
+        await ines.post(f"/files/{file}", body={"access": {"write": ["user:ben"]}}, cast_to=object)
         told = []
         for client, store in ((ben, private), (ines, shared)):
             await client.vector_stores.files.create(store, file_id=file)

@@ -131,6 +131,23 @@ async def test_a_file_is_whole_or_redacted_but_never_both(tmp_path: Path) -> Non
         assert (await client.vector_stores.retrieve(redacting)).file_counts.total == 1
 
 
+@pytest.mark.parametrize(("theirs", "mine"), [("redact", "off"), ("off", "redact")])
+async def test_who_may_only_read_a_file_does_not_decide_whether_it_is_kept_whole(
+    theirs: str, mine: str, tmp_path: Path
+) -> None:
+    lists = {"access": {"read": ["user:ben"]}}
+    async with shop(tmp_path) as (url, _), client_of(url) as owner, client_of(url, "sk-ben") as reader:
+        file = await owner.files.create(file=("letter.md", LETTER), purpose="assistants", extra_body=lists)
+        store = await reader.vector_stores.create(name="theirs", extra_body={"personal_data": theirs})
+        with pytest.raises(openai.NotFoundError):
+            await reader.vector_stores.files.create(store.id, file_id=file.id)
+
+        assert await owner.get(f"/files/{file.id}/content?form=original", cast_to=str) == LETTER.decode()
+        store = await owner.vector_stores.create(name="mine", extra_body={"personal_data": mine})
+        held = await owner.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id, **FAST)
+        assert held.status == "completed"
+
+
 async def test_a_policy_counts_for_files_put_in_from_then_on(tmp_path: Path) -> None:
     async with shop(tmp_path) as (url, _), client_of(url) as client:
         store, before = await put(client, "off")

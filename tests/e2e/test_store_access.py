@@ -153,13 +153,49 @@ async def test_who_may_only_read_a_file_cannot_open_it_to_others(tmp_path: Path)
         with pytest.raises(openai.NotFoundError):
             await reader.vector_stores.files.create(mine.id, file_id=file)
 
-        # With lists of its own a file keeps to them, wherever it is.
         await owner.post(f"/files/{file}", body={"access": {"read": ["user:ben"]}}, cast_to=object)
-        await reader.vector_stores.files.create_and_poll(file, vector_store_id=mine.id, **FAST)
+        with pytest.raises(openai.NotFoundError):
+            await reader.vector_stores.files.create(mine.id, file_id=file)
+
+
+async def test_a_file_with_lists_of_its_own_keeps_to_them_wherever_it_is(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (url, _), client_of(url) as owner, client_of(url, "sk-ben") as writer:
+        _, file = await put(owner)
+        await owner.post(f"/files/{file}", body={"access": {"write": ["user:ben"]}}, cast_to=object)
+        theirs = await writer.vector_stores.create(name="theirs", extra_body={"access": {"read": ["*"]}})
+        await writer.vector_stores.files.create_and_poll(file, vector_store_id=theirs.id, **FAST)
         async with client_of(url, "sk-ann") as other:
-            assert (await other.vector_stores.search(mine.id, query="leave")).data == []
-            assert (await other.vector_stores.retrieve(mine.id)).file_counts.total == 0
-        assert len((await reader.vector_stores.search(mine.id, query="leave")).data) == 1
+            assert (await other.vector_stores.search(theirs.id, query="leave")).data == []
+            assert (await other.vector_stores.retrieve(theirs.id)).file_counts.total == 0
+        assert len((await writer.vector_stores.search(theirs.id, query="leave")).data) == 1
+
+
+async def test_dropping_a_file_s_lists_opens_it_to_the_readers_of_stores_that_its_owner_knows(tmp_path: Path) -> None:
+    async with (
+        shop(tmp_path) as (url, _),
+        client_of(url) as owner,
+        client_of(url, "sk-ben") as writer,
+        client_of(url, "sk-ann") as other,
+    ):
+        shared, file = await put(owner, access={"read": ["user:ann"]})
+        await owner.post(f"/files/{file}", body={"access": {"write": ["user:ben"]}}, cast_to=object)
+        hidden = await writer.vector_stores.create(name="theirs", extra_body={"access": {"read": ["user:ann"]}})
+        await writer.vector_stores.files.create_and_poll(file, vector_store_id=hidden.id, **FAST)
+        await owner.post(f"/files/{file}", body={"access": None}, cast_to=object)
+
+        assert len((await other.vector_stores.search(shared, query="leave")).data) == 1
+        assert (await other.vector_stores.search(hidden.id, query="leave")).data == []
+        assert (await writer.vector_stores.retrieve(hidden.id)).file_counts.total == 0
+
+
+async def test_a_file_without_lists_stays_where_it_is_when_it_is_given_none(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (url, _), client_of(url) as owner, client_of(url, "sk-ben") as writer:
+        _, file = await put(owner, access={"write": ["user:ben"]})
+        hidden = await writer.vector_stores.create(name="theirs")
+        await writer.vector_stores.files.create_and_poll(file, vector_store_id=hidden.id, **FAST)
+        await owner.post(f"/files/{file}", body={"access": None}, cast_to=object)
+
+        assert (await writer.vector_stores.retrieve(hidden.id)).file_counts.total == 1
 
 
 async def test_putting_documents_in_takes_the_role_ingest(tmp_path: Path) -> None:

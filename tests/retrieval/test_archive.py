@@ -254,3 +254,17 @@ async def test_lists_of_a_file_count_in_every_store(library: Library) -> None:
 
     await library.archive.share_file(file.file_id, None, ANNA)
     assert await found(library, store, reader=BEN) == ["apple"]
+
+
+async def test_an_application_that_drops_lists_for_a_person_leaves_the_file_in_stores_of_the_person(
+    library: Library,
+) -> None:
+    portal = Reader(frozenset({"user:portal"}))
+    store = await store_of(library)
+    file = await upload(library, "apple")
+    await read(library, store, Attachment(file.file_id))
+    await library.archive.share_file(file.file_id, Access(write=("user:portal",)), ANNA)
+
+    await library.archive.share_file(file.file_id, None, replace(ANNA, through=portal))
+
+    assert await found(library, store) == ["apple"]
