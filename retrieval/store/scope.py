@@ -50,8 +50,16 @@ def resolve(
     """
     if as_of is not None:
         later = filters.flags_of(tx, "FROM documents WHERE completed_in > ?", as_of)
-        hidden = later if hidden is None else hidden | later
+        hidden = later if hidden is None else _either(hidden, later)
     return Scope(tuple(store_nos), None if wanted is None else filters.matching(tx, wanted), hidden)
+
+
+def _either(one: Flags, other: Flags) -> Flags:
+    """Flags of both; what is kept of lists still counts documents that were the newest when they were removed."""
+    shorter, longer = sorted((one, other), key=len)
+    both = longer.copy()
+    both[: len(shorter)] |= shorter
+    return both
 
 
 def visible(reader: Reader, now: int | None = None) -> tuple[Value, ...]:

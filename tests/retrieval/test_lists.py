@@ -188,6 +188,22 @@ def test_numbers_of_documents_that_are_gone_confuse_nothing(shelf: Shelf) -> Non
     assert document_no not in shelf.hidden(CLAIMS)
 
 
+def test_later_documents_are_hidden_beside_those_with_lists_when_the_newest_was_removed(shelf: Shelf) -> None:
+    _, with_lists = shelf.add("group:claims")
+    _, later = shelf.add()
+    newest, _ = shelf.add()
+    assert shelf.hidden(BEN) == [with_lists]
+    with shelf.database.write() as tx:
+        tx.run("UPDATE documents SET completed_in = 9 WHERE document_no = ?", later)
+        documents.remove_file(tx, newest, REPLACED)
+
+    with shelf.database.read() as tx:
+        found_in = scope.resolve(tx, [shelf.store_no], None, shelf.lists.hidden(tx, BEN), as_of=8)
+
+    assert found_in.hidden is not None
+    assert found_in.hidden.nonzero()[0].tolist() == [with_lists, later]
+
+
 def test_a_look_that_fails_half_way_hides_all_the_same_the_next_time(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
