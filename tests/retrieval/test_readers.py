@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -167,14 +167,38 @@ def test_who_may_write_may_read_and_only_owners_and_admins_say_who_may(
         file_no, file_id = files.add(tx, owner=owner, filename="a", size=1, sha256="1", is_upload=True, access=access)
         attaching.attach(tx, store_no, file_no, {})
         for reader in asked:
-            with suppress(StoreNotFound):
+            try:
                 stores.number(tx, "first", reader, "write")
+            except StoreNotFound:
+                with pytest.raises(StoreNotFound):
+                    stores.sharable(tx, "first", reader)
+            else:
                 assert stores.number(tx, "first", reader) == store_no
                 assert outcome(partial(stores.sharable, tx, "first", reader)) is may_share(reader, owner)
-            with suppress(DocumentNotFound):
+            try:
                 files.number(tx, file_id, reader, "write")
+            except DocumentNotFound:
+                with pytest.raises(DocumentNotFound):
+                    files.sharable(tx, file_id, reader)
+            else:
                 assert files.number(tx, file_id, reader) == file_no
                 assert outcome(partial(files.sharable, tx, file_id, reader)) is may_share(reader, owner)
+
+
+def test_an_application_that_may_only_read_a_file_does_not_rewrite_its_lists_for_the_owner(tmp_path: Path) -> None:
+    ann = Reader(frozenset({"user:ann"}))
+    through = replace(ann, through=Reader(frozenset({"user:app"})))
+    access = Access(read=("user:app",))
+    with closing(Database(tmp_path / "store.db")) as database, database.write() as tx:
+        stores.create(tx, "first", ann, access)
+        _, file_id = files.add(tx, owner="user:ann", filename="a", size=1, sha256="1", is_upload=True, access=access)
+
+        with pytest.raises(DocumentNotFound):
+            files.sharable(tx, file_id, through)
+        with pytest.raises(StoreNotFound):
+            stores.sharable(tx, "first", through)
+        files.sharable(tx, file_id, ann)
+        stores.sharable(tx, "first", ann)
 
 
 def may_share(reader: Reader, owner: str) -> bool:
