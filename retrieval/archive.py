@@ -11,13 +11,14 @@ from typing import BinaryIO
 
 from anyio.to_thread import run_sync
 
+from retrieval.clearing import Clearing
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.store import attaching, batches, contents, documents, files, jobs, leaving, personal, stores
+from retrieval.store import attaching, batches, contents, documents, files, leaving, personal, slugs, stores
 from retrieval.store.access import principal
 from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
-from retrieval.store.erasures import EXPIRED, deleted
+from retrieval.store.erasures import deleted
 from retrieval.types import (
     Access,
     Attachment,
@@ -47,6 +48,7 @@ class Archive:
         self._stored = AsyncDatabase(database)
         self._originals = originals
         self._mirror = mirror
+        self._clearing = Clearing(database, originals, mirror)
         self._active: dict[str, int] = {}  # stores that were searched, by name or id, and when; not yet written down
 
     def staging(self) -> AbstractContextManager[Staged]:
@@ -127,13 +129,13 @@ class Archive:
         access: Access | None = None,
         attachments: Sequence[Attachment] = (),
     ) -> Store:
-        """Add a store with these files; its slug is made of its name, see `stores.free_slug`."""
+        """Add a store with these files; its slug is made of its name, see `slugs.free_slug`."""
 
         def make(tx: Transaction) -> Store:
-            store_no = stores.create(tx, stores.free_slug(tx, description.name, reader), reader, access)
+            store_no = stores.create(tx, slugs.free_slug(tx, description.name, reader), reader, access)
             stores.describe(tx, store_no, description)
             for attachment in attachments:
-                self._attached(tx, store_no, attachment, reader)
+                attaching.attached(tx, store_no, attachment, reader)
             return stores.one(tx, store_no, reader)
 
         return await self._stored.write(make)
@@ -158,20 +160,22 @@ class Archive:
 
     async def remove_store(self, store: str, reader: Reader) -> str:
         """Remove a store and what searches found in it; return its id. Uploaded files stay."""
+        by = principal(reader)
 
-        def remove(tx: Transaction) -> tuple[str, list[str]]:
+        def take_away(tx: Transaction) -> tuple[str, int]:
             store_no = stores.number(tx, store, reader, "write")
-            return stores.one(tx, store_no, reader).store_id, stores.remove(tx, store_no, deleted(reader))
+            return stores.take_away(tx, store_no, by), store_no
 
-        store_id, gone = await self._stored.write(remove)
-        await run_sync(self._forget, gone)
+        store_id, store_no = await self._stored.write(take_away)
+        # Abandoned on cancel: it goes on, and ends when the library closes.
+        await run_sync(self._clearing.store, store_no, by, abandon_on_cancel=True)
         return store_id
 
     async def attach(self, store: str, attachment: Attachment, reader: Reader) -> Document:
         """Put a file into a store; it is read in the background. Again: with other attributes, or read anew."""
 
         def put(tx: Transaction) -> Document:
-            return self._attached(tx, stores.number(tx, store, reader, "write"), attachment, reader)
+            return attaching.attached(tx, stores.number(tx, store, reader, "write"), attachment, reader)
 
         return await self._stored.write(put)
 
@@ -238,7 +242,7 @@ class Archive:
         def start(tx: Transaction) -> Batch:
             store_no = stores.number(tx, store, reader, "write")
             for attachment in attachments:
-                self._attached(tx, store_no, attachment, reader)
+                attaching.attached(tx, store_no, attachment, reader)
             numbers = [documents.in_store(tx, store_no, attachment.file_id, reader) for attachment in attachments]
             return batches.one(tx, batches.create(tx, store_no, numbers), reader)
 
@@ -266,35 +270,26 @@ class Archive:
         """Remember that stores were searched; `tend` writes it down, since a search must not wait for a writer."""
         self._active |= dict.fromkeys(names, int(time.time()))
 
-    def tend(self) -> None:
-        """Write down which stores were searched, and clear away what has expired. Blocks."""
+    def stop(self) -> None:
+        """Leave what is still to be cleared away to the next process, after what is being removed now. Blocks."""
+        self._clearing.stop()
+
+    def tend(self, *, is_last: bool = False) -> None:
+        """Write down which stores were searched, and clear away what was removed or has expired. Blocks.
+
+        Args:
+            is_last: clear no more than a little, as the process ends.
+        """
         self._originals.drop_redacted(self._database)
         active, self._active = self._active, {}
+        if active:
+            with self._database.write() as tx:
+                stores.touch(tx, stores.numbers(tx, active))
         with self._database.read() as tx:
-            is_due = bool(active) or files.are_any_expired(tx) or stores.are_any_expired(tx)
-        if not is_due:
-            return
-        with self._database.write() as tx:
-            stores.touch(tx, stores.numbers(tx, active))
-            gone = stores.empty_expired(tx)
-            for file_no, file_id in files.expired(tx):
-                documents.remove_file(tx, file_no, EXPIRED)
-                gone.append(file_id)
-        if gone:
-            log.info("%d expired files and stores cleared away", len(gone))
-            self._forget(gone)
-
-    def _attached(self, tx: Transaction, store_no: int, attachment: Attachment, reader: Reader) -> Document:
-        stores.refuse_expired(tx, [store_no])
-        stores.touch(tx, {store_no: int(time.time())})
-        # A store opens a file without lists to its readers, and decides for ever whether the original is kept.
-        file_no = files.number(tx, attachment.file_id, reader, "write")
-        document_no = attaching.put(tx, store_no, file_no, attachment)
-        document = documents.one(tx, document_no)
-        assert document is not None, "a document is gone in the transaction that made it"
-        if document.status == "in_progress" and not jobs.are_open(tx, document_no):
-            jobs.enqueue(tx, document_no, attachment.file_id, time.time(), principal(reader))
-        return document
+            is_due = files.are_any_expired(tx) or stores.are_any_expired(tx) or bool(stores.taken_away(tx))
+        if is_due:
+            count = self._clearing.everything(is_last=is_last)
+            log.info("%d documents and files cleared away of stores that were removed, or expired", count)
 
     def _forget(self, gone: Sequence[str]) -> None:
         for file_id in gone:

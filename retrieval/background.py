@@ -4,6 +4,7 @@ Closing ends that in an order that loses nothing.
 """
 
 import logging
+import threading
 
 import anyio
 from anyio.to_thread import run_sync
@@ -32,6 +33,7 @@ class Background:
         self._intake = intake
         self._archive = archive
         self._lock = lock
+        self._tending = threading.Lock()  # `close` waits for what a cancelled task has left running
 
     async def work(self, poll_s: float) -> None:
         """Run jobs as they come, clear away what has expired, and build graphs, until cancelled."""
@@ -43,7 +45,8 @@ class Background:
     def close(self) -> None:
         """Stop ingesting after the running batch, save the index, and close the files. Blocks meanwhile."""
         self._intake.stop()
-        self._tend_once()
+        self._archive.stop()
+        self._tend_once(is_last=True)
         try:
             self._mirror.save()
         except RetrievalError as problem:
@@ -55,7 +58,8 @@ class Background:
     async def _tend(self) -> None:
         while True:
             await anyio.sleep(TEND_S)
-            await run_sync(self._tend_once)
+            # Abandoned on cancel: `close` ends it after its turn.
+            await run_sync(self._tend_once, abandon_on_cancel=True)
 
     async def _grow(self) -> None:
         while True:
@@ -70,8 +74,9 @@ class Background:
             log.error("a graph could not be built on, to be tried again: %s", error)
             return TEND_S
 
-    def _tend_once(self) -> None:
+    def _tend_once(self, *, is_last: bool = False) -> None:
         try:
-            self._archive.tend()
+            with self._tending:
+                self._archive.tend(is_last=is_last)
         except RetrievalError as error:
             log.error("clearing away what has expired failed, to be tried again: %s", error)

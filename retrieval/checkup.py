@@ -68,7 +68,12 @@ def store_names(data_dir: Path) -> frozenset[str]:
         (schema,) = tx.rows("PRAGMA user_version")[0]
         if schema != len(MIGRATIONS):
             raise StoreFailed(file, f"it has schema version {schema}; this version reads {len(MIGRATIONS)}")
-        return frozenset(name for row in tx.rows("SELECT store_id, name FROM stores") for name in row if name)
+        return frozenset(
+            name
+            for row in tx.rows("SELECT store_id, name FROM stores WHERE removed_by IS NULL")
+            for name in row
+            if name
+        )
 
 
 def _snapshot(folder: Path) -> tuple[int | None, tuple[str, ...]]:

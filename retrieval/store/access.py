@@ -44,7 +44,9 @@ ALLOWED = " AND ".join(
     """
     for at in _PLACES
 )
-GRANTED = f"({ALLOWED} AND {for_each_reader(MAY_USE)})"
+# What was removed is there for nobody, though documents may still be in it.
+THERE = "stores.removed_by IS NULL"
+GRANTED = f"({THERE} AND {ALLOWED} AND {for_each_reader(MAY_USE)})"
 
 
 def grants(reader: Reader, mode: Mode) -> tuple[str | None, str, Mode]:

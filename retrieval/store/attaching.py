@@ -3,10 +3,11 @@
 import time
 from collections.abc import Mapping
 
-from retrieval.store import documents, filters, personal
+from retrieval.store import documents, files, filters, jobs, personal, stores
+from retrieval.store.access import principal
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import REPLACED
-from retrieval.types import Attachment, Attribute, Chunking
+from retrieval.types import Attachment, Attribute, Chunking, Document, Reader
 
 
 def attach(
@@ -33,6 +34,26 @@ def attach(
     )
     filters.put(tx, document_no, attributes or {})
     return document_no
+
+
+def attached(tx: Transaction, store_no: int, attachment: Attachment, reader: Reader) -> Document:
+    """Put a file into a store for somebody who may write that, and queue it where it is to be read.
+
+    Raises:
+        StoreExpired: the store has not been used for as long as it was to be kept.
+        DocumentNotFound: there is no such file, or `reader` may not write it. A store opens a file without lists to its
+            readers, and decides for ever whether the original is kept.
+        FileFormRefused: it is kept whole and the store redacts, or the other way round.
+    """
+    stores.refuse_expired(tx, [store_no])
+    stores.touch(tx, {store_no: int(time.time())})
+    file_no = files.number(tx, attachment.file_id, reader, "write")
+    document_no = put(tx, store_no, file_no, attachment)
+    document = documents.one(tx, document_no)
+    assert document is not None, "a document is gone in the transaction that made it"
+    if document.status == "in_progress" and not jobs.are_open(tx, document_no):
+        jobs.enqueue(tx, document_no, attachment.file_id, time.time(), principal(reader))
+    return document
 
 
 def put(tx: Transaction, store_no: int, file_no: int, attachment: Attachment) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from retrieval.store import flags, personal
+from retrieval.store.access import THERE
 from retrieval.store.database import Transaction
 from retrieval.store.meta import advance
 from retrieval.types import Flag, PersonalDataKind
@@ -86,7 +87,9 @@ def announce_removal(tx: Transaction, document_no: int, generation: int) -> None
 def text(tx: Transaction, file_no: int) -> str:
     """A file's stored text, the same in every store; empty before it was read."""
     found = tx.rows(
-        "SELECT text FROM documents WHERE file_no = ? ORDER BY status != 'completed', document_no LIMIT 1", file_no
+        f"SELECT text FROM documents JOIN stores USING (store_no) WHERE file_no = ? AND {THERE}"
+        " ORDER BY status != 'completed', document_no LIMIT 1",
+        file_no,
     )
     return str(found[0][0]) if found else ""
 

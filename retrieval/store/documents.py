@@ -6,7 +6,7 @@ from typing import Any
 
 from retrieval.errors import DocumentNotFound
 from retrieval.store import contents, erasures, files, filters, flags, paging, personal
-from retrieval.store.access import GRANTED, grants
+from retrieval.store.access import GRANTED, THERE, grants
 from retrieval.store.database import Transaction, Value
 from retrieval.store.erasures import Occasion
 from retrieval.store.meta import advance, generation, revoke
@@ -66,7 +66,9 @@ def by_file(tx: Transaction, file_id: str, reader: Reader) -> Document:
 
 def by_id(tx: Transaction, file_id: str, store_id: str) -> Document | None:
     """A file in a store, whoever may see it; for the process that handed it in."""
-    found = tx.row(f"SELECT {_COLUMNS} FROM {_FROM} WHERE files.file_id = ? AND store_id = ?", file_id, store_id)
+    found = tx.row(
+        f"SELECT {_COLUMNS} FROM {_FROM} WHERE files.file_id = ? AND store_id = ? AND {THERE}", file_id, store_id
+    )
     return None if found is None else _document(*found)
 
 
@@ -133,6 +135,7 @@ def share(tx: Transaction, file_no: int, access: Access | None, reader: Reader) 
     unknown = [] if access is not None else _in_unknown_stores(tx, file_no, reader)
     if unknown:
         erase(tx, file_no, unknown, erasures.deleted(reader), is_whole=False)
+        files.keep(tx, file_no)
     files.grant(tx, file_no, access)
     return bool(unknown)
 
@@ -207,7 +210,7 @@ def erase(tx: Transaction, file_no: int, document_nos: list[int], occasion: Occa
 def _in_unknown_stores(tx: Transaction, file_no: int, reader: Reader) -> list[int]:
     """The documents that a file's lists keep from the readers of stores of which `reader` does not know."""
     rows = tx.rows(
-        f"SELECT document_no FROM {_FROM} WHERE file_no = ?4 AND files.has_access AND NOT {GRANTED}",
+        f"SELECT document_no FROM {_FROM} WHERE file_no = ?4 AND files.has_access AND {THERE} AND NOT {GRANTED}",
         *grants(replace(reader, through=None), "read"),  # a person knows of stores that the application does not
         file_no,
     )

@@ -14,6 +14,7 @@ from retrieval.store.access import (
     ALLOWED,
     GRANTED,
     MAY_USE,
+    THERE,
     Mode,
     for_each_reader,
     grants,
@@ -27,7 +28,7 @@ from retrieval.store.meta import advance, revoke
 from retrieval.store.paging import Seen
 from retrieval.types import EVERYONE, Access, Cursor, File, Page, Reader
 
-_IN_STORES = "FROM documents JOIN stores USING (store_no) WHERE documents.file_no = files.file_no"
+_IN_STORES = f"FROM documents JOIN stores USING (store_no) WHERE documents.file_no = files.file_no AND {THERE}"
 _HELD = f"SELECT 1 {_IN_STORES}"
 # Who may use certain stores only may use what those hold, and what none holds; and change it if no other one holds it.
 _REACHED = f"""
@@ -41,9 +42,11 @@ _MAY_USE = f"""
             AND file_access.name IN (NAMES))
      OR NOT files.has_access AND EXISTS ({_HELD} AND {ALLOWED} AND {MAY_USE}))
 """
-# ?1 to ?3 as in `access`, ?4: now. A file past its expiry is gone, whether or not it was cleared away.
+# ?1 to ?3 as in `access`, ?4: now. A file past its expiry is gone, whether or not it was cleared away, and so is one
+# that came with a store, when the last one that holds it was removed.
 USABLE = f"""
-    ((files.expires_at IS NULL OR files.expires_at > ?4) AND {_REACHED} AND {for_each_reader(_MAY_USE)})
+    ((files.expires_at IS NULL OR files.expires_at > ?4) AND (files.is_upload OR EXISTS ({_HELD}))
+     AND {_REACHED} AND {for_each_reader(_MAY_USE)})
 """
 
 
@@ -143,11 +146,21 @@ def grant(tx: Transaction, file_no: int, access: Access | None) -> None:
     replace(tx, "file_access", "file_no", file_no, access or Access())
 
 
+def keep(tx: Transaction, file_no: int) -> None:
+    """Have a file stay that no store holds any more, though it came with one."""
+    tx.run(
+        "UPDATE files SET is_upload = 1 WHERE file_no = ?1 AND NOT EXISTS (SELECT 1 FROM documents WHERE file_no = ?1)",
+        file_no,
+    )
+
+
 def seen(tx: Transaction, file_no: int) -> Seen:
     """Who can see a file, as a place in the list of files."""
     owner, has_access = tx.rows("SELECT owner, has_access FROM files WHERE file_no = ?", file_no)[0]
     stores = tx.rows(
-        "SELECT store_id, name, store_no FROM documents JOIN stores USING (store_no) WHERE file_no = ?", file_no
+        "SELECT store_id, coalesce(former_name, name), store_no FROM documents JOIN stores USING (store_no)"
+        " WHERE file_no = ?",
+        file_no,
     )
     return Seen(
         (owner, *_named(tx, file_no)),

@@ -370,6 +370,13 @@ _ERASURES_BY_FILE = """
 CREATE INDEX erasures_of_file ON erasures (file_id);
 """
 
+# A store that was removed is there for nobody, and goes when all that it held is out; see retrieval/clearing.py.
+_REMOVED_STORES = """
+ALTER TABLE stores ADD COLUMN removed_by TEXT; -- the principal who removed it; NULL: nobody has
+ALTER TABLE stores ADD COLUMN former_name TEXT; -- with `removed_by`: its name is free again
+CREATE INDEX stores_removed ON stores (store_no) WHERE removed_by IS NOT NULL;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _FILES,
@@ -389,6 +396,7 @@ MIGRATIONS = (
     _SEEN,
     _LEAVING,
     _ERASURES_BY_FILE,
+    _REMOVED_STORES,
 )
 
 

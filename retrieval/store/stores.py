@@ -5,13 +5,22 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from secrets import token_hex
-from unicodedata import normalize
 
 from retrieval.errors import StoreExpired, StoreNameRefused, StoreNotFound
 from retrieval.store import documents, paging, personal
-from retrieval.store.access import GRANTED, Mode, grants, listed, principal, readers_of_store, refuse_sharing, replace
+from retrieval.store.access import (
+    GRANTED,
+    THERE,
+    Mode,
+    grants,
+    listed,
+    principal,
+    readers_of_store,
+    refuse_sharing,
+    replace,
+)
 from retrieval.store.database import Transaction
-from retrieval.store.erasures import EXPIRED, Occasion
+from retrieval.store.erasures import Occasion
 from retrieval.store.meta import advance, revoke
 from retrieval.store.paging import Seen
 from retrieval.store.scope import VISIBLE, has_limits, visible
@@ -60,7 +69,7 @@ def sharable(tx: Transaction, name_or_id: str, reader: Reader) -> int:
 
 def exists(tx: Transaction, name_or_id: str) -> bool:
     """Say whether there is such a store, whoever asks; only for deciding whether a name is free."""
-    return bool(tx.rows("SELECT 1 FROM stores WHERE store_id = ?1 OR name = ?1", name_or_id))
+    return bool(tx.rows(f"SELECT 1 FROM stores WHERE (store_id = ?1 OR name = ?1) AND {THERE}", name_or_id))
 
 
 def listing(tx: Transaction, reader: Reader) -> list[Store]:
@@ -105,21 +114,6 @@ def holdings(tx: Transaction, store_no: int, reader: Reader) -> tuple[Counts, in
     return Counts(**{status: count for status, count, _ in rows}), sum(used for _, _, used in rows)
 
 
-def free_slug(tx: Transaction, name: str | None, reader: Reader) -> str:
-    """A slug made of a name, that no store has yet.
-
-    It is the plain name only for a reader who sees all stores, and who may be told which names are taken: for all
-    others something random is always added, as adding it where it is needed would tell of stores that they may not see.
-    """
-    plain = normalize("NFKD", name or "").encode("ascii", "ignore").decode().casefold()
-    base = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")[:50].replace("vs_", "vs-") or "store"
-    sees_all = all(one.is_admin and one.stores is None for one in reader.each())
-    slug = base if sees_all and base != "none" else None
-    while slug is None or exists(tx, slug):
-        slug = f"{base}-{token_hex(4)}"
-    return slug
-
-
 def describe(tx: Transaction, store_no: int, description: Description) -> None:
     """Replace what is said of a store.
 
@@ -150,7 +144,7 @@ def set_index(tx: Transaction, store_no: int, index: IndexKind) -> None:
 
 def with_graph(tx: Transaction) -> list[int]:
     """The stores that are to be searched by a graph."""
-    return [row[0] for row in tx.rows("SELECT store_no FROM stores WHERE vector_index = 'hnsw'")]
+    return [row[0] for row in tx.rows(f"SELECT store_no FROM stores WHERE vector_index = 'hnsw' AND {THERE}")]
 
 
 def refuse_expired(tx: Transaction, store_nos: Sequence[int]) -> None:
@@ -190,10 +184,9 @@ def are_any_expired(tx: Transaction) -> bool:
     return bool(tx.rows(f"{_HELD_BY_EXPIRED} LIMIT 1", int(time.time())))
 
 
-def empty_expired(tx: Transaction) -> list[str]:
-    """Take everything out of expired stores; return the ids of files that went with it, to be unlinked."""
-    held = [row[0] for row in tx.rows(_HELD_BY_EXPIRED, int(time.time()))]
-    return [file_id for document_no in held if (file_id := documents.remove(tx, document_no, EXPIRED))]
+def held_by_expired(tx: Transaction, limit: int) -> list[int]:
+    """The row numbers of some documents that are still in expired stores."""
+    return [row[0] for row in tx.rows(f"{_HELD_BY_EXPIRED} LIMIT ?2", int(time.time()), limit)]
 
 
 def create(tx: Transaction, name: str, reader: Reader, access: Access | None) -> int:
@@ -225,15 +218,49 @@ def grant(tx: Transaction, store_no: int, access: Access) -> None:
 
 
 def remove(tx: Transaction, store_no: int, occasion: Occasion) -> list[str]:
-    """Remove a store with its documents; return the ids of files that went with it, to be unlinked."""
-    held = [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE store_no = ?", store_no)]
-    gone = [file_id for document_no in held if (file_id := documents.remove(tx, document_no, occasion))]
+    """Remove a store that holds little, with its documents; return the ids of files that went too, to be unlinked."""
+    documents_held = [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE store_no = ?", store_no)]
+    gone = [file_id for document_no in documents_held if (file_id := documents.remove(tx, document_no, occasion))]
     revoke(tx)
-    store_id, name = tx.rows("SELECT store_id, name FROM stores WHERE store_no = ?", store_no)[0]
-    could_see = Seen(readers_of_store(tx, store_no), (((store_id, name), ()),))
-    tx.run("DELETE FROM stores WHERE store_no = ?", store_no)
-    paging.depart(tx, "store", store_id, store_no, could_see)
+    _depart(tx, store_no)
+    end(tx, store_no)
     return gone
+
+
+def take_away(tx: Transaction, store_no: int, by: str) -> str:
+    """Remove a store for everybody, at once; return its id. `retrieval.clearing` takes out what it holds."""
+    revoke(tx)
+    store_id = _depart(tx, store_no)
+    tx.run(
+        # No name reads as an id, so that one is free.
+        "UPDATE stores SET removed_by = ?, former_name = name, name = store_id WHERE store_no = ?",
+        by,
+        store_no,
+    )
+    return store_id
+
+
+def taken_away(tx: Transaction) -> list[tuple[int, str]]:
+    """The row numbers of stores that were removed and are still to be emptied, and who removed them."""
+    return [(row[0], row[1]) for row in tx.rows("SELECT store_no, removed_by FROM stores WHERE removed_by IS NOT NULL")]
+
+
+def held(tx: Transaction, store_no: int, limit: int) -> list[int]:
+    """The row numbers of some documents of a store, whoever may see them."""
+    return [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE store_no = ? LIMIT ?", store_no, limit)]
+
+
+def end(tx: Transaction, store_no: int) -> None:
+    """Forget a removed store that holds nothing any more."""
+    assert not held(tx, store_no, 1), "documents would go without a record of their erasure"
+    tx.run("DELETE FROM stores WHERE store_no = ?", store_no)
+
+
+def _depart(tx: Transaction, store_no: int) -> str:
+    """Remember a store's place in the list of stores; return its id."""
+    store_id, name = tx.rows("SELECT store_id, name FROM stores WHERE store_no = ?", store_no)[0]
+    paging.depart(tx, "store", store_id, store_no, Seen(readers_of_store(tx, store_no), (((store_id, name), ()),)))
+    return str(store_id)
 
 
 def _store(

@@ -55,6 +55,8 @@ async def obey(library: Library, command: dict[str, Any]) -> Any:
         case {"delete": file_id}:
             await library.delete(file_id, ANNA)
             return "done"
+        case {"remove_store": name}:
+            return await library.archive.remove_store(name, ANNA)
         case {"erase": file_ids}:
             for file_id in file_ids:
                 await library.delete(file_id, ANNA)

@@ -268,3 +268,19 @@ async def test_an_application_that_drops_lists_for_a_person_leaves_the_file_in_s
     await library.archive.share_file(file.file_id, None, replace(ANNA, through=portal))
 
     assert await found(library, store) == ["apple"]
+
+
+async def test_a_file_that_came_with_a_store_is_its_owner_s_when_it_is_taken_out_with_its_lists(
+    library: Library, tmp_path: Path
+) -> None:
+    await library.create_store("shop", BEN, Access(write=("user:anna",)))
+    file_id = (await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)).file_id
+    await library.archive.share_file(file_id, Access(read=("user:ben",)), ANNA)
+    await library.set_access("shop", Access(), BEN)
+
+    await library.archive.share_file(file_id, None, ANNA)
+
+    assert (await library.store("shop", BEN)).counts.total == 0
+    with await library.archive.original(file_id, ANNA) as original:
+        assert original.read() == b"apple"
+    assert [file.file_id for file in (await library.archive.files(ANNA, Cursor(9))).items] == [file_id]
