@@ -102,6 +102,9 @@ class GrammarCompiler:
             return
         try:
             asked.done.set_result(self._matchings(asked.reading, asked.choices))
+        except InvalidGrammar as error:
+            asked.reading.fault = error  # the other prompts of the request need not find it too
+            asked.done.set_exception(error)
         except BaseException as error:
             asked.done.set_exception(error)
             raise

@@ -46,7 +46,7 @@ class Turns:
         self._max_waiting, self._max_each = max_waiting, max_each
         self._lock = threading.Lock()
         self._lines: dict[str | None, deque[Asked]] = {}  # by partition, whose turn it is first; none is empty
-        # By identity: the prompts of one request have one grammar, and equal ones of two are two.
+        # By identity: the prompts of one request have one grammar, and equal ones of two requests are two objects.
         self._readings: dict[tuple[str | None, int], Reading] = {}
 
     @property

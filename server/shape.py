@@ -14,7 +14,7 @@ from server.schemas.drawing import Drawing
 from server.schemas.structure import JsonObjectFormat, JsonSchemaFormat, StructuredOutputs
 
 _PLACE_OF_CALL = re.compile(r"\[(\d+)\]\.?(.*)", re.DOTALL)
-_ANY_OBJECT = JsonSchema('{"type": "object"}')
+_ANY_OBJECT = '{"type": "object"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def shape_of(request: Drawing) -> Shape | None:
         case JsonSchemaFormat(json_schema=named):
             shape = Shape(JsonSchema(json.dumps(named.schema_)), "response_format.json_schema.schema")
         case JsonObjectFormat():
-            shape = Shape(_ANY_OBJECT, "response_format")
+            shape = Shape(JsonSchema(_ANY_OBJECT), "response_format")
         case _:
             return _structured(structured) if structured is not None else None
     if structured is not None:
@@ -104,4 +104,4 @@ def _structured(asked: StructuredOutputs) -> Shape:
         case "grammar":
             return Shape(Lark(asked.grammar or ""), param)
         case _:
-            return Shape(_ANY_OBJECT, param)
+            return Shape(JsonSchema(_ANY_OBJECT), param)

@@ -10,6 +10,7 @@ from hrm_model.ranges import RANGES
 from hrm_model.types import JsonSchema, Lark, OneOf, Question, Regex, Sampling
 from server.schemas.answer import ChatCompletion
 from server.schemas.chat import ChatRequest
+from server.shape import shape_of_chat
 from tests.fakes.engine import VOCABULARY, ScriptedEngine
 from tests.fakes.serving import MODEL, chunks, client_of, question, services
 
@@ -19,6 +20,19 @@ pytestmark = pytest.mark.anyio
 async def post(engine: ScriptedEngine, body: dict[str, Any], **policy: Any) -> httpx.Response:
     async with client_of(services(engine, **policy)) as client:
         return await client.post("/v1/chat/completions", json=body)
+
+
+@pytest.mark.parametrize(
+    "extra", [{"response_format": {"type": "json_object"}}, {"structured_outputs": {"json_object": True}}]
+)
+def test_equal_forms_of_two_requests_are_two(extra: dict[str, Any]) -> None:
+    first, second = (shape_of_chat(ChatRequest.model_validate(question(**extra))) for _ in range(2))
+
+    assert first is not None
+    assert second is not None
+    assert first.grammar == second.grammar
+    # By identity the engine tells the prompts of a request, which wait as one, from those of others.
+    assert first.grammar is not second.grammar
 
 
 @pytest.mark.parametrize(
