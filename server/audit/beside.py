@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.audit.chain import Broken, Entry
 
@@ -25,6 +25,13 @@ class Beside:
     def digests(self) -> dict[str, str | None]:
         """What the record says of it."""
         return {"salt": _digest(self.salt), "content": None if self.content is None else _digest(self.content)}
+
+
+class Erased(NamedTuple):
+    """What an erasure has done of a request's records."""
+
+    records: int  # that it meant, erased before or not
+    left: int  # of the same request: others with their salts, and what is noted down and not yet on record
 
 
 def checked(records: Iterable[tuple[Entry, Beside | None]]) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ goes when the record comes; a note whose process is gone becomes the record. So 
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import time
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from retrieval.locks import Lock, take, trying
 from server.audit import checking
-from server.audit.beside import ERASURE, Beside
+from server.audit.beside import ERASURE, Beside, Erased
 from server.audit.chain import AuditError, AuditUnavailable, Entry, Head, link
 from server.audit.notes import notes_in, record_of_damage, signed_of, told_by
 from server.audit.seal import Seal
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 Durability = Literal["durable", "async"]
 _LOCK = "audit.lock"  # held shared by every process that makes notes
+_NOTED = "CASE WHEN json_valid(record) THEN record ->> '$.request' = ?1 END"  # of one request
 _AGAIN = {"kind": "admin", "request": "", "route": "the audit log itself", "outcome": "written again"}
 
 
@@ -157,11 +158,10 @@ class AuditLog:
             log.warning("audit: %d answers and acts that were cut off with their process are on record now", len(left))
         return len(left)
 
-    def under_way(self, request: str | None = None) -> int:
-        """How many answers and acts, of one request or of all, are noted down and not yet on record."""
-        is_meant = "?1 IS NULL OR CASE WHEN json_valid(record) THEN record ->> '$.request' = ?1 END"
+    def under_way(self) -> int:
+        """How many answers and acts are noted down and not yet on record."""
         with self._file.reading() as db:
-            row: Any = db.execute(f"SELECT count(*) FROM begun WHERE {is_meant}", (request,)).fetchone()
+            row: Any = db.execute("SELECT count(*) FROM begun").fetchone()
         return int(row[0])
 
     def trouble(self) -> str | None:
@@ -223,28 +223,28 @@ class AuditLog:
             row: Any = db.execute("SELECT salt, content FROM private WHERE number = ?", (number,)).fetchone()
         return None if row is None or row[1] is None else self._seal.opened(number, *row)
 
-    def erase(self, request: str, record: Mapping[str, Any], *, number: int | None = None) -> int:
+    def erase(self, request: str, record: Mapping[str, Any], *, numbers: Collection[int] | None = None) -> Erased:
         """Forget salts and texts of a request's records, and add a record of that; the chain stays as it is.
 
         Args:
             record: who did it; nothing is added where nothing was found.
-            number: of the one record that is meant, where clients gave several requests one id.
-
-        Returns:
-            How many records it had.
+            numbers: of the records that are meant; None: all that the request has.
 
         Raises:
             AuditUnavailable: it could not be written, and nothing is forgotten.
             AuditError: all is forgotten, and somebody's long reading keeps copies of it on the disk.
         """
         with self._writing() as db:
-            meant: Any = db.execute(
-                "SELECT number FROM private WHERE request = ?1 AND ifnull(number = ?2, TRUE) ORDER BY number",
-                (request, number),
-            ).fetchall()
-            erased = [row[0] for row in meant]
+            had: Any = db.execute("SELECT number FROM private WHERE request = ? ORDER BY number", (request,)).fetchall()
+            erased = [row[0] for row in had if numbers is None or row[0] in numbers]
             for each in erased:
                 db.execute("UPDATE private SET salt = x'', content = NULL WHERE number = ?", (each,))
+            # In the same moment: what is noted down becomes a record at any other.
+            left: Any = db.execute(
+                f"SELECT (SELECT count(*) FROM begun WHERE {_NOTED})"
+                " + (SELECT count(*) FROM private WHERE request = ?1 AND salt != x'')",
+                (request,),
+            ).fetchone()
             if erased:
                 # By number, so that this record excuses the loss of no other salt.
                 facts = {**record, "request": request, "route": ERASURE, "erased": erased}
@@ -252,7 +252,7 @@ class AuditLog:
         if erased and not self._file.empty_log():
             raise AuditError("They are erased, but somebody reads the log, and copies are left until then. Try again.")
         log.info("audit: salts and texts of %d records of %s are erased", len(erased), request)
-        return len(erased)
+        return Erased(len(erased), int(left[0]))
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

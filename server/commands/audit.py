@@ -123,16 +123,16 @@ def erase(
             named = ", ".join(f"{number} of {caller}" for number, caller in of_others.items())
             raise CommandError(f"Several people's requests have the id {request}: name one with --record ({named}).")
         by = {"kind": "admin", "caller": ON_THIS_MACHINE, **operator()}
-        count = log.erase(request, by, number=record)
-        under_way = log.under_way(request) if record is None else 0
-    if count:
-        print(f"Salts and texts of {count} records of {request} are erased; the records stay.")
-    if under_way:
+        # Only what was looked at: somebody else's record may come meanwhile.
+        erased = log.erase(request, by, numbers=of_whom.keys() if record is None else (record,))
+    if erased.records:
+        print(f"Salts and texts of {erased.records} records of {request} are erased; the records stay.")
+    if record is None and erased.left:
         raise CommandError(
-            f"{under_way} answers or acts of {request} are under way, or were cut off and are on record when a server "
-            "or a command next begins alone: they are not erased. Erase them then."
+            f"{erased.left} answers or acts of {request} are under way, have just come, or were cut off and are on "
+            "record when a server or a command next begins alone: they are not erased. Erase them then."
         )
-    if not count:
+    if not erased.records:
         raise CommandError(f"There is no record of a request {request}.")
 
 

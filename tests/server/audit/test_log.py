@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from server.audit.beside import Erased
 from server.audit.chain import AuditError, AuditUnavailable, Broken, verify
 from server.audit.log import AuditLog
 from server.audit.seal import content_key, salted
@@ -71,13 +72,13 @@ def test_an_erasure_takes_salt_and_texts_and_leaves_the_chain_whole(tmp_path: Pa
     for request in ("req_1", "req_2", "req_1"):
         log.append({"request": request}, {"question": QUESTION})
 
-    assert log.erase("req_1", {"caller": "somebody"}) == 2
-    assert log.erase("req_unknown", {"caller": "somebody"}) == 0
+    assert log.erase("req_1", {"caller": "somebody"}) == (2, 0)
+    assert log.erase("req_unknown", {"caller": "somebody"}) == (0, 0)
 
     assert [log.salt(number) is None for number in (1, 2, 3)] == [True, False, True]
     assert log.content(1) is None
     assert log.verify([SIGNER.public_key]).number == 4
-    assert log.erase("req_1", {"caller": "somebody"}) == 3, "and the record of the erasure"
+    assert log.erase("req_1", {"caller": "somebody"}) == (3, 0), "and the record of the erasure"
     assert log.verify([SIGNER.public_key]).number == 5
 
 
@@ -85,7 +86,7 @@ def test_an_erasure_of_one_record_excuses_no_other_loss(tmp_path: Path) -> None:
     log = opened(tmp_path, bytes(32))
     for _ in range(3):
         log.append({"request": "req_1"}, {"question": QUESTION})
-    assert log.erase("req_1", {"caller": "somebody"}, number=2) == 1
+    assert log.erase("req_1", {"caller": "somebody"}, numbers=[2]) == (1, 2)
     assert json.loads(log.of_request("req_1")[-1].record)["erased"] == [2]
     assert log.verify([SIGNER.public_key]).number == 4
 
@@ -95,6 +96,20 @@ def test_an_erasure_of_one_record_excuses_no_other_loss(tmp_path: Path) -> None:
 
     with pytest.raises(Broken, match="Record 1 has lost its salt, and no later record tells of an erasure"):
         log.verify([SIGNER.public_key])
+
+
+def test_an_erasure_says_what_else_of_the_request_there_is_at_the_same_moment(tmp_path: Path) -> None:
+    log = opened(tmp_path)
+    log.append({"request": "req_1"}, {"question": QUESTION})
+    looked_at = [entry.number for entry in log.of_request("req_1")]
+    log.append({"request": "req_1", "caller": "user:ben"}, {"question": QUESTION})
+    for request in ("req_1", "req_2"):
+        log.begin({"kind": "answer", "request": request}, {"question": QUESTION})
+
+    erased = log.erase("req_1", {"caller": "somebody"}, numbers=looked_at)
+
+    assert erased == Erased(records=1, left=2), "a record that came since, and one that is to come"
+    assert [log.salt(number) is None for number in (1, 2)] == [True, False]
 
 
 def test_two_writers_make_one_chain(tmp_path: Path) -> None:
@@ -332,7 +347,7 @@ def test_after_an_erasure_no_file_has_the_salt_though_a_server_has_the_log_open(
     salt = server.salt(2)
     assert salt is not None
 
-    assert command.erase("req_1", {"caller": "somebody"}) == 1
+    assert command.erase("req_1", {"caller": "somebody"}) == (1, 0)
 
     assert all(salt not in path.read_bytes() for path in tmp_path.iterdir())
     server.append({"request": "req_5"}, {})
