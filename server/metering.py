@@ -44,8 +44,12 @@ class Meter:
         if not self._turn.counts_tokens and self._turn.max_tokens is None:
             return [sampling] * len(prompts)
         counts = await run_sync(lambda: [_count(prompt, engine, speller) for prompt in prompts])
-        allotted = [replace(sampling, max_tokens=self._longest(sampling, count, n, engine)) for count in counts]
-        self._turn.reserve(sum(count + n * (one.max_tokens or 0) for count, one in zip(counts, allotted, strict=True)))
+        allotted, needed = list[Sampling](), 0
+        for count in counts:
+            most = sampling.max_tokens if count is None else self._longest(sampling, count, n, engine)
+            allotted.append(replace(sampling, max_tokens=most))
+            needed += 0 if count is None else count + n * (most or 0)
+        self._turn.reserve(needed)
         return allotted
 
     def hear(self, event: Event, generation: int = 0) -> None:
@@ -73,12 +77,12 @@ class Meter:
         return min(longest, self._turn.max_tokens or longest)
 
 
-def _count(prompt: Prompt, engine: Engine, speller: Speller) -> int:
-    """Tokens of a prompt; 0 where the engine refuses it, which the route knows how to say."""
+def _count(prompt: Prompt, engine: Engine, speller: Speller) -> int | None:
+    """Tokens of a prompt; None where the engine refuses it, and the request with it, for what it is alone."""
     least = engine.least(prompt.text.strip()) if isinstance(prompt, Question) else len(prompt.ids)
     if least >= engine.limits.context_tokens:
-        return 0  # spelling a whole body takes gigabytes
+        return None  # spelling a whole body takes gigabytes
     try:
         return len(speller.spelled(prompt).tokens)
     except InvalidPrompt:
-        return 0
+        return None

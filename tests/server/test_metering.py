@@ -36,7 +36,9 @@ async def test_a_prompt_that_the_engine_refuses_for_its_length_alone_is_not_spel
     samplings = await meter().allot([short, prompt], Sampling(), 1, ENGINE, speller)
 
     assert speller.asked == [short]
-    assert [one.max_tokens for one in samplings] == [8, 8]
+    assert [one.max_tokens for one in samplings] == [8, None], (
+        "the engine's refusal must name no max_tokens that nobody sent"
+    )
 
 
 async def test_blanks_around_a_prompt_do_not_count() -> None:
