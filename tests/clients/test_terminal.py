@@ -344,6 +344,18 @@ def test_an_answer_that_cannot_be_written_is_one_clear_line(server: StubServer, 
     assert running.returncode == 1
 
 
+def test_a_file_that_is_not_there_is_not_blamed_on_the_output(
+    server: StubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+
+    result = hrm_ask(QUESTION, "--url", server.url)
+
+    assert result.returncode == 1
+    assert "No such file" in result.stderr
+    assert "written" not in result.stderr
+
+
 def test_a_wrong_option_leaves_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([QUESTION, "--nonsense"])

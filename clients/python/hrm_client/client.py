@@ -98,7 +98,8 @@ class HrmClient:
         api_key: a key of that server; without it, the variable HRM_API_KEY; a server without keys needs none.
         model: whom to ask; without it, the first model that the server lists, looked up once.
         timeout: seconds to wait for the server to say anything.
-        max_retries: attempts after a failure that may pass (no connection, a full server), with pauses between.
+        max_retries: attempts after a failure that may pass (no connection, a full server), with pauses between; an
+            answer that has begun is not asked for again.
 
     Raises:
         ValueError: the key contains what no header can carry.
@@ -159,7 +160,8 @@ class HrmClient:
             documents: passages that take the place of any store.
 
         Raises:
-            openai.APIError: as the official client raises it.
+            openai.APIError: as the official client raises it; with a status where the server refuses, and without one
+                where it fails in the middle of the answer.
             LookupError: no model was named, and the server lists none.
             ValueError: the question is not text.
         """

@@ -22,6 +22,10 @@ from hrm_client.request import GroundingMode, check_text
 ANSWERED, FAILED, NOT_FOUND, INTERRUPTED = 0, 1, 3, 130
 
 
+class _Unwritten(Exception):
+    """Standard output takes no more."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
@@ -35,20 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_text(question)
         if not _is_address(options.url):
             return _fail(f"{options.url} is not an address like {DEFAULT_URL}")
-        code = _ask(question.strip(), options)
-        sys.stdout.flush()
-        return code
+        return _ask(question.strip(), options)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (a pager, `head`) has left; Python would complain about it once more while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except OSError as error:
-        return _fail(f"the answer cannot be written: {error.strerror}")
+    except _Unwritten as error:
+        return _fail(f"the answer cannot be written: {error}")
     except UnicodeDecodeError:
         return _fail("the question on standard input is not text")
-    except (OpenAIError, LookupError, ValueError) as error:
+    except (OpenAIError, LookupError, ValueError, OSError) as error:
         return _fail(_in_words(error, options.url))
 
 
@@ -87,7 +89,7 @@ def _ask(question: str, options: argparse.Namespace) -> int:
     with HrmClient(options.url, options.key, model=options.model) as client:
         if options.json:
             answer = client.ask(question, store=options.store, grounding=grounding)
-            print(json.dumps(_as_json(answer)))
+            _write(json.dumps(_as_json(answer)))
         else:
             answer = _show(client, question, options.store, grounding)
     return NOT_FOUND if _is_missing(answer, grounding) else ANSWERED
@@ -101,17 +103,24 @@ def _show(client: HrmClient, question: str, store: Sequence[str] | None, groundi
                 match part:
                     case Delta(text):
                         begun = True
-                        print(_printable(text), end="", flush=True)
+                        _write(_printable(text), end="")
                     case Done(answer):
-                        print()
-                        for line in _listed(answer):
-                            print(line)
+                        _write("\n".join(["", *_listed(answer)]))
                         return answer
     except (OpenAIError, KeyboardInterrupt):
         if begun:
             print()  # the message does not start in the middle of the answer's last line
         raise
     raise AssertionError("a stream that ends well ends in Done")
+
+
+def _write(text: str, end: str = "\n") -> None:
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _Unwritten(error.strerror) from error
 
 
 def _listed(answer: Answer) -> list[str]:
