@@ -33,7 +33,14 @@ _PIECE = 1 << 16
 _ANSWER_BYTES, _ANSWER_BYTES_A_CHARACTER = 1 << 20, 16
 _ROOT = Path(__file__).parents[2]
 # Environment and working folder are not the worker's business.
-_ENVIRONMENT = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1"}
+_ENVIRONMENT = {
+    "PYTHONPATH": str(_ROOT),
+    "PYTHONSAFEPATH": "1",
+    "PYTHONUTF8": "1",
+    "PYTHONNOUSERSITE": "1",
+    # A library for matrices, which openpyxl loads for nothing here, would start a thread on each core.
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 Beat = Callable[[], None]
 
@@ -46,7 +53,7 @@ class ParseProcess:
         self._files_per_process = files_per_process
         self._worker: _Worker | None = None
         self._lock = threading.Lock()
-        self._said_open = False
+        self._said_gaps = False
         self._used_at = 0.0
 
     def parse(self, path: Path, data: bytes, beat: Beat = lambda: None) -> Parsed:
@@ -121,9 +128,10 @@ class ParseProcess:
             self._drop()
         if self._worker is None:
             self._worker = _Worker(self.limits)
-            if not self._worker.is_confined and not self._said_open:
-                log.warning("documents are read in a process that could use the network: no seccomp on this machine")
-                self._said_open = True
+            if not self._said_gaps:
+                for gap in self._worker.gaps:
+                    log.warning("documents are read in a process that %s", gap)
+                self._said_gaps = True
         return self._worker
 
     def _drop(self) -> None:
@@ -170,7 +178,7 @@ class _Worker:
             assert pipe is not None, "both were asked for"
             os.set_blocking(pipe.fileno(), False)
         try:
-            self.is_confined = self.exchange(0, [], _START_S, _PIECE, lambda: None) == b"confined"
+            self.gaps = self.exchange(0, [], _START_S, _PIECE, lambda: None).decode().splitlines()
         except (_Overtime, _Ended, OSError) as error:
             self.end()
             raise ReaderUnavailable("it did not start; standard error says why") from error

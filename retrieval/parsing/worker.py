@@ -6,6 +6,7 @@ It is started by `retrieval.parsing.process`, and ends when the pipe LIFELINE do
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -22,13 +23,15 @@ def main() -> None:
     memory, seconds, file_bytes, pages, characters, lifeline = map(int, sys.argv[1:])
     limits = Limits(file_bytes, pages, characters, seconds, memory)
     end_with(lifeline)
+    # At a terminal it comes to the whole group, and the parent ends this process when it wants to.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
-    is_confined = confine(limits.memory_bytes)
     # Nothing that a library prints, of a document perhaps, is to reach the answers or a log.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    _send(answers, 0, b"confined" if is_confined else b"connected")
+    gaps = confine(limits.memory_bytes, lifeline)
+    _send(answers, 0, "\n".join(gaps).encode())
     while head := sys.stdin.buffer.read(HEAD.size):
         number, name_bytes, data_bytes = HEAD.unpack(head)
         allow_seconds(limits.seconds)
