@@ -4,6 +4,7 @@ Knows no setting by its name, and is the only place that looks at the environmen
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -111,5 +112,10 @@ def _in_words(cls: type[BaseSettings], error: ValidationError, origins: Mapping[
             beside = cls.model_fields[name].json_schema_extra
             assert isinstance(beside, dict), f"{name} has a pattern, and no words for it"
             reason = f"it must be {beside[_SPELLED]}"
-        lines.append(f"{origins.get(name, name)}: {reason} (it is {problem['input']!s}).")
+        lines.append(f"{origins.get(name, name)}: {reason} (it is {_without_password(str(problem['input']))}).")
     return "\n".join(dict.fromkeys(lines))
+
+
+def _without_password(value: str) -> str:
+    """A refused value, for a screen or a log: of an address that names a user, what comes after that."""
+    return re.sub(r"^(\w+://)?.*@", r"\1***@", value, flags=re.DOTALL)

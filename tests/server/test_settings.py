@@ -274,6 +274,14 @@ def test_what_is_spelled_otherwise_is_told_what_is_expected(given: dict[str, str
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("before", ["user:se/cr@et@", "https://user:se?cret@", "https://se#cret@"])
+def test_a_password_in_an_address_is_not_repeated(before: str) -> None:
+    with pytest.raises(SettingsError, match=r"password in it, .* \(it is (https://)?\*\*\*@host:4318\)") as caught:
+        Settings.load({"otel_endpoint": f"{before}host:4318"})
+
+    assert not re.search("user|se.?cr", str(caught.value))
+
+
 def test_no_setting_answers_with_a_pattern() -> None:
     for name, field in Settings.model_fields.items():
         if "pattern" in str(field):
