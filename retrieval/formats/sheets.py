@@ -1,9 +1,11 @@
 """Excel workbooks: a line for each row that is shown, with the values that Excel last computed."""
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -21,6 +23,9 @@ from retrieval.formats.formulas import uncomputed
 from retrieval.limits import Limits
 from retrieval.parsed import Parsed
 from retrieval.visible import one_line
+
+# What a number's format shows as it stands, or does not show: quoted, escaped, a gap, a filler, a colour or condition.
+_LITERAL = re.compile(r'"[^"]*"|\\.|[_*].|\[[^\]]*\]')
 
 
 def read_sheets(path: Path, data: bytes, limits: Limits) -> Parsed:
@@ -99,8 +104,15 @@ def _text(cell: Cell | MergedCell) -> str:
         case date() | time() as moment:
             return moment.isoformat()
         case int() | float() as value:
-            if "%" in (cell.number_format or ""):
-                return f"{round(value * 100, 6):g}%"
-            return f"{value:.10g}" if isinstance(value, float) else str(value)
+            return _number(value, cell.number_format or "")
         case value:
             return one_line(str(value))
+
+
+def _number(value: float, number_format: str) -> str:
+    # The fifteen digits that Excel keeps, never as a power of ten.
+    exact = Decimal(f"{value:.15g}" if isinstance(value, float) else value)
+    if "%" in _LITERAL.sub("", number_format):
+        return f"{exact.scaleb(2):f}%"
+    has_sign = any(literal.strip('\\" ') == "%" for literal in _LITERAL.findall(number_format))
+    return f"{exact:f}{'%' * has_sign}"

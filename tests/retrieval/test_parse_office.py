@@ -1,15 +1,11 @@
 """retrieval.formats: Word, PowerPoint and Excel as their readers see them."""
 
-import io
-import zipfile
-from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 from docx.document import Document as WordDocument
 from docx.oxml import OxmlElement, parse_xml
 from docx.oxml.ns import nsdecls
-from openpyxl import Workbook
 from pptx.presentation import Presentation as Slides
 from pptx.util import Inches
 
@@ -17,7 +13,7 @@ from retrieval.errors import DocumentRefused
 from retrieval.limits import Limits
 from retrieval.parse import parse
 from retrieval.parsed import Parsed
-from tests.retrieval.papers import bomb, compound, repacked, sheet, slides, word, workbook
+from tests.retrieval.papers import bomb, compound, repacked, sheet, slides, word
 
 MIB = 1024 * 1024
 
@@ -131,65 +127,6 @@ def test_hidden_slides_and_shapes_are_stripped_and_counted() -> None:
 
     assert (parsed.text, parsed.stripped) == ("Here", len("Goneawayunseen"))
     assert parsed.places[0].page == 2
-
-
-def test_rows_of_a_sheet_are_lines_that_stand_alone_and_know_their_number() -> None:
-    parsed = read(
-        "a.xlsx",
-        sheet(
-            ("Item", "Fee", "Share", "From"),
-            ("Card", 20, 0.5, date(2026, 3, 1)),
-            (),
-            ("Key", 35.5, None, datetime(2026, 3, 1, 9, 30)),
-            title="Fees",
-        ),
-    )
-
-    assert parsed.text == (
-        "Fees\n\nItem: Card; Fee: 20; Share: 0.5; From: 2026-03-01\n\nItem: Key; Fee: 35.5; From: 2026-03-01 09:30"
-    )
-    key = parsed.text.index("Item: Key")
-    assert (parsed.page_at(key), parsed.locator(key, key + 5)) == (1, "Fees, row 4")
-    assert headings(parsed) == [("Fees", 2)]
-
-
-def test_hidden_sheets_rows_and_columns_are_stripped_and_counted() -> None:
-    def build(book: Workbook) -> None:
-        first = book.active
-        assert first is not None
-        for row in (("Item", "Fee", "Cost"), ("Card", "20", "secret"), ("buried", "99", "x")):
-            first.append(row)
-        first.row_dimensions[3].hidden = True
-        first.column_dimensions["C"].hidden = True
-        second = book.create_sheet("Ghost")
-        second.append(["phantom"])
-        second.sheet_state = "hidden"
-
-    parsed = read("a.xlsx", workbook(build))
-
-    assert parsed.text == "Sheet\n\nItem: Card; Fee: 20"
-    assert parsed.stripped == len("Costsecretburied99xphantom")
-
-
-def test_a_sheet_without_a_header_is_read_as_it_stands() -> None:
-    assert read("a.xlsx", sheet((1, 2), (3, 4))).text == "Sheet\n\n1; 2\n\n3; 4"
-
-
-def test_a_formula_that_was_never_computed_is_no_empty_cell() -> None:
-    written = sheet(("Item", "Fee"), ("Card", "=4*5"), ("Key", 35))
-    with pytest.raises(DocumentRefused, match=r"the formula in cell B2 of sheet 1 was never computed"):
-        read("a.xlsx", written)
-
-    def opened_since(cell: bytes) -> bytes:
-        assert b'<c r="B2"><f>4*5</f><v></v></c>' in zipfile.ZipFile(io.BytesIO(written)).read(
-            "xl/worksheets/sheet1.xml"
-        )
-        return repacked(written, lambda _, part: part.replace(b'<c r="B2"><f>4*5</f><v></v></c>', cell))
-
-    number = opened_since(b'<c r="B2"><f>4*5</f><v>20</v></c>')
-    empty = opened_since(b'<c r="B2" t="str"><f>""</f><v></v></c>')
-    assert read("a.xlsx", number).text == "Sheet\n\nItem: Card; Fee: 20\n\nItem: Key; Fee: 35"
-    assert read("a.xlsx", empty).text == "Sheet\n\nItem: Card\n\nItem: Key; Fee: 35"
 
 
 def test_a_damaged_length_is_not_taken_for_a_bomb() -> None:
