@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -36,7 +38,8 @@ def read_sheets(path: Path, data: bytes, limits: Limits) -> Parsed:
     """
     refuse_unfit(path, data, "Excel", limits)
     try:
-        # Not `read_only`, which does not say which rows are hidden.
+        # Not `read_only`, which does not say which rows are hidden. Of what is read, `_cells` is what the file holds;
+        # `iter_rows` would make a cell for every place up to the last of them.
         reader = ExcelReader(io.BytesIO(data), data_only=True)
         reader.read()
         unknown = uncomputed(reader, data)
@@ -45,7 +48,7 @@ def read_sheets(path: Path, data: bytes, limits: Limits) -> Parsed:
     composer = Composer(path, limits)
     for number, sheet in enumerate(reader.wb.worksheets, start=1):
         if sheet.sheet_state != "visible":
-            composer.strip(sum(len(_text(cell)) for row in sheet.iter_rows() for cell in row))
+            composer.strip(sum(map(len, map(_text, sheet._cells.values()))))
             continue
         if cell := unknown.get(sheet.title):
             raise DocumentRefused(
@@ -60,36 +63,36 @@ def read_sheets(path: Path, data: bytes, limits: Limits) -> Parsed:
 
 def _sheet(composer: Composer, sheet: Worksheet, number: int) -> None:
     shown = list(_shown(composer, sheet))
-    header: list[str] = []
-    if len(shown) > 1 and rows.is_header(shown[0][1], shown[1][1]):
+    header: dict[int, str] = {}
+    if len(shown) > 1 and rows.is_header(list(shown[0][1].values()), list(shown[1][1].values())):
         header = shown.pop(0)[1]
     if shown:
         composer.place(number, "sheet", number)
         composer.add(sheet.title, level=2)
-    for row_no, cells in shown:
+    for row_no, texts in shown:
         composer.place(number, "row", row_no, sheet.title)
-        composer.add(rows.line(header, cells))
+        composer.add(rows.line([header.get(column, "") for column in texts], list(texts.values())))
 
 
-def _shown(composer: Composer, sheet: Worksheet) -> Iterator[tuple[int, list[str]]]:
-    """(row number, cells) of each row that is shown and holds something."""
+def _shown(composer: Composer, sheet: Worksheet) -> Iterator[tuple[int, dict[int, str]]]:
+    """(row number, texts by column) of each row that is shown and holds something."""
     hidden_columns = {
         column
         for dimension in sheet.column_dimensions.values()
         if dimension.hidden and dimension.min and dimension.max
         for column in range(dimension.min, dimension.max + 1)
     }
-    for row_no, row in enumerate(sheet.iter_rows(), start=1):
+    for row_no, places in groupby(sorted(sheet._cells), key=itemgetter(0)):
         is_hidden = row_no in sheet.row_dimensions and sheet.row_dimensions[row_no].hidden
-        cells = []
-        for column, cell in enumerate(row, start=1):
-            text = _text(cell)
-            if is_hidden or column in hidden_columns:
+        texts = {}
+        for place in places:
+            text = _text(sheet._cells[place])
+            if is_hidden or place[1] in hidden_columns:
                 composer.strip(len(text))
-            else:
-                cells.append(text)
-        if any(cells):
-            yield row_no, cells
+            elif text:
+                texts[place[1]] = text
+        if texts:
+            yield row_no, texts
 
 
 def _text(cell: Cell | MergedCell) -> str:

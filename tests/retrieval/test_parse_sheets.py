@@ -1,6 +1,7 @@
 """retrieval.formats.sheets: the rows of a workbook with the values that Excel shows."""
 
 import io
+import tracemalloc
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
@@ -90,6 +91,39 @@ def test_a_formula_that_was_never_computed_is_no_empty_cell() -> None:
     empty = opened_since(b'<c r="B2" t="str"><f>""</f><v></v></c>')
     assert read("a.xlsx", number).text == "Sheet\n\nItem: Card; Fee: 20\n\nItem: Key; Fee: 35"
     assert read("a.xlsx", empty).text == "Sheet\n\nItem: Card\n\nItem: Key; Fee: 35"
+
+
+def test_a_workbook_takes_memory_for_the_cells_it_holds_and_not_for_the_space_between_them() -> None:
+    def build(book: Workbook) -> None:
+        shown, hidden = book.active, book.create_sheet("Ghost")
+        assert shown is not None
+        for row in (("Item", "Fee"), ("Card", 20)):
+            shown.append(row)
+        shown["T40000"] = " "
+        shown["AB50000"], hidden["T40000"] = "far", "phantom"
+        hidden.sheet_state = "hidden"
+
+    data = workbook(build)
+    tracemalloc.start()
+    parsed = read("a.xlsx", data)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert parsed.text == "Sheet\n\nItem: Card; Fee: 20\n\nfar"
+    assert parsed.locator(len(parsed.text) - 3, len(parsed.text)) == "Sheet, row 50000"
+    assert parsed.stripped == len("phantom")
+    assert most < 8 * 1024 * 1024, "a cell for each place up to T40000 takes 180 MB"
+
+
+def test_a_header_names_the_values_below_it_however_far_apart_they_stand() -> None:
+    cells = {"B2": "Item", "XFD2": "Fee", "XFD3": "20", "B3": "Card", "D4": "aside", "B4": "Key"}
+
+    def build(book: Workbook) -> None:
+        assert book.active is not None
+        for place, value in cells.items():
+            book.active[place] = value
+
+    assert read("a.xlsx", workbook(build)).text == "Sheet\n\nItem: Card; Fee: 20\n\nItem: Key; aside"
 
 
 @pytest.mark.parametrize(
