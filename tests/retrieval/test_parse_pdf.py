@@ -8,9 +8,7 @@ from retrieval.errors import DocumentRefused
 from retrieval.limits import Limits
 from retrieval.parse import parse
 from retrieval.parsed import Parsed
-from tests.retrieval.papers import coloured, ground, invisible, lines, pdf, picture, together
-
-WHITE, BLACK, BLUE = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (0.1, 0.2, 0.5)
+from tests.retrieval.papers import invisible, lines, pdf, picture, together
 
 
 def read(data: bytes, limits: Limits | None = None) -> Parsed:
@@ -75,41 +73,6 @@ def test_items_and_short_rows_keep_their_lines() -> None:
     parsed = read(pdf(lines("Card 20 EUR", "Key 35 EUR", "1. Open the door.", "2. Close it.", "x" * 80)))
 
     assert parsed.text.startswith("Card 20 EUR\nKey 35 EUR\n1. Open the door.\n\n2. Close it.")
-
-
-@pytest.mark.parametrize(
-    "hidden",
-    [
-        pytest.param(invisible("secret words"), id="render mode 3"),
-        pytest.param(coloured(lines("secret words", top=600), WHITE), id="white on white"),
-        pytest.param(lines("secret words", top=600, size=0.5), id="tiny"),
-        pytest.param(lines("secret words", top=900), id="above the page"),
-        pytest.param(
-            together(
-                ground(50, 580, 400, 60, (0.95, 0.95, 0.95)), coloured(lines("secret words", top=600), (0.97,) * 3)
-            ),
-            id="pale on pale",
-        ),
-    ],
-)
-def test_what_cannot_be_seen_on_the_page_is_stripped_and_counted(hidden: object) -> None:
-    assert callable(hidden)
-    parsed = read(pdf(together(lines("What all can see."), hidden)))
-
-    assert parsed.text == "What all can see."
-    assert parsed.stripped == len("secretwords")
-
-
-def test_white_words_on_a_dark_ground_are_seen() -> None:
-    parsed = read(pdf(together(ground(50, 580, 400, 60, BLUE), coloured(lines("Item and fee", top=600), WHITE))))
-
-    assert (parsed.text, parsed.stripped) == ("Item and fee", 0)
-
-
-def test_what_ocr_wrote_under_a_scan_is_read() -> None:
-    parsed = read(pdf(together(picture, invisible("Words of the picture."))))
-
-    assert (parsed.text, parsed.stripped) == ("Words of the picture.", 0)
 
 
 def test_a_scan_without_text_is_refused_with_what_to_do() -> None:
