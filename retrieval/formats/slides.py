@@ -48,9 +48,12 @@ def read_slides(path: Path, data: bytes, limits: Limits) -> Parsed:
 
 def _slide(composer: Composer, slide: Slide) -> None:
     title = slide.shapes.title
+    if title is not None and _is_hidden(title):
+        title = None
     if title is not None:
         composer.add(title.text_frame.text, level=2)
-    _shapes(composer, [shape for shape in slide.shapes if title is None or shape.shape_id != title.shape_id])
+    # Not by their numbers, which other programs give twice.
+    _shapes(composer, [shape for shape in slide.shapes if title is None or shape.element is not title.element])
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
         notes = slide.notes_slide.notes_text_frame.text.strip()
         if notes:

@@ -129,6 +129,25 @@ def test_hidden_slides_and_shapes_are_stripped_and_counted() -> None:
     assert parsed.places[0].page == 2
 
 
+def test_a_hidden_title_is_no_heading_and_is_counted() -> None:
+    def build(presentation: Slides) -> None:
+        title = presentation.slides[0].shapes.title
+        assert title is not None
+        next(title.element.iter("{*}cNvPr")).set("hidden", "1")
+
+    parsed = read("a.pptx", slides(("unseen", ["Seen."]), build=build))
+
+    assert (parsed.text, parsed.headings, parsed.stripped) == ("Seen.", (), len("unseen"))
+
+
+def test_a_shape_that_has_the_number_of_the_title_is_read() -> None:
+    def build(presentation: Slides) -> None:
+        title, box = presentation.slides[0].shapes
+        next(box.element.iter("{*}cNvPr")).set("id", str(title.shape_id))
+
+    assert read("a.pptx", slides(("Fees", ["Cards cost 20."]), build=build)).text == "Fees\n\nCards cost 20."
+
+
 def test_a_damaged_length_is_not_taken_for_a_bomb() -> None:
     packed = bytearray(plain("x"))
     entry = packed.rindex(b"PK\x01\x02")
