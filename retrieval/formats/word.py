@@ -5,7 +5,7 @@ The tree is walked instead of asking `Document.paragraphs`, which omits content 
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -60,7 +60,7 @@ class _Reader:
         # Word writes where pages began when it last showed the document; other programs do not.
         self._has_pages = next(document.element.body.iter(_LAID_OUT), None) is not None
         self._levels: dict[str, int] = {}
-        self._hidden: set[str] = set()
+        self._hidden: set[str]
         self._style(document)
 
     def read(self, parent: _Element) -> None:
@@ -81,6 +81,7 @@ class _Reader:
         self.read(parse_xml(xml))
 
     def _style(self, document: WordDocument) -> None:
+        vanish: dict[str, bool | str] = {}  # what a style says, or whom it leaves that to
         for style in document.styles.element.iter(qn("w:style")):
             style_id = style.get(qn("w:styleId"), "")
             name = style.find(qn("w:name"))
@@ -92,8 +93,12 @@ class _Reader:
                 self._levels[style_id] = 1
             elif outline is not None and outline.get(qn("w:val"), "9") in tuple("012345"):
                 self._levels[style_id] = int(outline.get(qn("w:val"), "0")) + 1
-            if equations.is_on(style.find(f"{qn('w:rPr')}/{qn('w:vanish')}")):
-                self._hidden.add(style_id)
+            switch, base = style.find(f"{qn('w:rPr')}/{qn('w:vanish')}"), style.find(qn("w:basedOn"))
+            if switch is not None:
+                vanish[style_id] = equations.is_on(switch)
+            elif base is not None:
+                vanish[style_id] = base.get(qn("w:val"), "")
+        self._hidden = {style_id for style_id in vanish if _resolved(vanish, style_id)}
 
     def _paragraph(self, paragraph: _Element) -> None:
         self._place()
@@ -122,14 +127,14 @@ class _Reader:
             self.composer.place(self._page, "page", self._page)
 
     def _pieces(self, parent: _Element, hidden: bool, boxes: list[_Element]) -> Iterator[str | None]:
-        """The text of the runs below; None: a page begins here. Text boxes are put aside."""
+        """The text of the runs below; None: a page begins here. Text boxes that are shown are put aside."""
         for child in parent:
             tag = child.tag
             if tag in _LEFT_OUT:
                 continue
             if tag == _LAID_OUT:
                 yield None
-            elif tag == qn("w:txbxContent"):
+            elif tag == qn("w:txbxContent") and not hidden:
                 boxes.append(child)
             elif tag in (_T, equations.EQUATION):
                 text = equations.line(child) if tag == equations.EQUATION else child.text or ""
@@ -138,7 +143,8 @@ class _Reader:
                 else:
                     yield text
             elif tag in _BREAKS:
-                yield _BREAKS[tag]
+                if not hidden:
+                    yield _BREAKS[tag]
             else:
                 yield from self._pieces(child, hidden or (tag == _R and self._is_hidden(child)), boxes)
 
@@ -182,6 +188,16 @@ class _Reader:
                     yield from self._lines(box)
             elif child.tag not in _LEFT_OUT and not _is_deleted(child):
                 yield from self._lines(child)
+
+
+def _resolved(vanish: Mapping[str, bool | str], style_id: str) -> bool:
+    """Whether a style hides text, by itself or by those it is based on, which may lead back to it."""
+    asked: set[str] = set()
+    said: bool | str = style_id
+    while isinstance(said, str) and said not in asked:
+        asked.add(said)
+        said = vanish.get(said, False)
+    return said is True
 
 
 def _style_of(paragraph: _Element) -> str:

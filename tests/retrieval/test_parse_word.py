@@ -93,3 +93,54 @@ def test_a_word_cell_is_read_whole_with_its_runs_boxes_and_tables() -> None:
         cell._tc.append(parse_xml(box))
 
     assert read("a.docx", word(build)).text == "The notice is 77 days. In a table. In a box."
+
+
+def style(name: str, properties: str = "", base: str = "") -> str:
+    based = f"<w:basedOn w:val='{base}'/>" if base else ""
+    return (
+        f"<w:style {nsdecls('w')} w:type='character' w:styleId='{name}'><w:name w:val='{name}'/>{based}"
+        f"<w:rPr>{properties}</w:rPr></w:style>"
+    )
+
+
+def run(text: str, properties: str = "") -> str:
+    return f"<w:r><w:rPr>{properties}</w:rPr><w:t>{text}</w:t></w:r>"
+
+
+def test_word_styles_hide_what_the_styles_they_are_based_on_hide() -> None:
+    def build(document: WordDocument) -> None:
+        styles = (
+            style("Later", base="Ghost"),
+            style("Ghost", "<w:vanish/>"),
+            style("Latest", base="Later"),
+            style("Back", "<w:vanish w:val='0'/>", base="Later"),
+            style("Hen", base="Egg"),
+            style("Egg", base="Hen"),
+        )
+        for each in styles:
+            document.styles.element.append(parse_xml(each))
+        runs = "".join(
+            run(f"{name}.", f"<w:rStyle w:val='{name}'/>")
+            for name in ("Ghost", "Later", "Latest", "Back", "Hen", "Unknown")
+        )
+        document.element.body.insert(0, parse_xml(f"<w:p {nsdecls('w')}>{runs}</w:p>"))
+
+    parsed = read("a.docx", word(build))
+
+    assert (parsed.text, parsed.stripped) == ("Back.Hen.Unknown.", len("Ghost.Later.Latest."))
+
+
+def test_a_word_text_box_in_a_hidden_run_is_stripped_and_counted() -> None:
+    inner = "<w:r><w:pict><w:txbxContent><w:p><w:r><w:t>and this</w:t></w:r></w:p></w:txbxContent></w:pict></w:r>"
+    box = (
+        f"<w:p {nsdecls('w')}>{run('Seen.')}<w:r><w:rPr><w:vanish/></w:rPr><w:tab/><w:pict><w:txbxContent>"
+        f"<w:p>{run('secret')}</w:p><w:p>{inner}</w:p></w:txbxContent></w:pict></w:r>{run(' Seen too.')}</w:p>"
+    )
+
+    def build(document: WordDocument) -> None:
+        document.element.body.insert(0, parse_xml(box))
+        document.add_table(1, 1).cell(0, 0)._tc.append(parse_xml(box))
+
+    parsed = read("a.docx", word(build))
+
+    assert (parsed.text, parsed.stripped) == ("Seen. Seen too.\n\nSeen. Seen too.", 2 * len("secretand this"))
