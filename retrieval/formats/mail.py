@@ -2,7 +2,8 @@
 
 import email
 import email.policy
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable
 from email.message import EmailMessage, MIMEPart
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from retrieval.parsed import Parsed
 from retrieval.visible import clean, one_line
 
 _HEADERS = ("From", "To", "Cc", "Date")
+_WORD = re.compile(r"\w+")
+_ADDRESS = re.compile(r"(?:https?://|mailto:)[^\s<>]+")  # plain text spells out what a page links to
 
 
 def read_mail(path: Path, data: bytes, limits: Limits) -> Parsed:
@@ -32,40 +35,55 @@ def read_mail(path: Path, data: bytes, limits: Limits) -> Parsed:
     subject = one_line(_header(message, "Subject"))
     composer.add(subject, level=1)
     composer.add("\n".join(f"{name}: {value}" for name in _HEADERS if (value := one_line(_header(message, name)))))
-    attached = []
-    for part in _shown(message):
+    attached, words = [], set()
+    shown, passed_over = _shown(message)
+    for part in shown:
         if not _is_text(part):
             attached.append(one_line(part.get_filename() or part.get_content_type()))
             continue
-        text = _content(part)
-        if part.get_content_subtype() == "html":
-            seen, unseen = clean(text)
-            page = read_html(seen)
-            composer.strip(unseen + page.stripped)
-            text = page.text
+        text, unseen = _text(part)
+        composer.strip(unseen)
+        words.update(_words(text))
         for paragraph in text.replace("\r\n", "\n").split("\n\n"):
             composer.add(paragraph)
+    for part in filter(_is_text, passed_over):
+        composer.strip(sum(len(word) for word in _words(_text(part)[0]) if word not in words))
     if attached:
         composer.add("Attached, and not read: " + ", ".join(attached))
     return composer.parsed(subject)
 
 
-def _shown(part: MIMEPart) -> Iterator[MIMEPart]:
-    """The parts of a message in the order of reading, of alternatives the plainest."""
+def _shown(part: MIMEPart) -> tuple[list[MIMEPart], list[MIMEPart]]:
+    """The parts of a message that its reader sees, in their order, and the alternatives to them."""
     if part.is_attachment() or part.get_content_maintype() != "multipart" or not part.is_multipart():
-        yield part
-        return
-    held = [inner for inner in part.iter_parts() if isinstance(inner, MIMEPart)]
-    shown = [list(_shown(inner)) for inner in held]
-    if part.get_content_subtype() == "alternative":
-        shown = sorted(shown, key=_plainness)[:1]
-    for parts in shown:
-        yield from parts
+        return [part], []
+    held = [_shown(inner) for inner in part.iter_parts() if isinstance(inner, MIMEPart)]
+    passed_over = [each for _, others in held for each in others]
+    if part.get_content_subtype() == "alternative" and held:
+        # Mail programs show a page where there is one; of two that are alike the last, as it is the richest.
+        best = max(range(len(held)), key=lambda at: (_richness(held[at][0]), at))
+        passed_over += [each for at, (parts, _) in enumerate(held) if at != best for each in parts]
+        held = [held[best]]
+    return [each for parts, _ in held for each in parts], passed_over
 
 
-def _plainness(parts: list[MIMEPart]) -> int:
+def _richness(parts: Iterable[MIMEPart]) -> int:
     kinds = {part.get_content_subtype() for part in parts if _is_text(part)}
-    return 0 if "plain" in kinds else 1 if "html" in kinds else 2
+    return 2 if "html" in kinds else 1 if "plain" in kinds else 0
+
+
+def _text(part: MIMEPart) -> tuple[str, int]:
+    """What a part says, and how many characters of it nobody sees."""
+    text = _content(part)
+    if part.get_content_subtype() != "html":
+        return text, 0
+    seen, unseen = clean(text)
+    page = read_html(seen)
+    return page.text, unseen + page.stripped
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(_ADDRESS.sub(" ", text).casefold())
 
 
 def _is_text(part: MIMEPart) -> bool:
