@@ -5,7 +5,7 @@ off, transparent, or beside the page. It knows no words.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil, hypot
 from operator import sub
@@ -58,19 +58,17 @@ def unseen(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage) -> set[int]:
     # Pictures of whole pages take long to draw, and of most scans all text is invisible.
     is_drawn = not (is_scan and all(paint.is_invisible for paint in paints.values()))
     if is_drawn:
-        shots.draw(page, objects)
+        shots.draw(page)
+        shots.take_away(page, objects.values())
     lost, covered, seen = set(), set(), 0
-    for at in range(pdfium.FPDFText_CountChars(text.raw)):
-        code = pdfium.FPDFText_GetUnicode(text.raw, at)
-        if code <= 0x20 or (code > 0x7F and chr(code).isspace()):
-            continue
+    for at, code in _inked(text):
         area = shots.area(at)
         if area is not None and area.is_large and is_drawn and shots.stands_out(area):
             seen += 1
             continue
-        paint = paints.get(ctypes.cast(pdfium.FPDFText_GetTextObject(text.raw, at), ctypes.c_void_p).value or 0)
+        paint = paints.get(_owner(text, at))
         if paint is None:
-            continue  # pdfium has put it in
+            continue
         paint.size = paint.size or size_of(text, at)
         if paint.size < _SMALLEST or area is None:
             lost.add(at)
@@ -78,28 +76,69 @@ def unseen(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage) -> set[int]:
             continue
         elif shots.shows(area, paint):
             seen += 1
-        elif paint.has_font or code <= _LATIN or not shots.would_show(area, paint):
+        elif not shots.may_show(area, paint, code):
             covered.add(at)
-    return lost if is_scan and not seen else lost | covered
+    if is_scan and not seen:
+        return lost
+    if covered and seen:
+        covered |= _written_over(page, text, shots, paints, objects, lost | covered)
+    return lost | covered
 
 
-def _paints(page: pypdfium2.PdfPage) -> tuple[dict[int, _Paint], list[pypdfium2.PdfObject]]:
-    """The text objects of a page, in forms too, and their paints by address."""
+def _written_over(
+    page: pypdfium2.PdfPage,
+    text: pypdfium2.PdfTextPage,
+    shots: "_Shots",
+    paints: Mapping[int, _Paint],
+    objects: Mapping[int, pypdfium2.PdfObject],
+    hidden: set[int],
+) -> set[int]:
+    """What only seemed to be seen of texts that are partly hidden, since other text, as a label, is where they are."""
+    owners = {at: _owner(text, at) for at in range(pdfium.FPDFText_CountChars(text.raw))}
+    broken = {owners[at] for at in hidden}
+    # pdfium names one of two texts that are struck upon each other; the other one shows the same.
+    whole = set(owners.values()) - broken
+    shots.take_away(page, [found for address, found in objects.items() if address not in whole])
+    behind = set()
+    for at, code in _inked(text):
+        if owners[at] in broken and at not in hidden:
+            area = shots.area(at)
+            if area is not None and not shots.may_show(area, paints[owners[at]], code):
+                behind.add(at)
+    return behind
+
+
+def _inked(text: pypdfium2.PdfTextPage) -> Iterator[tuple[int, int]]:
+    """The characters that are no blanks, with their codes."""
+    for at in range(pdfium.FPDFText_CountChars(text.raw)):
+        code = pdfium.FPDFText_GetUnicode(text.raw, at)
+        if code > 0x20 and (code <= 0x7F or not chr(code).isspace()):
+            yield at, code
+
+
+def _owner(text: pypdfium2.PdfTextPage, at: int) -> int:
+    """The address of the text object that a character belongs to; 0: pdfium has put it in."""
+    return ctypes.cast(pdfium.FPDFText_GetTextObject(text.raw, at), ctypes.c_void_p).value or 0
+
+
+def _paints(page: pypdfium2.PdfPage) -> tuple[dict[int, _Paint], dict[int, pypdfium2.PdfObject]]:
+    """The paints of a page's text objects, in forms too, and these, by address."""
     red, green, blue, alpha = (ctypes.c_uint() for _ in range(4))
     colours = [ctypes.byref(colour) for colour in (red, green, blue, alpha)]
-    paints, objects = {}, []
+    paints, objects = {}, {}
     for found in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_TEXT], max_depth=_DEPTH):
         mode = pdfium.FPDFTextObj_GetTextRenderMode(found.raw)
         is_plain = (mode in _FILLED and pdfium.FPDFPageObj_GetFillColor(found.raw, *colours)) or (
             mode in _STROKED and pdfium.FPDFPageObj_GetStrokeColor(found.raw, *colours)
         )
         font = pdfium.FPDFTextObj_GetFont(found.raw)
-        paints[ctypes.cast(found.raw, ctypes.c_void_p).value or 0] = _Paint(
+        address = ctypes.cast(found.raw, ctypes.c_void_p).value or 0
+        paints[address] = _Paint(
             (red.value, green.value, blue.value) if is_plain else None,
             mode == pdfium.FPDF_TEXTRENDERMODE_INVISIBLE,
             pdfium.FPDFFont_GetIsEmbedded(font) == 1,
         )
-        objects.append(found)
+        objects[address] = found
     return paints, objects
 
 
@@ -136,18 +175,17 @@ class _Shots:
         self._edges = [ctypes.c_double() for _ in range(4)]  # left, right, bottom, top
         self._edges_filled = [ctypes.byref(edge) for edge in self._edges]
 
-    def draw(self, page: pypdfium2.PdfPage, objects: Sequence[pypdfium2.PdfObject]) -> None:
-        """Take both pictures, before anything is asked of them.
-
-        Args:
-            objects: the page's text.
-        """
+    def draw(self, page: pypdfium2.PdfPage) -> None:
+        """Take the picture of the page as it is shown."""
         for at in reversed(range(pdfium.FPDFPage_GetAnnotCount(page.raw))):
             note = pdfium.FPDFPage_GetAnnot(page.raw, at)
             if pdfium.FPDFAnnot_GetSubtype(note) in _NOTES:
                 pdfium.FPDFPage_RemoveAnnot(page.raw, at)
             pdfium.FPDFPage_CloseAnnot(note)
         self._full = self._drawn(page)
+
+    def take_away(self, page: pypdfium2.PdfPage, objects: Collection[pypdfium2.PdfObject]) -> None:
+        """Take the picture without some of its text, which all that is asked of afterwards is compared with."""
         for found in objects:
             pdfium.FPDFPageObj_SetIsActive(found.raw, False)
         self._bare = self._drawn(page)
@@ -204,10 +242,14 @@ class _Shots:
         contrast = self._contrast(where, paint)
         return contrast >= _CONTRAST and most >= self._share * contrast
 
-    def would_show(self, area: _Area, paint: _Paint) -> bool:
-        """Say whether letters that pdfium may be unable to draw have a colour that stands out where they are."""
+    def may_show(self, area: _Area, paint: _Paint, code: int) -> bool:
+        """The same; where pdfium may be unable to draw a letter, say whether its colour stands out from its ground."""
+        if self.shows(area, paint):
+            return True
+        if paint.has_font or code <= _LATIN or paint.colour is None:
+            return False
         middle = (area.upper + area.lower) // 2 * self._stride + (area.left + area.right) // 2 * self._deep
-        return paint.colour is not None and self._contrast(middle, paint) >= _CONTRAST
+        return self._contrast(middle, paint) >= _CONTRAST
 
     def _contrast(self, where: int, paint: _Paint) -> int:
         """Between a text's colour and its ground, where the strokes are wide enough."""

@@ -105,6 +105,64 @@ def test_what_cannot_be_seen_on_the_page_is_stripped_and_counted(hidden: Draw) -
     assert parsed.stripped == len("secretwords")
 
 
+def written(content: bytes, *parts: bytes, catalog: bytes = b"", page: bytes = b"", resources: bytes = b"") -> bytes:
+    """A PDF of one page by hand; its other parts are number 6 and on."""
+    objects = (
+        b"<</Type/Catalog/Pages 2 0 R" + catalog + b">>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 400 200]/Contents 4 0 R"
+        + (page + b"/Resources<</Font<</F 5 0 R>>" + resources + b">>>>"),
+        b"<</Length %d>>stream\n%b\nendstream" % (len(content), content),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        *parts,
+    )
+    body = b"".join(b"%d 0 obj%b endobj\n" % (number, each) for number, each in enumerate(objects, start=1))
+    return b"%PDF-1.5\n" + body + b"trailer<</Root 1 0 R>>\n%%EOF"
+
+
+@pytest.mark.parametrize(("state", "text"), [(b"ON", "Seen.\n\nin a layer"), (b"OFF", "Seen.")])
+def test_the_layers_of_a_page_are_read_that_are_shown(state: bytes, text: str) -> None:
+    parsed = read(
+        written(
+            b"BT /F 12 Tf 10 150 Td (Seen.) Tj ET /OC /L BDC BT /F 12 Tf 10 50 Td (in a layer) Tj ET EMC",
+            b"<</Type/OCG/Name(L)>>",
+            catalog=b"/OCProperties<</OCGs[6 0 R]/D<</" + state + b"[6 0 R]>>>>",
+            resources=b"/Properties<</L 6 0 R>>",
+        )
+    )
+
+    assert (parsed.text, parsed.stripped) == (text, 0 if state == b"ON" else len("inalayer"))
+
+
+def test_a_box_that_was_laid_on_a_page_afterwards_covers_what_is_under_it() -> None:
+    parsed = read(
+        written(
+            b"BT /F 12 Tf 10 150 Td (Seen.) Tj ET BT /F 12 Tf 10 100 Td (secret words) Tj ET",
+            b"<</Type/Annot/Subtype/Square/Rect[0 80 400 120]/C[0 0 0]/IC[0 0 0]/F 4>>",
+            page=b"/Annots[6 0 R]",
+        )
+    )
+
+    assert (parsed.text, parsed.stripped) == ("Seen.", len("secretwords"))
+
+
+def test_a_label_on_a_blackened_line_does_not_show_what_is_under_it() -> None:
+    box = ground(50, 580, 400, 60, BLACK)
+    label = coloured(lines("[REDACTED]", top=600.5, left=80), WHITE)
+
+    parsed = read(pdf(together(lines("Seen."), SECRET, lines("and these", top=630), box, label)))
+
+    assert (parsed.text, parsed.stripped) == ("Seen.\n\n[REDACTED]", len("secretwordsandthese"))
+
+
+def test_letters_that_are_struck_twice_stay_though_one_of_them_is_covered() -> None:
+    covered = ground(71, 590, 8, 30, WHITE)
+
+    parsed = read(pdf(together(FEES, FEES, covered)))
+
+    assert (parsed.text, parsed.stripped) == ("ees: 1.5 % (a, b); -5 'x' l|i.", 1)
+
+
 def test_of_a_line_what_is_tiny_is_stripped_and_the_rest_is_read() -> None:
     parsed = read(pdf(on_one_line((11, "Fees "), (0.4, "secret words "), (11, "are due."))))
 
