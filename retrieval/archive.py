@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 from retrieval.clearing import Clearing
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.store import attaching, batches, contents, documents, files, leaving, personal, slugs, stores
+from retrieval.store import attaching, batches, contents, documents, files, going, leaving, personal, slugs, stores
 from retrieval.store.access import principal
 from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
@@ -48,7 +48,7 @@ class Archive:
         self._stored = AsyncDatabase(database)
         self._originals = originals
         self._mirror = mirror
-        self._clearing = Clearing(database, originals, mirror)
+        self._clearing = Clearing(database, originals, mirror.forget)
         self._active: dict[str, int] = {}  # stores that were searched, by name or id, and when; not yet written down
 
     def staging(self) -> AbstractContextManager[Staged]:
@@ -160,15 +160,14 @@ class Archive:
 
     async def remove_store(self, store: str, reader: Reader) -> str:
         """Remove a store and what searches found in it; return its id. Uploaded files stay."""
-        by = principal(reader)
 
         def take_away(tx: Transaction) -> tuple[str, int]:
             store_no = stores.number(tx, store, reader, "write")
-            return stores.take_away(tx, store_no, by), store_no
+            return going.take_away(tx, store_no, principal(reader)), store_no
 
         store_id, store_no = await self._stored.write(take_away)
         # Abandoned on cancel: it goes on, and ends when the library closes.
-        await run_sync(self._clearing.store, store_no, by, abandon_on_cancel=True)
+        await run_sync(self._clearing.store, store_no, abandon_on_cancel=True, limiter=self._clearing.places)
         return store_id
 
     async def attach(self, store: str, attachment: Attachment, reader: Reader) -> Document:
@@ -281,14 +280,12 @@ class Archive:
             is_last: clear no more than a little, as the process ends.
         """
         self._originals.drop_redacted(self._database)
+        now = int(time.time())  # first: what is searched from here on had not expired by then
         active, self._active = self._active, {}
         if active:
             with self._database.write() as tx:
                 stores.touch(tx, stores.numbers(tx, active))
-        with self._database.read() as tx:
-            is_due = files.are_any_expired(tx) or stores.are_any_expired(tx) or bool(stores.taken_away(tx))
-        if is_due:
-            count = self._clearing.everything(is_last=is_last)
+        if count := self._clearing.everything(now, is_last=is_last):
             log.info("%d documents and files cleared away of stores that were removed, or expired", count)
 
     def _forget(self, gone: Sequence[str]) -> None:

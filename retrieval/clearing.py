@@ -1,21 +1,31 @@
 """What is on its way out: the documents of removed stores, and what has expired.
 
-All of it is out of everybody's sight from one short transaction on. Then it is taken out in turns, so that no writer
-waits for a large store. What a process that ends leaves of it, the next one goes on with.
+A store of either kind is marked in one short transaction, and nothing brings it back from then on. What it holds is
+then taken out in turns, so that no writer waits for a large store. What a process that ends leaves of it, the next one
+goes on with.
 """
 
+import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 
-from retrieval.mirror import Mirror
+from anyio import CapacityLimiter
+
+from retrieval.errors import RetrievalError
+from retrieval.locks import CLEARING, trying
 from retrieval.originals import Originals
-from retrieval.store import documents, files, leaving, stores
+from retrieval.store import documents, files, going, leaving
 from retrieval.store.database import Database, Transaction
-from retrieval.store.erasures import EXPIRED, Occasion
+from retrieval.store.erasures import EXPIRED
+
+log = logging.getLogger(__name__)
 
 # How long other writers wait for a turn, unless a single document takes longer.
 TURN_S = 0.25
+# Callers that wait in a thread of their own until a store is empty; the others wait for these, and have none.
+TOGETHER = 4
 _AT_ONCE = 100  # row numbers in memory
 
 # Removes one thing after the other; yields the id of a file that went too, to be unlinked after the commit.
@@ -23,25 +33,49 @@ _Work = Callable[[Transaction], Iterator[str | None]]
 
 
 class Clearing:
-    """Takes out of the database, the originals and the index. Methods block, and may be called from any thread."""
+    """Takes out of the database, the originals and the index. Methods block, and may be called from any thread.
 
-    def __init__(self, database: Database, originals: Originals, mirror: Mirror) -> None:
+    Those of all threads and processes take turns, with a pause behind each: two that wrote without one would leave
+    everybody else waiting, as SQLite's waiting writers look only now and then.
+    """
+
+    def __init__(self, database: Database, originals: Originals, forget: Callable[[], None]) -> None:
+        """Clear a data directory.
+
+        Args:
+            forget: called after what was taken out, as `Mirror.forget`.
+        """
+        self.places = CapacityLimiter(TOGETHER)
         self._database = database
         self._originals = originals
-        self._mirror = mirror
+        self._forget = forget
+        self._lock = database.path.with_name(CLEARING)
         self._stopping = threading.Event()
         self._turn = threading.Lock()
 
-    def store(self, store_no: int, by: str) -> None:
-        """Take everything out of a store that was removed, and then the store."""
-        self._in_turns(lambda tx: _out_of_removed(tx, store_no, by))
+    def store(self, store_no: int) -> None:
+        """Take everything out of a store that was removed, and then the store; what fails is left to `everything`."""
+        try:
+            self._in_turns(lambda tx: _out_of_removed(tx, store_no))
+        except (RetrievalError, OSError) as error:
+            log.error("a removed store is not empty yet, to be tried again: %s", error)
 
-    def everything(self, *, is_last: bool = False) -> int:
+    def is_due(self, now: int) -> bool:
+        """Say whether there is anything to be taken out."""
+        with self._database.read() as tx:
+            return files.are_any_expired(tx) or going.are_any_expired(tx, now) or bool(going.taken_away(tx))
+
+    def everything(self, now: int, *, is_last: bool = False) -> int:
         """Take out what there is; return how many documents and files that was.
 
         Args:
+            now: Unix seconds; stores that have expired by then are not brought back by a search.
             is_last: no more than a turn, though it was said to stop.
         """
+        if not self.is_due(now):
+            return 0
+        with self._database.write() as tx:
+            going.let_expire(tx, now)
         return self._in_turns(_everything, is_last=is_last)
 
     def stop(self) -> None:
@@ -51,20 +85,30 @@ class Clearing:
             pass
 
     def _in_turns(self, work: _Work, *, is_last: bool = False) -> int:
-        count, is_done = 0, False
-        while not is_done:
-            with self._turn:
+        count = 0
+        while True:
+            with self._turn, trying(self._lock) as is_ours:
                 if self._stopping.is_set() and not is_last:
                     return count
-                removed, is_done = self._one_turn(work)
-                count += removed
-                is_done = is_done or is_last
-                if is_done and count:
-                    self._mirror.forget()
-                    self._database.checkpoint()
-            if not is_done:
-                self._stopping.wait(leaving.PAUSE_S)
-        return count
+                is_done = is_last
+                if is_ours:
+                    self._pause()
+                    removed, is_all = self._one_turn(work)
+                    count += removed
+                    is_done = is_all or is_last
+                    if is_done and count:
+                        self._forget()
+                        self._database.checkpoint()
+                    os.utime(self._lock)
+            if is_done:
+                return count
+            self._stopping.wait(leaving.PAUSE_S)  # without the locks: the next turn is for whoever waits for one
+
+    def _pause(self) -> None:
+        """Let other writers in between the last turn, whosever it was, and the next."""
+        since_s = max(0.0, time.time() - self._lock.stat().st_mtime)
+        if since_s < leaving.PAUSE_S:
+            self._stopping.wait(leaving.PAUSE_S - since_s)
 
     def _one_turn(self, work: _Work) -> tuple[int, bool]:
         """How much was removed, and whether that was all. Words leave the lexical index by the next purge."""
@@ -84,16 +128,19 @@ class Clearing:
 
 
 def _everything(tx: Transaction) -> Iterator[str | None]:
-    for store_no, by in stores.taken_away(tx):
-        yield from _out_of_removed(tx, store_no, by)
-    while held := stores.held_by_expired(tx, _AT_ONCE):
+    for store_no in going.taken_away(tx):
+        yield from _out_of_removed(tx, store_no)
+    while held := going.held_by_expired(tx, _AT_ONCE):
         yield from (documents.remove(tx, document_no, EXPIRED) for document_no in held)
     for file_no, file_id in files.expired(tx):
         documents.remove_file(tx, file_no, EXPIRED)
         yield file_id
 
 
-def _out_of_removed(tx: Transaction, store_no: int, by: str) -> Iterator[str | None]:
-    while held := stores.held(tx, store_no, _AT_ONCE):
-        yield from (documents.remove(tx, document_no, Occasion("deleted", by)) for document_no in held)
-    stores.end(tx, store_no)
+def _out_of_removed(tx: Transaction, store_no: int) -> Iterator[str | None]:
+    occasion = going.removal(tx, store_no)
+    if occasion is None:
+        return  # somebody else has taken out the last of it
+    while held := going.held(tx, store_no, _AT_ONCE):
+        yield from (documents.remove(tx, document_no, occasion) for document_no in held)
+    going.end(tx, store_no)

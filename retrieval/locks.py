@@ -1,6 +1,7 @@
 """Locks between processes, on files of the data directory. The system drops them when a process ends, however it ends.
 
-`in-use.lock` is held shared by everybody who has the store open, and alone by a restore; `purge.lock` by who purges.
+`in-use.lock` is held shared by everybody who has the store open, and alone by a restore; `purge.lock` by who purges,
+and `clearing.lock` for each turn of taking out what was removed.
 """
 
 import fcntl
@@ -11,6 +12,7 @@ from pathlib import Path
 
 IN_USE = "in-use.lock"
 PURGE = "purge.lock"
+CLEARING = "clearing.lock"
 
 
 class Lock:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from retrieval.erasure import Erasure
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.store import documents, erasures, files, leaving, stores
+from retrieval.store import documents, erasures, files, going, leaving, stores
 from retrieval.store.database import Database
 from retrieval.store.erasures import deleted
 from retrieval.types import Reader
@@ -43,7 +43,7 @@ class Removals:
             store_no = stores.number(tx, name_or_id, reader, "write")
             if documents.are_any_readable(tx, store_no):
                 return False
-            gone = stores.remove(tx, store_no, deleted(reader))
+            gone = going.remove(tx, store_no, deleted(reader))
         for file_id in gone:
             self._originals.remove(file_id)
         return True

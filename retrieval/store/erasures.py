@@ -51,10 +51,12 @@ _OF_THEM = "document_no IN (SELECT value FROM json_each(?))"
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """Why something is removed, and for whom; `by` None: for its owner."""
+    """Why something is removed, and for whom."""
 
     reason: ErasureReason
-    by: str | None = None
+    by: str | None = None  # None: its owner
+    asked_at: int | None = None  # Unix seconds; None: now
+    gone_in: int | None = None  # the generation since which nobody finds it; None: the one that removes it
 
 
 Row = tuple[Any, ...]
@@ -80,8 +82,10 @@ def note(
 
     Args:
         is_whole: the file goes as well.
-        generations: of the store, before and after.
+        generations: of the store, before and after, unless nobody has found it for longer.
     """
+    if occasion.gone_in is not None:
+        generations = occasion.gone_in - 1, occasion.gone_in
     file_id, owner, filename, size, digest = tx.rows(
         "SELECT file_id, owner, filename, bytes, sha256 FROM files WHERE file_no = ?", file_no
     )[0]
@@ -109,7 +113,7 @@ def note(
         owner,
         occasion.by or owner,
         occasion.reason,
-        int(time.time()),
+        int(time.time()) if occasion.asked_at is None else occasion.asked_at,
         salt.hex(),
         salted(salt, filename),
         salted(salt, digest),

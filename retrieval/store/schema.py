@@ -374,7 +374,12 @@ CREATE INDEX erasures_of_file ON erasures (file_id);
 _REMOVED_STORES = """
 ALTER TABLE stores ADD COLUMN removed_by TEXT; -- the principal who removed it; NULL: nobody has
 ALTER TABLE stores ADD COLUMN former_name TEXT; -- with `removed_by`: its name is free again
+ALTER TABLE stores ADD COLUMN removed_at INTEGER; -- with `removed_by`
+ALTER TABLE stores ADD COLUMN removed_in INTEGER; -- with `removed_by`: the generation that took it away
 CREATE INDEX stores_removed ON stores (store_no) WHERE removed_by IS NOT NULL;
+-- 1: it has expired, and no search that was made before brings it back, since it is being emptied.
+ALTER TABLE stores ADD COLUMN has_expired INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX stores_expired ON stores (store_no) WHERE has_expired;
 """
 
 MIGRATIONS = (

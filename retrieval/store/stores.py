@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from secrets import token_hex
 
 from retrieval.errors import StoreExpired, StoreNameRefused, StoreNotFound
-from retrieval.store import documents, paging, personal
+from retrieval.store import paging, personal
 from retrieval.store.access import (
     GRANTED,
     THERE,
@@ -15,14 +15,11 @@ from retrieval.store.access import (
     grants,
     listed,
     principal,
-    readers_of_store,
     refuse_sharing,
     replace,
 )
 from retrieval.store.database import Transaction
-from retrieval.store.erasures import Occasion
 from retrieval.store.meta import advance, revoke
-from retrieval.store.paging import Seen
 from retrieval.store.scope import VISIBLE, has_limits, visible
 from retrieval.types import Access, Counts, Cursor, Description, IndexKind, Page, PersonalDataPolicy, Reader, Store
 
@@ -35,8 +32,7 @@ _COLUMNS = """
 DAY_S = 86_400
 # A search every second need not write every second.
 TOUCHED_EVERY_S = 60
-_EXPIRED = f"expires_days IS NOT NULL AND last_active_at + expires_days * {DAY_S} <= ?1"
-_HELD_BY_EXPIRED = f"SELECT document_no FROM documents JOIN stores USING (store_no) WHERE {_EXPIRED}"
+EXPIRED = f"(has_expired OR expires_days IS NOT NULL AND last_active_at + expires_days * {DAY_S} <= ?1)"
 
 
 def number(tx: Transaction, name_or_id: str, reader: Reader, mode: Mode = "read") -> int:
@@ -150,7 +146,7 @@ def with_graph(tx: Transaction) -> list[int]:
 def refuse_expired(tx: Transaction, store_nos: Sequence[int]) -> None:
     """Raise StoreExpired if one of the stores has not been used for as long as it was to be kept."""
     found = tx.rows(
-        f"SELECT store_id FROM stores WHERE {_EXPIRED} AND store_no IN (SELECT value FROM json_each(?2))",
+        f"SELECT store_id FROM stores WHERE {EXPIRED} AND store_no IN (SELECT value FROM json_each(?2))",
         int(time.time()),
         json.dumps(store_nos),
     )
@@ -172,21 +168,12 @@ def touch(tx: Transaction, used: Mapping[int, int]) -> None:
     """Write down when stores were last used."""
     for store_no, moment in used.items():
         tx.run(
-            "UPDATE stores SET last_active_at = ?2 WHERE store_no = ?1 AND last_active_at < ?2 - ?3",
+            "UPDATE stores SET last_active_at = ?2"
+            " WHERE store_no = ?1 AND last_active_at < ?2 - ?3 AND NOT has_expired",
             store_no,
             moment,
             TOUCHED_EVERY_S,
         )
-
-
-def are_any_expired(tx: Transaction) -> bool:
-    """Say whether there is an expired store that still holds something."""
-    return bool(tx.rows(f"{_HELD_BY_EXPIRED} LIMIT 1", int(time.time())))
-
-
-def held_by_expired(tx: Transaction, limit: int) -> list[int]:
-    """The row numbers of some documents that are still in expired stores."""
-    return [row[0] for row in tx.rows(f"{_HELD_BY_EXPIRED} LIMIT ?2", int(time.time()), limit)]
 
 
 def create(tx: Transaction, name: str, reader: Reader, access: Access | None) -> int:
@@ -215,52 +202,6 @@ def grant(tx: Transaction, store_no: int, access: Access) -> None:
     """Replace a store's access lists."""
     revoke(tx)
     replace(tx, "access", "store_no", store_no, access)
-
-
-def remove(tx: Transaction, store_no: int, occasion: Occasion) -> list[str]:
-    """Remove a store that holds little, with its documents; return the ids of files that went too, to be unlinked."""
-    documents_held = [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE store_no = ?", store_no)]
-    gone = [file_id for document_no in documents_held if (file_id := documents.remove(tx, document_no, occasion))]
-    revoke(tx)
-    _depart(tx, store_no)
-    end(tx, store_no)
-    return gone
-
-
-def take_away(tx: Transaction, store_no: int, by: str) -> str:
-    """Remove a store for everybody, at once; return its id. `retrieval.clearing` takes out what it holds."""
-    revoke(tx)
-    store_id = _depart(tx, store_no)
-    tx.run(
-        # No name reads as an id, so that one is free.
-        "UPDATE stores SET removed_by = ?, former_name = name, name = store_id WHERE store_no = ?",
-        by,
-        store_no,
-    )
-    return store_id
-
-
-def taken_away(tx: Transaction) -> list[tuple[int, str]]:
-    """The row numbers of stores that were removed and are still to be emptied, and who removed them."""
-    return [(row[0], row[1]) for row in tx.rows("SELECT store_no, removed_by FROM stores WHERE removed_by IS NOT NULL")]
-
-
-def held(tx: Transaction, store_no: int, limit: int) -> list[int]:
-    """The row numbers of some documents of a store, whoever may see them."""
-    return [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE store_no = ? LIMIT ?", store_no, limit)]
-
-
-def end(tx: Transaction, store_no: int) -> None:
-    """Forget a removed store that holds nothing any more."""
-    assert not held(tx, store_no, 1), "documents would go without a record of their erasure"
-    tx.run("DELETE FROM stores WHERE store_no = ?", store_no)
-
-
-def _depart(tx: Transaction, store_no: int) -> str:
-    """Remember a store's place in the list of stores; return its id."""
-    store_id, name = tx.rows("SELECT store_id, name FROM stores WHERE store_no = ?", store_no)[0]
-    paging.depart(tx, "store", store_id, store_no, Seen(readers_of_store(tx, store_no), (((store_id, name), ()),)))
-    return str(store_id)
 
 
 def _store(

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from retrieval import clearing
 from retrieval.errors import StoreExpired
 from retrieval.library import Library
 from retrieval.opening import open_library
@@ -72,3 +73,36 @@ async def test_a_change_does_not_bring_an_expired_store_back(library: Library, t
     found = await library.store(store, ANNA)
     assert found.is_expired
     assert found.description.expires_days == 1
+
+
+async def test_a_search_made_before_does_not_bring_back_a_store_of_which_a_part_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_library(tmp_path / "data", WordsEmbedder()) as library:
+        store, _ = await three(library)
+        async with open_library(tmp_path / "data", WordsEmbedder()) as other:
+            other.archive.note_search([store])
+            change(tmp_path, "UPDATE stores SET last_active_at = last_active_at - 86400")
+            monkeypatch.setattr(clearing, "TURN_S", 0.0)
+            library.archive.stop()
+            await anyio.to_thread.run_sync(lambda: library.archive.tend(is_last=True))
+            assert (await library.store(store, ANNA)).counts.total == 2
+
+            await anyio.to_thread.run_sync(other.archive.tend)
+
+            assert (await library.store(store, ANNA)).is_expired
+            assert (await library.store(store, ANNA)).counts.total == 0
+
+
+async def test_a_search_made_before_keeps_a_store_that_nobody_has_begun_to_empty(
+    library: Library, tmp_path: Path
+) -> None:
+    store, _ = await three(library)
+    change(tmp_path, "UPDATE stores SET last_active_at = last_active_at - 86399")
+    library.archive.note_search([store])
+    change(tmp_path, "UPDATE stores SET last_active_at = last_active_at - 1")
+
+    await anyio.to_thread.run_sync(library.archive.tend)
+
+    found = await library.store(store, ANNA)
+    assert (found.is_expired, found.counts.total) == (False, 3)

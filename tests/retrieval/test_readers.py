@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrieval.errors import CursorUnknown, DocumentNotFound, NotTheOwner, StoreNotFound
-from retrieval.store import attaching, documents, files, stores
+from retrieval.store import attaching, documents, files, going, stores
 from retrieval.store.access import Mode
 from retrieval.store.database import Database, Transaction
 from retrieval.store.erasures import REPLACED
@@ -128,7 +128,7 @@ def test_a_deleted_store_is_a_place_in_the_list_for_whom_it_was_there(access: Ac
             store_no = stores.create(tx, "first", OWNER, access)
             store_id = stores.one(tx, store_no, OWNER).store_id
             could = [[store.store_id for store in stores.listing(tx, reader)] == [store_id] for reader in asked]
-            stores.remove(tx, store_no, REPLACED)
+            going.remove(tx, store_no, REPLACED)
         with database.read() as tx:
             for reader, is_place in zip(asked, could, strict=True):
                 try:

@@ -1,0 +1,129 @@
+"""retrieval.clearing: whoever removes a store is answered as it is, and so are all others meanwhile."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.to_thread import run_sync
+
+from retrieval import clearing
+from retrieval.errors import StoreNotFound
+from retrieval.library import Library
+from retrieval.locks import CLEARING, take
+from retrieval.opening import open_library
+from retrieval.originals import Originals
+from retrieval.store import going, stores
+from retrieval.store.database import Database, Transaction
+from tests.retrieval.desk import ANNA, WordsEmbedder, files, write
+
+pytestmark = pytest.mark.anyio
+
+SHOPS = 45  # more than there are worker threads for everybody
+
+
+@pytest.fixture
+async def library(tmp_path: Path) -> AsyncIterator[Library]:
+    async with open_library(tmp_path / "data", WordsEmbedder()) as opened:
+        yield opened
+
+
+class Timed(Database):
+    """Knows from when to when each transaction was the only writer."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.written: list[tuple[float, float]] = []
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        with super().write() as tx:
+            begins = time.monotonic()
+            yield tx
+        self.written.append((begins, time.monotonic()))
+
+
+def take_away(database: Database, name: str) -> None:
+    with database.write() as tx:
+        going.take_away(tx, stores.number(tx, name, ANNA, "write"), "user:anna")
+
+
+async def test_a_removal_that_took_effect_is_told_as_such_whatever_is_in_the_way_of_the_rest(
+    library: Library, tmp_path: Path
+) -> None:
+    document = await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
+    original = tmp_path / "data" / "files" / document.file_id
+    original.unlink()
+    (original / "in the way").mkdir(parents=True)
+
+    assert await library.archive.remove_store("shop", ANNA) == document.store_id
+
+    with pytest.raises(StoreNotFound):
+        await library.store("shop", ANNA)
+
+
+async def test_removals_that_wait_for_their_turn_are_in_nobody_s_way(library: Library, tmp_path: Path) -> None:
+    await library.ingest(write(tmp_path, "a.txt", "apple"), store="desk", reader=ANNA)
+    for number in range(SHOPS):
+        await library.create_store(f"shop{number}", ANNA)
+    other_s = take(tmp_path / "data" / CLEARING, alone=True)
+    assert other_s is not None
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(SHOPS):
+            tasks.start_soon(library.archive.remove_store, f"shop{number}", ANNA)
+        with anyio.fail_after(20):
+            while len(await library.stores(ANNA)) > 1:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+            hits = await library.search("apple", stores=["desk"], k=1, reader=ANNA)
+        other_s.release()
+
+    assert [passage.text for passage in hits.passages] == ["apple"]
+
+
+async def test_there_is_room_for_other_writers_between_any_two_turns_of_several_that_take_out_what_was_removed(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "TURN_S", 0.0)
+    for name in ("one", "two", "three"):
+        await library.ingest_all(files(tmp_path / name, 4), store=name, reader=ANNA)
+    database, originals = Timed(tmp_path / "data" / "store.db"), Originals(tmp_path / "data" / "files")
+    for name in ("one", "two", "three"):
+        take_away(database, name)
+    with database.read() as tx:
+        gone = going.taken_away(tx)
+    here, there = (clearing.Clearing(database, originals, lambda: None) for _ in range(2))  # as two processes have
+    database.written.clear()
+
+    async with anyio.create_task_group() as tasks:
+        for one, store_no in zip((here, here, there), gone, strict=True):
+            tasks.start_soon(run_sync, one.store, store_no)
+
+    with database.read() as tx:
+        assert going.taken_away(tx) == []
+    database.close()
+    assert len(database.written) >= 12
+    assert all(begins - ends > 0.1 for (_, ends), (begins, _) in pairwise(sorted(database.written)))
+
+
+async def test_a_certificate_says_when_it_was_asked_for_and_since_when_nobody_found_it(
+    library: Library, tmp_path: Path
+) -> None:
+    await library.ingest_all(files(tmp_path, 3), store="shop", reader=ANNA)
+    before = await library.generation()
+    database = Database(tmp_path / "data" / "store.db")
+    take_away(database, "shop")
+    with database.write() as tx:  # and a week goes by
+        tx.run("UPDATE stores SET removed_at = removed_at - 7 * 86400")
+        (asked_at,) = tx.rows("SELECT removed_at FROM stores")[0]
+    database.close()
+    await library.create_store("later", ANNA)
+
+    await run_sync(library.archive.tend)
+
+    erased = await library.erasures()
+    assert [erasure.requested_at for erasure in erased] == [asked_at] * 3
+    assert {(erasure.generation_before, erasure.generation_after) for erasure in erased} == {(before, before + 1)}
