@@ -149,7 +149,7 @@ def grant(tx: Transaction, file_no: int, access: Access | None) -> None:
 def keep(tx: Transaction, file_no: int) -> None:
     """Have a file stay that no store holds any more, though it came with one."""
     tx.run(
-        "UPDATE files SET is_upload = 1 WHERE file_no = ?1 AND NOT EXISTS (SELECT 1 FROM documents WHERE file_no = ?1)",
+        f"UPDATE files SET is_upload = 1 WHERE file_no = ? AND NOT EXISTS ({_HELD})",
         file_no,
     )
 

@@ -18,7 +18,8 @@ from retrieval.opening import open_library
 from retrieval.originals import Originals
 from retrieval.store import going, stores
 from retrieval.store.database import Database, Transaction
-from tests.retrieval.desk import ANNA, WordsEmbedder, files, write
+from retrieval.types import Access, Attachment
+from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, files, write
 
 pytestmark = pytest.mark.anyio
 
@@ -127,3 +128,22 @@ async def test_a_certificate_says_when_it_was_asked_for_and_since_when_nobody_fo
     erased = await library.erasures()
     assert [erasure.requested_at for erasure in erased] == [asked_at] * 3
     assert {(erasure.generation_before, erasure.generation_after) for erasure in erased} == {(before, before + 1)}
+
+
+async def test_a_file_that_is_taken_out_with_its_lists_stays_though_a_removed_store_still_held_it(
+    library: Library, tmp_path: Path
+) -> None:
+    await library.create_store("shop", BEN, Access(write=("user:anna",)))
+    file_id = (await library.ingest(write(tmp_path, "a.txt", "apple"), store="desk", reader=ANNA)).file_id
+    await library.archive.share_file(file_id, Access(read=("user:ben",)), ANNA)
+    await library.archive.attach("shop", Attachment(file_id), ANNA)
+    await library.set_access("shop", Access(), BEN)
+    database = Database(tmp_path / "data" / "store.db")
+    take_away(database, "desk")
+    database.close()
+
+    await library.archive.share_file(file_id, None, ANNA)
+    await run_sync(library.archive.tend)
+
+    with await library.archive.original(file_id, ANNA) as original:
+        assert original.read() == b"apple"
