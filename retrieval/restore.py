@@ -7,14 +7,16 @@ says that it holds; from there on whoever opens the directory next finishes what
 import json
 import logging
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import TypeVar
 
 from retrieval.backup import ORIGINALS, STORE, checked, copy_synced, write_synced
+from retrieval.clearing import Clearing
 from retrieval.disk import sync_folder
 from retrieval.erasure import Erasure, Gone, Taken
 from retrieval.errors import DataInUse, RestoreRefused, StoreFailed
@@ -66,8 +68,16 @@ def hold(data_dir: Path) -> Lock:
 
 
 def pending_erasures(data_dir: Path) -> list[Erasure]:
-    """The removals of a data directory that no certificate was written for; none if its store cannot be read."""
-    return _read_old(data_dir, erasures.pending)
+    """The removals of a data directory that no certificate was written for; none if its store cannot be read.
+
+    Side effects: what was removed and is still there is taken out, as it is among these only then.
+
+    Raises:
+        DataInUse: a process has the data directory open.
+    """
+    with _alone(data_dir):
+        _take_out_removed(data_dir)
+        return _read_old(data_dir, erasures.pending)
 
 
 def restore(source: Path, data_dir: Path, gone: Gone, *, replace: bool) -> Restored:
@@ -166,6 +176,16 @@ def _take_out(tx: Transaction, taken: Taken) -> bool:
         numbers = [document_no for _, document_no in rows]
         documents.erase(tx, rows[0][0], numbers, Occasion("replayed", taken.by), is_whole=False)
     return bool(rows)
+
+
+def _take_out_removed(data_dir: Path) -> None:
+    if not (data_dir / STORE).exists():
+        return
+    try:
+        with closing(Database(data_dir / STORE)) as database:
+            Clearing(database, Originals(data_dir / ORIGINALS), lambda: None).everything(int(time.time()))
+    except (StoreFailed, OSError) as problem:
+        log.warning("what removed stores still hold cannot be taken out, and may come back: %s", problem)
 
 
 def _read_old(data_dir: Path, read: Callable[[Transaction], list[T]]) -> list[T]:

@@ -10,7 +10,10 @@ import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from retrieval.backup import STORE
 from retrieval.opening import open_library
+from retrieval.store import going, stores
+from retrieval.store.database import Database
 from retrieval.types import Reader
 from server.audit.log import AuditLog
 from server.cli import main
@@ -192,3 +195,30 @@ def test_what_was_removed_and_had_reached_no_ledger_yet_does_not_come_back(
     ]
     ledger.close()
     assert holding(data, canary(2), canary(1), str(tmp_path)) == {}
+
+
+def test_nor_does_a_removed_store_that_was_still_to_be_emptied(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server is killed, or stopped, between the DELETE of a large store and the last turn of emptying it."""
+    monkeypatch.setenv("HRM_DATA_DIR", str(data))
+    paths = [write(tmp_path, f"{seed}.txt", canary(seed)) for seed in (1, 2, 3)]
+    assert main(["ingest", *map(str, paths[:2]), "--store", "notes"]) == 0
+    assert main(["backup", str(tmp_path / "monday")]) == 0
+    assert main(["ingest", str(paths[2]), "--store", "notes"]) == 0
+    store = Database(data / STORE)
+    with store.write() as tx:
+        going.take_away(tx, stores.number(tx, "notes", LOCAL), "user:ann")
+    store.close()
+
+    assert main(["restore", str(tmp_path / "monday"), "--replace"]) == 0
+
+    assert "2 erased since were left out" in capsys.readouterr().out
+    assert main(["purge"]) == 0
+    ledger = Ledger(data / LEDGER)
+    records = list(ledger.erasures.listing())
+    ledger.close()
+    assert sorted(record.reason for record in records) == ["deleted"] * 3 + ["replayed"] * 2
+    assert {(record.requested_by, record.proof is None) for record in records} == {("user:ann", False)}
+    assert holding(data, canary(1), canary(9), str(tmp_path)) == {}
+    assert holding(data, canary(3), canary(9), str(tmp_path)) == {}
