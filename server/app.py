@@ -9,12 +9,14 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
+from retrieval.errors import RetrievalError
 from server import errors, openapi
 from server.completions import Completions
 from server.counted_audit import CountedAudit
 from server.database import FAILED
 from server.deps import Policy, Services
 from server.door import Doorway
+from server.errors import NotReady
 from server.headers import Origins, SafeHeaders
 from server.intake import Body, Intake
 from server.limiter import Limiter
@@ -36,7 +38,7 @@ from server.routes import (
     store_files,
     vector_stores,
 )
-from server.store_ports import Erasures
+from server.store_ports import Erasures, Library
 from server.traced import TracedRequests, TracedRetriever
 from server.unforeseen import Unforeseen
 
@@ -48,7 +50,7 @@ def create_app(services: Services) -> FastAPI:
     app = bare_app()
     if services.tracer is not None:
         services = replace(services, retriever=TracedRetriever(services.retriever))
-    pending = partial(_pending, services.erasures)
+    pending = partial(_pending, services.erasures, services.library)
     measured = Metrics(services.model.id, services.engine.load, pending, services.library.facts)
     measured.watched(services.ready, services.warnings)
     if services.audit is not None:
@@ -115,12 +117,16 @@ def bare_app() -> FastAPI:
     return app
 
 
-def _pending(erasures: Erasures) -> float:
+def _pending(erasures: Erasures, library: Library) -> float:
     """How many erasures wait; NaN where the ledger cannot be read, which is no reason to tell nothing else."""
     try:
-        return erasures.waiting()
+        waiting = erasures.waiting()
     except FAILED:
         return nan
+    try:
+        return waiting + library.facts().leaving
+    except (NotReady, RetrievalError):  # `hrm_store_up` says so
+        return waiting
 
 
 def _bound(app: FastAPI, policy: Policy, measured: Metrics) -> None:

@@ -46,7 +46,11 @@ class Metrics:
         self._model = model
         self.registry.register(_EngineState(model, load))
         if erasures_pending is not None:
-            pending = Gauge("hrm_erasures_pending", "Erasures without a certificate.", registry=self.registry)
+            pending = Gauge(
+                "hrm_erasures_pending",
+                "Erasures without a certificate, and what is still to be taken out of removed stores.",
+                registry=self.registry,
+            )
             pending.set_function(erasures_pending)
         if stored is not None:
             self.registry.register(StoreState(stored))

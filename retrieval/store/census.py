@@ -1,6 +1,7 @@
 """The store counted, for whoever watches over it. Indexes answer, so that no text is read."""
 
 from retrieval.facts import StoreFacts
+from retrieval.store import going
 from retrieval.store.database import Transaction
 from retrieval.store.meta import generation
 
@@ -27,4 +28,5 @@ def take(tx: Transaction, now: float, index: tuple[int, int]) -> StoreFacts:
         generation=generation(tx)[0],
         index_generation=index_generation,
         index_rows=rows,
+        leaving=going.held_by_removed(tx),
     )

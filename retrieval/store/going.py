@@ -60,6 +60,14 @@ def taken_away(tx: Transaction) -> list[int]:
     return [row[0] for row in tx.rows("SELECT store_no FROM stores WHERE removed_by IS NOT NULL")]
 
 
+def held_by_removed(tx: Transaction) -> int:
+    """How many documents are still to be taken out of removed stores."""
+    rows = tx.rows(
+        "SELECT count(*) FROM stores CROSS JOIN documents USING (store_no) WHERE stores.removed_by IS NOT NULL"
+    )
+    return int(rows[0][0])
+
+
 def removal(tx: Transaction, store_no: int) -> Occasion | None:
     """Why what a removed store holds is to go; None: it is empty and forgotten."""
     found = tx.row(

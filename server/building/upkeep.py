@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anyio.to_thread import run_sync
+
 from retrieval.erasure import Purge
 from server import upkeep
 from server.audit.held import held
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 async def purge(settings: Settings) -> Purge:
-    """Purge and certify what was removed; wait while another process does.
+    """Purge and certify what was removed, after what is still to be taken out; wait while another process does.
 
     Raises:
         SigningKeyError: the signing key cannot be used.
@@ -30,6 +32,7 @@ async def purge(settings: Settings) -> Purge:
 
     with opened_ledger(settings) as ledger:
         async with open_library(settings) as library:
+            await run_sync(library.archive.tend)
             recorded = partial(held, settings.data_dir / upkeep.AUDIT)
             return await Eraser(library, ledger, Signer.of(settings.data_dir), recorded=recorded).run_once()
 

@@ -10,6 +10,8 @@ import pytest
 
 from retrieval.erasure import Scan
 from retrieval.opening import open_library
+from retrieval.store import going, stores
+from retrieval.store.database import Database
 from server.certificates import Proof, proof, verify
 from server.erasure_records import ErasureRecord
 from server.ledger import Ledger
@@ -17,7 +19,7 @@ from server.schemas.erasures import ErasureList, ErasureObject
 from server.schemas.objects import ErrorBody
 from server.signing import Signer, canonical
 from tests.fakes.serving import HANDBOOK, OWNER, client_of, services, stocked
-from tests.retrieval.desk import WordsEmbedder, write
+from tests.retrieval.desk import ANNA, WordsEmbedder, files, write
 from tests.server.test_certificates import ERASURE
 
 pytestmark = pytest.mark.anyio
@@ -85,6 +87,19 @@ async def test_what_was_just_deleted_is_listed_as_pending_and_counted(ledger: Le
     assert (found.status, found.file_id) == ("pending", document.file_id)
     assert found in listed.data
     assert "\nhrm_erasures_pending 5.0\n" in metrics
+
+
+async def test_what_is_still_to_be_taken_out_of_a_removed_store_counts_as_pending(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    async with open_library(tmp_path / "data", WordsEmbedder()) as library:
+        await library.ingest_all(files(tmp_path, 3), store="shop", reader=ANNA)
+        with Database(tmp_path / "data" / "store.db").write() as tx:  # as a process leaves it that ends in between
+            going.take_away(tx, stores.number(tx, "shop", ANNA), "user:anna")
+        async with client_of(services(store=library, erasures=ledger.erasures), "sk-probe") as client:
+            metrics = (await client.get("/metrics")).text
+
+    assert "\nhrm_erasures_pending 7.0\n" in metrics
 
 
 async def test_the_list_is_paged_newest_first(ledger: Ledger) -> None:

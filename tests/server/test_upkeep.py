@@ -222,3 +222,23 @@ def test_nor_does_a_removed_store_that_was_still_to_be_emptied(
     assert {(record.requested_by, record.proof is None) for record in records} == {("user:ann", False)}
     assert holding(data, canary(1), canary(9), str(tmp_path)) == {}
     assert holding(data, canary(3), canary(9), str(tmp_path)) == {}
+
+
+def test_a_purge_takes_out_first_what_a_killed_process_has_left_of_a_removed_store(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HRM_DATA_DIR", str(data))
+    paths = [write(tmp_path, f"{seed}.txt", canary(seed)) for seed in (1, 2)]
+    assert main(["ingest", *map(str, paths), "--store", "notes"]) == 0
+    store = Database(data / STORE)
+    with store.write() as tx:
+        going.take_away(tx, stores.number(tx, "notes", LOCAL), "user:ann")
+    store.close()
+    capsys.readouterr()
+
+    assert main(["purge"]) == 0
+
+    assert "2 erasures certified" in capsys.readouterr().out
+    assert holding(data, canary(1), canary(9), str(tmp_path)) == {}
+    assert main(["purge"]) == 0
+    assert capsys.readouterr().out == "Nothing was removed since the last purge.\n"
