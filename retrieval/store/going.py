@@ -2,7 +2,7 @@
 
 import time
 
-from retrieval.store import documents, paging
+from retrieval.store import documents, jobs, paging
 from retrieval.store.access import readers_of_store
 from retrieval.store.database import Transaction
 from retrieval.store.erasures import Occasion
@@ -42,6 +42,7 @@ def remove(tx: Transaction, store_no: int, occasion: Occasion) -> list[str]:
 def take_away(tx: Transaction, store_no: int, by: str) -> str:
     """Remove a store for everybody, at once; return its id. `retrieval.clearing` takes out what it holds."""
     generation = revoke(tx)
+    jobs.give_up(tx, store_no, time.time())
     store_id = _depart(tx, store_no)
     tx.run(
         # No name reads as an id, so that one is free.

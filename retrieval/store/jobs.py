@@ -131,6 +131,17 @@ def cancel(tx: Transaction, document_no: int) -> None:
     tx.run("UPDATE documents SET status = 'cancelled' WHERE document_no = ? AND status = 'in_progress'", document_no)
 
 
+def give_up(tx: Transaction, store_no: int, now: float) -> None:
+    """Read nothing more for a store that is removed. Where a file came from stays noted until its erasure is."""
+    tx.run(
+        "UPDATE jobs SET status = 'failed', error = 'its store was removed', finished_at = ?2"
+        " WHERE status IN ('queued', 'running')"
+        " AND (SELECT store_no FROM documents WHERE documents.document_no = jobs.document_no) = ?1",
+        store_no,
+        now,
+    )
+
+
 def supersede(tx: Transaction, store_no: int, source: str, sha256: str) -> list[str]:
     """Give up the open jobs of a source, since it has been handed in again with this content.
 

@@ -16,9 +16,10 @@ from retrieval.library import Library
 from retrieval.locks import CLEARING, take
 from retrieval.opening import open_library
 from retrieval.originals import Originals
-from retrieval.store import going, stores
+from retrieval.store import going, jobs, stores
 from retrieval.store.database import Database, Transaction
 from retrieval.types import Access, Attachment
+from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, files, write
 
 pytestmark = pytest.mark.anyio
@@ -147,3 +148,25 @@ async def test_a_file_that_is_taken_out_with_its_lists_stays_though_a_removed_st
 
     with await library.archive.original(file_id, ANNA) as original:
         assert original.read() == b"apple"
+
+
+async def test_what_was_to_be_read_for_a_removed_store_is_not_read_any_more(library: Library, tmp_path: Path) -> None:
+    for number in range(2):
+        path = write(tmp_path / "quarterly-forecast", f"{number}.txt", canary(number))
+        await library.enqueue(path, store="shop", reader=ANNA)
+    database = Database(tmp_path / "data" / "store.db")
+    with database.write() as tx:
+        being_read = jobs.claim(tx, time.time())
+    take_away(database, "shop")
+
+    await library.ingest(write(tmp_path, "c.txt", "pear"), store="desk", reader=ANNA)
+
+    assert being_read is not None
+    with database.read() as tx:
+        assert not jobs.is_open(tx, being_read.job_no)
+        assert tx.rows("SELECT text FROM documents ORDER BY document_no") == [("",), ("",), ("pear",)]
+    await run_sync(library.archive.tend)
+    assert (await library.purge()).problem is None
+    assert holding(tmp_path / "data", "quarterly-forecast", str(tmp_path)) == {}
+    assert holding(tmp_path / "data", canary(1), str(tmp_path)) == {}
+    database.close()
