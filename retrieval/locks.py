@@ -1,7 +1,7 @@
 """Locks between processes, on files of the data directory. The system drops them when a process ends, however it ends.
 
 `in-use.lock` is held shared by everybody who has the store open, and alone by a restore; `purge.lock` by who purges,
-and `clearing.lock` for each turn of taking out what was removed.
+and `clearing.lock` for each turn of taking out what was removed. A database that is brought forward has one of its own.
 """
 
 import fcntl
@@ -40,6 +40,17 @@ def take(path: Path, *, alone: bool, waits: bool = False) -> Lock | None:
         os.close(descriptor)
         raise
     return Lock(descriptor)
+
+
+@contextmanager
+def migrating(database: Path) -> Iterator[None]:
+    """Be the only one who brings a database forward; waits for as long as it takes somebody else to."""
+    lock = take(database.with_name(f"{database.name}.lock"), alone=True, waits=True)
+    assert lock is not None, "who waits for a lock gets it"
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import apsw
+
+from retrieval.locks import migrating
 
 Connection = apsw.Connection
 BUSY = apsw.BusyError  # another process writes for longer than one waits
@@ -211,7 +213,8 @@ class Database:
             )
         if version == len(self._migrations) and not self._unfinished():
             return
-        with self._transaction():
+        # A large file takes longer to copy than writers wait for each other. A new one is nothing to be copied.
+        with migrating(self._path) if version or self._unfinished() else nullcontext(), self._transaction():
             for left in self._unfinished():
                 left.unlink(missing_ok=True)
             # Another process may have migrated while this one waited for the lock.

@@ -4,13 +4,14 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from retrieval.errors import StoreFailed
+from retrieval.locks import migrating
 from retrieval.store.schema import MIGRATIONS, TOKENIZER, refuse_newer
 
 log = logging.getLogger(__name__)
@@ -177,21 +178,30 @@ class Database:
 
     def _migrate(self, migrations: tuple[str, ...]) -> None:
         with self._connection() as connection:
-            refuse_newer(self.path, found=_version(connection), known=len(migrations))
-            # Off while tables are rebuilt, or dropping the old one would delete what refers to it.
-            connection.execute("PRAGMA foreign_keys = OFF")
-        with self._transaction("BEGIN IMMEDIATE") as transaction:
-            # Read again: another process may have migrated while this one waited.
-            (version,) = transaction.rows("PRAGMA user_version")[0]
-            self._drop_unfinished()
-            if 0 < version < len(migrations):
-                self._keep(version)
-            for number, script in enumerate(migrations[version:], start=version + 1):
-                transaction.run(script)
-                transaction.run(f"PRAGMA user_version = {number}")
-                assert not transaction.rows("PRAGMA foreign_key_check"), "a migration left a reference to nothing"
-        with self._connection() as connection:
-            connection.execute("PRAGMA foreign_keys = ON")
+            version = _version(connection)
+        refuse_newer(self.path, found=version, known=len(migrations))
+        if version == len(migrations) and not self._unfinished():
+            return
+        # A large file takes longer to copy than writers wait for each other. A new one is nothing to be copied.
+        with migrating(self.path) if version or self._unfinished() else nullcontext():
+            with self._connection() as connection:
+                # Off while tables are rebuilt, or dropping the old one would delete what refers to it.
+                connection.execute("PRAGMA foreign_keys = OFF")
+            with self._transaction("BEGIN IMMEDIATE") as transaction:
+                self._bring_forward(transaction, migrations)
+            with self._connection() as connection:
+                connection.execute("PRAGMA foreign_keys = ON")
+
+    def _bring_forward(self, transaction: Transaction, migrations: tuple[str, ...]) -> None:
+        # Read again: another process may have migrated while this one waited.
+        (version,) = transaction.rows("PRAGMA user_version")[0]
+        self._drop_unfinished()
+        if 0 < version < len(migrations):
+            self._keep(version)
+        for number, script in enumerate(migrations[version:], start=version + 1):
+            transaction.run(script)
+            transaction.run(f"PRAGMA user_version = {number}")
+            assert not transaction.rows("PRAGMA foreign_key_check"), "a migration left a reference to nothing"
 
     def _keep(self, version: int) -> None:
         """Copy the file as it is before a migration; by who may write, so that nobody else makes a copy meanwhile."""
@@ -206,8 +216,11 @@ class Database:
         log.info("store schema %d copied to %s before migrating", version, backup.name)
 
     def _drop_unfinished(self) -> None:
-        for left in self.path.parent.glob(f"{self.path.name}.v*{BACKUP}.*"):
+        for left in self._unfinished():
             left.unlink(missing_ok=True)
+
+    def _unfinished(self) -> list[Path]:
+        return list(self.path.parent.glob(f"{self.path.name}.v*{BACKUP}.*"))
 
 
 def sqlite_build() -> tuple[str, bool]:

@@ -13,6 +13,7 @@ from server.audit.log import AuditLog
 from server.database import FAILED, Database
 from server.ledger import Ledger
 from server.signing import Signer
+from tests.retrieval.store.test_database import LONG
 from tests.retrieval.test_disk import full
 from tests.temporary_files import folders_used
 
@@ -131,7 +132,7 @@ def test_a_copy_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> 
     with full(500_000), pytest.raises(Refused):
         opened(path, NEWER)
 
-    assert [found.name for found in tmp_path.iterdir()] == ["a.db"]
+    assert {found.name for found in tmp_path.iterdir()} == {"a.db", "a.db.lock"}
     assert len(numbers(opened(path, NEWER))) == 90_000
 
 
@@ -169,3 +170,20 @@ def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path:
     assert found == [[1]] * 4
     assert [path.name for path in tmp_path.glob("*.backup*")] == ["a.db.v1.backup"]
     assert numbers(opened(tmp_path / "a.db.v1.backup")) == [1]
+
+
+def test_however_long_a_migration_takes_who_opens_the_database_meanwhile_waits(tmp_path: Path) -> None:
+    opened(tmp_path / "a.db").close()
+    newer = f"CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO extra {LONG}"
+    found: list[list[int]] = []
+
+    threads = [
+        threading.Thread(target=lambda: found.append(numbers(opened(tmp_path / "a.db", newer, busy_timeout_ms=20))))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert found == [[]] * 3

@@ -8,12 +8,18 @@ import apsw
 import pytest
 
 from retrieval.errors import SchemaTooNew, StoreFailed
+from retrieval.store import database as database_module
 from retrieval.store.database import KEPT, Database
 from retrieval.store.schema import MIGRATIONS
 from tests.retrieval.test_disk import full
 from tests.temporary_files import folders_used
 
 KNOWN = len(MIGRATIONS)
+# A query that takes far longer than any busy timeout in these tests.
+LONG = (
+    "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000000)"
+    " SELECT count(*) FROM numbers"
+)
 
 
 @pytest.fixture
@@ -205,6 +211,31 @@ def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path:
     assert [copy.name for copy in tmp_path.glob("*.backup*")] == [f"store.db.v{KNOWN}.backup"]
     with Database(tmp_path / f"store.db.v{KNOWN}.backup").read() as tx:
         assert tx.rows("PRAGMA user_version") == [(KNOWN,)]
+
+
+def test_however_long_a_migration_takes_who_opens_the_database_meanwhile_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    put(Database(path), "a")
+    monkeypatch.setattr(database_module, "BUSY_MS", 20)
+    newer = (*MIGRATIONS, f"CREATE TABLE extra (x); INSERT INTO extra {LONG}")
+    opened: list[Database] = []
+
+    threads = [threading.Thread(target=lambda: opened.append(Database(path, newer))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [keys(database) for database in opened] == [["a"]] * 3
+
+
+def test_a_database_is_opened_while_somebody_writes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "BUSY_MS", 20)
+
+    with database.write():
+        assert keys(Database(database.path)) == []
 
 
 def test_a_migration_that_fails_leaves_the_older_version(tmp_path: Path) -> None:
