@@ -14,7 +14,8 @@ from retrieval.types import PersonalDataKind
 Kind = PersonalDataKind
 
 _CAN_HOLD_ANY = re.compile(r"[\d@]")
-# No shorter than what a finder looks at before a number, nor than most of what is found.
+# No shorter than what a finder looks at before a number, nor than most of what is found. What is hidden counts as one
+# character, as finders see it: else a row of numbers between long ones would come to light one by one, everywhere.
 _MARGIN = 64
 _REACH = 3 * _MARGIN
 
@@ -59,14 +60,14 @@ def find(text: str, pause: Callable[[], None] = lambda: None) -> list[Finding]:
             return sorted(findings, key=lambda finding: finding.start)
         findings += [Finding(*spelled.span(start, end), kind) for start, end, kind in found]
         # Twice everywhere, which mostly is enough; then around what is new, as a row may come to light one by one.
-        places = _around(found, len(shown)) if found and len(findings) > len(found) else everywhere
+        places = _around(found, shown) if found and len(findings) > len(found) else everywhere
 
 
 def _found_in(shown: Shown, place: Span, pause: Callable[[], None]) -> list[tuple[int, int, Kind]]:
     """Find and hide what stands in a part, but not in its margins: there it may be cut off, or lack what is before."""
     first, last = place
-    low = _MARGIN if first else 0
-    high = last - first - (_MARGIN if last < len(shown) else 0)
+    low = shown.ahead(first, _MARGIN) - first if first else 0
+    high = (shown.back(last, _MARGIN) if last < len(shown) else last) - first
     text = shown.part(first, last)
     taken = bytearray(len(text))
     found: list[tuple[int, int, Kind]] = []
@@ -82,10 +83,10 @@ def _found_in(shown: Shown, place: Span, pause: Callable[[], None]) -> list[tupl
     return found
 
 
-def _around(found: Sequence[tuple[int, int, Kind]], length: int) -> list[Span]:
+def _around(found: Sequence[tuple[int, int, Kind]], shown: Shown) -> list[Span]:
     places: list[Span] = []
     for start, end, _ in sorted(found):
-        first, last = max(0, start - _REACH), min(length, end + _REACH)
+        first, last = shown.back(start, _REACH), shown.ahead(end, _REACH)
         if places and first <= places[-1][1]:
             first = places.pop()[0]
         places.append((first, last))

@@ -45,6 +45,20 @@ class Shown:
         """Hide something found."""
         self._characters[4 * start : 4 * end] = _hidden(kind, end - start).encode(_UTF_32)
 
+    def back(self, place: int, count: int) -> int:
+        """Where the last `count` characters before a place begin, of which whatever is hidden is one."""
+        taken = count
+        while len((part := self.part(max(0, place - taken), place)).replace(_REST, "")) < count and taken < place:
+            taken *= 2
+        return place - _reach(f"{_REST}*[^{_REST}]", count, part[::-1])
+
+    def ahead(self, place: int, count: int) -> int:
+        """Where the next `count` characters behind a place end, of which whatever is hidden is one."""
+        taken = count
+        while len((part := self.part(place, place + taken)).replace(_REST, "")) <= count and place + taken < len(self):
+            taken *= 2
+        return place + _reach(f"[^{_REST}]{_REST}*", count, part)
+
 
 def before(text: str, start: int, reach: int) -> str:
     """The last `reach` characters before `start`, where whatever is hidden is one, however long it was."""
@@ -52,6 +66,12 @@ def before(text: str, start: int, reach: int) -> str:
     while len(shown := text[max(0, start - taken) : start].replace(_REST, "")) < reach and taken < start:
         taken *= 2
     return shown[-reach:]
+
+
+def _reach(character: str, count: int, text: str) -> int:
+    found = re.match(f"(?:{character}){{0,{count}}}", text)
+    assert found is not None, "no characters are found anywhere"
+    return found.end()
 
 
 def _hidden(kind: PersonalDataKind, length: int) -> str:

@@ -120,3 +120,15 @@ def test_time_grows_with_the_length_alone(unit: str) -> None:
 
     # 16 times the text; a quadratic reading would take 256 times as long.
     assert long < 80 * short + 0.05
+
+
+def test_nor_does_a_row_take_longer_where_each_number_comes_to_light_behind_a_long_address() -> None:
+    address = f"a@{'.'.join(['x' * 58] * 6)}.de"
+
+    def seconds(count: int) -> float:
+        began = process_time()
+        assert len(find(f"Tel. 030 2312500 {f'{address} 2312501 ' * count}")) == 2 * count + 1
+        return process_time() - began
+
+    # 4 times the text; a quadratic reading would take 16 times as long.
+    assert seconds(240) < 9 * seconds(60)
