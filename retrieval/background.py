@@ -78,5 +78,5 @@ class Background:
         try:
             with self._tending:
                 self._archive.tend(is_last=is_last)
-        except RetrievalError as error:
+        except (RetrievalError, OSError) as error:
             log.error("clearing away what has expired failed, to be tried again: %s", error)

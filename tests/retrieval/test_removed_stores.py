@@ -10,7 +10,7 @@ import anyio
 import pytest
 from anyio.to_thread import run_sync
 
-from retrieval import clearing
+from retrieval import background, clearing
 from retrieval.errors import StoreNotFound
 from retrieval.library import Library
 from retrieval.locks import CLEARING, take
@@ -170,3 +170,23 @@ async def test_what_was_to_be_read_for_a_removed_store_is_not_read_any_more(libr
     assert holding(tmp_path / "data", "quarterly-forecast", str(tmp_path)) == {}
     assert holding(tmp_path / "data", canary(1), str(tmp_path)) == {}
     database.close()
+
+
+async def test_what_is_in_the_way_for_a_while_ends_no_other_work(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
+    lock = tmp_path / "data" / CLEARING
+    lock.mkdir()
+    monkeypatch.setattr(background, "TEND_S", 0.01)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(library.work, 0.01)
+        await library.archive.remove_store("shop", ANNA)
+        await anyio.sleep(0.1)
+        assert await library.erasures() == []
+        lock.rmdir()
+        with anyio.fail_after(20):
+            while not await library.erasures():  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
