@@ -16,6 +16,7 @@ from retrieval.library import Library
 from retrieval.locks import CLEARING, take
 from retrieval.opening import open_library
 from retrieval.originals import Originals
+from retrieval.restore import pending_erasures
 from retrieval.store import going, jobs, stores
 from retrieval.store.database import Database, Transaction
 from retrieval.types import Access, Attachment
@@ -190,3 +191,33 @@ async def test_what_is_in_the_way_for_a_while_ends_no_other_work(
             while not await library.erasures():  # noqa: ASYNC110
                 await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()
+
+
+async def test_a_process_that_ends_leaves_the_rest_to_another_that_clears_away(tmp_path: Path) -> None:
+    async with open_library(tmp_path / "data", WordsEmbedder()) as library:
+        await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
+        database = Database(tmp_path / "data" / "store.db")
+        take_away(database, "shop")
+        other_s = take(tmp_path / "data" / CLEARING, alone=True)
+        assert other_s is not None
+
+    with database.read() as tx:
+        assert len(going.taken_away(tx)) == 1
+    database.close()
+    other_s.release()
+
+
+async def test_a_restore_knows_of_all_that_was_removed_though_not_all_of_it_can_be_unlinked(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with open_library(data, WordsEmbedder()) as library:
+        document = await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
+    database = Database(data / "store.db")
+    take_away(database, "shop")
+    database.close()
+    original = data / "files" / document.file_id
+    original.unlink()
+    (original / "in the way").mkdir(parents=True)
+
+    assert [erasure.file_id for erasure in pending_erasures(data)] == [document.file_id]
+    (data / "store.db").write_bytes(b"no database at all")
+    assert pending_erasures(data) == []

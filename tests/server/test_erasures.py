@@ -98,8 +98,11 @@ async def test_what_is_still_to_be_taken_out_of_a_removed_store_counts_as_pendin
             going.take_away(tx, stores.number(tx, "shop", ANNA), "user:anna")
         async with client_of(services(store=library, erasures=ledger.erasures), "sk-probe") as client:
             metrics = (await client.get("/metrics")).text
+            await library.aclose()
+            without_store = (await client.get("/metrics")).text
 
     assert "\nhrm_erasures_pending 7.0\n" in metrics
+    assert "\nhrm_erasures_pending 4.0\n" in without_store
 
 
 async def test_the_list_is_paged_newest_first(ledger: Ledger) -> None:
