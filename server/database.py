@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 
-from retrieval.locks import migrating
+from retrieval.locks import half_copies, migrating
 
 Connection = apsw.Connection
 BUSY = apsw.BusyError  # another process writes for longer than one waits
@@ -241,7 +241,7 @@ class Database:
             other.close()
 
     def _unfinished(self) -> list[Path]:
-        return list(self._path.parent.glob(f"{self._path.name}.v*{_BACKUP}.*"))
+        return half_copies(self._path)
 
     def _version(self) -> int:
         version = self._db.pragma("user_version")

@@ -11,7 +11,7 @@ from typing import Any
 import apsw
 
 from retrieval.errors import StoreFailed
-from retrieval.locks import migrating
+from retrieval.locks import half_copies, migrating
 from retrieval.store.schema import MIGRATIONS, TOKENIZER, refuse_newer
 
 log = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ class Database:
             left.unlink(missing_ok=True)
 
     def _unfinished(self) -> list[Path]:
-        return list(self.path.parent.glob(f"{self.path.name}.v*{BACKUP}.*"))
+        return half_copies(self.path)
 
 
 def sqlite_build() -> tuple[str, bool]:

@@ -177,9 +177,10 @@ def test_a_copy_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> 
 
 
 def test_a_copy_that_a_killed_process_began_goes_when_nobody_can_be_making_it(tmp_path: Path) -> None:
-    whole, begun, journal = (tmp_path / f"store.db.v1.backup{end}" for end in ("", ".1f00", ".1f00-journal"))
+    ends = ("", ".unfinished", ".0a1b2c3d-journal", ".gz", ".kept")
+    whole, begun, journal, *of_the_operator = (tmp_path / f"store.db.v1.backup{end}" for end in ends)
     database = Database(tmp_path / "store.db")
-    for path in (whole, begun, journal):
+    for path in (whole, begun, journal, *of_the_operator):
         path.touch()
 
     with database.write() as tx:
@@ -191,6 +192,7 @@ def test_a_copy_that_a_killed_process_began_goes_when_nobody_can_be_making_it(tm
     opening.join()
 
     assert [path.exists() for path in (whole, begun, journal)] == [True, False, False]
+    assert all(path.exists() for path in of_the_operator)
 
 
 def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path: Path) -> None:
