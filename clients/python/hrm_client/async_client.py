@@ -1,16 +1,16 @@
 """Ask and stream, over the official asynchronous client: `hrm_client.client` with `await`."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from openai import APIConnectionError, AsyncOpenAI, AsyncStream
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionChunk
 
 from hrm_client.answers import Answer, Done, Part
 from hrm_client.client import BROKEN_OFF, DEFAULT_TIMEOUT_S, DEFAULT_URL, keep_to_ours, key_or_placeholder
 from hrm_client.reading import Reading
-from hrm_client.request import Document, GroundingMode, Sampling, completion, served_model
+from hrm_client.request import Asked, completion, served_model
 
 
 class AsyncAnswerStream(AsyncIterator[Part]):
@@ -92,55 +92,18 @@ class AsyncHrmClient:
         """Close the connections that are kept open for the next question."""
         await self.openai.close()
 
-    async def ask(
-        self,
-        question: str,
-        *,
-        store: str | Sequence[str] | None = None,
-        history: Sequence[ChatCompletionMessageParam] = (),
-        grounding: GroundingMode | None = None,
-        max_passages: int | None = None,
-        documents: Sequence[Document] = (),
-        **sampling: Unpack[Sampling],
-    ) -> Answer:
+    async def ask(self, question: str, **asked: Unpack[Asked]) -> Answer:
         """Ask, and wait for the whole answer; see `HrmClient.ask`."""
-        async with self.stream(
-            question,
-            store=store,
-            history=history,
-            grounding=grounding,
-            max_passages=max_passages,
-            documents=documents,
-            **sampling,
-        ) as parts:
+        async with self.stream(question, **asked) as parts:
             *_, last = [part async for part in parts]
         assert isinstance(last, Done), "a stream that ends well ends in Done"
         return last.answer
 
-    def stream(
-        self,
-        question: str,
-        *,
-        store: str | Sequence[str] | None = None,
-        history: Sequence[ChatCompletionMessageParam] = (),
-        grounding: GroundingMode | None = None,
-        max_passages: int | None = None,
-        documents: Sequence[Document] = (),
-        **sampling: Unpack[Sampling],
-    ) -> AsyncAnswerStream:
+    def stream(self, question: str, **asked: Unpack[Asked]) -> AsyncAnswerStream:
         """Ask, and get the answer while it is written; see `HrmClient.stream`."""
 
         async def request() -> AsyncStream[ChatCompletionChunk]:
-            arguments: dict[str, Any] = completion(
-                await self._asked_model(),
-                question,
-                store=store,
-                history=history,
-                grounding=grounding,
-                max_passages=max_passages,
-                documents=documents,
-                sampling=sampling,
-            )
+            arguments: dict[str, Any] = completion(await self._asked_model(), question, asked)
             opened: AsyncStream[ChatCompletionChunk] = await self.openai.chat.completions.create(
                 **arguments, stream=True, stream_options={"include_usage": True}
             )

@@ -1,16 +1,16 @@
 """Ask and stream, over the official synchronous client."""
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from openai import APIConnectionError, AsyncOpenAI, OpenAI, Stream
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat import ChatCompletionChunk
 
 from hrm_client.answers import Answer, Done, Part
 from hrm_client.reading import Reading
-from hrm_client.request import Document, GroundingMode, Sampling, completion, served_model
+from hrm_client.request import Asked, completion, served_model
 
 DEFAULT_URL = "http://127.0.0.1:8000/v1"
 KEY_VARIABLE = "HRM_API_KEY"
@@ -137,27 +137,10 @@ class HrmClient:
         """Close the connections that are kept open for the next question."""
         self.openai.close()
 
-    def ask(
-        self,
-        question: str,
-        *,
-        store: str | Sequence[str] | None = None,
-        history: Sequence[ChatCompletionMessageParam] = (),
-        grounding: GroundingMode | None = None,
-        max_passages: int | None = None,
-        documents: Sequence[Document] = (),
-        **sampling: Unpack[Sampling],
-    ) -> Answer:
+    def ask(self, question: str, **asked: Unpack[Asked]) -> Answer:
         """Ask, and wait for the whole answer.
 
         It is streamed meanwhile: however long it takes, the server is heard, and going away ends its work.
-
-        Args:
-            store: names or ids of stores to look in; without it, the server's default store.
-            history: earlier messages of the conversation, as the official client spells them.
-            grounding: what happens to sentences that no source supports; without it, the server's setting.
-            max_passages: how many passages to look up, 1 to 50.
-            documents: passages that take the place of any store.
 
         Raises:
             openai.APIError: as the official client raises it; with a status where the server refuses, and without one
@@ -165,46 +148,19 @@ class HrmClient:
             LookupError: no model was named, and the server lists none.
             ValueError: the question is not text.
         """
-        with self.stream(
-            question,
-            store=store,
-            history=history,
-            grounding=grounding,
-            max_passages=max_passages,
-            documents=documents,
-            **sampling,
-        ) as parts:
+        with self.stream(question, **asked) as parts:
             *_, last = parts
         assert isinstance(last, Done), "a stream that ends well ends in Done"
         return last.answer
 
-    def stream(
-        self,
-        question: str,
-        *,
-        store: str | Sequence[str] | None = None,
-        history: Sequence[ChatCompletionMessageParam] = (),
-        grounding: GroundingMode | None = None,
-        max_passages: int | None = None,
-        documents: Sequence[Document] = (),
-        **sampling: Unpack[Sampling],
-    ) -> AnswerStream:
+    def stream(self, question: str, **asked: Unpack[Asked]) -> AnswerStream:
         """Ask, and get the answer while it is written; takes and raises what `ask` does, once it is entered.
 
         A failure in the middle is raised by the part that it comes instead of.
         """
 
         def request() -> Stream[ChatCompletionChunk]:
-            arguments: dict[str, Any] = completion(
-                self._asked_model(),
-                question,
-                store=store,
-                history=history,
-                grounding=grounding,
-                max_passages=max_passages,
-                documents=documents,
-                sampling=sampling,
-            )
+            arguments: dict[str, Any] = completion(self._asked_model(), question, asked)
             opened: Stream[ChatCompletionChunk] = self.openai.chat.completions.create(
                 **arguments, stream=True, stream_options={"include_usage": True}
             )

@@ -1,6 +1,6 @@
 """A question in, the keyword arguments of `chat.completions.create` out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypedDict
 
 from openai.types import Model
@@ -51,6 +51,16 @@ class Sampling(TypedDict, total=False):
     timeout: float
 
 
+class Asked(Sampling, total=False):
+    """What a question says besides its text; what is left out, or None, is the server's choice."""
+
+    store: str | Sequence[str] | None  # names or ids of stores to look in; else the server's default store
+    history: Sequence[ChatCompletionMessageParam]  # earlier messages, as the official client spells them
+    grounding: GroundingMode | None  # what happens to sentences that no source supports
+    max_passages: int | None  # how many passages to look up, 1 to 50
+    documents: Sequence[Document]  # passages that take the place of any store
+
+
 # Fields of the server that the official client has no parameter for.
 _EXTRA = (
     "top_k",
@@ -64,38 +74,28 @@ _EXTRA = (
 )
 
 
-def completion(
-    model: str,
-    question: str,
-    *,
-    store: str | Sequence[str] | None,
-    history: Sequence[ChatCompletionMessageParam],
-    grounding: GroundingMode | None,
-    max_passages: int | None,
-    documents: Sequence[Document],
-    sampling: Mapping[str, Any],
-) -> dict[str, Any]:
+def completion(model: str, question: str, asked: Asked) -> dict[str, Any]:
     """Spell a question as the arguments of `chat.completions.create`.
 
     Raises:
-        TypeError: `sampling` holds a name that is not in `Sampling`; passing it on would let `n` lose answers.
+        TypeError: `asked` holds a name that is not in `Asked`; passing it on would let `n` lose answers.
         ValueError: the question is not text.
     """
     check_text(question)
-    unknown = sampling.keys() - Sampling.__annotations__.keys()
+    unknown = asked.keys() - Asked.__optional_keys__
     if unknown:
         raise TypeError(f"no such parameter: {', '.join(sorted(unknown))}")
-    extra: dict[str, Any] = {name: sampling[name] for name in _EXTRA if name in sampling}
-    retrieval = _retrieval(store, grounding, max_passages)
-    if retrieval:
+    sampling = {name: value for name, value in asked.items() if name in Sampling.__optional_keys__}
+    extra = {name: sampling.pop(name) for name in _EXTRA if name in sampling}
+    if retrieval := _retrieval(asked):
         extra["retrieval"] = retrieval
-    if documents:
+    if documents := asked.get("documents"):
         extra["documents"] = [dict(document) for document in documents]
     return {
         "model": model,
-        "messages": [*history, {"role": "user", "content": question}],
+        "messages": [*asked.get("history", ()), {"role": "user", "content": question}],
         "extra_body": extra,
-        **{name: value for name, value in sampling.items() if name not in _EXTRA},
+        **sampling,
     }
 
 
@@ -113,17 +113,14 @@ def check_text(question: str) -> None:
         ) from error
 
 
-def _retrieval(
-    store: str | Sequence[str] | None, grounding: GroundingMode | None, max_passages: int | None
-) -> dict[str, Any]:
-    retrieval: dict[str, Any] = {}
-    if store is not None:
-        retrieval["vector_store_ids"] = [store] if isinstance(store, str) else list(store)
-    if grounding is not None:
-        retrieval["grounding"] = grounding
-    if max_passages is not None:
-        retrieval["max_num_results"] = max_passages
-    return retrieval
+def _retrieval(asked: Asked) -> dict[str, Any]:
+    store = asked.get("store")
+    named = {
+        "vector_store_ids": [store] if isinstance(store, str) else store,
+        "grounding": asked.get("grounding"),
+        "max_num_results": asked.get("max_passages"),
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def served_model(models: Iterable[Model]) -> str:
