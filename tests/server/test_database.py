@@ -13,6 +13,7 @@ from server.audit.log import AuditLog
 from server.database import FAILED, Database
 from server.ledger import Ledger
 from server.signing import Signer
+from tests.at_once import at_once
 from tests.retrieval.store.test_database import LONG
 from tests.retrieval.test_disk import full
 from tests.temporary_files import folders_used
@@ -159,15 +160,8 @@ def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path:
     with old.writing() as db:
         db.execute("INSERT INTO seen VALUES (1)")
     old.close()
-    found: list[list[int]] = []
 
-    threads = [
-        threading.Thread(target=lambda: found.append(numbers(opened(tmp_path / "a.db", NEWER)))) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = at_once(4, lambda: numbers(opened(tmp_path / "a.db", NEWER)))
 
     assert found == [[1]] * 4
     assert [path.name for path in tmp_path.glob("*.backup*")] == ["a.db.v1.backup"]
@@ -177,15 +171,7 @@ def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path:
 def test_however_long_a_migration_takes_who_opens_the_database_meanwhile_waits(tmp_path: Path) -> None:
     opened(tmp_path / "a.db").close()
     newer = f"CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO extra {LONG}"
-    found: list[list[int]] = []
 
-    threads = [
-        threading.Thread(target=lambda: found.append(numbers(opened(tmp_path / "a.db", newer, busy_timeout_ms=20))))
-        for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    found = at_once(3, lambda: numbers(opened(tmp_path / "a.db", newer, busy_timeout_ms=20)))
 
     assert found == [[]] * 3

@@ -17,6 +17,7 @@ from retrieval.store.database import Database
 from retrieval.types import Reader
 from server.audit.log import AuditLog
 from server.cli import main
+from server.erasure_records import ErasureRecord
 from server.ledger import Ledger
 from server.signing import Signer
 from server.upkeep import AUDIT, LEDGER, bring_audit, merged_ledger
@@ -163,6 +164,22 @@ def test_a_copy_for_a_backup_is_synced(data: Path) -> None:
     assert data / "copy.db" in disk.syncs
 
 
+def erasures_of(data: Path) -> list[ErasureRecord]:
+    ledger = Ledger(data / LEDGER)
+    try:
+        return list(ledger.erasures.listing())
+    finally:
+        ledger.close()
+
+
+def remove_notes_and_die(data: Path) -> None:
+    """What a process has done that is killed between taking a store away and the first turn of emptying it."""
+    store = Database(data / STORE)
+    with store.write() as tx:
+        going.take_away(tx, stores.number(tx, "notes", LOCAL), "user:ann")
+    store.close()
+
+
 def test_what_was_removed_and_had_reached_no_ledger_yet_does_not_come_back(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,9 +195,7 @@ def test_what_was_removed_and_had_reached_no_ledger_yet_does_not_come_back(
             return (await library.delete(doomed.file_id, LOCAL)).file_id
 
     gone = anyio.run(remove)
-    ledger = Ledger(data / LEDGER)
-    assert list(ledger.erasures.listing()) == []
-    ledger.close()
+    assert erasures_of(data) == []
 
     assert main(["restore", str(tmp_path / "monday"), "--replace"]) == 0
 
@@ -188,12 +203,10 @@ def test_what_was_removed_and_had_reached_no_ledger_yet_does_not_come_back(
     assert main(["stores", "notes"]) == 0
     assert gone not in capsys.readouterr().out
     assert main(["purge"]) == 0
-    ledger = Ledger(data / LEDGER)
-    assert [(record.file_id, record.reason, record.proof is None) for record in ledger.erasures.listing()] == [
+    assert [(record.file_id, record.reason, record.proof is None) for record in erasures_of(data)] == [
         (gone, "deleted", False),
         (gone, "replayed", False),
     ]
-    ledger.close()
     assert holding(data, canary(2), canary(1), str(tmp_path)) == {}
 
 
@@ -206,18 +219,13 @@ def test_nor_does_a_removed_store_that_was_still_to_be_emptied(
     assert main(["ingest", *map(str, paths[:2]), "--store", "notes"]) == 0
     assert main(["backup", str(tmp_path / "monday")]) == 0
     assert main(["ingest", str(paths[2]), "--store", "notes"]) == 0
-    store = Database(data / STORE)
-    with store.write() as tx:
-        going.take_away(tx, stores.number(tx, "notes", LOCAL), "user:ann")
-    store.close()
+    remove_notes_and_die(data)
 
     assert main(["restore", str(tmp_path / "monday"), "--replace"]) == 0
 
     assert "2 erased since were left out" in capsys.readouterr().out
     assert main(["purge"]) == 0
-    ledger = Ledger(data / LEDGER)
-    records = list(ledger.erasures.listing())
-    ledger.close()
+    records = erasures_of(data)
     assert sorted(record.reason for record in records) == ["deleted"] * 3 + ["replayed"] * 2
     assert {(record.requested_by, record.proof is None) for record in records} == {("user:ann", False)}
     assert holding(data, canary(1), canary(9), str(tmp_path)) == {}
@@ -230,10 +238,7 @@ def test_a_purge_takes_out_first_what_a_killed_process_has_left_of_a_removed_sto
     monkeypatch.setenv("HRM_DATA_DIR", str(data))
     paths = [write(tmp_path, f"{seed}.txt", canary(seed)) for seed in (1, 2)]
     assert main(["ingest", *map(str, paths), "--store", "notes"]) == 0
-    store = Database(data / STORE)
-    with store.write() as tx:
-        going.take_away(tx, stores.number(tx, "notes", LOCAL), "user:ann")
-    store.close()
+    remove_notes_and_die(data)
     capsys.readouterr()
 
     assert main(["purge"]) == 0

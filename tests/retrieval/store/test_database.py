@@ -11,6 +11,7 @@ from retrieval.errors import SchemaTooNew, StoreFailed
 from retrieval.store import database as database_module
 from retrieval.store.database import KEPT, Database
 from retrieval.store.schema import MIGRATIONS
+from tests.at_once import at_once
 from tests.retrieval.test_disk import full
 from tests.temporary_files import folders_used
 
@@ -199,13 +200,8 @@ def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path:
     path = tmp_path / "store.db"
     put(Database(path), "a")
     newer = (*MIGRATIONS, "CREATE TABLE extra (x); INSERT INTO extra VALUES (1)")
-    opened: list[Database] = []
 
-    threads = [threading.Thread(target=lambda: opened.append(Database(path, newer))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    opened = at_once(4, lambda: Database(path, newer))
 
     assert [keys(database) for database in opened] == [["a"]] * 4
     with opened[0].read() as tx:
@@ -222,13 +218,8 @@ def test_however_long_a_migration_takes_who_opens_the_database_meanwhile_waits(
     put(Database(path), "a")
     monkeypatch.setattr(database_module, "BUSY_MS", 20)
     newer = (*MIGRATIONS, f"CREATE TABLE extra (x); INSERT INTO extra {LONG}")
-    opened: list[Database] = []
 
-    threads = [threading.Thread(target=lambda: opened.append(Database(path, newer))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    opened = at_once(3, lambda: Database(path, newer))
 
     assert [keys(database) for database in opened] == [["a"]] * 3
 
