@@ -206,24 +206,20 @@ class Database:
             raise
 
     def _migrate(self) -> None:
-        version = self._version()
-        if version > len(self._migrations):
-            raise self._refusal(
-                f"{self._path} is of version {version}; this program knows up to {len(self._migrations)}."
-            )
-        if version == len(self._migrations) and not self._unfinished():
+        version = self._known_version()
+        if version == len(self._migrations) and not half_copies(self._path):
             return
         # A large file takes longer to copy than writers wait for each other. A new one is nothing to be copied.
-        with migrating(self._path) if version or self._unfinished() else nullcontext(), self._transaction():
-            for left in self._unfinished():
+        with migrating(self._path) if version or half_copies(self._path) else nullcontext(), self._transaction():
+            for left in half_copies(self._path):
                 left.unlink(missing_ok=True)
-            # Another process may have migrated while this one waited for the lock.
-            version = self._version()
+            # Another process may have migrated while this one waited for the lock, and may know more than this one.
+            version = self._known_version()
             if 0 < version < len(self._migrations):
                 self._keep(version)
-            for number in range(version, len(self._migrations)):
-                self._db.execute(self._migrations[number])
-            self._db.pragma("user_version", len(self._migrations))
+            for number, script in enumerate(self._migrations[version:], start=version + 1):
+                self._db.execute(script)
+                self._db.pragma("user_version", number)
 
     def _keep(self, version: int) -> None:
         """Copy the file as it is before a migration; by who may write, so that nobody else makes a copy meanwhile."""
@@ -234,14 +230,19 @@ class Database:
             _copy(other, aside)
             aside.replace(backup)  # under its final name a copy is always whole
         except BaseException:
-            for left in self._unfinished():
+            for left in half_copies(self._path):
                 left.unlink(missing_ok=True)
             raise
         finally:
             other.close()
 
-    def _unfinished(self) -> list[Path]:
-        return half_copies(self._path)
+    def _known_version(self) -> int:
+        version = self._version()
+        if version > len(self._migrations):
+            raise self._refusal(
+                f"{self._path} is of version {version}; this program knows up to {len(self._migrations)}."
+            )
+        return version
 
     def _version(self) -> int:
         version = self._db.pragma("user_version")

@@ -180,10 +180,10 @@ class Database:
         with self._connection() as connection:
             version = _version(connection)
         refuse_newer(self.path, found=version, known=len(migrations))
-        if version == len(migrations) and not self._unfinished():
+        if version == len(migrations) and not half_copies(self.path):
             return
         # A large file takes longer to copy than writers wait for each other. A new one is nothing to be copied.
-        with migrating(self.path) if version or self._unfinished() else nullcontext():
+        with migrating(self.path) if version or half_copies(self.path) else nullcontext():
             with self._connection() as connection:
                 # Off while tables are rebuilt, or dropping the old one would delete what refers to it.
                 connection.execute("PRAGMA foreign_keys = OFF")
@@ -193,8 +193,9 @@ class Database:
                 connection.execute("PRAGMA foreign_keys = ON")
 
     def _bring_forward(self, transaction: Transaction, migrations: tuple[str, ...]) -> None:
-        # Read again: another process may have migrated while this one waited.
+        # Read again: another process may have migrated while this one waited, and may know more than this one.
         (version,) = transaction.rows("PRAGMA user_version")[0]
+        refuse_newer(self.path, found=version, known=len(migrations))
         self._drop_unfinished()
         if 0 < version < len(migrations):
             self._keep(version)
@@ -216,11 +217,8 @@ class Database:
         log.info("store schema %d copied to %s before migrating", version, backup.name)
 
     def _drop_unfinished(self) -> None:
-        for left in self._unfinished():
+        for left in half_copies(self.path):
             left.unlink(missing_ok=True)
-
-    def _unfinished(self) -> list[Path]:
-        return half_copies(self.path)
 
 
 def sqlite_build() -> tuple[str, bool]:

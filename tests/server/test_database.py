@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from retrieval.locks import migrating
 from server.audit.log import AuditLog
 from server.database import FAILED, Database
 from server.ledger import Ledger
@@ -166,6 +168,25 @@ def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path:
     assert found == [[1]] * 4
     assert [path.name for path in tmp_path.glob("*.backup*")] == ["a.db.v1.backup"]
     assert numbers(opened(tmp_path / "a.db.v1.backup")) == [1]
+
+
+def test_an_older_program_that_waited_for_a_newer_one_leaves_what_that_has_made(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    opened(path).close()
+    (tmp_path / "a.db.v1.backup.unfinished").touch()
+
+    with ThreadPoolExecutor(1) as threads:
+        with migrating(path):
+            older = threads.submit(opened, path)
+            with pytest.raises(TimeoutError):
+                older.result(timeout=0.3)
+            newer = apsw.Connection(str(path))
+            newer.execute(f"{NEWER} PRAGMA user_version = 2")
+            newer.close()
+        with pytest.raises(Refused, match="of version 2; this program knows up to 1"):
+            older.result()
+
+    assert numbers(opened(path, NEWER)) == []
 
 
 def test_however_long_a_migration_takes_who_opens_the_database_meanwhile_waits(tmp_path: Path) -> None:

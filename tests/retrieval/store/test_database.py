@@ -1,6 +1,7 @@
 """retrieval.store.database and schema: transactions, migrations, and errors in our own words."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import apsw
 import pytest
 
 from retrieval.errors import SchemaTooNew, StoreFailed
+from retrieval.locks import migrating
 from retrieval.store import database as database_module
 from retrieval.store.database import KEPT, Database
 from retrieval.store.schema import MIGRATIONS
@@ -209,6 +211,23 @@ def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path:
     assert [copy.name for copy in tmp_path.glob("*.backup*")] == [f"store.db.v{KNOWN}.backup"]
     with Database(tmp_path / f"store.db.v{KNOWN}.backup").read() as tx:
         assert tx.rows("PRAGMA user_version") == [(KNOWN,)]
+
+
+def test_an_older_program_that_waited_for_a_newer_one_leaves_what_that_has_made(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    Database(path).close()
+    (tmp_path / "store.db.v1.backup.unfinished").touch()
+
+    with ThreadPoolExecutor(1) as threads:
+        with migrating(path):
+            older = threads.submit(Database, path)
+            with pytest.raises(TimeoutError):
+                older.result(timeout=0.3)
+            newer = apsw.Connection(str(path))
+            newer.execute(f"CREATE TABLE later (x); PRAGMA user_version = {KNOWN + 1}")
+            newer.close()
+        with pytest.raises(SchemaTooNew):
+            older.result()
 
 
 def test_however_long_a_migration_takes_who_opens_the_database_meanwhile_waits(
