@@ -297,8 +297,10 @@ def test_what_is_meant_for_another_service_is_never_sent(
 
     with HrmClient(server.url, key) as client:
         client.ask(QUESTION)
+        asked = {"model": "hrm-text-mini", "messages": [{"role": "user", "content": QUESTION}], "stream": True}
+        client.openai.with_options(timeout=5).post("/chat/completions", body=asked, cast_to=str)
 
-    assert server.authorizations == [f"Bearer {key or 'none'}"]
+    assert server.authorizations == [f"Bearer {key or 'none'}"] * 2
     assert not [sent for sent in server.headers if "of-somebody-else" in sent]
 
 

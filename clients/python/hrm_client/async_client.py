@@ -8,7 +8,7 @@ from openai import APIConnectionError, AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionChunk
 
 from hrm_client.answers import Answer, Done, Part
-from hrm_client.client import BROKEN_OFF, DEFAULT_TIMEOUT_S, DEFAULT_URL, keep_to_ours, key_or_placeholder
+from hrm_client.client import BROKEN_OFF, DEFAULT_TIMEOUT_S, DEFAULT_URL, keep_to, key_or_placeholder
 from hrm_client.reading import Reading
 from hrm_client.request import Asked, completion, served_model
 
@@ -58,6 +58,14 @@ class AsyncAnswerStream(AsyncIterator[Part]):
         yield self._reading.done()
 
 
+class OwnAsyncOpenAI(AsyncOpenAI):
+    """The official client, and each copy of it that `with_options` makes, with what it is given alone."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        keep_to(self, given)
+
+
 class AsyncHrmClient:
     """An hrm-serve server, as something to ask without blocking; takes what `HrmClient` takes."""
 
@@ -70,14 +78,13 @@ class AsyncHrmClient:
         timeout: float = DEFAULT_TIMEOUT_S,
         max_retries: int = 2,
     ) -> None:
-        self.openai = AsyncOpenAI(
+        self.openai = OwnAsyncOpenAI(
             base_url=base_url,
             api_key=key_or_placeholder(api_key),
             timeout=timeout,
             max_retries=max_retries,
             _strict_response_validation=True,
         )
-        keep_to_ours(self.openai)
         self._model = model
 
     async def __aenter__(self) -> Self:

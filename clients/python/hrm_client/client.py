@@ -1,7 +1,7 @@
 """Ask and stream, over the official synchronous client."""
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -37,13 +37,22 @@ def key_or_placeholder(api_key: str | None) -> str:
     return key
 
 
-def keep_to_ours(client: OpenAI | AsyncOpenAI) -> None:
+def keep_to(client: OpenAI | AsyncOpenAI, given: Mapping[str, Any]) -> None:
     """Take out of an official client what it has read from variables that are meant for another service.
 
     Those name an organisation, a project and headers to send, some of which are credentials.
     """
-    client.organization = client.project = client.admin_api_key = client.webhook_secret = None
-    client._custom_headers = {}
+    for name in ("organization", "project", "admin_api_key", "webhook_secret"):
+        setattr(client, name, given.get(name))
+    client._custom_headers = given.get("default_headers") or {}
+
+
+class OwnOpenAI(OpenAI):
+    """The official client, and each copy of it that `with_options` makes, with what it is given alone."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        keep_to(self, given)
 
 
 class AnswerStream(Iterator[Part]):
@@ -114,7 +123,7 @@ class HrmClient:
         timeout: float = DEFAULT_TIMEOUT_S,
         max_retries: int = 2,
     ) -> None:
-        self.openai = OpenAI(
+        self.openai = OwnOpenAI(
             base_url=base_url,
             api_key=key_or_placeholder(api_key),
             timeout=timeout,
@@ -122,7 +131,6 @@ class HrmClient:
             # Something that is no such server (a web page, say) is then named as that, and not read as an answer.
             _strict_response_validation=True,
         )
-        keep_to_ours(self.openai)
         self._model = model
 
     def __enter__(self) -> Self:
