@@ -124,27 +124,32 @@ class Scheduler:
     def purge(self, partition: str | None) -> list[int]:
         """Forget kept prompts, of one partition or all, and return the pages that were let go since the last purge.
 
-        What is in hand goes on, but is not kept; `remains` has its pages once they are let go.
+        What is in hand goes on, but is not kept; `remains` has its pages once they are let go, and those of every
+        prompt that is being read.
         """
         unread = [sequence for line in (self._waiting, self._unread, self._readers) for one in line for sequence in one]
         for sequence in (*unread, *self._running, *self._doomed):
             if partition in (None, sequence.partition):
                 sequence.partition, sequence.is_purged = None, True
+        for sequence in self.being_read:  # it writes over what others had in its pages, unless it breaks off
+            sequence.is_purged = True
         self._kept.purge(partition)
         return self._pool.sweep()
+
+    @property
+    def being_read(self) -> list[Sequence]:
+        """Those whose prompt is being read, and those that were cancelled meanwhile."""
+        return [*(sequence for choices in self._readers for sequence in choices), *self._doomed]
 
     def unwritten(self) -> list[int]:
         """The rows that somebody has had before, and whoever holds or keeps them now has not written yet.
 
         Not those of a prompt that is being read: it writes them over, or they are in `remains` if it breaks off.
         """
-        being_read = [*(sequence for choices in self._readers for sequence in choices), *self._doomed]
-        for sequence in being_read:
-            sequence.is_purged = True
         return self._pool.sweep_behind(
             [
                 *((sequence.pages, 0) for choices in self._unread for sequence in choices),
-                *((sequence.pages, sequence.prompt_len if sequence.choice == 0 else 0) for sequence in being_read),
+                *((sequence.pages, sequence.prompt_len if sequence.choice == 0 else 0) for sequence in self.being_read),
                 *((sequence.pages, sequence.written) for sequence in self._running),
                 *self._kept.in_use(),
             ]
