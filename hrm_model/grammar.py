@@ -125,15 +125,11 @@ class GrammarCompiler:
         return matchings
 
     def _source(self, reading: Reading) -> str:
-        """The grammar as the library takes it; whatever is wrong with it is found once."""
+        """The grammar as the library takes it."""
         if reading.fault is not None:
             raise InvalidGrammar(reading.fault.place, reading.fault.problem)
         if reading.source is None:
-            try:
-                reading.source = self._tried(reading.grammar)
-            except InvalidGrammar as error:
-                reading.fault = error
-                raise
+            reading.source = self._tried(reading.grammar)
         return reading.source
 
     def _tried(self, grammar: Grammar) -> str:
