@@ -12,6 +12,7 @@ from typing import BinaryIO
 from anyio.to_thread import run_sync
 
 from retrieval.clearing import Clearing
+from retrieval.errors import StoreFailed
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.store import attaching, batches, contents, documents, files, going, leaving, personal, slugs, stores
@@ -161,13 +162,19 @@ class Archive:
     async def remove_store(self, store: str, reader: Reader) -> str:
         """Remove a store and what searches found in it; return its id. Uploaded files stay."""
 
-        def take_away(tx: Transaction) -> tuple[str, int]:
+        def take_away(tx: Transaction) -> tuple[str, int | None]:
             store_no = stores.number(tx, store, reader, "write")
-            return going.take_away(tx, store_no, principal(reader)), store_no
+            store_id = going.take_away(tx, store_no, principal(reader))
+            if going.held(tx, store_no, 1):
+                return store_id, store_no
+            going.end(tx, store_no)
+            return store_id, None
 
         store_id, store_no = await self._stored.write(take_away)
-        # Abandoned on cancel: it goes on, and ends when the library closes.
-        await run_sync(self._clearing.store, store_no, abandon_on_cancel=True, limiter=self._clearing.places)
+        # Where others are emptying all that may be at a time, `tend` does so: nobody waits for what is somebody else's.
+        if store_no is not None and self._clearing.places.available_tokens > 0:
+            # Abandoned on cancel: it goes on, and ends when the library closes.
+            await run_sync(self._clearing.store, store_no, abandon_on_cancel=True, limiter=self._clearing.places)
         return store_id
 
     async def attach(self, store: str, attachment: Attachment, reader: Reader) -> Document:
@@ -283,8 +290,12 @@ class Archive:
         now = int(time.time())  # first: what is searched from here on had not expired by then
         active, self._active = self._active, {}
         if active:
-            with self._database.write() as tx:
-                stores.touch(tx, stores.numbers(tx, active))
+            try:
+                with self._database.write() as tx:
+                    stores.touch(tx, stores.numbers(tx, active))
+            except StoreFailed:
+                self._active = active | self._active
+                raise
         if count := self._clearing.everything(now, is_last=is_last):
             log.info("%d documents and files cleared away of stores that were removed, or expired", count)
 

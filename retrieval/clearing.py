@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from anyio import CapacityLimiter
 
-from retrieval.errors import RetrievalError
+from retrieval.errors import RetrievalError, StoreFailed
 from retrieval.locks import CLEARING, trying
 from retrieval.originals import Originals
 from retrieval.store import documents, files, going, leaving
@@ -85,7 +85,7 @@ class Clearing:
             pass
 
     def _in_turns(self, work: _Work, *, is_last: bool = False) -> int:
-        count = 0
+        count, left = 0, list[StoreFailed | OSError]()
         while True:
             with self._turn, trying(self._lock) as is_ours:
                 if self._stopping.is_set() and not is_last:
@@ -93,7 +93,7 @@ class Clearing:
                 is_done = is_last
                 if is_ours:
                     self._pause()
-                    removed, is_all = self._one_turn(work)
+                    removed, is_all = self._one_turn(work, left)
                     count += removed
                     is_done = is_all or is_last
                     if is_done and count:
@@ -101,6 +101,8 @@ class Clearing:
                         self._database.checkpoint()
                     os.utime(self._lock)
             if is_done:
+                if left:
+                    raise left[0]
                 return count
             self._stopping.wait(leaving.PAUSE_S)  # without the locks: the next turn is for whoever waits for one
 
@@ -110,8 +112,13 @@ class Clearing:
         if since_s < leaving.PAUSE_S:
             self._stopping.wait(leaving.PAUSE_S - since_s)
 
-    def _one_turn(self, work: _Work) -> tuple[int, bool]:
-        """How much was removed, and whether that was all. Words leave the lexical index by the next purge."""
+    def _one_turn(self, work: _Work, left: list[StoreFailed | OSError]) -> tuple[int, bool]:
+        """How much was removed, and whether that was all. Words leave the lexical index by the next purge.
+
+        Args:
+            left: takes the failures to unlink an original, which keep nothing else from being taken out; a purge tries
+                again.
+        """
         gone, count, is_done = list[str](), 0, True
         with self._database.write() as tx:
             ends = time.monotonic() + TURN_S
@@ -123,7 +130,10 @@ class Clearing:
                     is_done = False
                     break
         for file_id in gone:
-            self._originals.remove(file_id)
+            try:
+                self._originals.remove(file_id)
+            except (StoreFailed, OSError) as error:
+                left.append(error)
         return count, is_done
 
 

@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 import anyio
 import pytest
 from anyio.to_thread import run_sync
 
 from retrieval import background, clearing
-from retrieval.errors import StoreNotFound
+from retrieval.errors import StoreFailed, StoreNotFound
 from retrieval.library import Library
 from retrieval.locks import CLEARING, take
 from retrieval.opening import open_library
@@ -19,7 +20,7 @@ from retrieval.originals import Originals
 from retrieval.restore import pending_erasures
 from retrieval.store import going, jobs, stores
 from retrieval.store.database import Database, Transaction
-from retrieval.types import Access, Attachment
+from retrieval.types import Access, Attachment, Description
 from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, files, write
 
@@ -71,7 +72,9 @@ async def test_a_removal_that_took_effect_is_told_as_such_whatever_is_in_the_way
 async def test_removals_that_wait_for_their_turn_are_in_nobody_s_way(library: Library, tmp_path: Path) -> None:
     await library.ingest(write(tmp_path, "a.txt", "apple"), store="desk", reader=ANNA)
     for number in range(SHOPS):
-        await library.create_store(f"shop{number}", ANNA)
+        await library.ingest(write(tmp_path, "b.txt", "pear"), store=f"shop{number}", reader=ANNA)
+    await library.create_store("empty", BEN)
+    await library.ingest(write(tmp_path, "c.txt", "plum"), store="full", reader=BEN)
     other_s = take(tmp_path / "data" / CLEARING, alone=True)
     assert other_s is not None
 
@@ -82,9 +85,33 @@ async def test_removals_that_wait_for_their_turn_are_in_nobody_s_way(library: Li
             while len(await library.stores(ANNA)) > 1:  # noqa: ASYNC110
                 await anyio.sleep(0.01)
             hits = await library.search("apple", stores=["desk"], k=1, reader=ANNA)
+            for name in ("empty", "full"):
+                await library.archive.remove_store(name, BEN)
         other_s.release()
 
     assert [passage.text for passage in hits.passages] == ["apple"]
+    await run_sync(library.archive.tend)
+    with closing(Database(tmp_path / "data" / "store.db")) as database, database.read() as tx:
+        assert tx.rows("SELECT name FROM stores") == [("desk",)]
+        assert tx.rows("SELECT count(*) FROM documents") == [(1,)]
+
+
+async def test_a_search_that_could_not_be_written_down_is_not_forgotten(library: Library, tmp_path: Path) -> None:
+    store = await library.archive.make_store(Description("shop", expires_days=1), ANNA)
+    library.archive.note_search([store.store_id])
+
+    def write_refused(self: Database) -> NoReturn:
+        raise StoreFailed(self.path, "the disk is full")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "write", write_refused)
+        with pytest.raises(StoreFailed):
+            library.archive.tend()
+    with closing(Database(tmp_path / "data" / "store.db")) as database, database.write() as tx:
+        tx.run("UPDATE stores SET last_active_at = 0")
+    library.archive.tend()
+
+    assert not (await library.store(store.store_id, ANNA)).is_expired
 
 
 async def test_there_is_room_for_other_writers_between_any_two_turns_of_several_that_take_out_what_was_removed(
@@ -207,17 +234,24 @@ async def test_a_process_that_ends_leaves_the_rest_to_another_that_clears_away(t
     other_s.release()
 
 
-async def test_a_restore_knows_of_all_that_was_removed_though_not_all_of_it_can_be_unlinked(tmp_path: Path) -> None:
+async def test_a_restore_knows_of_all_that_was_removed_though_not_all_of_it_can_be_unlinked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "TURN_S", 0.0)  # a turn for each
     data = tmp_path / "data"
     async with open_library(data, WordsEmbedder()) as library:
-        document = await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
+        for name in ("a.txt", "b.txt", "c.txt"):
+            await library.ingest(write(tmp_path, name, name), store="shop", reader=ANNA)
+        removed = [document.file_id for document in await library.documents("shop", ANNA)]
     database = Database(data / "store.db")
     take_away(database, "shop")
     database.close()
-    original = data / "files" / document.file_id
-    original.unlink()
-    (original / "in the way").mkdir(parents=True)
+    for file_id in removed[:2]:
+        original = data / "files" / file_id
+        original.unlink()
+        (original / "in the way").mkdir(parents=True)
 
-    assert [erasure.file_id for erasure in pending_erasures(data)] == [document.file_id]
+    assert sorted(erasure.file_id for erasure in pending_erasures(data)) == sorted(removed)
+    assert not (data / "files" / removed[2]).exists()
     (data / "store.db").write_bytes(b"no database at all")
     assert pending_erasures(data) == []
