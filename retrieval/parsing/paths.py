@@ -50,13 +50,18 @@ def leave_only_libraries() -> bool:
     if rules < 0:
         return False
     try:
-        allowed = [_allow(call, rules, path) for path in _readable() if path.exists()]
+        allowed = [_allow(call, rules, path) for path in readable()]
         return all(allowed) and call(_RESTRICT_SELF, rules, 0) == 0
     finally:
         os.close(rules)
 
 
-def _readable() -> set[Path]:
+def readable() -> list[Path]:
+    """What there is of that; what may not even be looked at is not there."""
+    return [path for path in _places() if os.path.exists(path)]  # Path.exists raises what it may not look at
+
+
+def _places() -> set[Path]:
     """Where this package, Python, other packages, the libraries below them and fonts lie.
 
     What is imported before a file is read is not all: libraries come with the first file of their format.

@@ -27,10 +27,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     # Nothing that a library prints, of a document perhaps, is to reach the answers or a log.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    nowhere, errors = os.open(os.devnull, os.O_WRONLY), os.dup(2)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    gaps = confine(limits.memory_bytes, lifeline)
+    try:
+        gaps = confine(limits.memory_bytes, lifeline)
+    except Exception as error:  # no document has been seen yet, and what starts this refers to standard error
+        os.write(errors, f"a reader of documents could not be confined: {error!r}\n".encode())
+        raise
+    os.close(errors)
     _send(answers, 0, "\n".join(gaps).encode())
     while head := sys.stdin.buffer.read(HEAD.size):
         number, name_bytes, data_bytes = HEAD.unpack(head)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.parsing import paths
+
 ROOT = Path(__file__).parents[2]
 PRELUDE = """
 import ctypes, errno, fcntl, mmap, os, platform, resource, signal, socket, sys
@@ -170,3 +172,15 @@ parser.close()
 """
 
     assert run(code, "").splitlines() == ["one two", f"documents are read in a process that {GAPS[0]}"]
+
+
+def test_a_place_that_may_not_be_looked_at_is_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    unseen = "/" + "a" * 300  # as little to be looked at as one in a closed folder, and for root too
+    with pytest.raises(OSError, match="too long"):
+        Path(unseen).exists()
+    monkeypatch.setattr(paths, "_SYSTEM", ("/usr/lib", unseen))
+
+    found = paths.readable()
+
+    assert Path("/usr/lib") in found
+    assert Path(unseen) not in found
