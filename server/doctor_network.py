@@ -12,6 +12,7 @@ from server.process import listen
 from server.provider import bearer_tokens
 from server.settings import Settings
 from server.settings_reading import SettingsError
+from server.signing import kept_private
 from server.tls import TlsError
 
 
@@ -41,7 +42,7 @@ def _tls(settings: Settings) -> Iterator[Finding]:
     for said in tls.ageing(loaded.expires):
         level: Level = "error" if loaded.expires <= datetime.now(UTC) else "warning"
         yield Finding("TLS", level, said, f"renew {files.certificate}; no restart is needed")
-    if files.key.stat().st_mode & 0o077:
+    if not kept_private(files.key.stat(), files.key.parent.stat()):
         yield Finding("TLS", "warning", f"others may read {files.key}", f"chmod 600 {files.key}")
     yield Finding("TLS", "ok", f"the certificate lasts until {loaded.expires:%Y-%m-%d}")
 

@@ -5,6 +5,7 @@ Nothing that a token says decides where keys come from.
 
 import json
 import logging
+import os
 import re
 import ssl
 import threading
@@ -22,6 +23,7 @@ from jwt import PyJWK, PyJWKError
 from jwt.exceptions import InvalidKeyError
 
 from server.identity import IdentityUnavailable
+from server.settings_reading import variable
 
 log = logging.getLogger(__name__)
 
@@ -233,8 +235,17 @@ def has_system_authorities() -> bool:
     """Whether this system trusts anybody: without a file of certificates of one's own, nobody is believed otherwise."""
     if ssl.create_default_context().cert_store_stats()["x509_ca"]:
         return True
-    folder = ssl.get_default_verify_paths().capath  # read when a certificate of it is needed, and not before
-    return folder is not None and any(_HASHED.fullmatch(path.name) for path in Path(folder).iterdir())
+    # Read when a certificate of them is needed, and not before.
+    paths = ssl.get_default_verify_paths()
+    folders = variable(paths.openssl_capath_env, paths.openssl_capath).split(os.pathsep)
+    return any(_HASHED.fullmatch(name) for folder in folders for name in _names_in(folder))
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:  # what is not there or cannot be read, nobody is believed for
+        return []
 
 
 def _https(url: str) -> httpx.URL:

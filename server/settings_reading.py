@@ -54,6 +54,11 @@ def read(cls: type[S], flags: Mapping[str, str]) -> S:
         raise SettingsError(_in_words(cls, error, origins)) from error
 
 
+def variable(name: str, otherwise: str) -> str:
+    """A variable that is no setting of ours, as a library reads it."""
+    return os.environ.get(name, otherwise)
+
+
 def dashed(name: str) -> str:
     """A field's name as a flag spells it, without the two dashes."""
     return name.replace("_", "-")

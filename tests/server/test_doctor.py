@@ -276,7 +276,7 @@ def no_authorities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_provider_whose_certificate_nobody_vouches_for_is_told(
-    data: Path, no_authorities: Path, authority: Authority
+    data: Path, no_authorities: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks_url": "https://login.example/keys"}
 
@@ -288,6 +288,8 @@ def test_a_provider_whose_certificate_nobody_vouches_for_is_told(
 
     (no_authorities / "1a2b3c4d.0").symlink_to(authority.certificate)
     assert wrong(data, **asked) == [], "what lies there is read when it is needed"
+    monkeypatch.setenv("SSL_CERT_DIR", f"{data / 'nowhere'}:{no_authorities}")
+    assert wrong(data, **asked) == [], "there may be several places"
 
 
 def test_a_default_store_that_is_not_there_is_told(data: Path) -> None:
@@ -353,6 +355,14 @@ def test_an_old_certificate_and_an_open_key_are_told(
 
     assert (about, found) == ("TLS", level)
     assert said in words
+
+
+def test_a_key_that_an_orchestrator_opens_to_the_server_s_group_is_in_order(data: Path, authority: Authority) -> None:
+    pair = authority.issue("server")
+    pair.key.chmod(0o640)
+    pair.key.parent.chmod(0o2770)  # as it does to each volume that it gives to a group
+
+    assert wrong(data, tls_certificate=pair.certificate, tls_key=pair.key) == []
 
 
 def test_tls_files_that_do_not_belong_together_are_an_error(data: Path, authority: Authority) -> None:
