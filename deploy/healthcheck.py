@@ -4,7 +4,7 @@
 
 It asks over loopback for /livez, or for the path that is given, as the server's environment says: over TLS where that
 is spoken, without checking a certificate that names another host, and past any proxy. Where clients need certificates
-it has none to show, and a handshake has to do.
+it has none to show: a handshake has to do for /livez, and says nothing of any other path.
 """
 
 import os
@@ -14,6 +14,7 @@ import sys
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
 TIMEOUT_S = 4
+LIVES = "/livez"
 
 
 def check(path: str, port: int, *, tls: bool, client_certificates: bool) -> None:
@@ -24,6 +25,8 @@ def check(path: str, port: int, *, tls: bool, client_certificates: bool) -> None
     """
     context = ssl._create_unverified_context()
     if tls and client_certificates:
+        if path != LIVES:
+            raise OSError(f"who has no certificate is not told of {path}")
         with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as bare, context.wrap_socket(bare):
             return
     opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
@@ -34,7 +37,7 @@ def check(path: str, port: int, *, tls: bool, client_certificates: bool) -> None
 if __name__ == "__main__":
     try:
         check(
-            sys.argv[1] if len(sys.argv) > 1 else "/livez",
+            sys.argv[1] if len(sys.argv) > 1 else LIVES,
             int(os.environ.get("HRM_PORT") or 8000),
             # An empty variable is one that is not set, as the server has it.
             tls=bool(os.environ.get("HRM_TLS_CERTIFICATE")),

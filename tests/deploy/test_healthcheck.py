@@ -116,3 +116,5 @@ def test_tls_is_spoken_where_the_server_does(client_certificates: bool, tmp_path
     with answering(Living, context) as port:
         assert checked(port, **settings).returncode == 0
         assert checked(port).returncode == 1, "this port speaks TLS alone"
+        if client_certificates:
+            assert "not told of /readyz" in checked(port, "/readyz", **settings).stderr
