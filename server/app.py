@@ -61,6 +61,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.pipeline = Pipeline(services, measured)
     app.state.completions = Completions(services, measured)
     app.state.embedding_turn = CapacityLimiter(1)
+    app.state.looking_turn = CapacityLimiter(1)
     errors.install(app, retry_after_s=services.policy.retry_after_s)
     policy = services.policy
     # The last one added is the outermost.

@@ -35,7 +35,9 @@ class CompletionForm:
             case Opened(choice):
                 return [self._echo(choice)] if self._echoes else []
             case Said(choice, text, tokens):
-                places = self._places.setdefault(choice, _Places(self._said.get(choice, 0)))
+                if choice not in self._places:
+                    self._places[choice] = _Places(self._said.get(choice, 0))
+                places = self._places[choice]
                 named = [(token.token, token.logprob, _top(token), places.of(token.token)) for token in tokens]
                 return [self._chunk(choice, text, named)]
             case Called() | Refused():

@@ -80,7 +80,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that requests share. Frozen: requests cannot meet in it."""
+    """Everything that requests share. Frozen: requests meet in nothing of it but in `noted`, which only grows."""
 
     engine: Engine
     speller: Speller

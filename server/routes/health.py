@@ -1,9 +1,7 @@
 """Probes, open to everybody: they say whether the server lives and answers, and nothing else."""
 
-from anyio import CapacityLimiter
-from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from server.deps import Services
 from server.errors import NotReady
@@ -11,7 +9,6 @@ from server.routes.guard import ServicesDep
 from server.schemas.objects import Ready, State
 
 router = APIRouter(tags=["health"])
-_TURN = RunVar[CapacityLimiter]("who looks whether the server can answer")
 
 
 @router.get("/livez")
@@ -21,15 +18,10 @@ async def livez() -> State:
 
 
 @router.get("/readyz")
-async def readyz(services: ServicesDep) -> Ready:
+async def readyz(request: Request, services: ServicesDep) -> Ready:
     """Send requests here only while this is 200."""
     # A look at databases and a disk waits for them, and is anybody's to ask for: it takes one thread, and not the loop.
-    try:
-        turn = _TURN.get()
-    except LookupError:
-        turn = CapacityLimiter(1)
-        _TURN.set(turn)
-    return await run_sync(_looked, services, limiter=turn)
+    return await run_sync(_looked, services, limiter=request.app.state.looking_turn)
 
 
 def _looked(services: Services) -> Ready:
