@@ -100,6 +100,12 @@ class HrmText(nn.Module):
     def forward(
         self, ids_T: Tensor, position_T: Tensor, attend: Attend, *, gradient_steps: int | None = None
     ) -> Tensor:
+        """Run all passes; (T, D) z_H after the last of `cycles`. `logits` turns rows of it into (.., V)."""
+        return self.cycles(ids_T, position_T, attend, gradient_steps=gradient_steps)[-1]
+
+    def cycles(
+        self, ids_T: Tensor, position_T: Tensor, attend: Attend, *, gradient_steps: int | None = None
+    ) -> list[Tensor]:
         """Run all passes.
 
         Args:
@@ -109,19 +115,18 @@ class HrmText(nn.Module):
             gradient_steps: passes that back-propagate (see `passes_with_gradient`); None: all.
 
         Returns:
-            (T, D) z_H after the last pass; `logits` turns rows of it into (.., V).
+            (T, D) z_H after each H pass, in order.
         """
         state = self.begin(ids_T)
         rotary = self.rotary(position_T, self.compute_dtype(state.slow_TD))
-        if not torch.is_grad_enabled() or gradient_steps is None:
-            for step in self.passes:
-                state = self.advance(state, step, rotary, attend)
-            return state.slow_TD
-        chosen = passes_with_gradient(self.config, gradient_steps)
+        chosen = None if gradient_steps is None else passes_with_gradient(self.config, gradient_steps)
+        after: list[Tensor] = []
         for step in self.passes:
-            with nullcontext() if step.index in chosen else torch.no_grad():
+            with nullcontext() if chosen is None or step.index in chosen else torch.no_grad():
                 state = self.advance(state, step, rotary, attend)
-        return state.slow_TD
+            if step.is_slow:
+                after.append(state.slow_TD)
+        return after
 
     def paced(self, ids_T: Tensor, position_T: Tensor, attend: Attend) -> Generator[None, None, Tensor]:
         """Do as `forward` without gradients, pausing after each layer of each pass: `layers` times.

@@ -48,6 +48,11 @@ class Tokenizer:
         ids: list[int] = self._rust.encode(text, add_special_tokens=False).ids
         return ids
 
+    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids of `text`, and where in it each begins and ends, in characters."""
+        encoded = self._rust.encode(text, add_special_tokens=False)
+        return encoded.ids, encoded.offsets
+
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text; many at once are counted in parallel."""
         return [len(one.ids) for one in self._rust.encode_batch_fast(list(texts), add_special_tokens=False)]

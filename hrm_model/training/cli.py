@@ -27,6 +27,7 @@ RECIPE_FLAGS = {
     "clip": "largest gradient norm",
     "gradient_steps": "recurrent steps that back-propagate, after their warm-up from 2",
     "gradient_warmup": "share of the budget in which those steps grow",
+    "evidence": "weight of telling which tokens of the prompt the response rests on; 0 leaves `evidence` unread",
     "advance_at": "held-out exact match that opens the next file",
     "stage_share": "share of the budget after which the next file opens all the same",
     "replay": "share of later stages' pairs that comes from earlier files",

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.training.packing import PackedBatch, densely, pack
-from hrm_model.training.pairs import EncodedPairs, encode_pairs, read_pairs
+from hrm_model.training.pairs import UNTOLD, EncodedPairs, encode_pairs, read_pairs
 from hrm_model.training.recipe import Recipe
 
 
@@ -22,6 +22,8 @@ class Stage:
         self.pairs, self.dropped = encode_pairs(read_pairs(path), tokenizer, longest=recipe.longest_pair)
         if len(self.pairs) <= recipe.held_out:
             raise ValueError(f"{path}: {len(self.pairs)} usable pairs; the first {recipe.held_out} are held out")
+        if recipe.evidence and (self.pairs.evidence == UNTOLD).all():
+            raise ValueError(f"{path}: evidence is to be learned, and no usable pair tells its own")
         # Attention is paid for whole rows, so they are no longer than this stage needs.
         self.row_tokens = -(-int(np.diff(self.pairs.start).max()) // 128) * 128
         self.rows = max(1, recipe.batch_tokens // self.row_tokens)
@@ -107,4 +109,5 @@ def _joined(one: EncodedPairs, other: EncodedPairs) -> EncodedPairs:
         np.concatenate([one.ids, other.ids]),
         np.concatenate([one.start, other.start[1:] + one.start[-1]]),
         np.concatenate([one.prefix, other.prefix]),
+        np.concatenate([one.evidence, other.evidence]),
     )

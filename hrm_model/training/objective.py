@@ -1,13 +1,15 @@
-"""Loss on the response only, and exact match by teacher forcing."""
+"""Loss on the response, on the evidence where it is told, and exact match by teacher forcing."""
 
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from hrm_model.config import HrmConfig
 from hrm_model.model import HrmText
 from hrm_model.training.packing import IGNORED, PackedBatch
+from hrm_model.training.pairs import UNTOLD
 
 
 class PackedAttention:
@@ -30,9 +32,42 @@ class PackedAttention:
         return out.transpose(1, 2).reshape(rows * length, *query_TNK.shape[1:])
 
 
+class Marker(nn.Module):
+    """Reads off z_H, after each H pass, whether a token of the prompt is evidence. Needed in training only.
+
+    A response of a few tokens says little about how a passage should be read; the evidence says it of every token.
+    After the first cycle it says so in time: the second reads what the first has marked.
+    """
+
+    def __init__(self, config: HrmConfig) -> None:
+        super().__init__()
+        self.weight_CD = nn.Parameter(torch.zeros(config.H_cycles, config.hidden_size))
+        self.bias_C = nn.Parameter(torch.zeros(config.H_cycles))
+
+    def loss(self, slow_CTD: list[Tensor], evidence_T: Tensor) -> Tensor:
+        """Mean binary cross-entropy in nats over tokens of which it is told, and over cycles; 0 if of none."""
+        at = (evidence_T != UNTOLD).nonzero().squeeze(1)
+        if not len(at):
+            return self.bias_C.sum() * 0.0
+        told_A = evidence_T[at].float()
+        cycles = zip(slow_CTD, self.weight_CD, self.bias_C, strict=True)
+        return torch.stack([
+            functional.binary_cross_entropy_with_logits(slow_TD[at].float() @ weight_D + bias, told_A)
+            for slow_TD, weight_D, bias in cycles
+        ]).mean()  # fmt: skip
+
+
 def answer_logits(model: HrmText, batch: PackedBatch, gradient_steps: int | None) -> tuple[Tensor, Tensor]:
     """Logits (A, V) fp32 and targets (A,) of the A answer tokens in a batch, in order."""
-    slow_TD = model(batch.ids_T, batch.position_T, PackedAttention(batch.bias_BTT), gradient_steps=gradient_steps)
+    return _answers(model, batch, _read(model, batch, gradient_steps)[-1])
+
+
+def _read(model: HrmText, batch: PackedBatch, gradient_steps: int | None) -> list[Tensor]:
+    attend = PackedAttention(batch.bias_BTT)
+    return model.cycles(batch.ids_T, batch.position_T, attend, gradient_steps=gradient_steps)
+
+
+def _answers(model: HrmText, batch: PackedBatch, slow_TD: Tensor) -> tuple[Tensor, Tensor]:
     at = (batch.target_T != IGNORED).nonzero().squeeze(1)
     return model.logits(slow_TD[at]).float(), batch.target_T[at]
 
@@ -41,6 +76,12 @@ def response_loss(model: HrmText, batch: PackedBatch, gradient_steps: int) -> tu
     """Mean cross-entropy in nats over the batch's answer tokens, and their number."""
     logits_AV, target_A = answer_logits(model, batch, gradient_steps)
     return functional.cross_entropy(logits_AV, target_A), len(target_A)
+
+
+def losses(model: HrmText, marker: Marker, batch: PackedBatch, gradient_steps: int) -> tuple[Tensor, Tensor]:
+    """The loss of responses as in `response_loss`, and that of evidence, from one forward."""
+    slow_CTD = _read(model, batch, gradient_steps)
+    return functional.cross_entropy(*_answers(model, batch, slow_CTD[-1])), marker.loss(slow_CTD, batch.evidence_T)
 
 
 @torch.no_grad()

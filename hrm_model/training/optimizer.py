@@ -8,9 +8,10 @@ from hrm_model.model import HrmText
 from hrm_model.training.recipe import Recipe
 
 
-def optimizer(model: HrmText, recipe: Recipe) -> Optimizer:
-    """AdamW over all that is trained; see DECISIONS.md for why not the paper's AdamATan2."""
-    trained = [p for p in model.parameters() if p.requires_grad]
+def optimizer(model: HrmText, recipe: Recipe, marker: nn.Module | None = None) -> Optimizer:
+    """AdamW over all that is trained, a marker too; see DECISIONS.md for why not the paper's AdamATan2."""
+    modules = (model,) if marker is None else (model, marker)
+    trained = [p for module in modules for p in module.parameters() if p.requires_grad]
     return AdamW(trained, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay)
 
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hrm_model.training.pairs import EncodedPairs
+from hrm_model.training.pairs import UNTOLD, EncodedPairs
 
 IGNORED = -100
 _WINDOW = 512  # pairs among which rows are filled: more fill them no better, and would sort what chance should order
@@ -24,6 +24,7 @@ class PackedBatch:
         ids_T: (B*T,) int64.
         position_T: (B*T,) int64, counted from the start of each pair.
         target_T: (B*T,) int64, the next token where it belongs to a response, else IGNORED.
+        evidence_T: (B*T,) int8, pairs.EVIDENCE, NO_EVIDENCE or UNTOLD.
         bias_BTT: (B, 1, T, T) to add to attention scores: PrefixLM within a pair, nothing across pairs.
         tokens: tokens that belong to a pair; the rest is padding.
     """
@@ -31,6 +32,7 @@ class PackedBatch:
     ids_T: Tensor
     position_T: Tensor
     target_T: Tensor
+    evidence_T: Tensor
     bias_BTT: Tensor
     tokens: int
 
@@ -83,6 +85,7 @@ def _batch(pairs: EncodedPairs, rows: list[list[int]], length: int) -> PackedBat
     shape = (len(rows), length)
     ids, position = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     target = np.full(shape, IGNORED, dtype=np.int64)
+    evidence = np.full(shape, UNTOLD, dtype=np.int8)
     segment = np.full(shape, -1, dtype=np.int32)
     in_prompt = np.zeros(shape, dtype=bool)
     tokens = 0
@@ -95,6 +98,7 @@ def _batch(pairs: EncodedPairs, rows: list[list[int]], length: int) -> PackedBat
             position[r, at:end] = np.arange(len(pair))
             # The prompt's closing token predicts the first answer token; the last answer token predicts nothing.
             target[r, at + prefix - 1 : end - 1] = pair[prefix:]
+            evidence[r, at:end] = pairs.evidence_of(index)
             segment[r, at:end] = number
             in_prompt[r, at : at + prefix] = True
             at = end
@@ -103,6 +107,7 @@ def _batch(pairs: EncodedPairs, rows: list[list[int]], length: int) -> PackedBat
         torch.from_numpy(ids).flatten(),
         torch.from_numpy(position).flatten(),
         torch.from_numpy(target).flatten(),
+        torch.from_numpy(evidence).flatten(),
         attention_bias(torch.from_numpy(segment), torch.from_numpy(in_prompt)),
         tokens,
     )

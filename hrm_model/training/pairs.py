@@ -13,6 +13,7 @@ from hrm_model.template import END_ANSWER, spell
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import TRAINED_CONDITIONS, Condition, Question
 
+UNTOLD, NO_EVIDENCE, EVIDENCE = -1, 0, 1
 _BATCH = 4096  # lines read at a time, so that a file is never held as text
 
 
@@ -27,15 +28,21 @@ class Pair:
     instruction: str
     response: str
     condition: tuple[Condition, ...]
+    evidence: str | None = None  # the part of the instruction that the response rests on; "": nothing; None: not told
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPairs:
-    """Pairs as token ids. Pair i is `ids[start[i]:start[i + 1]]`; its first `prefix[i]` ids are the prompt."""
+    """Pairs as token ids. Pair i is `ids[start[i]:start[i + 1]]`; its first `prefix[i]` ids are the prompt.
+
+    `evidence` says of each id whether it is part of what the response rests on: EVIDENCE, NO_EVIDENCE, or UNTOLD, as
+    ids of responses, control tokens and pairs without a word about it are.
+    """
 
     ids: NDArray[np.int32]
     start: NDArray[np.int64]
     prefix: NDArray[np.int32]
+    evidence: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.prefix)
@@ -48,15 +55,20 @@ class EncodedPairs:
         """The ids of pair `index`."""
         return self.ids[self.start[index] : self.start[index + 1]]
 
+    def evidence_of(self, index: int) -> NDArray[np.int8]:
+        """What is told of each id of pair `index`."""
+        return self.evidence[self.start[index] : self.start[index + 1]]
+
 
 def read_pairs(path: Path) -> Iterator[Pair]:
     """Read JSONL lines with `instruction`, `response` and, if not direct, `condition` ("synth,cot" or a list).
 
-    Other keys are left to whoever wrote them.
+    A line may say what its response rests on: `evidence` stands in the instruction word for word, and is null where
+    nothing there answers. Other keys are left to whoever wrote them.
 
     Raises:
-        BadPair: a line is not UTF-8 or no JSON object, lacks a field, has an empty one or one that is no text, or
-            an untrained condition.
+        BadPair: a line is not UTF-8 or no JSON object, lacks a field, has an empty one or one that is no text, an
+            untrained condition, or evidence that does not stand in its instruction.
     """
     with path.open("rb") as lines:  # bytes, so that a line that is not UTF-8 can be named
         for number, line in enumerate(lines, start=1):
@@ -83,7 +95,18 @@ def _pair(line: bytes, where: str) -> Pair:
     condition = next((trained for trained in TRAINED_CONDITIONS if trained == names), None)
     if condition is None:
         raise BadPair(f"{where}: condition {stated!r} is none that HRM-Text is trained with")
-    return Pair(raw["instruction"], raw["response"], condition)
+    return Pair(raw["instruction"], raw["response"], condition, _evidence(raw, where))
+
+
+def _evidence(raw: dict[str, object], where: str) -> str | None:
+    if "evidence" not in raw:
+        return None
+    stated = raw["evidence"]
+    if stated is None:
+        return ""
+    if not isinstance(stated, str) or not stated.strip() or stated not in str(raw["instruction"]):
+        raise BadPair(f"{where}: evidence {stated!r} is neither null nor a part of the instruction")
+    return stated
 
 
 def _is_text(value: str) -> bool:
@@ -99,18 +122,40 @@ def encode_pairs(pairs: Iterator[Pair], tokenizer: Tokenizer, *, longest: int) -
     """Spell every pair; returns those of at most `longest` tokens, and how many were longer and left out."""
     end = tokenizer.control(END_ANSWER)
     ids: list[NDArray[np.int32]] = []
+    told: list[NDArray[np.int8]] = []
     prefix: list[int] = []
     dropped = 0
     while batch := list(islice(pairs, _BATCH)):
-        for prompt, answer in zip(_prompts(batch, tokenizer), _answers(batch, tokenizer), strict=True):
+        spelled = zip(batch, _prompts(batch, tokenizer), _answers(batch, tokenizer), strict=True)
+        for pair, prompt, answer in spelled:
             if len(prompt) + len(answer) + 1 > longest:
                 dropped += 1
                 continue
             ids.append(np.array([*prompt, *answer, end], dtype=np.int32))
+            told.append(_told(pair, len(ids[-1]), tokenizer))
             prefix.append(len(prompt))
     start = np.cumsum([0, *map(len, ids)], dtype=np.int64)
     flat = np.concatenate(ids) if ids else np.zeros(0, dtype=np.int32)
-    return EncodedPairs(flat, start, np.array(prefix, dtype=np.int32)), dropped
+    evidence = np.concatenate(told) if told else np.zeros(0, dtype=np.int8)
+    return EncodedPairs(flat, start, np.array(prefix, dtype=np.int32), evidence), dropped
+
+
+def _told(pair: Pair, length: int, tokenizer: Tokenizer) -> NDArray[np.int8]:
+    """What the pair tells of each of its `length` ids: a token is evidence if one of its characters is."""
+    told = np.full(length, UNTOLD, dtype=np.int8)
+    if pair.evidence is None:
+        return told
+    text = pair.instruction.strip()
+    _, offsets = tokenizer.encode_with_offsets(text)
+    first = 1 + len(pair.condition)  # behind the token that opens the question, and the condition's
+    told[first : first + len(offsets)] = NO_EVIDENCE
+    evidence = pair.evidence.strip()
+    begin = text.index(evidence)
+    end = begin + len(evidence) if evidence else begin
+    for place, (a, b) in enumerate(offsets, start=first):
+        if a < end and begin < b:
+            told[place] = EVIDENCE
+    return told
 
 
 def _prompts(batch: Sequence[Pair], tokenizer: Tokenizer) -> list[list[int]]:

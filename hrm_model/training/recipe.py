@@ -15,6 +15,7 @@ _AT_LEAST = {
     "seed": 0,
     "weight_decay": 0,
     "stage_share": 0,
+    "evidence": 0,
 }
 _MORE_THAN_NOTHING = ("hours", "learning_rate", "decay", "clip", "gradient_warmup")
 _SHARES_BELOW_ONE = ("ema", "replay")
@@ -51,6 +52,7 @@ class Recipe:
     clip: float = 1.0
     gradient_steps: int = 5
     gradient_warmup: float = 0.2
+    evidence: float = 0.0  # weight, beside the response's loss, of telling which tokens of the prompt are evidence
     advance_at: float = 0.85  # exact match on the stage's held-out pairs that opens the next stage
     stage_share: float = 0.12  # of the budget, after which the next stage opens all the same
     replay: float = 0.2  # share of each later stage's pairs that comes from the stages before

@@ -15,7 +15,7 @@ from hrm_model.config import HrmConfig, read_config
 from hrm_model.model import HrmText
 from hrm_model.projections.widened import can_multiply
 from hrm_model.training.curriculum import Curriculum
-from hrm_model.training.objective import exact_match, response_loss
+from hrm_model.training.objective import Marker, exact_match, losses, response_loss
 from hrm_model.training.optimizer import Average, optimizer, set_rate
 from hrm_model.training.packing import PackedBatch
 from hrm_model.training.recipe import Recipe
@@ -69,7 +69,8 @@ class Trainer:
         self._casting = torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or can_multiply(torch.bfloat16))
         count_V = curriculum.token_counts(config.vocab_size)
         self.model = initialise(config, recipe.seed, recipe.start, count_V=count_V, vectors_VD=vectors_VD).to(device)
-        self.optimizer = optimizer(self.model, recipe)
+        self.marker = Marker(config).to(device) if recipe.evidence else None
+        self.optimizer = optimizer(self.model, recipe, self.marker)
         self.average = Average(self.model, recipe.ema)
         self.progress = Progress()
         # Training caches nothing: with one slot for all passes, each stack is compiled once and not once a pass.
@@ -100,9 +101,14 @@ class Trainer:
         progress, recipe = self.progress, self.recipe
         spent = progress.spent(recipe)
         set_rate(self.optimizer, recipe.rate(progress.step, spent))
+        steps = recipe.steps_with_gradient(spent)
         with self._casting:
-            loss, _ = response_loss(self.model, _on(batch, self.device), recipe.steps_with_gradient(spent))
-        loss.backward()  # type: ignore[no-untyped-call]
+            if self.marker is None:
+                whole = loss = response_loss(self.model, _on(batch, self.device), steps)[0]
+            else:
+                loss, marked = losses(self.model, self.marker, _on(batch, self.device), steps)
+                whole = loss + recipe.evidence * marked
+        whole.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         value = float(loss.detach())
         if not torch.isfinite(norm) or value != value:
@@ -140,6 +146,7 @@ class Trainer:
             "recipe": asdict(self.recipe),
             "model": self.model.state_dict(),
             "average": self.average.values,
+            "marker": None if self.marker is None else self.marker.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "progress": asdict(self.progress),
             "curriculum": (self.curriculum.stage, self.curriculum.epoch, self.curriculum.used),
@@ -170,12 +177,15 @@ class Trainer:
             named = ", ".join(sorted(differing))
             raise ValueError(f"{path} holds a network of another shape ({named}); choose another run folder")
         free = {"tokens", "hours"}
-        changed = {k for k, v in asdict(self.recipe).items() if k not in free and state["recipe"].get(k) != v}
+        recorded = {"evidence": 0.0, **state["recipe"]}  # states from before there was evidence had none
+        changed = {k for k, v in asdict(self.recipe).items() if k not in free and recorded.get(k) != v}
         if changed:
             raise ValueError(f"{path} was trained with another {', '.join(sorted(changed))}; choose another run folder")
         self._check_files(path, state.get("files"), state["curriculum"][0])
         self.model.load_state_dict(state["model"])
         self.average.values = state["average"]
+        if self.marker is not None:
+            self.marker.load_state_dict(state["marker"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
         self.curriculum.stage, self.curriculum.epoch, self.curriculum.used = state["curriculum"]
@@ -240,6 +250,7 @@ def _on(batch: PackedBatch, device: str) -> PackedBatch:
         batch.ids_T.to(device),
         batch.position_T.to(device),
         batch.target_T.to(device),
+        batch.evidence_T.to(device),
         batch.bias_BTT.to(device),
         batch.tokens,
     )

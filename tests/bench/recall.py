@@ -19,6 +19,7 @@ from hrm_model.config import HrmConfig
 from hrm_model.training.objective import PackedAttention
 from hrm_model.training.optimizer import optimizer, set_rate
 from hrm_model.training.packing import IGNORED, PackedBatch, attention_bias
+from hrm_model.training.pairs import UNTOLD
 from hrm_model.training.recipe import Recipe
 from hrm_model.training.start import STARTS, initialise
 
@@ -49,7 +50,10 @@ def batch(rng: np.random.Generator, rows: int, subjects: int, values: int) -> Pa
     in_prompt = (torch.arange(length) < PROMPT).expand(rows, length)
     bias = attention_bias(torch.zeros(rows, length, dtype=torch.int32), in_prompt)
     position = torch.arange(length).repeat(rows)
-    return PackedBatch(torch.from_numpy(ids).flatten(), position, torch.from_numpy(target).flatten(), bias, ids.size)
+    untold = torch.full_like(position, UNTOLD, dtype=torch.int8)
+    return PackedBatch(
+        torch.from_numpy(ids).flatten(), position, torch.from_numpy(target).flatten(), untold, bias, ids.size
+    )
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ class Example:
             "kind": self.kind,
             "passages": [{"title": source.title, "text": source.text} for source in self.passages],
             "question": self.question,
-            "gold_sentence": self.gold_sentence,
+            "evidence": self.gold_sentence,
             "sentences": list(self.sentences),
         }
 

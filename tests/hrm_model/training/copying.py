@@ -25,6 +25,11 @@ def tasks(count: int, seed: int = 0, words: int = 1) -> list[dict[str, str]]:
     return [{"instruction": f"Say {text}", "response": text} for text in said]
 
 
+def with_evidence(records: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """The same tasks; what is to be said is their evidence."""
+    return [{**record, "evidence": record["response"]} for record in records]
+
+
 def write(path: Path, records: Iterable[object]) -> Path:
     """One JSON value a line."""
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")

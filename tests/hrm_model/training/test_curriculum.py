@@ -132,6 +132,13 @@ def test_a_file_with_no_more_than_the_held_out_pairs_is_refused(tmp_path: Path, 
         stages.load(0)
 
 
+def test_evidence_cannot_be_learned_where_none_is_told(tmp_path: Path, words: Tokenizer) -> None:
+    stages = curriculum(tmp_path, words, recipe(evidence=1.0))
+
+    with pytest.raises(ValueError, match=r"easy\.jsonl: evidence is to be learned, and no usable pair tells its own"):
+        stages.load(0)
+
+
 def stages_by_step(folder: Path, words: Tokenizer, chosen: Recipe) -> list[int]:
     """The open stage after each step of a run."""
     seen: list[int] = []

@@ -17,13 +17,13 @@ from hrm_model.loading import load_engine
 from hrm_model.model import HrmText, passes_with_gradient
 from hrm_model.template import END_ANSWER, PAD
 from hrm_model.tokenizer import load_tokenizer
-from hrm_model.training.objective import exact_match, response_loss
+from hrm_model.training.objective import Marker, PackedAttention, exact_match, losses, response_loss
 from hrm_model.training.packing import IGNORED, PackedBatch, pack
-from hrm_model.training.pairs import encode_pairs, read_pairs
+from hrm_model.training.pairs import EVIDENCE, UNTOLD, encode_pairs, read_pairs
 from hrm_model.training.start import initialise
 from hrm_model.types import Question, Sampling, Text
 from hrm_model.weights import save_checkpoint
-from tests.hrm_model.training.copying import config, encoded, tasks, tokenizer, write
+from tests.hrm_model.training.copying import config, encoded, tasks, tokenizer, with_evidence, write
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,52 @@ def test_z_l_init_is_drawn_and_stays_as_it_is(batch: PackedBatch) -> None:
     assert float(model.model.z_L_init.std()) == pytest.approx(1, abs=0.3)
 
 
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> PackedBatch:
+    folder = tmp_path_factory.mktemp("told")
+    pairs = encoded(write(folder / "data.jsonl", with_evidence(tasks(10, words=2))), folder)
+    return next(pack(pairs, np.arange(10), 4, 64))[0]
+
+
+def test_evidence_is_scored_after_each_cycle_where_it_is_told(told: PackedBatch) -> None:
+    model, marker = initialise(config(), seed=3), Marker(config())
+    with torch.no_grad():
+        marker.weight_CD.normal_(generator=torch.Generator().manual_seed(5))
+        marker.bias_C.copy_(torch.tensor([0.5, -1.0]))
+        slow_CTD = model.cycles(told.ids_T, told.position_T, PackedAttention(told.bias_BTT))
+        answers, marked = losses(model, marker, told, 5)
+
+        at = told.evidence_T != UNTOLD
+        by_hand = [
+            -functional.logsigmoid(torch.where(told.evidence_T[at] == EVIDENCE, score, -score)).mean()
+            for score in (slow_TD[at] @ marker.weight_CD[c] + marker.bias_C[c] for c, slow_TD in enumerate(slow_CTD))
+        ]
+        torch.testing.assert_close(marked, torch.stack(by_hand).mean())
+        torch.testing.assert_close(answers, response_loss(model, told, 5)[0], rtol=0, atol=0)
+
+
+def test_what_is_told_of_the_first_cycle_teaches_it_alone(told: PackedBatch) -> None:
+    model, marker = initialise(config(), seed=3), Marker(config())
+    with torch.no_grad():
+        marker.weight_CD[0] = 1.0
+
+    losses(model, marker, told, 5)[1].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    assert float(marker.weight_CD.grad[0].abs().max()) > 0  # type: ignore[index]  # it has one
+    assert all(float(p.grad.abs().max()) > 0 for p in model.model.H_module.parameters() if p.grad is not None)
+    assert model.model.embed_tokens.weight.grad is not None
+
+
+def test_a_batch_of_which_nothing_is_told_teaches_no_evidence(batch: PackedBatch) -> None:
+    model, marker = initialise(config(), seed=3), Marker(config())
+
+    marked = losses(model, marker, batch, 5)[1]
+    marked.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    assert float(marked.detach()) == 0
+    assert not any(float(p.grad.abs().max()) for p in (*model.parameters(), *marker.parameters()) if p.grad is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Trained:
     """A network that has learned some of its pairs, and not all."""
@@ -174,9 +220,7 @@ def test_one_wrong_token_spoils_its_answer_and_no_other(half_trained: Trained) -
         last += 1
     wanted[last] = 7  # the closing token of the first answer
 
-    after = exact_match(
-        half_trained.model, [PackedBatch(batch.ids_T, batch.position_T, wanted, batch.bias_BTT, batch.tokens)]
-    )
+    after = exact_match(half_trained.model, [replace(batch, target_T=wanted)])
 
     assert before == 1
     assert after == pytest.approx(11 / 12)

@@ -4,6 +4,8 @@ Comparisons are exact where a masked key must weigh nothing (its softmax weight 
 fp32 where a pair stands elsewhere in a row, so that sums run over another length.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch.nn import functional
 from hrm_model.model import HrmText
 from hrm_model.training.objective import PackedAttention, answer_logits, response_loss
 from hrm_model.training.packing import IGNORED, PackedBatch, attention_bias, densely, pack
-from hrm_model.training.pairs import EncodedPairs
+from hrm_model.training.pairs import UNTOLD, EncodedPairs
 from hrm_model.training.start import initialise
 from tests.hrm_model.training.copying import config, encoded, tasks, write
 
@@ -85,7 +87,8 @@ def test_going_on_after_the_used_pairs_gives_the_same_batches(pairs: EncodedPair
 
 def of_lengths(lengths: NDArray[np.int64]) -> EncodedPairs:
     start = np.concatenate([[0], np.cumsum(lengths)])
-    return EncodedPairs(np.ones(start[-1], dtype=np.int32), start, np.full(len(lengths), 10, dtype=np.int32))
+    prefix = np.full(len(lengths), 10, dtype=np.int32)
+    return EncodedPairs(np.ones(start[-1], dtype=np.int32), start, prefix, np.full(start[-1], UNTOLD, dtype=np.int8))
 
 
 def test_rows_are_filled_to_nineteen_twentieths_by_pairs_of_all_lengths() -> None:
@@ -148,7 +151,7 @@ def test_no_pair_reads_another(pairs: EncodedPairs, model: HrmText) -> None:
     for start, ids, _ in pieces(batch):
         changed = batch.ids_T.clone()
         changed[start : start + len(ids)] = (changed[start : start + len(ids)] + 1) % 300
-        after = hidden(model, PackedBatch(changed, batch.position_T, batch.target_T, batch.bias_BTT, batch.tokens))
+        after = hidden(model, replace(batch, ids_T=changed))
 
         touched = (after != before).any(1).nonzero().squeeze(1).tolist()
 
@@ -165,7 +168,7 @@ def test_a_later_answer_token_changes_nothing_before_it_and_a_later_prompt_token
     def first_touched(at: int) -> int:
         changed = batch.ids_T.clone()
         changed[at] = (changed[at] + 1) % 300
-        after = hidden(model, PackedBatch(changed, batch.position_T, batch.target_T, batch.bias_BTT, batch.tokens))
+        after = hidden(model, replace(batch, ids_T=changed))
         return int((after != before).any(1).nonzero()[0])
 
     assert [first_touched(at) for at in range(prefix, length)] == list(range(prefix, length))
@@ -179,7 +182,8 @@ def test_the_packed_loss_is_the_mean_over_the_answer_tokens_of_each_pair_alone(
         for batch in batches(pairs):
             alone = []
             for _, ids, target in pieces(batch):
-                one = EncodedPairs(np.array(ids), np.array([0, len(ids)]), np.array([target.count(IGNORED)]))
+                untold = np.full(len(ids), UNTOLD, dtype=np.int8)
+                one = EncodedPairs(np.array(ids), np.array([0, len(ids)]), np.array([target.count(IGNORED)]), untold)
                 (single, _), *_ = pack(one, np.arange(1), 1, len(ids))
                 logits, wanted = answer_logits(model, single, None)
                 alone.append(functional.cross_entropy(logits, wanted, reduction="none"))

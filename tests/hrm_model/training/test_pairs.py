@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from hrm_model.template import BEGIN_QUESTION, CONDITION_TOKENS, END_ANSWER, END_QUESTION
-from hrm_model.training.pairs import BadPair, encode_pairs, read_pairs
+from hrm_model.tokenizer import Tokenizer
+from hrm_model.training.pairs import (
+    EVIDENCE,
+    NO_EVIDENCE,
+    UNTOLD,
+    BadPair,
+    EncodedPairs,
+    encode_pairs,
+    read_pairs,
+)
 from hrm_model.types import TRAINED_CONDITIONS
 from tests.hrm_model.training.copying import tokenizer, write
 
@@ -31,6 +40,9 @@ GOOD = {"instruction": "Say amber", "response": "amber"}
         (b'{"instruction": "Say \\ud800", "response": "amber"}', "instruction holds half a surrogate pair"),
         (b'{"instruction": "Say amber", "response": "\\udc00"}', "response holds half a surrogate pair"),
         (b'{"instruction": "Say \xff", "response": "amber"}', "not UTF-8"),
+        (b'{"instruction": "Say amber", "response": "amber", "evidence": "cedar"}', "evidence 'cedar' is neither null"),
+        (b'{"instruction": "Say amber", "response": "amber", "evidence": " "}', "evidence ' ' is neither null"),
+        (b'{"instruction": "Say 7", "response": "7", "evidence": 7}', "evidence 7 is neither null"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_refused_by_file_and_line(tmp_path: Path, line: bytes, complaint: str) -> None:
@@ -83,6 +95,40 @@ def test_control_tokens_in_a_text_stay_text(tmp_path: Path) -> None:
 
     ids = pairs.pair(0).tolist()
     assert ids.count(words.control(END_QUESTION)) == ids.count(words.control(END_ANSWER)) == 1
+
+
+def marked(pairs: EncodedPairs, index: int, words: Tokenizer, told: int) -> str:
+    ids = pairs.pair(index)[pairs.evidence_of(index) == told]
+    return words.decode(ids.tolist())
+
+
+def test_evidence_is_told_of_every_token_of_the_instruction_and_of_no_other(tmp_path: Path) -> None:
+    records = [
+        {"instruction": " Say ember, not 12 \n", "response": "ember", "evidence": "ember,"},
+        {"instruction": "Say ember", "response": "nothing", "evidence": None, "condition": "synth,cot"},
+        {"instruction": "Say ember", "response": "ember"},
+        {"instruction": "Say ember", "response": "ember", "evidence": "Say ember", "condition": "synth,cot"},
+    ]
+    words = tokenizer(tmp_path)
+    pairs, _ = encode_pairs(read_pairs(write(tmp_path / "data.jsonl", records)), words, longest=64)
+
+    assert marked(pairs, 0, words, EVIDENCE).strip() == "ember,"
+    assert marked(pairs, 0, words, NO_EVIDENCE).replace(" ", "") == "Say" + "not12"
+    assert marked(pairs, 1, words, EVIDENCE) == ""
+    assert marked(pairs, 1, words, NO_EVIDENCE) == "Say ember"
+    assert set(pairs.evidence_of(2)) == {UNTOLD}
+    assert marked(pairs, 3, words, EVIDENCE) == "Say ember"
+    for index in range(4):
+        untold = pairs.evidence_of(index)[pairs.prefix[index] - 1 :]
+        assert set(untold) == {UNTOLD}, "the closing of the question and the response"
+
+
+def test_a_token_that_is_part_evidence_is_evidence(tmp_path: Path) -> None:
+    record = {"instruction": "Say amber", "response": "am", "evidence": "am"}
+    words = tokenizer(tmp_path)
+    pairs, _ = encode_pairs(read_pairs(write(tmp_path / "data.jsonl", [record])), words, longest=64)
+
+    assert marked(pairs, 0, words, EVIDENCE).strip() == "amber", "a word of the vocabulary"
 
 
 def test_pairs_that_are_too_long_are_left_out_and_counted(tmp_path: Path) -> None:

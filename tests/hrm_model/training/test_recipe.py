@@ -22,6 +22,8 @@ from hrm_model.training.recipe import Recipe
         ("gradient_steps", 1),
         ("gradient_warmup", 0.0),
         ("stage_share", -0.1),
+        ("evidence", -0.5),
+        ("evidence", float("nan")),
         ("replay", 1.0),
         ("held_out", 0),
         ("evaluate_every", 0),

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from hrm_model.training.curriculum import Curriculum
+from hrm_model.training.objective import losses
 from hrm_model.training.recipe import Recipe
 from hrm_model.training.run import Shape
 from hrm_model.training.trainer import STATE_FILE, Progress, Trainer
-from tests.hrm_model.training.copying import TINY, recipe, same, tasks, tokenizer, write
+from tests.hrm_model.training.copying import TINY, recipe, same, tasks, tokenizer, with_evidence, write
 
 Report = Callable[[Progress, int], None]
 
@@ -22,7 +23,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    return [write(tmp_path / f"{words}.jsonl", tasks(60, words, words)) for words in (1, 2)]
+    return [write(tmp_path / f"{words}.jsonl", with_evidence(tasks(60, words, words))) for words in (1, 2)]
 
 
 def trainer(files: list[Path], folder: Path, chosen: Recipe, shape: Shape = TINY) -> Trainer:
@@ -46,15 +47,19 @@ def everything(one: Trainer) -> dict[str, torch.Tensor]:
     """Weights, average and the optimizer's state."""
     kept = {f"weight {name}": tensor for name, tensor in one.model.state_dict().items()}
     kept |= {f"average {name}": tensor for name, tensor in one.average.values.items()}
+    if one.marker is not None:
+        kept |= {f"marker {name}": tensor for name, tensor in one.marker.state_dict().items()}
     for number, state in one.optimizer.state_dict()["state"].items():
         kept |= {f"optimizer {number} {key}": torch.as_tensor(value) for key, value in state.items()}
     return {name: tensor.clone() for name, tensor in kept.items()}
 
 
 # 7: in the middle of a stage. 5: just after a scoring that opened the next stage. 14: in the second stage.
-@pytest.mark.parametrize("steps", [5, 7, 14])
-def test_a_run_that_is_killed_and_goes_on_equals_one_that_is_not(tmp_path: Path, files: list[Path], steps: int) -> None:
-    chosen = recipe(tokens=18 * 512, advance_at=0.0)
+@pytest.mark.parametrize(("steps", "evidence"), [(5, 0.0), (7, 1.0), (14, 0.0), (14, 0.5)])
+def test_a_run_that_is_killed_and_goes_on_equals_one_that_is_not(
+    tmp_path: Path, files: list[Path], steps: int, evidence: float
+) -> None:
+    chosen = recipe(tokens=18 * 512, advance_at=0.0, evidence=evidence)
     whole = trainer(files, tmp_path / "whole", chosen)
     whole.run(silent)
 
@@ -71,6 +76,20 @@ def test_a_run_that_is_killed_and_goes_on_equals_one_that_is_not(tmp_path: Path,
     assert (second.progress.loss, second.progress.matches) == (whole.progress.loss, whole.progress.matches)
     assert same(everything(second), everything(whole))
     assert same(second.averaged(), whole.averaged())
+
+
+def test_a_run_learns_to_tell_evidence_and_exports_no_trace_of_it(tmp_path: Path, files: list[Path]) -> None:
+    chosen = recipe(tokens=120 * 512, evidence=1.0, learning_rate=3e-3)
+    one = trainer(files, tmp_path / "run", chosen)
+    assert one.marker is not None
+    held_out = one.curriculum.load(0).held_out[0]
+    before = float(losses(one.model, one.marker, held_out, 5)[1].detach())
+
+    one.run(silent)
+
+    assert before == pytest.approx(0.693, abs=0.001), "a coin's, as the marker starts from zero"
+    assert float(losses(one.model, one.marker, held_out, 5)[1].detach()) < 0.1
+    assert one.averaged().keys() == one.model.state_dict().keys()
 
 
 @pytest.mark.parametrize("is_able", [True, False])
@@ -173,6 +192,17 @@ def test_a_state_in_a_later_stage_needs_its_file(tmp_path: Path, files: list[Pat
 
     with pytest.raises(ValueError, match=r"was trained on 2\.jsonl, and nothing stands in its place"):
         trainer(files[:1], tmp_path / "run", recipe()).resume()
+
+
+def test_a_state_from_before_there_was_evidence_is_taken_up_without(saved: Path, files: list[Path]) -> None:
+    state = torch.load(saved / STATE_FILE, weights_only=True)
+    del state["marker"]
+    del state["recipe"]["evidence"]
+    torch.save(state, saved / STATE_FILE)
+
+    assert trainer(files, saved, recipe()).resume()
+    with pytest.raises(ValueError, match="trained with another evidence; choose another run folder"):
+        trainer(files, saved, recipe(evidence=1.0)).resume()
 
 
 def test_a_state_from_before_files_were_recorded_is_taken_up(saved: Path, files: list[Path]) -> None:
