@@ -46,9 +46,13 @@ def lines(taken: Part, chance: random.Random) -> Iterator[str]:
     found = 0
     with taken.file.open(encoding="utf-8") as file:
         for line in islice(file, taken.skip, None):
-            if json.loads(line).get("response") != UNANSWERABLE and chance.random() > taken.keep:
-                continue
-            yield line
+            match json.loads(line):
+                case {"response": response}:
+                    if response != UNANSWERABLE and chance.random() > taken.keep:
+                        continue
+                case _:
+                    raise ValueError(f"{taken.file}: {line.rstrip()[:40]} is no pair")
+            yield line.rstrip("\n") + "\n"
             found += 1
             if found == taken.count:
                 return

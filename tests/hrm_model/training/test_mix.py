@@ -73,3 +73,21 @@ def test_a_file_that_ends_too_early_writes_nothing(
         mixed(monkeypatch, tmp_path / "a.jsonl", f"{one}:1:9")
     assert "has 2 lines for the 9" in capsys.readouterr().err
     assert not (tmp_path / "a.jsonl").exists()
+
+
+def test_a_last_line_without_an_end_stays_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = written(tmp_path / "one.jsonl", 9, "one")
+    one.write_text(one.read_text().rstrip())
+
+    assert len(mixed(monkeypatch, tmp_path / "a.jsonl", f"{one}:0:9", f"{one}:0:9")) == 18
+
+
+@pytest.mark.parametrize("line", ["[1]", '{"instruction": "no response"}', '"text"'])
+def test_a_line_that_is_no_pair_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    (tmp_path / "one.jsonl").write_text(line + "\n")
+
+    with pytest.raises(SystemExit):
+        mixed(monkeypatch, tmp_path / "a.jsonl", f"{tmp_path / 'one.jsonl'}:0:1")
+    assert f"{line} is no pair" in capsys.readouterr().err
