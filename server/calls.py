@@ -45,6 +45,8 @@ def to_be_called(request: ChatRequest) -> list[Offered]:
     functions = [Offered(tool.function, place) for place, tool in enumerate(tools) if isinstance(tool, FunctionTool)]
     names = [one.function.name for one in functions]
     for one in functions:
+        if (kind := (one.function.parameters or {}).get("type", "object")) != "object":
+            raise InvalidRequest(f"A function's arguments are an object, not {kind!r}.", param=f"{one.param}.type")
         if names.count(one.function.name) > 1:
             problem = f"Two functions have the name '{one.function.name}'."
             raise InvalidRequest(problem, param=f"tools[{one.place}].function.name")
@@ -91,23 +93,18 @@ class OpenCall:
     """A call that is being written: a name, a line break, and arguments."""
 
     choice: int
+    is_named: bool = False  # there is a call, whole or cut off in its arguments
     _head: str = ""
-    _is_named: bool = False
     _held: list[TokenLogprob] = field(default_factory=list)
 
     def grow(self, text: str, logprobs: Sequence[TokenLogprob]) -> Called | None:
         """Take a piece of the answer; None until the name is whole, which is told at once."""
-        if self._is_named:
+        if self.is_named:
             return Called(self.choice, "", "", text, tuple(logprobs))
         self._head += text
         self._held += logprobs
         name, ended, arguments = self._head.partition("\n")
         if not ended:
             return None
-        self._is_named = True
+        self.is_named = True
         return Called(self.choice, f"call_{uuid4().hex}", name, arguments, tuple(self._held))
-
-    @property
-    def is_named(self) -> bool:
-        """Whether there is a call, whole or cut off in its arguments."""
-        return self._is_named

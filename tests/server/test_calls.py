@@ -44,6 +44,17 @@ def ask(**extra: Any) -> dict[str, Any]:
     return question("How is Oslo?", **{"tools": [WEATHER, CLOCK], "tool_choice": "required", **extra})
 
 
+@pytest.mark.parametrize("kind", ["array", "string", ["object", "null"]])
+async def test_arguments_that_are_no_object_are_refused(kind: Any) -> None:
+    tool = {"type": "function", "function": {"name": "get_time", "parameters": {"type": kind}}}
+
+    response = await post(ScriptedEngine(*SCRIPT), ask(tools=[WEATHER, tool]))
+
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "tools[1].function.parameters.type"
+    assert f"an object, not {kind!r}" in response.json()["error"]["message"]
+
+
 async def test_a_call_comes_back_in_the_shape_that_clients_know() -> None:
     body = (await post(ScriptedEngine(*SCRIPT), ask())).json()
 
