@@ -140,7 +140,7 @@ def _tried(folder: Path, config: HrmConfig, placement: Placement) -> Iterator[st
     yield f"loaded           in {trial.load_s:.1f} s"
     yield f"first token      {trial.first_token_s:.2f} s after a prompt of {_prompt_tokens(config)} tokens"
     yield f"decoding         {trial.tokens_per_s:.1f} tokens/s, one answer alone"
-    yield f"memory           {_size(trial.peak_bytes)} at most, {os.cpu_count()} CPUs"
+    yield f"memory           {_size(trial.peak_bytes)} at most, {len(os.sched_getaffinity(0))} CPUs"
 
 
 def _prompt_tokens(config: HrmConfig) -> int:
