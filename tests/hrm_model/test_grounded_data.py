@@ -43,14 +43,14 @@ def test_an_instruction_is_exactly_what_the_server_would_spell(level: Level) -> 
 @pytest.mark.parametrize("held", SPLITS)
 def test_an_answer_stands_word_for_word_in_a_sentence_of_a_passage(level: Level, held: Split) -> None:
     for example in some(level, held=held, count=300):
-        if example.gold_sentence is None:
+        if example.evidence is None:
             assert (example.response, example.kind) == (UNANSWERABLE, "unanswerable")
             continue
-        assert example.response in example.gold_sentence
-        assert any(example.gold_sentence in source.text for source in example.passages)
+        assert example.response in example.evidence
+        assert any(example.evidence in source.text for source in example.passages)
         assert example.response == example.response.strip()
         if example.kind == "quote":
-            assert example.response == example.gold_sentence
+            assert example.response == example.evidence
 
 
 @every_level

@@ -40,11 +40,74 @@ class Level:
 
 
 LEVELS: tuple[Level, ...] = (
-    Level("line", (1, 1), (1, 2), 0.08, 0.0, 0.4, 0.0, 0.0, 0.0, 0.3),
-    Level("passage", (1, 1), (1, 4), 0.15, 0.3, 0.2, 0.0, 0.0, 0.05, 0.4, 0.05, subclauses=0.04),
-    Level("pair", (1, 2), (1, 3), 0.18, 0.5, 0.15, 0.05, 0.03, 0.1, 0.5, 0.1, subclauses=0.06),
-    Level("few", (1, 4), (1, 3), 0.2, 0.6, 0.12, 0.1, 0.06, 0.12, 0.55, 0.12, subclauses=0.08),
-    Level("many", (1, 6), (1, 5), 0.2, 0.7, 0.1, 0.15, 0.1, 0.15, 0.6, 0.12, subclauses=0.08),
+    Level(
+        "line",
+        passages=(1, 1),
+        sentences=(1, 2),
+        unanswerable=0.08,
+        titles=0.0,
+        quotes=0.4,
+        system=0.0,
+        turns=0.0,
+        fillers=0.0,
+        near=0.3,
+    ),
+    Level(
+        "passage",
+        passages=(1, 1),
+        sentences=(1, 4),
+        unanswerable=0.15,
+        titles=0.3,
+        quotes=0.2,
+        system=0.0,
+        turns=0.0,
+        fillers=0.05,
+        near=0.4,
+        lists=0.05,
+        subclauses=0.04,
+    ),
+    Level(
+        "pair",
+        passages=(1, 2),
+        sentences=(1, 3),
+        unanswerable=0.18,
+        titles=0.5,
+        quotes=0.15,
+        system=0.05,
+        turns=0.03,
+        fillers=0.1,
+        near=0.5,
+        lists=0.1,
+        subclauses=0.06,
+    ),
+    Level(
+        "few",
+        passages=(1, 4),
+        sentences=(1, 3),
+        unanswerable=0.2,
+        titles=0.6,
+        quotes=0.12,
+        system=0.1,
+        turns=0.06,
+        fillers=0.12,
+        near=0.55,
+        lists=0.12,
+        subclauses=0.08,
+    ),
+    Level(
+        "many",
+        passages=(1, 6),
+        sentences=(1, 5),
+        unanswerable=0.2,
+        titles=0.7,
+        quotes=0.1,
+        system=0.15,
+        turns=0.1,
+        fillers=0.15,
+        near=0.6,
+        lists=0.12,
+        subclauses=0.08,
+    ),
 )
 SYSTEM = (
     "You are a helpful assistant.", "Answer briefly.", "Answer only from the documents.", "You answer questions of employees.", "Be polite and precise.",
@@ -66,7 +129,7 @@ class Example:
     kind: Kind
     passages: tuple[Source, ...]
     question: str
-    gold_sentence: str | None
+    evidence: str | None  # the sentence that holds the answer
     sentences: tuple[str, ...]
     system: str
     turns: tuple[Turn, ...]
@@ -83,7 +146,7 @@ class Example:
             "kind": self.kind,
             "passages": [{"title": source.title, "text": source.text} for source in self.passages],
             "question": self.question,
-            "evidence": self.gold_sentence,
+            "evidence": self.evidence,
             "sentences": list(self.sentences),
         }
 
@@ -139,7 +202,7 @@ def _target(world: World, level: Level) -> Target:
     return Target(subject, world.relation_for(subject))
 
 
-def _missing(world: World, target: Target, passages: list[Passage]) -> Fact:
+def _missing(world: World, target: Target) -> Fact:
     """Choose what to ask when the target was left out, or, for an event, a part that nobody told."""
     if world.rng.random() < 0.12:
         stranger = world.subject()
@@ -161,7 +224,7 @@ def _finished(
     if is_told:
         fact, gold = _told(rng, target, sentences)
     else:
-        fact = _missing(world, target, passages)
+        fact = _missing(world, target)
     is_quote = rng.random() < level.quotes
     question = asking.quoting(rng, fact.ask()) if is_quote else fact.ask()
     sources = tuple(Source(passage.title, passage.text) for passage in passages)
@@ -172,7 +235,7 @@ def _finished(
         kind="unanswerable" if gold is None else "quote" if is_quote else "span",
         passages=sources,
         question=question,
-        gold_sentence=gold.text if gold else None,
+        evidence=gold.text if gold else None,
         sentences=tuple(sentence.text for sentence in sentences),
         system=system,
         turns=turns,

@@ -80,7 +80,7 @@ def _example(rng: Random, level: LookupLevel, subjects: Subjects) -> Example:
         kind=kind,
         passages=sources,
         question=question,
-        gold_sentence=gold,
+        evidence=gold,
         sentences=tuple(texts),
         system="",
         turns=(),

@@ -37,15 +37,15 @@ def test_the_same_seed_gives_the_same_examples_and_another_gives_others(level: L
 
 
 @every_level
-def test_an_answer_stands_verbatim_in_the_gold_sentence_and_that_in_a_passage(level: LookupLevel) -> None:
+def test_an_answer_stands_verbatim_in_the_evidence_and_that_in_a_passage(level: LookupLevel) -> None:
     for example in some(level):
-        if example.gold_sentence is None:
+        if example.evidence is None:
             assert (example.response, example.kind) == (UNANSWERABLE, "unanswerable")
             continue
-        assert any(example.gold_sentence in source.text for source in example.passages)
-        assert example.response in example.gold_sentence, "a value that opens its sentence is capitalised there"
+        assert any(example.evidence in source.text for source in example.passages)
+        assert example.response in example.evidence, "a value that opens its sentence is capitalised there"
         if example.kind == "quote":
-            assert example.response == example.gold_sentence
+            assert example.response == example.evidence
 
 
 @every_level
