@@ -8,7 +8,7 @@ T counts the tokens of one forward, those of several sequences laid end to end w
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,12 @@ class HrmConfig:
         """Parameters of the whole network; a tied head counts once."""
         embeddings = self.vocab_size * self.hidden_size * (1 if self.tie_word_embeddings else 2)
         return 2 * self.stack_parameters + embeddings + self.hidden_size
+
+    def differing(self, other: "HrmConfig") -> list[str]:
+        """What makes another network of `other`; not how its weights are stored, nor what is only said about it."""
+        stated = {"dtype", "max_context_tokens", "is_extractive"}
+        mine, theirs = asdict(self), asdict(other)
+        return [name for name in mine if name not in stated and mine[name] != theirs[name]]
 
     def to_json(self) -> dict[str, Any]:
         """Render as transformers' `HrmTextConfig.save_pretrained` would, plus this server's own keys."""

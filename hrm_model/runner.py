@@ -143,7 +143,7 @@ class Runner:
     def _by_torch(self, sequences: Items[Sequence]) -> Tensor:
         ids_T, position_T, spans = self._spans(sequences)
         attend = PagedAttention(self._cache, spans, self._device)
-        slow_TD = self._model(ids_T, position_T, attend, gradient_steps=0)
+        slow_TD = self._model(ids_T, position_T, attend)
         last_R = [
             row
             for span in spans

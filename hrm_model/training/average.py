@@ -13,9 +13,11 @@ import torch
 
 from hrm_model.config import CONFIG_FILE, read_config
 from hrm_model.errors import CheckpointError
+from hrm_model.tokenizer import TOKENIZER_FILE
+from hrm_model.training.vocabulary import TOKENIZER_CONFIG_FILE
 from hrm_model.weights import load_model, save_checkpoint
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def average(one: Path, other: Path, out: Path, share: float) -> None:
@@ -24,25 +26,22 @@ def average(one: Path, other: Path, out: Path, share: float) -> None:
     Config and tokenizer are the first's; the tokenizers have to be the same.
 
     Raises:
-        CheckpointError: one of the folders is no checkpoint, or the second is of another shape or spelling; or one of
-            them would be written over.
+        CheckpointError: one of the folders is no checkpoint, or the second is another network or spells in another
+            way; or one of them would be written over.
     """
     if out.resolve() in (one.resolve(), other.resolve()):
         raise CheckpointError(out, "is one of the two checkpoints; choose another folder")
     config = read_config(one)
-    if (one / TOKENIZER_FILES[0]).read_bytes() != (other / TOKENIZER_FILES[0]).read_bytes():
+    if differing := config.differing(read_config(other)):
+        raise CheckpointError(other, f"it is another network than {one} ({', '.join(differing)})")
+    if (one / TOKENIZER_FILE).read_bytes() != (other / TOKENIZER_FILE).read_bytes():
         raise CheckpointError(other, f"its tokenizer is not that of {one}")
     mine, theirs = (load_model(folder, dtype=torch.float32, device="cpu").state_dict() for folder in (one, other))
-    if {name: tensor.shape for name, tensor in mine.items()} != {name: t.shape for name, t in theirs.items()}:
-        raise CheckpointError(other, f"its tensors have other shapes than those of {one}")
     out.mkdir(parents=True, exist_ok=True)
     ids = {name: value for name, value in json.loads((one / CONFIG_FILE).read_text()).items() if name in _IDS}
     save_checkpoint(out, config, {name: torch.lerp(mine[name], theirs[name], share) for name in mine}, ids)
-    for name in TOKENIZER_FILES:
+    for name in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE):
         shutil.copy(one / name, out / name)
-
-
-_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ RECIPE_FLAGS = {
     "clip": "largest gradient norm",
     "gradient_steps": "recurrent steps that back-propagate, after their warm-up from 2",
     "gradient_warmup": "share of the budget in which those steps grow",
-    "evidence": "weight of telling which tokens of the prompt the response rests on; 0 leaves `evidence` unread",
+    "evidence": "weight of telling which tokens of the prompt the response rests on; 0: `evidence` is not read",
     "advance_at": "held-out exact match that opens the next file",
     "stage_share": "share of the budget after which the next file opens all the same",
     "replay": "share of later stages' pairs that comes from earlier files",
@@ -50,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
     """The arguments; defaults are the recipe's and the shape's own."""
     out = argparse.ArgumentParser(
         prog="hrm-serve train",
-        description="Pretrain an HRM-Text from scratch on JSONL of instruction, response and condition.",
+        description="Pretrain an HRM-Text from scratch on JSONL of instruction, response and condition; with "
+        "--evidence of evidence, the part of the instruction that the response rests on (null: nothing there answers).",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     out.add_argument("data", nargs="+", type=Path, help="JSONL files, the easiest first; each is one stage")
@@ -114,12 +115,12 @@ def _train(chosen: argparse.Namespace, shape: Shape, recipe: Recipe, console: Co
     columns = (
         TextColumn("stage {task.fields[stage]}  step {task.fields[step]}"),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %  loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} tokens/s"),
+        TextColumn("{task.percentage:>3.0f} %  loss {task.fields[loss]}  {task.fields[rate]:,.0f} tokens/s"),
         TextColumn("exact {task.fields[match]}  left {task.fields[left]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, auto_refresh=False) as bar:
-        task = bar.add_task("", total=1.0, stage=0, step=0, loss=float("nan"), rate=0.0, match="-", left="-")
+        task = bar.add_task("", total=1.0, stage=0, step=0, loss="-", rate=0.0, match="-", left="-")
         lines = 0
 
         def report(standing: Standing, stage: int) -> None:
@@ -128,13 +129,14 @@ def _train(chosen: argparse.Namespace, shape: Shape, recipe: Recipe, console: Co
             left_s = standing.seconds * (1 - spent) / spent if spent else float("nan")
             match = f"{standing.matches[stage]:.3f}" if stage in standing.matches else "-"
             left = f"{left_s / 60:.0f} min"
+            loss = f"{standing.loss:.3f}" + (f", of evidence {standing.evidence_loss:.3f}" if recipe.evidence else "")
             if console.is_terminal:
-                bar.update(task, completed=spent, stage=stage, step=standing.step, loss=standing.loss,
+                bar.update(task, completed=spent, stage=stage, step=standing.step, loss=loss,
                            rate=standing.tokens_per_s, match=match, left=left, refresh=True)  # fmt: skip
             elif standing.step // 50 > lines:
                 lines = standing.step // 50
                 console.print(
-                    f"stage {stage} step {standing.step} {spent:.1%} loss {standing.loss:.3f} exact {match} "
+                    f"stage {stage} step {standing.step} {spent:.1%} loss {loss} exact {match} "
                     f"{standing.tokens_per_s:,.0f} tokens/s left {left}",
                     highlight=False,
                 )

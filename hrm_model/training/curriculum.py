@@ -1,5 +1,6 @@
 """Stages of rising difficulty: which pairs come next, and when the next stage opens."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,13 +14,19 @@ from hrm_model.training.packing import PackedBatch, densely, pack
 from hrm_model.training.pairs import UNTOLD, EncodedPairs, encode_pairs, read_pairs
 from hrm_model.training.recipe import Recipe
 
+log = logging.getLogger(__name__)
+
 
 class Stage:
     """One file of pairs: its head is held out for scoring, the rest is trained on in a shuffled order."""
 
     def __init__(self, path: Path, tokenizer: Tokenizer, recipe: Recipe) -> None:
         self.path = path
-        self.pairs, self.dropped = encode_pairs(read_pairs(path), tokenizer, longest=recipe.longest_pair)
+        read = read_pairs(path, with_evidence=recipe.evidence > 0)
+        self.pairs, dropped = encode_pairs(read, tokenizer, longest=recipe.longest_pair)
+        if dropped:
+            whole = dropped + len(self.pairs)
+            log.warning("%s: %d of %d pairs have more than %d tokens", path, dropped, whole, recipe.longest_pair)
         if len(self.pairs) <= recipe.held_out:
             raise ValueError(f"{path}: {len(self.pairs)} usable pairs; the first {recipe.held_out} are held out")
         if recipe.evidence and (self.pairs.evidence == UNTOLD).all():

@@ -9,7 +9,7 @@ from torch.nn import functional
 from hrm_model.config import HrmConfig
 from hrm_model.model import HrmText
 from hrm_model.training.packing import IGNORED, PackedBatch
-from hrm_model.training.pairs import UNTOLD
+from hrm_model.training.pairs import EVIDENCE, UNTOLD
 
 
 class PackedAttention:
@@ -48,18 +48,21 @@ class Marker(nn.Module):
         """Mean binary cross-entropy in nats over tokens of which it is told, and over cycles; 0 if of none."""
         at = (evidence_T != UNTOLD).nonzero().squeeze(1)
         if not len(at):
-            return self.bias_C.sum() * 0.0
-        told_A = evidence_T[at].float()
-        cycles = zip(slow_CTD, self.weight_CD, self.bias_C, strict=True)
+            return torch.zeros((), device=evidence_T.device)
+        told_A = (evidence_T[at] == EVIDENCE).float()
+        # Multiplied and summed, as under autocast a product of matrices would be in 16 bits.
+        scores = [
+            (slow_TD[at].float() * weight_D).sum(-1) + bias
+            for slow_TD, weight_D, bias in zip(slow_CTD, self.weight_CD, self.bias_C, strict=True)
+        ]
         return torch.stack([
-            functional.binary_cross_entropy_with_logits(slow_TD[at].float() @ weight_D + bias, told_A)
-            for slow_TD, weight_D, bias in cycles
+            functional.binary_cross_entropy_with_logits(score_A, told_A) for score_A in scores
         ]).mean()  # fmt: skip
 
 
-def answer_logits(model: HrmText, batch: PackedBatch, gradient_steps: int | None) -> tuple[Tensor, Tensor]:
+def answer_logits(model: HrmText, batch: PackedBatch) -> tuple[Tensor, Tensor]:
     """Logits (A, V) fp32 and targets (A,) of the A answer tokens in a batch, in order."""
-    return _answers(model, batch, _read(model, batch, gradient_steps)[-1])
+    return _answers(model, batch, _read(model, batch, None)[-1])
 
 
 def _read(model: HrmText, batch: PackedBatch, gradient_steps: int | None) -> list[Tensor]:
@@ -72,16 +75,13 @@ def _answers(model: HrmText, batch: PackedBatch, slow_TD: Tensor) -> tuple[Tenso
     return model.logits(slow_TD[at]).float(), batch.target_T[at]
 
 
-def response_loss(model: HrmText, batch: PackedBatch, gradient_steps: int) -> tuple[Tensor, int]:
-    """Mean cross-entropy in nats over the batch's answer tokens, and their number."""
-    logits_AV, target_A = answer_logits(model, batch, gradient_steps)
-    return functional.cross_entropy(logits_AV, target_A), len(target_A)
-
-
-def losses(model: HrmText, marker: Marker, batch: PackedBatch, gradient_steps: int) -> tuple[Tensor, Tensor]:
-    """The loss of responses as in `response_loss`, and that of evidence, from one forward."""
+def losses(
+    model: HrmText, batch: PackedBatch, gradient_steps: int, marker: Marker | None = None
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy in nats over the batch's answer tokens, and the marker's loss, 0 without one."""
     slow_CTD = _read(model, batch, gradient_steps)
-    return functional.cross_entropy(*_answers(model, batch, slow_CTD[-1])), marker.loss(slow_CTD, batch.evidence_T)
+    response = functional.cross_entropy(*_answers(model, batch, slow_CTD[-1]))
+    return response, torch.zeros_like(response) if marker is None else marker.loss(slow_CTD, batch.evidence_T)
 
 
 @torch.no_grad()
@@ -93,12 +93,12 @@ def exact_match(model: HrmText, batches: Iterable[PackedBatch]) -> float:
     """
     right = total = 0
     for batch in batches:
-        logits_AV, target_A = answer_logits(model, batch, 0)
+        logits_AV, target_A = answer_logits(model, batch)
         wrong_A = logits_AV.argmax(-1) != target_A
         at = (batch.target_T != IGNORED).nonzero().squeeze(1)
-        # An answer starts where the token before it is not an answer token of the same pair.
+        # An answer starts where the token before it predicts none: a pair begins with its prompt.
         first_A = torch.ones_like(at, dtype=torch.bool)
-        first_A[1:] = (at[1:] != at[:-1] + 1) | (batch.position_T[at[1:]] != batch.position_T[at[:-1]] + 1)
+        first_A[1:] = at[1:] != at[:-1] + 1
         answer_A = first_A.cumsum(0) - 1
         missed = torch.zeros(int(first_A.sum()), dtype=torch.int64, device=at.device).index_add_(
             0, answer_A, wrong_A.to(torch.int64)

@@ -10,9 +10,13 @@ from hrm_model.training.recipe import Recipe
 
 def optimizer(model: HrmText, recipe: Recipe, marker: nn.Module | None = None) -> Optimizer:
     """AdamW over all that is trained, a marker too; see DECISIONS.md for why not the paper's AdamATan2."""
+    return AdamW(trained(model, marker), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay)
+
+
+def trained(model: HrmText, marker: nn.Module | None = None) -> list[nn.Parameter]:
+    """The parameters that are learned."""
     modules = (model,) if marker is None else (model, marker)
-    trained = [p for module in modules for p in module.parameters() if p.requires_grad]
-    return AdamW(trained, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay)
+    return [p for module in modules for p in module.parameters() if p.requires_grad]
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:

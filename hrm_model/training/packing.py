@@ -36,6 +36,17 @@ class PackedBatch:
     bias_BTT: Tensor
     tokens: int
 
+    def to(self, device: str) -> "PackedBatch":
+        """The same batch on `device`."""
+        return PackedBatch(
+            self.ids_T.to(device),
+            self.position_T.to(device),
+            self.target_T.to(device),
+            self.evidence_T.to(device),
+            self.bias_BTT.to(device),
+            self.tokens,
+        )
+
 
 def densely(pairs: EncodedPairs, order: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     """Reorder `order` so that `pack` leaves little of its rows of `length` tokens empty.

@@ -60,11 +60,11 @@ class EncodedPairs:
         return self.evidence[self.start[index] : self.start[index + 1]]
 
 
-def read_pairs(path: Path) -> Iterator[Pair]:
+def read_pairs(path: Path, *, with_evidence: bool = False) -> Iterator[Pair]:
     """Read JSONL lines with `instruction`, `response` and, if not direct, `condition` ("synth,cot" or a list).
 
-    A line may say what its response rests on: `evidence` stands in the instruction word for word, and is null where
-    nothing there answers. Other keys are left to whoever wrote them.
+    With evidence, a line may say what its response rests on: `evidence` stands in the instruction word for word, and
+    is null where nothing there answers. Other keys are left to whoever wrote them.
 
     Raises:
         BadPair: a line is not UTF-8 or no JSON object, lacks a field, has an empty one or one that is no text, an
@@ -73,10 +73,10 @@ def read_pairs(path: Path) -> Iterator[Pair]:
     with path.open("rb") as lines:  # bytes, so that a line that is not UTF-8 can be named
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield _pair(line, f"{path}:{number}")
+                yield _pair(line, f"{path}:{number}", with_evidence)
 
 
-def _pair(line: bytes, where: str) -> Pair:
+def _pair(line: bytes, where: str, with_evidence: bool) -> Pair:
     try:
         raw = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -95,7 +95,7 @@ def _pair(line: bytes, where: str) -> Pair:
     condition = next((trained for trained in TRAINED_CONDITIONS if trained == names), None)
     if condition is None:
         raise BadPair(f"{where}: condition {stated!r} is none that HRM-Text is trained with")
-    return Pair(raw["instruction"], raw["response"], condition, _evidence(raw, where))
+    return Pair(raw["instruction"], raw["response"], condition, _evidence(raw, where) if with_evidence else None)
 
 
 def _evidence(raw: dict[str, object], where: str) -> str | None:
@@ -132,7 +132,7 @@ def encode_pairs(pairs: Iterator[Pair], tokenizer: Tokenizer, *, longest: int) -
                 dropped += 1
                 continue
             ids.append(np.array([*prompt, *answer, end], dtype=np.int32))
-            told.append(_told(pair, len(ids[-1]), tokenizer))
+            told.append(_told(pair, ids[-1], tokenizer))
             prefix.append(len(prompt))
     start = np.cumsum([0, *map(len, ids)], dtype=np.int64)
     flat = np.concatenate(ids) if ids else np.zeros(0, dtype=np.int32)
@@ -140,18 +140,21 @@ def encode_pairs(pairs: Iterator[Pair], tokenizer: Tokenizer, *, longest: int) -
     return EncodedPairs(flat, start, np.array(prefix, dtype=np.int32), evidence), dropped
 
 
-def _told(pair: Pair, length: int, tokenizer: Tokenizer) -> NDArray[np.int8]:
-    """What the pair tells of each of its `length` ids: a token is evidence if one of its characters is."""
-    told = np.full(length, UNTOLD, dtype=np.int8)
-    if pair.evidence is None:
-        return told
+def _told(pair: Pair, ids: NDArray[np.int32], tokenizer: Tokenizer) -> NDArray[np.int8]:
+    """What the pair tells of each of its ids: a token is evidence if one of its characters is.
+
+    Nothing, where the evidence stands several times in the instruction: it does not say which of them it is.
+    """
+    told = np.full(len(ids), UNTOLD, dtype=np.int8)
     text = pair.instruction.strip()
-    _, offsets = tokenizer.encode_with_offsets(text)
+    if pair.evidence is None or (pair.evidence and text.count(pair.evidence.strip()) != 1):
+        return told
+    spelled, offsets = tokenizer.encode_with_offsets(text)
     first = 1 + len(pair.condition)  # behind the token that opens the question, and the condition's
+    assert spelled == ids[first : first + len(spelled)].tolist(), "the prompt is spelled in another way"
     told[first : first + len(offsets)] = NO_EVIDENCE
-    evidence = pair.evidence.strip()
-    begin = text.index(evidence)
-    end = begin + len(evidence) if evidence else begin
+    begin = text.index(pair.evidence.strip())
+    end = begin + len(pair.evidence.strip())
     for place, (a, b) in enumerate(offsets, start=first):
         if a < end and begin < b:
             told[place] = EVIDENCE

@@ -43,7 +43,7 @@ class Recipe:
     tokens: int | None = None  # budget; exactly one of tokens and hours
     hours: float | None = None
     batch_tokens: int = 8192
-    longest_pair: int = 512  # tokens; longer pairs are left out and counted
+    longest_pair: int = 512  # tokens; longer pairs are left out, and told of
     learning_rate: float = 5e-4
     weight_decay: float = 0.0
     warmup_steps: int = 60

@@ -76,7 +76,8 @@ def train(
     `out` holds the checkpoint, and in `out/run` the state that a second call goes on from.
 
     Args:
-        files: JSONL of `instruction`, `response`, `condition`; one file a stage.
+        files: JSONL of `instruction`, `response`, `condition` and, where the recipe weighs it, `evidence`; one file a
+            stage.
         init: a checkpoint of the same shape to start from, tokenizer included; None starts from random weights.
         words: a sentence model, whose vectors of the vocabulary's entries the embedding starts from; None starts it
             from random rows.

@@ -11,19 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hrm_model.config import HrmConfig, read_config
+from hrm_model.config import HrmConfig, parse_config, read_config
 from hrm_model.model import HrmText
 from hrm_model.projections.widened import can_multiply
 from hrm_model.training.curriculum import Curriculum
-from hrm_model.training.objective import Marker, exact_match, losses, response_loss
-from hrm_model.training.optimizer import Average, optimizer, set_rate
+from hrm_model.training.objective import Marker, exact_match, losses
+from hrm_model.training.optimizer import Average, optimizer, set_rate, trained
 from hrm_model.training.packing import PackedBatch
 from hrm_model.training.recipe import Recipe
 from hrm_model.training.start import initialise
 from hrm_model.weights import load_model
 
 STATE_FILE = "state.pt"
-_STATED = ("max_context_tokens", "extractive")  # of a config what is said about a network, and no shape
 
 
 @dataclass(slots=True)
@@ -34,6 +33,7 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
     loss: float = float("nan")  # moving average over about 50 steps, nats per answer token
+    evidence_loss: float = float("nan")  # the same of evidence, nats per token of which it is told
     tokens_per_s: float = 0.0
     stage_from: float = 0.0  # share of the budget that was spent when the stage opened
     matches: dict[int, float] = field(
@@ -101,15 +101,11 @@ class Trainer:
         progress, recipe = self.progress, self.recipe
         spent = progress.spent(recipe)
         set_rate(self.optimizer, recipe.rate(progress.step, spent))
-        steps = recipe.steps_with_gradient(spent)
         with self._casting:
-            if self.marker is None:
-                whole = loss = response_loss(self.model, _on(batch, self.device), steps)[0]
-            else:
-                loss, marked = losses(self.model, self.marker, _on(batch, self.device), steps)
-                whole = loss + recipe.evidence * marked
-        whole.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+            steps = recipe.steps_with_gradient(spent)
+            loss, marked = losses(self.model, batch.to(self.device), steps, self.marker)
+        (loss + recipe.evidence * marked).backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(trained(self.model, self.marker), recipe.clip)
         value = float(loss.detach())
         if not torch.isfinite(norm) or value != value:
             raise FloatingPointError(f"step {progress.step}: loss {value}, gradient norm {float(norm)}")
@@ -120,7 +116,8 @@ class Trainer:
         progress.step += 1
         progress.tokens += batch.tokens
         progress.seconds += took
-        progress.loss = value if progress.loss != progress.loss else 0.98 * progress.loss + 0.02 * value
+        progress.loss = _moved(progress.loss, value)
+        progress.evidence_loss = _moved(progress.evidence_loss, float(marked.detach()))
         rate = batch.tokens / took
         progress.tokens_per_s = 0.95 * progress.tokens_per_s + 0.05 * rate if progress.tokens_per_s else rate
 
@@ -128,7 +125,7 @@ class Trainer:
         """Score the averaged weights on the open stage; open the next when it is learned or has had its share."""
         stage = self.curriculum.stage
         with self._averaged_weights(), self._casting:
-            held_out = [_on(batch, self.device) for batch in self.curriculum.load(stage).held_out]
+            held_out = [batch.to(self.device) for batch in self.curriculum.load(stage).held_out]
             self.progress.matches[stage] = exact_match(self.model, held_out)
         spent = self.progress.spent(self.recipe)
         is_learned = self.progress.matches[stage] >= self.recipe.advance_at
@@ -172,9 +169,8 @@ class Trainer:
             state = torch.load(path, map_location=self.device, weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:  # torch.load has no error of its own
             raise ValueError(f"{path} is damaged: {error}") from error
-        was, shape = state["config"], self.config.to_json()
-        if differing := {k for k in was.keys() | shape.keys() if k not in _STATED and was.get(k) != shape.get(k)}:
-            named = ", ".join(sorted(differing))
+        if differing := self.config.differing(parse_config(state["config"], path)):
+            named = ", ".join(differing)
             raise ValueError(f"{path} holds a network of another shape ({named}); choose another run folder")
         free = {"tokens", "hours"}
         recorded = {"evidence": 0.0, **state["recipe"]}  # states from before there was evidence had none
@@ -188,6 +184,9 @@ class Trainer:
             self.marker.load_state_dict(state["marker"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
+        before = replace(self.recipe, tokens=recorded["tokens"], hours=recorded["hours"])
+        if was_spent := self.progress.spent(before):
+            self.progress.stage_from *= self.progress.spent(self.recipe) / was_spent
         self.curriculum.stage, self.curriculum.epoch, self.curriculum.used = state["curriculum"]
         return True
 
@@ -208,13 +207,8 @@ class Trainer:
             CheckpointError: it is not readable.
             ValueError: it is a network of another shape.
         """
-        other = replace(
-            read_config(checkpoint),
-            max_context_tokens=self.config.max_context_tokens,
-            is_extractive=self.config.is_extractive,
-        )
-        if other != self.config:
-            raise ValueError(f"{checkpoint} holds a network of another shape than the one to train")
+        if differing := self.config.differing(read_config(checkpoint)):
+            raise ValueError(f"{checkpoint} holds a network of another shape ({', '.join(differing)})")
         loaded = load_model(checkpoint, dtype=torch.float32, device=self.device)
         self.model.load_state_dict(loaded.state_dict())
         self.average = Average(self.model, self.recipe.ema)
@@ -245,12 +239,5 @@ class _Swapped:
         self._swap()
 
 
-def _on(batch: PackedBatch, device: str) -> PackedBatch:
-    return PackedBatch(
-        batch.ids_T.to(device),
-        batch.position_T.to(device),
-        batch.target_T.to(device),
-        batch.evidence_T.to(device),
-        batch.bias_BTT.to(device),
-        batch.tokens,
-    )
+def _moved(average: float, value: float) -> float:
+    return value if average != average else 0.98 * average + 0.02 * value

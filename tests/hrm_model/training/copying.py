@@ -42,9 +42,9 @@ def tokenizer(folder: Path, words: Sequence[str] = WORDS) -> Tokenizer:
     return load_tokenizer(folder)
 
 
-def encoded(path: Path, folder: Path) -> EncodedPairs:
+def encoded(path: Path, folder: Path, *, with_evidence: bool = False) -> EncodedPairs:
     """The pairs of a file, spelled."""
-    pairs, _ = encode_pairs(read_pairs(path), tokenizer(folder), longest=128)
+    pairs, _ = encode_pairs(read_pairs(path, with_evidence=with_evidence), tokenizer(folder), longest=128)
     return pairs
 
 

@@ -1,5 +1,6 @@
 """hrm_model.training.average: a checkpoint between two others, which the loader takes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,17 @@ def test_another_tokenizer_is_refused(tmp_path: Path, pair: tuple[Path, Path]) -
     with pytest.raises(CheckpointError, match="tokenizer"):
         average(one, other, tmp_path / "out", 0.5)
     assert not (tmp_path / "out").exists()
+
+
+def test_another_network_is_refused_even_if_its_tensors_have_the_same_shapes(
+    tmp_path: Path, pair: tuple[Path, Path], tiny: Tiny
+) -> None:
+    one, other = pair
+    turned = replace(CONFIG, H_cycles=CONFIG.L_cycles, L_cycles=CONFIG.H_cycles)
+    save_checkpoint(other, turned, tiny.model.state_dict(), {})
+
+    with pytest.raises(CheckpointError, match=r"another network than .*one \(H_cycles, L_cycles\)"):
+        average(one, other, tmp_path / "out", 0.5)
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["the first", "the second"])

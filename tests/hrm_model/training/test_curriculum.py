@@ -132,6 +132,17 @@ def test_a_file_with_no_more_than_the_held_out_pairs_is_refused(tmp_path: Path, 
         stages.load(0)
 
 
+def test_pairs_that_are_too_long_are_told_of(
+    tmp_path: Path, words: Tokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    stages = curriculum(tmp_path, words, recipe(longest_pair=20, held_out=1))
+
+    kept = len(stages.load(1).pairs)
+
+    assert 1 < kept < 80
+    assert f"{80 - kept} of 80 pairs have more than 20 tokens" in caplog.text
+
+
 def test_evidence_cannot_be_learned_where_none_is_told(tmp_path: Path, words: Tokenizer) -> None:
     stages = curriculum(tmp_path, words, recipe(evidence=1.0))
 

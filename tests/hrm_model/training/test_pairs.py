@@ -1,6 +1,7 @@
 """Reading and spelling training pairs: what is refused, by file and line, and what is left out."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hrm_model.training.pairs import (
     UNTOLD,
     BadPair,
     EncodedPairs,
+    Pair,
     encode_pairs,
     read_pairs,
 )
@@ -50,7 +52,7 @@ def test_a_line_that_cannot_be_used_is_refused_by_file_and_line(tmp_path: Path, 
     path.write_bytes(json.dumps(GOOD).encode() + b"\n\n" + line + b"\n")
 
     with pytest.raises(BadPair) as refused:
-        list(read_pairs(path))
+        list(read_pairs(path, with_evidence=True))
 
     assert str(refused.value).startswith(f"{path}:3: ")
     assert complaint in str(refused.value)
@@ -97,20 +99,24 @@ def test_control_tokens_in_a_text_stay_text(tmp_path: Path) -> None:
     assert ids.count(words.control(END_QUESTION)) == ids.count(words.control(END_ANSWER)) == 1
 
 
+def told(folder: Path, *records: dict[str, object]) -> Iterator[Pair]:
+    return read_pairs(write(folder / "data.jsonl", records), with_evidence=True)
+
+
 def marked(pairs: EncodedPairs, index: int, words: Tokenizer, told: int) -> str:
     ids = pairs.pair(index)[pairs.evidence_of(index) == told]
     return words.decode(ids.tolist())
 
 
 def test_evidence_is_told_of_every_token_of_the_instruction_and_of_no_other(tmp_path: Path) -> None:
-    records = [
+    records: list[dict[str, object]] = [
         {"instruction": " Say ember, not 12 \n", "response": "ember", "evidence": "ember,"},
         {"instruction": "Say ember", "response": "nothing", "evidence": None, "condition": "synth,cot"},
         {"instruction": "Say ember", "response": "ember"},
         {"instruction": "Say ember", "response": "ember", "evidence": "Say ember", "condition": "synth,cot"},
     ]
     words = tokenizer(tmp_path)
-    pairs, _ = encode_pairs(read_pairs(write(tmp_path / "data.jsonl", records)), words, longest=64)
+    pairs, _ = encode_pairs(told(tmp_path, *records), words, longest=64)
 
     assert marked(pairs, 0, words, EVIDENCE).strip() == "ember,"
     assert marked(pairs, 0, words, NO_EVIDENCE).replace(" ", "") == "Say" + "not12"
@@ -124,11 +130,32 @@ def test_evidence_is_told_of_every_token_of_the_instruction_and_of_no_other(tmp_
 
 
 def test_a_token_that_is_part_evidence_is_evidence(tmp_path: Path) -> None:
-    record = {"instruction": "Say amber", "response": "am", "evidence": "am"}
+    record: dict[str, object] = {"instruction": "Say amber", "response": "am", "evidence": "am"}
     words = tokenizer(tmp_path)
-    pairs, _ = encode_pairs(read_pairs(write(tmp_path / "data.jsonl", [record])), words, longest=64)
+    pairs, _ = encode_pairs(told(tmp_path, record), words, longest=64)
 
     assert marked(pairs, 0, words, EVIDENCE).strip() == "amber", "a word of the vocabulary"
+
+
+def test_evidence_that_stands_in_two_places_tells_nothing(tmp_path: Path) -> None:
+    record: dict[str, object] = {"instruction": "Annual fee: 50, fee: 5", "response": "5", "evidence": "fee: 5"}
+    pairs, _ = encode_pairs(told(tmp_path, record), tokenizer(tmp_path), longest=64)
+
+    assert set(pairs.evidence_of(0)) == {UNTOLD}
+
+
+def test_characters_that_are_composed_in_spelling_shift_no_mark(tmp_path: Path) -> None:
+    record: dict[str, object] = {"instruction": "Cafe\u0301 first, ember", "response": "ember", "evidence": "ember"}
+    words = tokenizer(tmp_path)
+    pairs, _ = encode_pairs(told(tmp_path, record), words, longest=64)
+
+    assert marked(pairs, 0, words, EVIDENCE).strip() == "ember"
+
+
+def test_evidence_that_is_not_asked_for_may_be_anything(tmp_path: Path) -> None:
+    path = write(tmp_path / "data.jsonl", [{**GOOD, "evidence": ["a document"]}])
+
+    assert [pair.evidence for pair in read_pairs(path)] == [None]
 
 
 def test_pairs_that_are_too_long_are_left_out_and_counted(tmp_path: Path) -> None:

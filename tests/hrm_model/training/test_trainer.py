@@ -83,12 +83,12 @@ def test_a_run_learns_to_tell_evidence_and_exports_no_trace_of_it(tmp_path: Path
     one = trainer(files, tmp_path / "run", chosen)
     assert one.marker is not None
     held_out = one.curriculum.load(0).held_out[0]
-    before = float(losses(one.model, one.marker, held_out, 5)[1].detach())
+    before = float(losses(one.model, held_out, 5, one.marker)[1].detach())
 
     one.run(silent)
 
     assert before == pytest.approx(0.693, abs=0.001), "a coin's, as the marker starts from zero"
-    assert float(losses(one.model, one.marker, held_out, 5)[1].detach()) < 0.1
+    assert float(losses(one.model, held_out, 5, one.marker)[1].detach()) < 0.1
     assert one.averaged().keys() == one.model.state_dict().keys()
 
 
@@ -166,8 +166,18 @@ def test_what_is_said_about_a_network_may_change(saved: Path, files: list[Path])
     assert (again.config.is_extractive, again.config.max_context_tokens) == (True, 64)
 
 
-def test_another_budget_is_welcome(saved: Path, files: list[Path]) -> None:
-    assert trainer(files, saved, recipe(tokens=10**6)).resume()
+@pytest.mark.parametrize("budget", [40 * 512 * 4, 40 * 512 // 2])
+def test_another_budget_is_welcome_and_leaves_the_open_stage_its_share(
+    tmp_path: Path, files: list[Path], budget: int
+) -> None:
+    before = trainer(files, tmp_path / "run", recipe(advance_at=1.0, stage_share=0.3))
+    before.progress.tokens, before.progress.stage_from = 8 * 512, 0.1  # the stage opened after 4 of 40 steps
+    before.save()
+
+    after = trainer(files, tmp_path / "run", recipe(advance_at=1.0, stage_share=0.3, tokens=budget))
+
+    assert after.resume()
+    assert after.progress.stage_from * budget == pytest.approx(4 * 512)
 
 
 @pytest.mark.parametrize("content", [b"", b"no state at all"])
