@@ -14,9 +14,14 @@ from server.grounding.faults import finding_of
 from server.grounding.sentences import sentences
 from server.grounding.support import Sources
 
-_STRING = r'"(?:\\.|[^"\\])*"'
-_VALUE = re.compile(rf"(?P<name>{_STRING})\s*:|(?P<string>{_STRING})|(?P<number>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)")
-_CHARACTER = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|.", re.DOTALL)
+_INSIDE = r'(?:\\.|[^"\\])*+'
+# A string that is cut short is one all the same, or its words would be read as if no string were around them.
+_VALUE = re.compile(
+    rf'"{_INSIDE}"\s*:|"(?P<string>{_INSIDE})(?:"|\\?\Z)|(?P<number>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)', re.DOTALL
+)
+_PAIR = r"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"
+_ESCAPE = rf'{_PAIR}|\\u[\da-fA-F]{{4}}|\\["\\/bfnrt]'
+_CHARACTER = re.compile(rf"(?P<escape>{_ESCAPE})|(?P<cut>\\u[\da-fA-F]{{0,3}}\Z)|.", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,10 @@ def _claims_of_json(text: str) -> Iterator[Claim]:
             yield Claim(found["number"], found.start(), found.end())
         elif found["string"]:
             said, places = "", []
-            for character in _CHARACTER.finditer(text, found.start() + 1, found.end() - 1):
-                read = json.loads(f'"{character.group()}"', strict=False)
+            for character in _CHARACTER.finditer(text, *found.span("string")):
+                if character["cut"]:
+                    break
+                read = json.loads(f'"{character.group()}"') if character["escape"] else character.group()
                 places += [(character.start(), character.end())] * len(read)
                 said += read
             for place in sentences(said):

@@ -62,7 +62,8 @@ def test_places_count_the_text_as_it_is_written_escapes_included() -> None:
         ("unanswerable", False, "abstained"),
         ('{"is_known": false}', True, "unsupported"),
         ("28 days", False, "supported"),
-        ('{"days": 28, "desk": "Mar', True, "supported"),
+        ('{"days": 28, "desk": ', True, "supported"),
+        ('{"days": 28, "desk": "Mar', True, "partial"),
     ],
 )
 def test_the_verdict_is_about_all_claims(text: str, is_json: bool, status: str) -> None:
@@ -81,6 +82,36 @@ def test_strict_lets_out_what_is_supported_as_a_whole_and_nothing_else() -> None
 
     assert out == "Nothing is known."
     assert (verdict.status, verdict.replaced, verdict.marks) == ("partial", True, ())
+
+
+@pytest.mark.parametrize("cut", ["", " and", "\\", "\\n", "\\u", "\\u00e", "\\ud83d", "\\ud83d\\ude0", '\\"', "\\d"])
+def test_a_string_that_is_cut_short_is_the_claim_that_it_would_be_whole(cut: str) -> None:
+    text = '{"answer": "Contractors receive 28 days of paid leave' + cut
+
+    cited, verdict = checked(text)
+    strict, refused = checked(text, "strict")
+
+    assert (cited, verdict.status, verdict.sentences, verdict.marks) == (text, "unsupported", 1, ())
+    assert (strict, refused.replaced) == ("Nothing is known.", True)
+
+
+@pytest.mark.parametrize("cut", ["", " ", "\\", "\\n", "\\u00e"])
+def test_a_string_that_is_cut_short_is_marked_up_to_where_it_can_be_read(cut: str) -> None:
+    text = '{"desk": "Marta Velin leads the claims desk' + cut
+
+    out, verdict = checked(text, "strict")
+
+    assert out == text
+    assert [text[mark.start : mark.end] for mark in verdict.marks] == ["Marta Velin leads the claims desk"]
+
+
+def test_an_escape_that_json_does_not_know_is_read_as_it_stands() -> None:
+    text = '{"code": "\\d{2}", "desk": "Marta Velin", "odd": "\\u12"}'
+
+    out, verdict = checked(text)
+
+    assert out == text
+    assert [text[mark.start : mark.end] for mark in verdict.marks] == ["Marta Velin"]
 
 
 def test_off_marks_nothing_and_still_judges() -> None:
