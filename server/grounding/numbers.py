@@ -27,6 +27,7 @@ ORDINALS = {
 
 # With more digits it is a code: Decimal reckons exactly in 28, of which a unit takes its share.
 _MOST_DIGITS = 18
+_SIGNS = "+-−–"
 INTEGER = re.compile(rf"\d{{1,{_MOST_DIGITS}}}")
 _PLAIN = re.compile(r"[+\-−–]?\d+(?:[.,:]\d+)*")
 GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -81,7 +82,7 @@ def _digits(text: str, raw: Sequence[Word], at: int) -> tuple[Decimal, int, str]
 
 def _decimal(literal: str) -> Decimal | None:
     sign = -1 if literal[0] in "-−–" else 1
-    digits = literal.lstrip("+-−–")
+    digits = literal.lstrip(_SIGNS)
     if GROUPED.fullmatch(digits):
         digits = digits.replace(",", "")
     elif _COMMA_DECIMAL.fullmatch(digits):
@@ -110,6 +111,11 @@ def _in_words(text: str, raw: Sequence[Word], at: int) -> tuple[Decimal, int, st
             break
         count += 1
     return (total + current, count, "") if count else None
+
+
+def is_doubtful(literal: str) -> bool:
+    """Could it be either of two numbers? 1.200 is a thousand times as much where a point groups digits."""
+    return "," not in literal and bool(CONTINENTAL.fullmatch(literal.lstrip(_SIGNS)))
 
 
 def ordinal_at(raw: Sequence[Word], at: int) -> int | None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from server.grounding.numbers import INTEGER, kept, plain
+from server.grounding.numbers import INTEGER, is_doubtful, kept, plain
+from server.grounding.units import CURRENCIES
 from server.grounding.words import Kind, Word
 
 _JOINTS = frozenset({"to", "until", "–", "-"})
@@ -28,6 +29,10 @@ def _is_bare(word: Word) -> bool:
 def _like(first: Word, second: Word) -> Word:
     value, count, bare = kept(second.key), kept(second.count), kept(first.key)
     if second.unit and value is not None and count is not None and bare is not None:
+        if is_doubtful(first.key):
+            if second.unit not in CURRENCIES.values():
+                return first
+            bare *= 1000
         size = value / count if count else Decimal(1)
         return replace(first, key=plain(bare * size), unit=second.unit, count=first.key)
     if second.key.startswith("time ") and first.key.isdecimal() and int(first.key) <= 12:

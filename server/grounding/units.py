@@ -68,5 +68,5 @@ def is_counted_in(value: Word, unit: Word) -> bool:
     # Kept is 28 for four weeks and written 4, so that the size of the unit is between them; a half is kept alone.
     if value.unit != base:
         return False
-    kept, least = Decimal(value.key), Decimal(value.count) * size
+    kept, least = Decimal(value.key.rstrip("?")), Decimal(value.count) * size
     return least <= kept <= least * Decimal("1.5")

@@ -10,11 +10,11 @@ from decimal import Decimal
 
 from server.grounding.dates import clock_at, date_at
 from server.grounding.numbers import (
-    CONTINENTAL,
     GLUED,
     GROUPED,
     INTEGER,
     and_a_half_at,
+    is_doubtful,
     number_at,
     ordinal_at,
     plain,
@@ -29,6 +29,9 @@ _PER = {"hourly": "hour", "daily": "day", "nightly": "night", "weekly": "week", 
     "quarterly": "quarter", "yearly": "year", "annually": "year", "annual": "year",
 }  # fmt: skip
 _TIME_UNITS = frozenset({"s", "night", "month"})
+# Of these there are halves: "two hours and a half".
+_BASES = frozenset(base for base, _ in MEASURES.values())
+_HALF = Decimal("0.5")
 _TIMES = {"once": Decimal(1), "twice": Decimal(2), "thrice": Decimal(3)}
 
 
@@ -59,7 +62,7 @@ def _rate(text: str, raw: Sequence[Word], at: int) -> Merged | None:
         return as_one(raw, at, 1, f"per {size}", base)
     times = _TIMES.get(word)
     skip = 0 if times is None else 1
-    if times is None and (number := number_at(text, raw, at)) and folded_at(raw, at + number[1]) == "times":
+    if times is None and (number := _sure_number_at(text, raw, at)) and folded_at(raw, at + number[1]) == "times":
         times, skip = number[0], number[1] + 1
     opener = folded_at(raw, at + skip)
     if opener == "and" and times is None and _follows_a_rate(raw, at):
@@ -68,7 +71,7 @@ def _rate(text: str, raw: Sequence[Word], at: int) -> Merged | None:
         return None
     every = Decimal(1)
     count = skip + 1
-    if opener == "every" and (number := number_at(text, raw, at + count)):
+    if opener == "every" and (number := _sure_number_at(text, raw, at + count)):
         every, count = number[0], count + number[1]
     elif opener == "every" and folded_at(raw, at + count) in ("other", "second"):
         every, count = Decimal(2), count + 1
@@ -102,15 +105,14 @@ def _compound(text: str, raw: Sequence[Word], at: int) -> Merged | None:
     measure = MEASURES.get(unit)
     if not number or measure is None:
         return None
-    found = number_at(number, words(number), 0)
+    found = _sure_number_at(number, words(number), 0)
     if found is None or found[1] != len(words(number)):
         return None
     return as_one(raw, at, 1, plain(found[0] * measure[1]), measure[0], plain(found[0]))
 
 
 def _amount(text: str, raw: Sequence[Word], at: int) -> Merged | None:
-    start = at
-    unit = ""
+    start, unit, size = at, "", Decimal(1)
     if folded_at(raw, at) in CURRENCIES and folded_at(raw, at) not in ("pound", "franc", "dollar", "euro", *HUNDREDTHS):
         number = number_at(text, raw, at + 1) if is_touching(text, raw, at + 1) else None
         if number is None:
@@ -123,42 +125,58 @@ def _amount(text: str, raw: Sequence[Word], at: int) -> Merged | None:
     if number is None:
         return _phone(text, raw, at)
     value, count, literal = number
-    end, written = at + count, plain(value)
-    if not unit and (half := and_a_half_at(raw, end)):
-        value, end = value + Decimal("0.5"), end + half
+    end, written, is_bare = at + count, plain(value), not unit
+    if (glued := GLUED.fullmatch(raw[at].text)) and (measure := MEASURES.get(glued.group(2).casefold())):
+        unit, size, literal = measure[0], Decimal(measure[1]), glued.group(1)
+    has_halves = is_bare and _is_whole(literal)
+    if has_halves and (half := and_a_half_at(raw, end)):
+        value, end = value + _HALF, end + half
     if not unit and is_touching(text, raw, end):
-        if (following := key_at(raw, end)) in CURRENCIES:
-            unit, end = CURRENCIES[following], end + 1
-            value = value / 100 if following in HUNDREDTHS else value
-        elif following in PERCENT:
-            unit, end = PERCENT[following], end + 1
-        elif following == "per" and folded_at(raw, end + 1) == "cent":
-            unit, end = "%", end + 2
-        elif following == "°":
-            unit, end = f"°{folded_at(raw, end + 1)[:1]}", min(end + 2, len(raw))
-        elif following == "degree":
-            scale = folded_at(raw, end + 1) if folded_at(raw, end + 1) in ("celsius", "fahrenheit", "c", "f") else ""
-            unit, end = f"°{scale[:1]}", end + 1 + bool(scale)
-        elif following in ("working", "business", "calendar") and key_at(raw, end + 1) in ("day", "hour"):
-            unit = "working " + key_at(raw, end + 1)
-            if following == "calendar":
-                unit, value = MEASURES[key_at(raw, end + 1)][0], value * MEASURES[key_at(raw, end + 1)][1]
-            end += 2
-        elif (measure := measure_at(raw, end)[0]) is not None:
-            taken = measure_at(raw, end)[1]
-            unit, value, end = measure[0], value * measure[1], end + taken
-            if (half := and_a_half_at(raw, end)) and measure[1]:
-                value, end = value + Decimal(measure[1]) / 2, end + half
-            if following == "year":  # "60 years old" is no longer than 60 years
-                end += 1 if folded_at(raw, end) == "old" else 2 if key_at(raw, end + 1) == "age" else 0
-    if unit and literal and CONTINENTAL.fullmatch(literal):
-        value = Decimal(literal.replace(".", "").replace(",", "."))
-    if glued := GLUED.fullmatch(raw[at].text):
-        measure = MEASURES.get(glued.group(2).casefold())
-        if measure:
-            unit, value = measure[0], value * measure[1]
-    key = plain(value) if unit or _is_whole(literal) else (literal or plain(value))
-    return as_one(raw, start, end - start, key, unit, written if unit else key)
+        named = key_at(raw, end)
+        unit, size, taken = _unit_at(raw, end)
+        end += taken
+        if has_halves and unit in _BASES and (half := and_a_half_at(raw, end)):
+            value, end = value + _HALF, end + half
+        if named == "year":  # "60 years old" is no longer than 60 years
+            end += 1 if folded_at(raw, end) == "old" else 2 if key_at(raw, end + 1) == "age" else 0
+    if not unit:
+        key = plain(value) if _is_whole(literal) else literal
+        return as_one(raw, start, end - start, key)
+    if not is_doubtful(literal):
+        return as_one(raw, start, end - start, plain(value * size), unit, written)
+    if unit in CURRENCIES.values():  # a price has two decimals, so these three are a group
+        return as_one(raw, start, end - start, plain(1000 * value * size), unit, plain(1000 * value))
+    return as_one(raw, start, end - start, f"{plain(value * size)}?", unit, literal)
+
+
+def _sure_number_at(text: str, raw: Sequence[Word], at: int) -> tuple[Decimal, int, str] | None:
+    found = number_at(text, raw, at)
+    return None if found is None or is_doubtful(found[2]) else found
+
+
+def _unit_at(raw: Sequence[Word], at: int) -> tuple[str, Decimal, int]:
+    """The unit that a number before this place is of: under which name it is kept, how many of that, in how many words.
+
+    No name and no words: none is written there.
+    """
+    word, following = key_at(raw, at), folded_at(raw, at + 1)
+    one = Decimal(1)
+    if word in CURRENCIES:
+        return CURRENCIES[word], one / 100 if word in HUNDREDTHS else one, 1
+    if word in PERCENT:
+        return PERCENT[word], one, 1
+    if word == "per" and following == "cent":
+        return "%", one, 2
+    if word == "°":
+        return f"°{following[:1]}", one, min(2, len(raw) - at)
+    if word == "degree":
+        scale = following if following in ("celsius", "fahrenheit", "c", "f") else ""
+        return f"°{scale[:1]}", one, 1 + bool(scale)
+    if word in ("working", "business", "calendar") and key_at(raw, at + 1) in ("day", "hour"):
+        kept, size = MEASURES[key_at(raw, at + 1)]
+        return (kept, Decimal(size), 2) if word == "calendar" else (f"working {key_at(raw, at + 1)}", one, 2)
+    measure, taken = measure_at(raw, at)
+    return ("", one, 0) if measure is None else (measure[0], Decimal(measure[1]), taken)
 
 
 def _is_whole(literal: str) -> bool:

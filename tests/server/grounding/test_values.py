@@ -15,7 +15,10 @@ def values(text: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "spellings",
     [
-        ("€1,200", "EUR 1200", "1.200,00 euros", "1 200 euros", "1200 €"),
+        ("€1,200", "EUR 1200", "1.200,00 euros", "1.200 euros", "1 200 euros", "1200 €"),
+        ("1.200 rappen", "12 francs"),
+        ("1.200,50 kg", "1.200,50kg", "1,200.50 kg"),
+        ("1.200 kg", "1.200kg", "1.200 kilograms"),
         ("3 May 2024", "May 3rd, 2024", "2024-05-03", "03.05.2024", "3rd of May 2024"),
         ("20:00", "8 pm", "8:00 p.m", "8pm"),
         ("twice a year", "every six months", "2 times a year"),
@@ -88,6 +91,16 @@ def test_a_row_of_scales_is_no_number_without_end() -> None:
         ("a third of the fee", "33% of the fee"),
         ("a year ago", "within a year"),
         ("1.200.000kg", "1200 kg"),
+        ("1.200 kg", "1,200 mg"),
+        ("1.200 kg", "1,200 kg"),
+        ("1.200 kg", "1.2 kg"),
+        ("1.200 kg", "1.200 g"),
+        ("1.500 hours", "25 minutes"),
+        ("1.500 hours", "90 minutes"),
+        ("a 1.500-hour course", "a course of 1.5 hours"),
+        ("every 1.500 hours", "every 90 minutes"),
+        ("1.500%", "1500%"),
+        ("-1.200 euros", "-1.2 euros"),
         ("4012888888881881401288888888188101", "4012888888881881401288888888188102"),
     ],
 )
@@ -122,6 +135,17 @@ def test_a_sentence_says_a_value_in_another_unit(one: str, other: str) -> None:
     assert Sources([other], "What does it say?", apart).find(one).supports
 
 
+def test_what_could_be_two_values_supports_itself_alone() -> None:
+    sources = Sources(["The bag holds 1.200 kg of salt."], "How much salt does the bag hold?", apart)
+
+    assert sources.find("The bag holds 1.200 kg of salt.").supports
+    assert sources.find("1.200 kg").supports
+    assert sources.find("1.200").supports
+    for other in ("1,200 mg", "1,200 kg", "1.2 kg", "1,200 g", "1200", "1.2"):
+        assert not sources.find(f"The bag holds {other} of salt.").supports
+        assert not sources.find(other).supports
+
+
 def test_a_cent_is_the_hundredth_part_of_a_euro_and_of_a_dollar() -> None:
     sources = Sources(["A stamp costs 85 cents."], "What does it cost?", apart)
 
@@ -136,6 +160,9 @@ def test_the_values_of_a_range_share_their_unit() -> None:
     assert values("between 6 and 16 years") == values("between 6 years and 16 years")
     assert values("from 7 to 9 p.m.") == values("from 19:00 to 21:00")
     assert values("from 10 to 2 p.m.") == values("from 10 a.m. to 14:00")
+    assert values("500 to 1.200 euros") == values("€500 to €1,200")
+    assert values("1.000 to 2.000 euros") == values("€1,000 to €2,000")
+    assert values("1.000 to 2.000 kg") not in (values("1 kg to 2 kg"), values("1,000 kg to 2,000 kg"))
     assert values("rooms 3 and 5 euros") != values("3 euros and 5 euros")
 
 
