@@ -138,4 +138,4 @@ def _by_part_of_day(raw: Sequence[Word], at: int, hour: int) -> tuple[int, int]:
         return hour % 12, 3
     if said in ("in the afternoon", "in the evening") and hour <= 12:
         return hour % 12 + 12, 3
-    return (hour % 12 + 12 * (hour > 5), 2) if said.startswith("at night") and hour <= 12 else (hour, 0)
+    return (hour % 12 + 12 * (5 < hour < 12), 2) if said.startswith("at night") and hour <= 12 else (hour, 0)

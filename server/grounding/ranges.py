@@ -36,9 +36,19 @@ def _like(first: Word, second: Word) -> Word:
         size = value / count if count else Decimal(1)
         return replace(first, key=plain(bare * size), unit=second.unit, count=first.key)
     if second.key.startswith("time ") and first.key.isdecimal() and int(first.key) <= 12:
-        hour = int(first.key) % 12
-        end = int(second.key.removeprefix("time ").split(":")[0])
-        # "7 to 9 p.m." begins in the evening, and "10 to 2 p.m." in the morning.
-        hour += 12 if hour + 12 < end else 0
-        return replace(first, key=f"time {hour or 12}:00", count=f"time {hour or 12}:00")
+        hour = _begins_at(int(first.key), second)
+        return first if hour is None else replace(first, key=f"time {hour}:00", count=f"time {hour}:00")
     return first
+
+
+def _begins_at(hour: int, end: Word) -> int | None:
+    """The hour by 24 hours at which a time begins whose end says in which half of the day that is; None: unsaid."""
+    if end.text.casefold() == "midnight":
+        return None
+    written = end.text.partition(":")[0]
+    if written.isdecimal() and not 1 <= int(written) <= 12:
+        return hour
+    ends_at = tuple(map(int, end.key.removeprefix("time ").split(":")))
+    # "7 to 9 p.m." begins in the evening, "10 to 2 p.m." in the morning, and "10 to 2 a.m." on the day before.
+    both = (hour % 12, hour % 12 + 12)
+    return max((one for one in both if (one, 0) < ends_at), default=both[1])

@@ -46,7 +46,10 @@ def values(text: str) -> list[tuple[str, str]]:
         ("8:00", "eight o'clock", "8 in the morning"),
         ("48 hours", "two days", "2 calendar days"),
         ("half a metre", "50 cm", "0.5 m"),
-        ("midnight", "0:00", "12 a.m.", "24:00"),
+        ("midnight", "0:00", "12 a.m.", "24:00", "twelve o'clock at night", "12 at night"),
+        ("0:30", "12:30 at night", "half past twelve at night"),
+        ("23:45", "a quarter to twelve at night", "11:45 at night"),
+        ("noon", "twelve o'clock", "12 p.m."),
         ("a 12-month warranty", "a twelve-month warranty", "a warranty of 12 months"),
         ("within a week", "within seven days"),
         ("60 years", "60 years old", "sixty years of age"),
@@ -158,12 +161,23 @@ def test_a_cent_is_the_hundredth_part_of_a_euro_and_of_a_dollar() -> None:
 def test_the_values_of_a_range_share_their_unit() -> None:
     assert values("1,000 to 50,000 euros") == values("€1,000 to €50,000")
     assert values("between 6 and 16 years") == values("between 6 years and 16 years")
-    assert values("from 7 to 9 p.m.") == values("from 19:00 to 21:00")
-    assert values("from 10 to 2 p.m.") == values("from 10 a.m. to 14:00")
     assert values("500 to 1.200 euros") == values("€500 to €1,200")
     assert values("1.000 to 2.000 euros") == values("€1,000 to €2,000")
     assert values("1.000 to 2.000 kg") not in (values("1 kg to 2 kg"), values("1,000 kg to 2,000 kg"))
     assert values("rooms 3 and 5 euros") != values("3 euros and 5 euros")
+
+
+def test_the_end_of_a_range_says_in_which_half_of_the_day_it_begins() -> None:
+    assert values("from 7 to 9 p.m.") == values("from 19:00 to 21:00")
+    assert values("from 10 to 2 p.m.") == values("from 10 a.m. to 14:00")
+    assert values("from 10 to 2 a.m.") == values("from 10 p.m. to 2 a.m.")
+    assert values("from 12 to 1 a.m.") == values("from midnight to 1 a.m.")
+    assert values("from 12 to 2 p.m.") == values("from noon to 2 p.m.")
+    assert values("from 2 to 2:30 p.m.") == values("from 14:00 to 14:30")
+    assert values("from 7 to 21:00") == values("from 7 a.m. to 9 p.m.")
+    assert values("from 10 to 24:00") == values("from 10 a.m. to 12 a.m.")
+    assert values("from 10 to noon") == values("from 10 a.m. to noon")
+    assert values("from 10 to midnight") not in (values("from 22:00 to 24:00"), values("from 10:00 to 24:00"))
 
 
 def test_a_degree_at_the_end_of_a_text_is_read() -> None:
