@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -131,10 +132,8 @@ def _copy_once(database: Database, originals: Originals, aside: Path) -> bool:
     """Copy the database, then the originals that it knows; False: one is gone."""
     (aside / STORE).unlink(missing_ok=True)
     database.copy_to(aside / STORE)
-    copied = Database(aside / STORE)
-    with copied.read() as tx:
+    with closing(Database(aside / STORE)) as copied, copied.read() as tx:
         known = files.known(tx)
-    copied.close()
     folder = aside / ORIGINALS
     for path in folder.iterdir():
         if path.name not in known:
@@ -150,11 +149,9 @@ def _copy_once(database: Database, originals: Originals, aside: Path) -> bool:
 
 
 def _describe(aside: Path) -> Manifest:
-    copied = Database(aside / STORE)
-    with copied.read() as tx:
+    with closing(Database(aside / STORE)) as copied, copied.read() as tx:
         generation, _ = meta.generation(tx)
         embedder = meta.embedder(tx)
-    copied.close()
     kept = {path.relative_to(aside).as_posix(): _kept(path) for path in sorted(aside.rglob("*")) if path.is_file()}
     return Manifest(FORMAT, int(time.time()), generation, embedder, kept)
 

@@ -62,8 +62,7 @@ def hold(data_dir: Path) -> Lock:
     lock = take(data_dir / IN_USE, alone=False)
     if lock is None:
         raise DataInUse(data_dir, "it is being restored")
-    for left in data_dir.glob(f"{_ASIDE}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    _drop_left(data_dir)
     return lock
 
 
@@ -97,16 +96,21 @@ def restore(source: Path, data_dir: Path, gone: Gone, *, replace: bool) -> Resto
         _refuse_stored(data_dir, replace=replace)
         aside = data_dir / f"{_ASIDE}{token_hex(4)}"
         aside.mkdir(mode=0o700)
-        (aside / ORIGINALS).mkdir(mode=0o700)
-        originals = [name for name in manifest.files if name.startswith(f"{ORIGINALS}/")]
-        for name in (STORE, *originals):
-            copy_synced(source / name, aside / name)
-        replayed, taken_out = _replay(aside, data_dir, gone)
-        for made in (aside / ORIGINALS, aside):
-            sync_folder(made)
+        try:
+            (aside / ORIGINALS).mkdir(mode=0o700)
+            for name in manifest.files:
+                if name == STORE or name.startswith(f"{ORIGINALS}/"):
+                    copy_synced(source / name, aside / name)
+            restored = _replay(aside, data_dir, gone)
+            write_synced(aside / MARKER, json.dumps({"from": aside.name}).encode())
+            for made in (aside / ORIGINALS, aside):
+                sync_folder(made)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
         _mark(data_dir, aside)
         _finish(data_dir)
-    return Restored(len(originals) - replayed, replayed, taken_out)
+    return restored
 
 
 def refuse_occupied(data_dir: Path, *, replace: bool) -> None:
@@ -127,9 +131,17 @@ def _alone(data_dir: Path) -> Iterator[None]:
     if lock is None:
         raise DataInUse(data_dir, "a process has it open; stop the server and what else uses it")
     try:
+        if not (data_dir / MARKER).exists():
+            _drop_left(data_dir)
         yield
     finally:
         lock.release()
+
+
+def _drop_left(data_dir: Path) -> None:
+    """Remove what a restore that ended before its marker was in place has copied, erased texts included."""
+    for left in data_dir.glob(f"{_ASIDE}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _refuse_stored(data_dir: Path, *, replace: bool) -> None:
@@ -138,26 +150,25 @@ def _refuse_stored(data_dir: Path, *, replace: bool) -> None:
         raise RestoreRefused(data_dir)
 
 
-def _replay(aside: Path, data_dir: Path, gone: Gone) -> tuple[int, int]:
-    """Erase again; return how many files, and how many out of stores."""
-    database = Database(aside / STORE)
+def _replay(aside: Path, data_dir: Path, gone: Gone) -> Restored:
+    """Erase again what was erased since."""
     waiting = _read_old(data_dir, erasures.rows)
-    with database.write() as tx:
-        # What was removed from the store that goes away, and is not proven yet, is proven in the one that comes.
-        erasures.carry(tx, waiting)
-        held = {file_id: file_no for file_no, file_id in tx.rows("SELECT file_no, file_id FROM files")}
-        again = held.keys() & gone.files.keys()
+    with closing(Database(aside / STORE)) as database:
+        with database.write() as tx:
+            # What was removed from the store that goes away, and is not proven yet, is proven in the one that comes.
+            erasures.carry(tx, waiting)
+            held = {file_id: file_no for file_no, file_id in tx.rows("SELECT file_no, file_id FROM files")}
+            again = held.keys() & gone.files.keys()
+            for file_id in again:
+                documents.remove_file(tx, held[file_id], Occasion("replayed", gone.files[file_id]))
+            taken_out = sum(_take_out(tx, taken) for taken in gone.taken)
         for file_id in again:
-            documents.remove_file(tx, held[file_id], Occasion("replayed", gone.files[file_id]))
-        taken_out = sum(_take_out(tx, taken) for taken in gone.taken)
-    for file_id in again:
-        Originals(aside / ORIGINALS).remove(file_id)
-    leaving.take_out(database)
-    if again or taken_out:
-        database.vacuum()
-    database.checkpoint()
-    database.close()
-    return len(again), taken_out
+            Originals(aside / ORIGINALS).remove(file_id)
+        leaving.take_out(database)
+        if again or taken_out:
+            database.vacuum()
+        database.checkpoint()
+    return Restored(len(held) - len(again), len(again), taken_out)
 
 
 def _take_out(tx: Transaction, taken: Taken) -> bool:
@@ -192,20 +203,15 @@ def _read_old(data_dir: Path, read: Callable[[Transaction], list[T]]) -> list[T]
     if not (data_dir / STORE).exists():
         return []
     try:
-        database = Database(data_dir / STORE)
-        with database.read() as tx:
-            found = read(tx)
-        database.close()
+        with closing(Database(data_dir / STORE)) as database, database.read() as tx:
+            return read(tx)
     except StoreFailed as problem:
         log.warning("the store that goes away cannot be read, nor removals that nobody has recorded: %s", problem)
         return []
-    return found
 
 
 def _mark(data_dir: Path, aside: Path) -> None:
-    marker = aside / MARKER
-    write_synced(marker, json.dumps({"from": aside.name}).encode())
-    marker.replace(data_dir / MARKER)
+    (aside / MARKER).replace(data_dir / MARKER)
     sync_folder(data_dir)
 
 
@@ -224,4 +230,4 @@ def _finish(data_dir: Path) -> None:
         sync_folder(data_dir)
     (data_dir / MARKER).unlink()
     sync_folder(data_dir)
-    shutil.rmtree(aside, ignore_errors=True)
+    _drop_left(data_dir)

@@ -1,9 +1,12 @@
 """retrieval.backup and restore: what comes back is what was there, whole, and without what was erased since."""
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import anyio
@@ -11,16 +14,18 @@ import pytest
 
 from retrieval.backup import MANIFEST, checked
 from retrieval.erasure import Gone, Taken
-from retrieval.errors import BackupRefused, DataInUse, RestoreRefused
+from retrieval.errors import BackupRefused, DataInUse, RestoreRefused, StoreFailed
 from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.restore import MARKER, Restored, restore
+from retrieval.store.database import Database
 from retrieval.types import Attachment
 from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import ANNA, WordsEmbedder, write
 from tests.retrieval.neighbour import ROOT, neighbour
 from tests.retrieval.test_archive import read, upload
 from tests.retrieval.test_crash import problems
+from tests.retrieval.test_disk import full
 
 pytestmark = pytest.mark.anyio
 
@@ -169,6 +174,47 @@ async def test_what_was_taken_out_of_a_store_since_is_out_of_it_again_and_is_pro
         assert [(one.file_id, one.store_ids, one.is_whole) for one in again] == [(ids[1], (shop,), False)]
 
 
+async def test_a_file_without_an_original_counts_as_one_that_is_there(tmp_path: Path) -> None:
+    data, folder = tmp_path / "data", tmp_path / "backup"
+    async with open_library(data, WordsEmbedder()) as library:
+        await library.create_store("shop", ANNA, personal_data="redact")
+        _, doomed = await ingest(library, tmp_path, 1, 2)
+        await library.back_up(folder, {})
+
+    assert restore(folder, tmp_path / "new", Gone(), replace=False) == Restored(files=2, replayed=0)
+    assert restore(folder, data, Gone({doomed: "user:boss"}), replace=True) == Restored(files=1, replayed=1)
+
+
+async def test_a_restore_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    data, folder, _ = await made(tmp_path, 1)
+    with full(3), pytest.raises(OSError, match="File too large"):
+        restore(folder, data, Gone(), replace=True)
+    assert not list(data.glob("restore-*"))
+
+    with closing(Database(folder / "store.db")) as database:
+        with database.write() as tx:
+            tx.run("ALTER TABLE files RENAME TO others")
+        database.checkpoint()
+    content = (folder / "store.db").read_bytes()
+    forge(folder, files={"store.db": {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}})
+    with pytest.raises(StoreFailed, match="no such table"):
+        restore(folder, data, Gone(), replace=True)
+
+    assert not list(data.glob("restore-*"))
+    assert not [path for path in open_files() if path.startswith(str(data))]
+    assert await texts(data) == {canary(1)}
+
+
+async def test_a_restore_takes_away_what_one_that_was_killed_has_left(tmp_path: Path) -> None:
+    data, folder, _ = await made(tmp_path, 1)
+    write(data / "restore-0123abcd", "store.db", canary(2))
+
+    with pytest.raises(RestoreRefused):
+        restore(folder, data, Gone(), replace=False)
+
+    assert not list(data.glob("restore-*"))
+
+
 async def test_a_store_that_is_there_goes_only_when_told(tmp_path: Path) -> None:
     data, folder, _ = await made(tmp_path, 1)
     async with open_library(data, WordsEmbedder()) as library:
@@ -194,6 +240,15 @@ def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+def open_files() -> list[str]:
+    """What this process has open, by path."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return found
 
 
 def forge(folder: Path, **changed: object) -> None:
