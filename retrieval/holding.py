@@ -28,6 +28,7 @@ class Holding:
         self._clock = clock
         self._holder = token_hex(8)
         self._renewed_at = 0.0
+        self._may_hold = False  # the lease
         self._jobs: dict[int, Job] = {}
 
     def claim(self, barred: Collection[str] = ()) -> Job | None:
@@ -54,10 +55,8 @@ class Holding:
             LeaseLost: another process has the lease.
         """
         meta.claim_embedder(tx, self._fingerprint)
-        now = self._clock()
-        if not jobs.acquire(tx, self._holder, now, self._lease_s):
+        if not self._acquire(tx):
             raise LeaseLost
-        self._renewed_at = now
 
     def keep(self) -> None:
         """Renew the lease if that is due.
@@ -87,7 +86,7 @@ class Holding:
         if not self._jobs:
             return
         with self._database.write() as tx:
-            if jobs.acquire(tx, self._holder, self._clock(), self._lease_s):
+            if self._acquire(tx):
                 jobs.give_back(tx, list(self._jobs.values()))
         self._jobs.clear()
 
@@ -96,9 +95,19 @@ class Holding:
         self._jobs.clear()
 
     def release(self) -> None:
-        """Give up the lease."""
+        """Give up the lease; without one, wait for no writer to do so."""
+        if not self._may_hold:
+            return
         with self._database.write() as tx:
             jobs.release(tx, self._holder)
+        self._may_hold = False
+
+    def _acquire(self, tx: Transaction) -> bool:
+        now = self._clock()
+        if not jobs.acquire(tx, self._holder, now, self._lease_s):
+            return False
+        self._renewed_at, self._may_hold = now, True
+        return True
 
 
 def later(job: Job, seconds: float) -> Job:

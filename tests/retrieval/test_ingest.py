@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,7 @@ import pytest
 
 from retrieval.batching import BATCH
 from retrieval.embedder import Vectors
-from retrieval.errors import DocumentRefused, ReaderUnavailable
+from retrieval.errors import DocumentRefused, ReaderUnavailable, StoreFailed
 from retrieval.limits import Limits
 from retrieval.store import documents, jobs, passages
 from retrieval.store import files as stored_files
@@ -347,6 +348,34 @@ def test_a_long_file_renews_the_lease_between_batches(shop: Shop) -> None:
 
     assert expiries == sorted(expiries)
     assert expiries[2] == expiries[0] + 4
+
+
+def test_who_has_nothing_to_do_waits_for_no_writer(shop: Shop) -> None:
+    ingester = shop.ingester()
+    shop.enqueue(shop.write("a.txt", "One"))
+    ingester.run_pending()
+
+    with shop.database.write():
+        began = time.monotonic()
+        ingester.run_pending()
+
+    assert time.monotonic() - began < 1
+
+
+def test_a_lease_that_could_not_be_given_back_is_given_back_by_the_next_run(shop: Shop) -> None:
+    ingester = shop.ingester()
+    shop.enqueue(shop.write("a.txt", "One"))
+    with shop.database.write() as tx:
+        tx.run("CREATE TRIGGER full BEFORE DELETE ON lease BEGIN SELECT raise(ABORT, 'disk is full'); END")
+    with pytest.raises(StoreFailed, match="disk is full"):
+        ingester.run_pending()
+    with shop.database.write() as tx:
+        tx.run("DROP TRIGGER full")
+
+    ingester.run_pending()
+
+    with shop.database.read() as tx:
+        assert tx.rows("SELECT * FROM lease") == []
 
 
 def test_the_lease_is_given_back_when_nothing_is_left_to_do(shop: Shop) -> None:
