@@ -60,7 +60,9 @@ class Mirror:
         self._unsaved = 0
         self._due = DUE_ROWS
         self._stale: set[int] = set()  # blocks whose files may hold what is gone
-        self._writing = threading.Lock()  # of one block; taken before the other lock, and by what drops files
+        # Of one block written ahead, of publishing, and of dropping files. Taken after the store's write lock, and
+        # before the other one.
+        self._writing = threading.Lock()
 
     def open(self) -> None:
         """Start from the snapshot if it can be trusted, else from the store."""
@@ -139,9 +141,8 @@ class Mirror:
 
     def discard(self) -> None:
         """Drop every snapshot file; the next saving writes them all."""
-        with self._writing, reported(self._snapshots.folder):
+        with self._writing, self._lock, reported(self._snapshots.folder):
             self._snapshots.clear()
-        with self._lock:
             self._unsaved += self._index.rows
 
     def save_if_due(self) -> None:
@@ -179,7 +180,7 @@ class Mirror:
             gone, published = list[int](), False
             try:
                 # No removal can be committed while this holds the write lock, so nothing removed gets published.
-                with self._database.write() as tx:
+                with self._database.write() as tx, self._writing:
                     gone = passages.removed(tx, manifest.generation)
                     published = not gone and self._snapshots.publish(manifest)
             finally:

@@ -364,6 +364,38 @@ def test_a_removal_returns_only_when_the_file_being_written_is_gone_too(shop: Sh
     assert list(index.iterdir()) == []
 
 
+class Consulted(Snapshots):
+    """Does something once it is found that a block's file is there already."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def copy(self, at: int, block: Block) -> Copied | None:
+        copied = super().copy(at, block)
+        if copied is None:
+            self.meanwhile()
+        return copied
+
+
+def test_files_dropped_while_a_snapshot_is_put_together_are_written_by_the_next_one(shop: Shop) -> None:
+    shop.add("apple")
+    index = shop.folder / "index"
+    snapshots = Consulted(index)
+    mirror = shop.mirror(snapshots)
+    discarding = threading.Thread(target=mirror.discard)
+
+    def discard() -> None:
+        if discarding.ident is None:
+            discarding.start()
+            discarding.join(timeout=0.3)
+
+    snapshots.meanwhile = discard
+    mirror.save()
+    discarding.join()
+    mirror.save()
+
+    assert len(list(index.iterdir())) == 2
+
+
 def test_a_snapshot_that_another_process_cleared_is_written_again(shop: Shop) -> None:
     shop.add("apple")
     index = shop.folder / "index"
