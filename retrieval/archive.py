@@ -15,7 +15,19 @@ from retrieval.clearing import Clearing
 from retrieval.errors import StoreFailed
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.store import attaching, batches, contents, documents, files, going, leaving, personal, slugs, stores
+from retrieval.store import (
+    attaching,
+    batches,
+    contents,
+    documents,
+    files,
+    going,
+    history,
+    leaving,
+    personal,
+    slugs,
+    stores,
+)
 from retrieval.store.access import principal
 from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
@@ -281,7 +293,7 @@ class Archive:
         self._clearing.stop()
 
     def tend(self, *, is_last: bool = False) -> None:
-        """Write down which stores were searched, and clear away what was removed or has expired. Blocks.
+        """Write down which stores were searched, and clear away what was removed, expired or is long past. Blocks.
 
         Args:
             is_last: clear no more than a little, as the process ends.
@@ -296,6 +308,7 @@ class Archive:
             except StoreFailed:
                 self._active = active | self._active
                 raise
+        history.forget_oldest(self._database)
         if count := self._clearing.everything(now, is_last=is_last):
             log.info("%d documents and files cleared away of stores that were removed, or expired", count)
 

@@ -182,7 +182,8 @@ class Mirror:
                 # No removal can be committed while this holds the write lock, so nothing removed gets published.
                 with self._database.write() as tx, self._writing:
                     gone = passages.removed(tx, manifest.generation)
-                    published = not gone and self._snapshots.publish(manifest)
+                    is_known = meta.stamp_of(tx, manifest.generation) == manifest.stamp
+                    published = is_known and not gone and self._snapshots.publish(manifest)
             finally:
                 if not published:
                     with self._lock:
@@ -217,7 +218,7 @@ class Mirror:
             return
         index, manifest = loaded
         if meta.stamp_of(tx, manifest.generation) != manifest.stamp:
-            raise SnapshotRefused(f"generation {manifest.generation} is of another history")
+            raise SnapshotRefused(f"generation {manifest.generation} is of another history, or long past")
         self._index, self._last = index, manifest.last
         self._generation, self._stamp = manifest.generation, manifest.stamp
         self._unsaved = 0
@@ -257,7 +258,7 @@ class Mirror:
         if (stored := meta.embedder(tx)) not in ("", self._embedder):
             raise EmbedderMismatch(stored, self._embedder)
         if meta.stamp_of(tx, self._generation) != self._stamp:
-            log.warning("the store was replaced under the index, rebuilding")
+            log.warning("the store was replaced under the index, or has gone far ahead of it: rebuilding")
             self._rebuild(tx)
             return
         self._want_graphs(tx)
