@@ -15,19 +15,8 @@ from retrieval.clearing import Clearing
 from retrieval.errors import StoreFailed
 from retrieval.mirror import Mirror
 from retrieval.originals import Originals
-from retrieval.store import (
-    attaching,
-    batches,
-    contents,
-    documents,
-    files,
-    going,
-    history,
-    leaving,
-    personal,
-    slugs,
-    stores,
-)
+from retrieval.removals import forget_now
+from retrieval.store import attaching, batches, contents, documents, files, going, history, personal, slugs, stores
 from retrieval.store.access import principal
 from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
@@ -313,8 +302,4 @@ class Archive:
             log.info("%d documents and files cleared away of stores that were removed, or expired", count)
 
     def _forget(self, gone: Sequence[str]) -> None:
-        for file_id in gone:
-            self._originals.remove(file_id)
-        self._mirror.forget()
-        leaving.take_out(self._database)
-        self._database.checkpoint()
+        forget_now(self._database, self._originals, self._mirror, gone)

@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
-from retrieval.disk import reported
+from retrieval.disk import reported, sync_folder
 from retrieval.store import personal
 from retrieval.store.database import Database
 
@@ -158,11 +158,7 @@ class Originals:
         path = self.path(file_id)
         with reported(path):
             aside.rename(path)
-            descriptor = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(self._folder)
 
 
 def _write(file: FileIO, data: bytes) -> None:

@@ -25,6 +25,17 @@ def forget(originals: Originals, mirror: Mirror, gone: Sequence[str]) -> None:
         mirror.forget()
 
 
+def forget_now(database: Database, originals: Originals, mirror: Mirror, gone: Sequence[str]) -> None:
+    """The same for somebody who waits for it, whether or not a file went: out of the lexical index and the log too."""
+    for file_id in gone:
+        originals.remove(file_id)
+    mirror.forget()
+    leaving.take_out(database)
+    # The log still holds the pages as they were before.
+    if not database.checkpoint():
+        log.info("a reader kept the write-ahead log from being emptied; the purge does it")
+
+
 class Removals:
     """What somebody wants gone. What its remains are, and how they go, `Purger` knows."""
 
@@ -61,10 +72,5 @@ class Removals:
         with self._database.write() as tx:
             file_no = files.number(tx, file_id, reader, "write")
             erasure = erasures.one(tx, documents.remove_file(tx, file_no, deleted(reader)))
-        self._originals.remove(file_id)
-        self._mirror.forget()
-        leaving.take_out(self._database)
-        # The log still holds the pages as they were before.
-        if not self._database.checkpoint():
-            log.info("a reader kept the write-ahead log from being emptied; the purge does it")
+        forget_now(self._database, self._originals, self._mirror, [file_id])
         return erasure
