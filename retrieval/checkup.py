@@ -6,8 +6,8 @@ from pathlib import Path
 
 from retrieval.embedder import MiniLM
 from retrieval.errors import StoreFailed
-from retrieval.snapshots import UNREADABLE, read_manifest
-from retrieval.store import jobs, meta
+from retrieval.snapshots import UNREADABLE, newest
+from retrieval.store import jobs, meta, stores
 from retrieval.store.database import looking
 from retrieval.store.schema import MIGRATIONS
 
@@ -39,7 +39,7 @@ def check_up(data_dir: Path) -> Checkup:
         if schema != len(MIGRATIONS):  # its tables are not those that this version can read
             return Checkup(schema, len(MIGRATIONS), "", MiniLM.fingerprint, 0, None, (), 0, None, 0.0)
         embedder, (generation, _), waiting = meta.embedder(tx), meta.generation(tx), jobs.pending(tx)
-        reader, until = tx.row("SELECT holder, expires_at FROM lease") or (None, 0.0)
+        reader, until = jobs.lease(tx) or (None, 0.0)
     snapshot, unusable = _snapshot(data_dir / "index")
     return Checkup(
         schema,
@@ -68,24 +68,18 @@ def store_names(data_dir: Path) -> frozenset[str]:
         (schema,) = tx.rows("PRAGMA user_version")[0]
         if schema != len(MIGRATIONS):
             raise StoreFailed(file, f"it has schema version {schema}; this version reads {len(MIGRATIONS)}")
-        return frozenset(
-            name
-            for row in tx.rows("SELECT store_id, name FROM stores WHERE removed_by IS NULL")
-            for name in row
-            if name
-        )
+        return stores.names(tx)
 
 
 def _snapshot(folder: Path) -> tuple[int | None, tuple[str, ...]]:
     try:
-        manifests = [read_manifest(path) for path in folder.glob("*.json")]
+        manifest = newest(folder)
     except UNREADABLE:
         return None, ("the manifest",)
-    if not manifests:
+    if manifest is None:
         return None, ()
-    newest = max(manifests, key=lambda manifest: manifest.generation)
-    unusable = tuple(saved.file for saved in newest.blocks if _digest(folder / saved.file) != saved.sha256)
-    return newest.generation, unusable
+    unusable = tuple(saved.file for saved in manifest.blocks if _digest(folder / saved.file) != saved.sha256)
+    return manifest.generation, unusable
 
 
 def _digest(path: Path) -> str | None:

@@ -229,7 +229,7 @@ class Ingester:
             if content is not None:
                 contents.complete(tx, job.document_no, content)
             gone = sources.point(tx, job.source, job.document_no)
-            jobs.complete(tx, job, self._clock())
+            jobs.complete(tx, job.job_no, self._clock())
         document = documents.one(tx, job.document_no)
         assert document is not None, "an open job belongs to a document"
         return document, gone

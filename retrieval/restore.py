@@ -22,7 +22,7 @@ from retrieval.erasure import Erasure, Gone, Taken
 from retrieval.errors import DataInUse, RestoreRefused, StoreFailed
 from retrieval.locks import IN_USE, Lock, take
 from retrieval.originals import Originals
-from retrieval.store import documents, erasures, leaving
+from retrieval.store import documents, erasures, files, leaving
 from retrieval.store.database import BACKUP, Database, Transaction
 from retrieval.store.erasures import Occasion
 
@@ -157,7 +157,7 @@ def _replay(aside: Path, data_dir: Path, gone: Gone) -> Restored:
         with database.write() as tx:
             # What was removed from the store that goes away, and is not proven yet, is proven in the one that comes.
             erasures.carry(tx, waiting)
-            held = {file_id: file_no for file_no, file_id in tx.rows("SELECT file_no, file_id FROM files")}
+            held = files.numbers(tx)
             again = held.keys() & gone.files.keys()
             for file_id in again:
                 documents.remove_file(tx, held[file_id], Occasion("replayed", gone.files[file_id]))
@@ -176,17 +176,12 @@ def _take_out(tx: Transaction, taken: Taken) -> bool:
 
     Later by the clock that both moments were read from: in doubt, within one second, it is taken out.
     """
-    rows = tx.rows(
-        "SELECT file_no, document_no FROM documents JOIN files USING (file_no) JOIN stores USING (store_no)"
-        " WHERE file_id = ? AND documents.created_at <= ? AND store_id IN (SELECT value FROM json_each(?))",
-        taken.file_id,
-        taken.requested_at,
-        json.dumps(taken.store_ids),
-    )
-    if rows:
-        numbers = [document_no for _, document_no in rows]
-        documents.erase(tx, rows[0][0], numbers, Occasion("replayed", taken.by), is_whole=False)
-    return bool(rows)
+    held = documents.put_there_by(tx, taken.file_id, taken.store_ids, taken.requested_at)
+    if held:
+        (file_no, _), *_ = held
+        numbers = [document_no for _, document_no in held]
+        documents.erase(tx, file_no, numbers, Occasion("replayed", taken.by), is_whole=False)
+    return bool(held)
 
 
 def _take_out_removed(data_dir: Path) -> None:

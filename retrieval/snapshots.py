@@ -109,12 +109,11 @@ class Snapshots:
             SnapshotRefused: its manifest cannot be read, or it is of another embedder.
         """
         try:
-            manifests = [read_manifest(path) for path in self.folder.glob("*.json")]
+            manifest = newest(self.folder)
         except UNREADABLE as error:
             raise SnapshotRefused(f"a manifest cannot be read: {error}") from error
-        if not manifests:
+        if manifest is None:
             return None
-        manifest = max(manifests, key=lambda manifest: manifest.generation)
         if manifest.embedder != embedder:
             raise SnapshotRefused(f"vectors of {manifest.embedder}")
         index = VectorIndex(dims)
@@ -130,7 +129,7 @@ class Snapshots:
     def drop(self, blocks: Collection[int]) -> None:
         """Remove every file of these blocks, and every file that no manifest names: both may hold what is gone."""
         try:
-            named = {saved.file for path in self.folder.glob("*.json") for saved in read_manifest(path).blocks}
+            named = {saved.file for path in self.folder.glob("*.json") for saved in _read_manifest(path).blocks}
         except UNREADABLE:
             named = set()
         for path in self.folder.iterdir():
@@ -166,7 +165,11 @@ class Snapshots:
         return block
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read what a snapshot claims to be; what goes wrong is one of `UNREADABLE`."""
+def newest(folder: Path) -> Manifest | None:
+    """What the newest snapshot claims to be; None: there is none. What goes wrong is one of `UNREADABLE`."""
+    return max(map(_read_manifest, folder.glob("*.json")), key=lambda manifest: manifest.generation, default=None)
+
+
+def _read_manifest(path: Path) -> Manifest:
     claims = json.loads(path.read_text())
     return Manifest(**claims | {"blocks": tuple(Saved(**saved) for saved in claims["blocks"])})

@@ -1,6 +1,7 @@
 """Documents: found as a reader may see them, changed, and removed with all that came of them."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -124,6 +125,18 @@ def page(
 def of_file(tx: Transaction, file_no: int) -> list[int]:
     """The row numbers of a file's documents, whoever may see them."""
     return [row[0] for row in tx.rows("SELECT document_no FROM documents WHERE file_no = ?", file_no)]
+
+
+def put_there_by(tx: Transaction, file_id: str, store_ids: Sequence[str], until: int) -> list[tuple[int, int]]:
+    """The row numbers of a file and of each of its documents in these stores that had been put there by a moment."""
+    rows = tx.rows(
+        f"SELECT file_no, document_no FROM {_FROM}"
+        " WHERE file_id = ? AND documents.created_at <= ? AND store_id IN (SELECT value FROM json_each(?))",
+        file_id,
+        until,
+        json.dumps(store_ids),
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def share(tx: Transaction, file_no: int, access: Access | None, reader: Reader) -> bool:

@@ -200,6 +200,11 @@ def expired(tx: Transaction) -> list[tuple[int, str]]:
     return [(row[0], row[1]) for row in rows]
 
 
+def numbers(tx: Transaction) -> dict[str, int]:
+    """The row numbers of all files, by id."""
+    return dict(tx.rows("SELECT file_id, file_no FROM files"))
+
+
 def known(tx: Transaction) -> set[str]:
     """The ids of all files whose originals are kept, or are still to be read."""
     return {row[0] for row in tx.rows("SELECT file_id FROM files WHERE original = 'kept'")}

@@ -171,8 +171,8 @@ def supersede(tx: Transaction, store_no: int, source: str, sha256: str) -> list[
     return removed
 
 
-def complete(tx: Transaction, job: Job, now: float) -> None:
-    tx.run("UPDATE jobs SET status = 'completed', finished_at = ? WHERE job_no = ?", now, job.job_no)
+def complete(tx: Transaction, job_no: int, now: float) -> None:
+    tx.run("UPDATE jobs SET status = 'completed', finished_at = ? WHERE job_no = ?", now, job_no)
 
 
 def fail(tx: Transaction, job_no: int, document_no: int, error: str, now: float, fault: Fault) -> None:
@@ -198,6 +198,12 @@ def is_any_open(tx: Transaction) -> bool:
 
 def pending(tx: Transaction) -> int:
     return int(tx.rows("SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')")[0][0])
+
+
+def lease(tx: Transaction) -> tuple[str, float] | None:
+    """Who holds the lease, and until when; None: nobody. Unix seconds."""
+    found = tx.row("SELECT holder, expires_at FROM lease")
+    return None if found is None else (found[0], found[1])
 
 
 def acquire(tx: Transaction, holder: str, now: float, ttl_s: float) -> bool:

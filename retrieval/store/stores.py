@@ -164,6 +164,12 @@ def numbers(tx: Transaction, used: Mapping[str, int]) -> dict[int, int]:
     return {row[0]: row[1] for row in rows}
 
 
+def names(tx: Transaction) -> frozenset[str]:
+    """The ids and names of all stores, whoever asks."""
+    rows = tx.rows(f"SELECT store_id, name FROM stores WHERE {THERE}")
+    return frozenset(name for row in rows for name in row if name)
+
+
 def touch(tx: Transaction, used: Mapping[int, int]) -> None:
     """Write down when stores were last used."""
     for store_no, moment in used.items():

@@ -63,7 +63,7 @@ def claimed(shop: Shop) -> str:
     with shop.database.write() as tx:
         job = jobs.claim(tx, shop.clock())
         assert job is not None, "there are jobs left"
-        jobs.complete(tx, job, shop.clock())
+        jobs.complete(tx, job.job_no, shop.clock())
     return job.filename
 
 
