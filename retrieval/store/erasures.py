@@ -30,12 +30,13 @@ MOST_TOGETHER = 1 << 22
 # Characters that are cut into words at a time.
 _PIECE = 1 << 20
 _BLANK = re.compile(r"\s")
-_COLUMNS = (
-    "erasure_id, file_id, store_ids, is_whole, owner, requested_by, reason, requested_at, salt, name_hash,"
-    " content_hash, bytes, chunks, generation_before, generation_after, readers,"
-    " store_readers"
-)
-_KEPT = "run_key, runs, texts, vectors"
+_FACTS = (
+    "erasure_id", "file_id", "store_ids", "is_whole", "owner", "requested_by", "reason", "requested_at", "salt",
+    "name_hash", "content_hash", "bytes", "chunks", "generation_before", "generation_after", "readers", "store_readers",
+)  # fmt: skip
+_ALL = (*_FACTS, "run_key", "runs", "texts", "vectors")
+_COLUMNS = ", ".join(_FACTS)
+_VALUES = f"({', '.join(_ALL)}) VALUES ({', '.join('?' * len(_ALL))})"
 _MASKED = (b"texts", b"vectors")
 # The names that `files.USABLE` lets read a file.
 _READERS = """
@@ -105,7 +106,7 @@ def note(
         return sorted(salted(salt, name) for name in names)
 
     tx.run(
-        f"INSERT INTO erasures ({_COLUMNS}, {_KEPT}) VALUES ({', '.join('?' * 21)})",
+        f"INSERT INTO erasures {_VALUES}",
         erasure_id,
         file_id,
         json.dumps([row[0] for row in stores]),
@@ -202,14 +203,12 @@ def run_key(tx: Transaction, erasure_id: str) -> bytes:
 
 def rows(tx: Transaction) -> list[Row]:
     """The pending rows as they are, for `carry`."""
-    return tx.rows(f"SELECT {_COLUMNS}, {_KEPT} FROM erasures ORDER BY erasure_no")
+    return tx.rows(f"SELECT {', '.join(_ALL)} FROM erasures ORDER BY erasure_no")
 
 
 def carry(tx: Transaction, waiting: Sequence[Row]) -> None:
     """Take over another store's pending rows."""
-    columns = f"{_COLUMNS}, {_KEPT}"
-    places = ", ".join("?" * (columns.count(",") + 1))
-    tx.many(f"INSERT OR IGNORE INTO erasures ({columns}) VALUES ({places})", waiting)
+    tx.many(f"INSERT OR IGNORE INTO erasures {_VALUES}", waiting)
 
 
 def settle(tx: Transaction, erasure_id: str) -> None:
