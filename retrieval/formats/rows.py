@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from retrieval.composer import Composer
 from retrieval.visible import one_line
 
 # What follows a value and what a reader takes for the end of it.
@@ -26,6 +27,14 @@ def line(header: Sequence[str], row: Sequence[str]) -> str:
     return _BETWEEN.join(
         f"{name}: {value}" if name else value for name, value in zip(names, map(one_line, row), strict=False) if value
     )
+
+
+def add(composer: Composer, cells: Sequence[Sequence[str]]) -> None:
+    """Add a whole table, of which the first row may name the columns."""
+    has_header = len(cells) > 1 and is_header(cells[0], cells[1])
+    header: Sequence[str] = cells[0] if has_header else ()
+    for number, row in enumerate(cells[has_header:]):
+        composer.add(line(header, row), joint="\n" if number else "\n\n")
 
 
 def _is_number(cell: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from zipfile import BadZipFile
 
-from lxml.etree import XMLSyntaxError
+from lxml.etree import XMLSyntaxError, _Element
 from pptx import Presentation
 from pptx.exc import PythonPptxError
 from pptx.shapes.base import BaseShape
@@ -39,7 +39,7 @@ def read_slides(path: Path, data: bytes, limits: Limits) -> Parsed:
     composer = Composer(path, limits)
     for number, slide in enumerate(slides, start=1):
         if slide.element.get("show") in ("0", "false"):
-            composer.strip(sum(len(one_line(node.text or "")) for node in slide.element.iter("{*}t")))
+            _strip(composer, slide.element)
             continue
         composer.place(number, "slide", number)
         _slide(composer, slide)
@@ -63,23 +63,19 @@ def _slide(composer: Composer, slide: Slide) -> None:
 def _shapes(composer: Composer, shapes: Iterable[BaseShape]) -> None:
     for shape in shapes:
         if _is_hidden(shape):
-            composer.strip(sum(len(one_line(node.text or "")) for node in shape.element.iter("{*}t")))
+            _strip(composer, shape.element)
         elif isinstance(shape, GroupShape):
             _shapes(composer, shape.shapes)
         elif isinstance(shape, GraphicFrame):
             if shape.has_table:
-                _table(composer, [[one_line(cell.text) for cell in row.cells] for row in shape.table.rows])
+                rows.add(composer, [[one_line(cell.text) for cell in row.cells] for row in shape.table.rows])
         elif shape.has_text_frame:
             for number, paragraph in enumerate(shape.text_frame.paragraphs):  # type: ignore[attr-defined]  # it has one
                 composer.add(paragraph.text.replace("\v", "\n"), joint="\n" if number else "\n\n")
 
 
-def _table(composer: Composer, cells: list[list[str]]) -> None:
-    header: list[str] = []
-    if len(cells) > 1 and rows.is_header(cells[0], cells[1]):
-        header = cells.pop(0)
-    for number, row in enumerate(cells):
-        composer.add(rows.line(header, row), joint="\n" if number else "\n\n")
+def _strip(composer: Composer, element: _Element) -> None:
+    composer.strip(sum(len(one_line(node.text or "")) for node in element.iter("{*}t")))
 
 
 def _is_hidden(shape: BaseShape) -> bool:

@@ -164,13 +164,8 @@ class _Reader:
             for row in table.iter(_TR)
             if _table_of(row) is table and not _is_deleted(row)
         ]
-        cells = [row for row in cells if any(row)]
-        header: list[str] = []
-        if len(cells) > 1 and rows.is_header(cells[0], cells[1]):
-            header = cells.pop(0)
         self._place()
-        for number, row in enumerate(cells):
-            self.composer.add(rows.line(header, row), joint="\n" if number else "\n\n")
+        rows.add(self.composer, [row for row in cells if any(row)])
 
     def _cell(self, cell: _Element) -> str:
         return one_line(" ".join(self._lines(cell)))
