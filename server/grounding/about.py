@@ -11,19 +11,16 @@ from server.grounding.items import (
     is_under_another_modal,
     kind_of_value,
 )
-from server.grounding.lexicon import LIGHT, ROLES
 from server.grounding.likeness import Alike
-from server.grounding.pairing import ALIKE, MONEY, PRICES, Context, held, is_opposed
+from server.grounding.pairing import ALIKE, LIGHT_ROOTS, MONEY, PRICES, ROLE_ROOTS, Context, held, is_opposed
 from server.grounding.reading import Term, numbered, read, root
 from server.grounding.slots import is_out_of_place
 from server.grounding.units import is_counted_in, is_unit
 from server.grounding.wanted import is_of_wanted_kind
 from server.grounding.words import Kind, Word, listed
 
-_ROLES = frozenset(map(root, ROLES))
-_LIGHT = frozenset(map(root, LIGHT))
 # Every sum has a cost or a price, so that these name nothing by which it could be told from another.
-_NAMED = _ROLES - frozenset(map(root, ("cost", "price", "charge", "rate")))
+_NAMED = ROLE_ROOTS - frozenset(map(root, ("cost", "price", "charge", "rate")))
 # Of the words of a question, the share that a sentence must speak of: more of it, where other sentences use the rest.
 _HALF, _TERSE, _MOST = 0.5, 0.6, 0.7
 # How much better a rival must speak of the question before a value is taken for the wrong one.
@@ -58,15 +55,15 @@ class Question:
 
 def roles_of(line: Sequence[Term]) -> set[str]:
     """What the values of a sentence are called in it."""
-    return {term.key for term in line if term.role == "content" and term.key in _ROLES}
+    return {term.key for term in line if term.role == "content" and term.key in ROLE_ROOTS}
 
 
-def _kinds(terms: Sequence[Term]) -> dict[str, str]:
+def _kinds_of_roles(terms: Sequence[Term]) -> dict[str, str]:
     """Which of its kinds a value is said to be of: "paid" for "leave" in "paid annual leave"."""
     return {
         term.key: before.key
         for before, term in pairwise(term for term in terms if not term.key.startswith("per "))
-        if before.role == term.role == "content" and term.key in _ROLES and before.key not in _LIGHT
+        if before.role == term.role == "content" and term.key in ROLE_ROOTS and before.key not in LIGHT_ROOTS
     }
 
 
@@ -77,9 +74,9 @@ def _heads(terms: Sequence[Term], of: Set[str]) -> set[str]:
 
 def left_out(first: Sequence[Term], part: Sequence[Term]) -> list[str]:
     """The name of a value ("excess") that the first part of a sentence gives for a later part as well."""
-    if any(term.key in _ROLES for term in part):
+    if any(term.key in ROLE_ROOTS for term in part):
         return []
-    return [term.word.text for term in first if term.role == "content" and term.key in _ROLES]
+    return [term.word.text for term in first if term.role == "content" and term.key in ROLE_ROOTS]
 
 
 def _each(terms: Sequence[Term]) -> list[list[Term]]:
@@ -105,7 +102,7 @@ class _Asked:
             term
             for number, term in enumerate(self._terms)
             if term.role == "content"
-            and term.key not in _LIGHT
+            and term.key not in LIGHT_ROOTS
             and not (number and self._terms[number - 1].word.text.casefold() == "how")  # "how long", "how high"
             and term.key not in {earlier.key for earlier in self._terms[:number]}
         ]
@@ -217,8 +214,8 @@ class _Asked:
             return True
         if _heads(self._terms, told_apart) & _heads(line, {term.key for term in content} - self._keys):
             return True
-        kinds = _kinds(line)
-        return any(key in kinds and kind in missing for key, kind in _kinds(self._terms).items())
+        kinds = _kinds_of_roles(line)
+        return any(key in kinds and kind in missing for key, kind in _kinds_of_roles(self._terms).items())
 
     def _is_of_another_number(self, line: Sequence[Term], context: Context) -> bool:
         """Speaks the sentence, or its heading, of policy 11 where policy 12 was asked for?"""
@@ -236,7 +233,7 @@ class _Asked:
         return 1 - len(left) / len(self._asked), left
 
     def _is_reworded(self, asked: Term, content: Sequence[Term], context: Context) -> bool:
-        if asked.key in context.elsewhere or asked.key in _ROLES or asked.word.kind is Kind.NAME:
+        if asked.key in context.elsewhere or asked.key in ROLE_ROOTS or asked.word.kind is Kind.NAME:
             return False
         if is_opposed(asked, content):
             return False  # of one field, and so near to each other

@@ -5,9 +5,8 @@ from collections.abc import Sequence, Set
 from server.grounding.pairing import LIGHT_ROOTS, held
 from server.grounding.reading import Term, root
 from server.grounding.units import is_same_unit
-from server.grounding.words import Kind, Word, listed
+from server.grounding.words import WEEKDAYS, Kind, Word
 
-_WEEKDAYS = frozenset(listed("monday tuesday wednesday thursday friday saturday sunday"))
 _JOINED_TO_THE_LAST = frozenset({"and", "or"})
 
 
@@ -29,7 +28,7 @@ def kind_of(term: Term) -> str:
     """The same for places and days in words: another day of the week, or what else is called "cabinet"."""
     if term.role == "value":
         return kind_of_value(term)
-    return "weekday" if term.key in _WEEKDAYS else f"called {term.key}" if term.role == "content" else term.role
+    return "weekday" if term.key in WEEKDAYS else f"called {term.key}" if term.role == "content" else term.role
 
 
 def _last_word(line: Sequence[Term], said: Sequence[Word]) -> list[Term]:

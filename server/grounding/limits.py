@@ -6,9 +6,7 @@ from server.grounding.bounds import bounds_of
 from server.grounding.items import kind_of_value
 from server.grounding.numbers import ORDINAL, ORDINALS, kept
 from server.grounding.reading import Term
-from server.grounding.words import listed
-
-_JOINTS = frozenset(listed("and but or while whereas"))
+from server.grounding.words import EQUAL_JOINTS
 
 
 def is_in_another_turn(line: Sequence[Term], place: Sequence[Term], question: Sequence[Term]) -> bool:
@@ -44,7 +42,7 @@ def is_bounded_away(line: Sequence[Term], place: Sequence[Term], question: Seque
     own = place[-1].segment
     rest = [term for term in line if term.segment == own and term.role == "content" and term not in place]
     opening = next(term.word.text.casefold() for term in line if term.segment == own)
-    reach = {own} if rest and opening in _JOINTS else set(range(own + 1))
+    reach = {own} if rest and opening in EQUAL_JOINTS else set(range(own + 1))
     bounds, bounded = bounds_of(line), bounds_of(question)
     asked = [term for term in question if term.role == "value" and id(term) not in bounded]
     for at, term in enumerate(line):

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from server.grounding.units import is_same_unit
-from server.grounding.words import Kind, Word, is_same_name
+from server.grounding.words import JOINTS, Kind, Word, is_same_name
 
 _CLAUSE_END = re.compile(r"[,;:—]")
-_JOINTS = {"and", "but", "or", "while", "whereas", "although", "though"}
 # What must not be skipped between two words of a claim: it would change who, how much, or whether at all.
 _WEIGHTY = {Kind.EXACT, Kind.NAME, Kind.QUANTITY, Kind.NEGATION, Kind.MODAL}
 _CONDITIONS = frozenset({"if", "unless"})
@@ -62,8 +61,8 @@ def _followed(line: Words, first: int, claim: Sequence[Word]) -> int | None:
             word = line.words[at]
             if word.kind in _WEIGHTY or word.key in _NEVER_SKIPPED:
                 return None
-            has_joint |= word.key in _JOINTS
-            passed += word.kind is not Kind.FUNCTION and word.key not in _JOINTS
+            has_joint |= word.key in JOINTS
+            passed += word.kind is not Kind.FUNCTION and word.key not in JOINTS
             if len(claim) < _MIN_DENSITY * (len(claim) + skipped + passed):
                 return None
             at += 1

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from server.grounding.reading import Term
-from server.grounding.words import Kind, listed
+from server.grounding.words import ARTICLES, EQUAL_JOINTS, Kind, listed
 
 # "to" and "from" are missing: they say to whom and by whom, which no other order of words may change.
 _PREPOSITIONS = frozenset(listed("for in on at of within per after during until since before under beside next with"))
 COPULAS = frozenset(listed("is are was were"))
 BE = COPULAS | {"be", "been", "being"}
+_BEFORE_WHO_DID_IT = ARTICLES | {"our"}
 _DETERMINERS = frozenset(listed("the a an all any each every your this these them it"))
 _ANYONE = frozenset(listed("you we i one they anyone everyone"))
-_JOINTS = frozenset(listed("and but or while whereas"))
 
 
 def is_reordered(claim: Sequence[Term], line: Sequence[Term], paired: Sequence[tuple[Term, Term]]) -> bool:
@@ -67,7 +67,7 @@ def _ends(terms: Sequence[Term], preposition: str) -> set[str]:
     found: set[str] = set()
     for at, term in enumerate(terms):
         if term.word.text.casefold() == preposition:
-            behind = [after for after in terms[at + 1 :] if after.word.text.casefold() not in ("the", "a", "an")]
+            behind = [after for after in terms[at + 1 :] if after.word.text.casefold() not in ARTICLES]
             run = list(takewhile(lambda after: after.role in ("content", "value"), behind))
             found.update(after.key for after in run[-1:] if after.role == "value" or after.word.kind is Kind.NAME)
     return found
@@ -88,7 +88,7 @@ def _agent(terms: Sequence[Term]) -> list[Term]:
     """The words behind "by" that say who did it."""
     for at, term in enumerate(terms):
         if term.word.text.casefold() == "by" and _is_passive(terms[:at]):
-            rest = [after for after in terms[at + 1 :] if after.word.text.casefold() not in ("the", "a", "an", "our")]
+            rest = [after for after in terms[at + 1 :] if after.word.text.casefold() not in _BEFORE_WHO_DID_IT]
             agent = list(takewhile(lambda after: after.role == "content", rest))
             # "By calling" says how, and not who.
             return [] if agent and agent[0].word.text.endswith("ing") else agent
@@ -104,7 +104,7 @@ def _is_split_by_copula(terms: Sequence[Term], first: Term, last: Term) -> bool:
     """ "X is Y", "Y is X" and "X, Y" say the same."""
     between = [term for term in terms if first.word.start < term.word.start <= last.word.start]
     is_apposition = last.segment == first.segment + 1 and not any(
-        term.role == "function" and term.word.text.casefold() in _JOINTS for term in between
+        term.role == "function" and term.word.text.casefold() in EQUAL_JOINTS for term in between
     )
     return is_apposition or any(term.word.text.casefold() in COPULAS for term in between)
 
@@ -142,9 +142,7 @@ def _is_active_without(line: Sequence[Term], object_: Term, verb: Term, pairs: S
 
 def _is_joined_by_of(terms: Sequence[Term], first: Term, last: Term) -> bool:
     between = [term.word.text.casefold() for term in terms if first.word.start < term.word.start < last.word.start]
-    return (
-        bool(between) and between[0] == "of" and set(between) <= {"of", "the", "a", "an", "his", "her", "their", "its"}
-    )
+    return bool(between) and between[0] == "of" and set(between) <= ARTICLES | {"of", "his", "her", "their", "its"}
 
 
 def _is_compound(
@@ -155,7 +153,7 @@ def _is_compound(
     if any(term.role != "content" for term in inner) or len(inner) > 1:
         return False
     between = [term for term in long if first.word.start < term.word.start < last.word.start]
-    words = [term.word.text.casefold() for term in between if term.word.text.casefold() not in ("the", "a", "an")]
+    words = [term.word.text.casefold() for term in between if term.word.text.casefold() not in ARTICLES]
     others = [term for term in between if term.role == "content"]
     return bool(words) and words[-1] in ("of", "from", "for") and len(words) - 1 == len(others) <= 1
 
@@ -166,6 +164,6 @@ def _after_preposition(terms: Sequence[Term], of: Term) -> bool:
         if term.role in ("function", "quantity", "bound"):
             if term.word.text.casefold() in _PREPOSITIONS or term.role == "bound":
                 return True
-            if term.word.text.casefold() not in ("the", "a", "an"):
+            if term.word.text.casefold() not in ARTICLES:
                 return False
     return False

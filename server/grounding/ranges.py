@@ -8,7 +8,7 @@ from server.grounding.numbers import INTEGER, is_doubtful, kept, plain
 from server.grounding.units import CURRENCIES
 from server.grounding.words import Kind, Word
 
-_JOINTS = frozenset({"to", "until", "–", "-"})
+_BETWEEN = frozenset({"to", "until", "–", "-"})
 
 
 def with_shared_units(found: Sequence[Word]) -> list[Word]:
@@ -17,7 +17,7 @@ def with_shared_units(found: Sequence[Word]) -> list[Word]:
     for at in range(len(done) - 2):
         first, joint, second = done[at : at + 3]
         is_between = joint.text == "and" and at > 0 and done[at - 1].text.casefold() == "between"
-        if (joint.text in _JOINTS or is_between) and _is_bare(first):
+        if (joint.text in _BETWEEN or is_between) and _is_bare(first):
             done[at] = _like(first, second)
     return done
 

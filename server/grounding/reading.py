@@ -7,9 +7,8 @@ from itertools import pairwise
 
 from server.grounding.lexicon import BOUNDS, DENIALS, FREE_PHRASES, MODALS, NEED_PHRASES, PHRASES, ROOTS, UNTIL
 from server.grounding.values import merged
-from server.grounding.words import Kind, Word, words
+from server.grounding.words import JOINTS, Kind, Word, words
 
-_JOINTS = frozenset({"and", "but", "or", "while", "whereas", "although", "though"})
 _CUT = re.compile(r"[,;:—|]|\s[-–]\s")
 _ADDRESS = re.compile(r"\w[@./_:]\w")
 _NUMBER = frozenset({"number", "no", "nr", "#"})
@@ -39,39 +38,28 @@ def read(text: str) -> list[Term]:
     segment, denied, at, end = 0, False, 0, 0
     while at < len(tokens):
         token = tokens[at]
-        joint = token.text.casefold() in _JOINTS
+        joint = token.text.casefold() in JOINTS
         if (joint or _CUT.search(text[end : token.start])) and terms and terms[-1].segment == segment:
             segment, denied = segment + 1, denied and _goes_on(tokens[at : at + 2])
-        end = token.end
-        folded = token.text.casefold().replace("’", "'")
-        bound = _bound(tokens, at)
-        if bound is not None:
-            key, count = bound
+        folded, taken = token.text.casefold().replace("’", "'"), 1
+        if bound := _bound(tokens, at):
+            key, taken = bound
             terms.append(Term(token, "bound", key, segment, denied))
-            at += count
-            end = tokens[at - 1].end
-            continue
-        phrase = _phrase(tokens, at)
-        if phrase is not None:
-            role, key, count = phrase
+        elif phrase := _phrase(tokens, at):
+            role, key, taken = phrase
             is_denial = role == "denial"  # "at no cost" denies the cost, and nothing else of the sentence
             if is_denial:
                 terms.append(Term(token, role, "not", segment, denied=True))
                 role = "content"
             terms.append(Term(token, role, key, segment, denied or is_denial))
-            at += count
-            end = tokens[at - 1].end
-            continue
-        if folded in DENIALS:
+        elif folded in DENIALS:
             denied = True
             role = "modal" if DENIALS[folded] in ("may", "need") else "content"
             terms.append(Term(token, "denial", "not", segment, denied))
             terms.append(Term(token, role, DENIALS[folded], segment, True))
         elif token.kind is Kind.NEGATION and _is_open(tokens, at + 1):
             terms.append(Term(token, "content", root("closed"), segment, denied))
-            at += 2
-            end = tokens[at - 1].end
-            continue
+            taken = 2
         elif token.kind is Kind.NEGATION:
             denied = True
             terms.append(Term(token, "denial", "not", segment, denied))
@@ -87,7 +75,8 @@ def read(text: str) -> list[Term]:
         else:
             role = "quantity" if token.kind is Kind.QUANTITY else "function"
             terms.append(Term(token, role, folded, segment, denied))
-        at += 1
+        at += taken
+        end = tokens[at - 1].end
     return [replace(term, clause=text.count(";", 0, term.word.start)) for term in terms] if ";" in text else terms
 
 

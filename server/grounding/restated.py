@@ -237,9 +237,9 @@ def _adjacent(line: Sequence[Term], pairing: Pairing, touched: set[int]) -> Doub
     said = {id(other) for _, other in pairing.pairs}
     rivals = [term for term in own if id(term) not in said]
     kept = [term for term in own if id(term) in said]
-    kinds = {_kind_of_value(term) for term in kept if term.word.unit}
-    return "role" if any(_kind_of_value(term) in kinds for term in rivals) else None
+    kinds = {_measure_of(term) for term in kept if term.word.unit}
+    return "role" if any(_measure_of(term) in kinds for term in rivals) else None
 
 
-def _kind_of_value(value: Term) -> tuple[bool, str]:
+def _measure_of(value: Term) -> tuple[bool, str]:
     return value.key.startswith("per "), value.word.unit

@@ -98,15 +98,15 @@ def _is_of_another_kind(
         own.add(0)  # "Wheat flour: 200 g"
     asked = {term.key for term in question}
     here = {term.key for term in line} | before
-    kinds = _kinds(question)
-    for head, kind in _kinds([term for term in line if term.segment in own and term not in place]):
+    kinds = _compounds(question)
+    for head, kind in _compounds([term for term in line if term.segment in own and term not in place]):
         rivals = {other for name, other in kinds if name == head}
         if rivals and not held(kind, asked) and not any(held(rival, here) for rival in rivals):
             return True
     return False
 
 
-def _kinds(terms: Sequence[Term]) -> set[tuple[str, str]]:
+def _compounds(terms: Sequence[Term]) -> set[tuple[str, str]]:
     return {
         (head.key, kind.key)
         for kind, head in pairwise(terms)

@@ -23,12 +23,11 @@ from server.grounding.pairing import Elsewhere
 from server.grounding.reading import read, root
 from server.grounding.restated import Comparison, Doubt, compare, has_values
 from server.grounding.values import merged
-from server.grounding.words import Kind, Word, content_keys, listed, words
+from server.grounding.words import ARTICLES, Kind, Word, content_keys, listed, words
 
 Match = Literal["verbatim", "in_order", "restated", "parts", "entailed"]
 Reason = Doubt | Literal["empty", "question", "nothing", "fault"]
 
-_ARTICLES = {"a", "an", "the"}
 # Who says it, and "No," in front of a whole sentence: an answer to the question, and no denial of what follows.
 _PREAMBLE = re.compile(r"\s*(?:(?:yes|no|yes, indeed|of course|certainly),)?(?:\s*according to [^,]*,)?", re.IGNORECASE)
 # A claim with fewer words that names a number or a name is a phrase ("28 days"); a longer one makes a statement.
@@ -116,7 +115,7 @@ class Sources:
         preamble = _PREAMBLE.match(claim)
         claim = claim[preamble.end() :] if preamble else claim
         said = merged(claim, words(claim))
-        while said and said[0].key in _ARTICLES:
+        while said and said[0].key in ARTICLES:
             said = said[1:]
         if all(word.kind in (Kind.FUNCTION, Kind.MODAL, Kind.NEGATION) for word in said):
             return Finding(reason="empty")  # "Yes." stands in many texts and says nothing by itself

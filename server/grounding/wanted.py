@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise, takewhile
 
 from server.grounding.reading import Term, read
-from server.grounding.words import NUMBERS, Word, listed
+from server.grounding.words import ARTICLES, NUMBERS, Word, listed
 
 _COUNTED = NUMBERS | frozenset(
     listed(
@@ -20,7 +20,6 @@ _TIMES = frozenset(
         mornings evenings afternoons nights holidays weekends weekdays"""
     )
 )
-_ARTICLES = frozenset(listed("the a an"))
 
 
 def is_of_wanted_kind(question: Sequence[Term], line: Sequence[Term], said: Sequence[Word]) -> bool:
@@ -58,5 +57,5 @@ def _before(line: Sequence[Term], said: Sequence[Word]) -> str:
         word = term.word.text.casefold()
         if word == said[0].text.casefold():
             return before
-        before = before if word in _ARTICLES else word
+        before = before if word in ARTICLES else word
     return ""

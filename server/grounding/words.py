@@ -80,12 +80,16 @@ _QUANTITY = NUMBERS | _listed(
     mile litre liter gram kilogram pm noon midnight"""
 )
 
-_WEEKDAYS = _listed("monday tuesday wednesday thursday friday saturday sunday")
+ARTICLES = _listed("the a an")
+# What joins two statements that stand side by side, and with the last two any.
+EQUAL_JOINTS = _listed("and but or while whereas")
+JOINTS = EQUAL_JOINTS | _listed("although though")
+WEEKDAYS = _listed("monday tuesday wednesday thursday friday saturday sunday")
 
 
 def is_same_name(one: Word, other: Word) -> bool:
     """To the letter; only the days of the week have a plural that means the same."""
-    return one.text == other.text or (one.key == other.key and one.key in _WEEKDAYS)
+    return one.text == other.text or (one.key == other.key and one.key in WEEKDAYS)
 
 
 def words(text: str) -> list[Word]:
