@@ -36,4 +36,4 @@ class StoreFacts:
     generation: int
     index_generation: int  # behind `generation` until the next search
     index_rows: int
-    leaving: int = 0  # documents of removed stores that are still to be taken out
+    held_by_removed: int = 0  # documents of removed stores that are still to be taken out

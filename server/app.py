@@ -125,7 +125,7 @@ def _pending(erasures: Erasures, library: Library) -> float:
     except FAILED:
         return nan
     try:
-        return waiting + library.facts().leaving
+        return waiting + library.facts().held_by_removed
     except (NotReady, RetrievalError):  # `hrm_store_up` says so
         return waiting
 

@@ -28,5 +28,5 @@ def take(tx: Transaction, now: float, index: tuple[int, int]) -> StoreFacts:
         generation=generation(tx)[0],
         index_generation=index_generation,
         index_rows=rows,
-        leaving=going.held_by_removed(tx),
+        held_by_removed=going.held_by_removed(tx),
     )

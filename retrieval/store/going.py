@@ -8,17 +8,17 @@ from retrieval.store.database import Transaction
 from retrieval.store.erasures import Occasion
 from retrieval.store.meta import revoke
 from retrieval.store.paging import Seen
-from retrieval.store.stores import EXPIRED
+from retrieval.store.stores import IS_EXPIRED
 
 
 def are_any_expired(tx: Transaction, now: int) -> bool:
     """Say whether there is an expired store that still holds something."""
-    return bool(tx.rows(f"SELECT 1 FROM documents JOIN stores USING (store_no) WHERE {EXPIRED} LIMIT 1", now))
+    return bool(tx.rows(f"SELECT 1 FROM documents JOIN stores USING (store_no) WHERE {IS_EXPIRED} LIMIT 1", now))
 
 
 def let_expire(tx: Transaction, now: int) -> None:
     """Have the stores that have expired stay so, to be emptied."""
-    tx.run(f"UPDATE stores SET has_expired = 1 WHERE NOT has_expired AND {EXPIRED}", now)
+    tx.run(f"UPDATE stores SET has_expired = 1 WHERE NOT has_expired AND {IS_EXPIRED}", now)
 
 
 def held_by_expired(tx: Transaction, limit: int) -> list[int]:

@@ -32,7 +32,7 @@ _COLUMNS = """
 DAY_S = 86_400
 # A search every second need not write every second.
 TOUCHED_EVERY_S = 60
-EXPIRED = f"(has_expired OR expires_days IS NOT NULL AND last_active_at + expires_days * {DAY_S} <= ?1)"
+IS_EXPIRED = f"(has_expired OR expires_days IS NOT NULL AND last_active_at + expires_days * {DAY_S} <= ?1)"
 
 
 def number(tx: Transaction, name_or_id: str, reader: Reader, mode: Mode = "read") -> int:
@@ -146,7 +146,7 @@ def with_graph(tx: Transaction) -> list[int]:
 def refuse_expired(tx: Transaction, store_nos: Sequence[int]) -> None:
     """Raise StoreExpired if one of the stores has not been used for as long as it was to be kept."""
     found = tx.rows(
-        f"SELECT store_id FROM stores WHERE {EXPIRED} AND store_no IN (SELECT value FROM json_each(?2))",
+        f"SELECT store_id FROM stores WHERE {IS_EXPIRED} AND store_no IN (SELECT value FROM json_each(?2))",
         int(time.time()),
         json.dumps(store_nos),
     )
