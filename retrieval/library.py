@@ -31,7 +31,6 @@ from retrieval.store.async_database import AsyncDatabase
 from retrieval.store.database import Database, Transaction
 from retrieval.types import (
     Access,
-    Attribute,
     Document,
     Filter,
     Fusion,
@@ -214,22 +213,6 @@ class Library:
             StoreNotFound: it does not exist, or `reader` may not read it.
         """
         return await self._stored.read(lambda tx: documents.listing(tx, stores.number(tx, store, reader), reader))
-
-    async def set_attributes(
-        self, store: str, file_id: str, attributes: Mapping[str, Attribute], reader: Reader
-    ) -> Document:
-        """Replace the attributes of a file in a store, which filters compare.
-
-        Raises:
-            StoreNotFound: it does not exist, or `reader` may not write it.
-            DocumentNotFound: the store does not hold the file, or `reader` may not read it.
-        """
-
-        def change(tx: Transaction) -> Document:
-            document_no = documents.in_store(tx, stores.number(tx, store, reader, "write"), file_id, reader)
-            return documents.set_attributes(tx, document_no, attributes)
-
-        return await self._stored.write(change)
 
     async def document(self, file_id: str, reader: Reader) -> Document:
         """One document.

@@ -1,7 +1,7 @@
 """The contract of server.ports.Retriever and server.store_ports.Library, on the real store and on the fake alike."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -44,9 +44,8 @@ class KnowledgeStore(Retriever, Library, Protocol):
 
     async def set_access(self, name_or_id: str, access: Access, reader: Reader) -> Store: ...
 
-    async def set_attributes(
-        self, store: str, file_id: str, attributes: Mapping[str, Attribute], reader: Reader
-    ) -> Document: ...
+
+Describe = Callable[[str, str, Mapping[str, Attribute], Reader], Awaitable[Document]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ class Desk:
 
     library: KnowledgeStore
     folder: Path
+    describe: Describe  # what filters compare of a file in a store
 
     def file(self, name: str, content: str | bytes) -> Path:
         path = self.folder / name
@@ -70,10 +70,11 @@ async def desk(request: pytest.FixtureRequest, tmp_path: Path, embedder: MiniLM)
     folder = tmp_path / "files"
     folder.mkdir()
     if request.param == "shelf":
-        yield Desk(Shelf(), folder)
+        shelf = Shelf()
+        yield Desk(shelf, folder, shelf.set_attributes)
         return
     async with open_library(tmp_path / "data", embedder) as library:
-        yield Desk(library, folder)
+        yield Desk(library, folder, library.archive.describe_held)
 
 
 async def test_what_was_ingested_is_found_best_first_with_scores_in_0_to_1(desk: Desk) -> None:
@@ -448,9 +449,7 @@ DRAFT = Comparison("draft", "eq", True)
 async def test_a_filter_finds_passages_of_matching_documents_alone(desk: Desk, wanted: Filter, names: str) -> None:
     for name, attributes in LEAFLETS.items():
         document = await desk.library.ingest(desk.file(name, f"Leaflet {name}"), store="handbook", reader=ANNA)
-        assert (await desk.library.set_attributes("handbook", document.file_id, attributes, ANNA)).attributes == (
-            attributes
-        )
+        assert (await desk.describe("handbook", document.file_id, attributes, ANNA)).attributes == (attributes)
 
     hits = await desk.library.search("leaflet", stores=["handbook"], k=9, reader=ANNA, filters=wanted)
 
@@ -461,7 +460,7 @@ async def test_a_filter_finds_passages_of_matching_documents_alone(desk: Desk, w
 async def test_as_many_as_asked_for_are_found_however_few_documents_match(desk: Desk) -> None:
     for number in range(60):
         document = await desk.library.ingest(desk.file(f"{number}.txt", f"Fee {number}"), store="a", reader=ANNA)
-        await desk.library.set_attributes("a", document.file_id, {"number": number}, ANNA)
+        await desk.describe("a", document.file_id, {"number": number}, ANNA)
 
     wanted = Comparison("number", "gte", 55)
     hits = await desk.library.search("fee 1", stores=["a"], k=5, reader=ANNA, filters=wanted)
