@@ -9,10 +9,12 @@ import hashlib
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from errno import EINVAL
 from pathlib import Path
 from secrets import token_bytes
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +35,6 @@ _BLOCK = 1 << 20
 _SLOTS_BITS = (20, 24)
 
 Hashes = NDArray[np.uint64]
-
-
-class _Readable(Protocol):
-    def read(self, size: int = ..., /) -> bytes: ...
 
 
 _NONE: Hashes = np.zeros(0, np.uint64)
@@ -170,40 +168,56 @@ class Sought:
 def contents(path: Path) -> Iterator[bytes]:
     """A file in overlapping blocks, and once more decompressed if it is gzip, xz or zip. A file that is gone has none.
 
-    What cannot be decompressed is read as it is alone.
+    What is damaged is decompressed as far as that goes, and each member of a zip by itself. What is encrypted, or
+    packed in a way unknown here, is read as it is alone.
 
     Raises:
         OSError: it cannot be read.
     """
-    try:
+    with suppress(FileNotFoundError):
         if is_of_sqlite(path):
             with read_apart(path) as database:
-                yield from _blocks(database)
+                yield from _blocks(database.read)
             return
         with path.open("rb") as file:
-            yield from _blocks(file)
+            yield from _blocks(file.read)
             file.seek(0)
             magic = file.read(6)
             file.seek(0)
             if magic.startswith(b"\x1f\x8b"):
-                with gzip.open(file) as opened:
-                    yield from _blocks(opened)
+                with _up_to_damage(), gzip.open(file) as opened:
+                    yield from _blocks(opened.read1)
             elif magic == b"\xfd7zXZ\x00":
-                with lzma.open(file) as opened:
-                    yield from _blocks(opened)
+                with _up_to_damage(), lzma.open(file) as unpacked:
+                    yield from _blocks(unpacked.read1)
             elif magic.startswith(b"PK\x03\x04"):
-                with zipfile.ZipFile(file) as archive:
-                    for member in archive.infolist():
-                        with archive.open(member) as opened:
-                            yield from _blocks(opened)
-    except (FileNotFoundError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile):
-        return
-    except (RuntimeError, NotImplementedError):  # zipfile: encrypted, or a method that it does not know
-        return
+                with _up_to_damage(), zipfile.ZipFile(file) as archive:
+                    for info in archive.infolist():
+                        del info.CRC  # or a wrong one would keep back the last of what can be read
+                        with _up_to_damage(), archive.open(info) as member:
+                            yield from _blocks(cast(zipfile.ZipExtFile, member).read1)
 
 
-def _blocks(file: _Readable) -> Iterator[bytes]:
+@contextmanager
+def _up_to_damage() -> Iterator[None]:
+    """End a block where something compressed is no further what it looks like."""
+    try:
+        yield
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile):
+        pass
+    except RuntimeError:  # zipfile: encrypted, or a method that it does not know
+        pass
+    except ValueError:  # zipfile: names that are no text
+        pass
+    except OSError as error:
+        # A disk's errors have a number. Those of gzip and bz2 have none, and a zip may point to before its beginning.
+        if error.errno not in (None, EINVAL):
+            raise
+
+
+def _blocks(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """What `read` gives, which may be less at once than it is asked for."""
     tail = b""
-    while block := file.read(_BLOCK):
+    while block := read(_BLOCK):
         yield tail + block
         tail = (tail + block)[-(RUN - 1) :]

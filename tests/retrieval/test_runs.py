@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import random
 import subprocess
 import sys
 import zipfile
@@ -113,6 +114,64 @@ def test_compressed_files_are_read_decompressed_too(tmp_path: Path) -> None:
 
     for name in "abc":
         assert any(len(sought(TEXT).within(block)) for block in runs.contents(tmp_path / name)), name
+
+
+def zipped(path: Path, *texts: str) -> bytearray:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, text in enumerate(texts):
+            archive.writestr(f"{number}.txt", text)
+    return bytearray(path.read_bytes())
+
+
+# Where the first member's facts stand in the file, and where in the directory at its end.
+ENCRYPTED, METHOD, CRC = (6, 8), (8, 10), (14, 16)
+
+
+@pytest.mark.parametrize(("fact", "value"), [(ENCRYPTED, 1), (METHOD, 77), (CRC, 1)])
+def test_a_member_of_a_zip_that_cannot_be_unpacked_hides_no_other(
+    tmp_path: Path, fact: tuple[int, int], value: int
+) -> None:
+    data = zipped(tmp_path / "a.zip", canary(2), TEXT)
+    in_file, in_directory = fact
+    for at in (in_file, data.index(b"PK\x01\x02") + in_directory):
+        data[at] ^= value
+    (tmp_path / "a.zip").write_bytes(data)
+
+    found = [len(sought(TEXT).within(block)) for block in runs.contents(tmp_path / "a.zip")]
+
+    assert sum(found) == len(sought(TEXT))
+
+
+def test_what_is_damaged_is_unpacked_up_to_there(tmp_path: Path) -> None:
+    """A copy that was broken off, or whose checksum is wrong, still gives the text to whoever opens it."""
+    long = (TEXT + canary(2, words=20_000)).encode()
+    (tmp_path / "a.gz").write_bytes(gzip.compress(long)[:-30_000])
+    (tmp_path / "b.xz").write_bytes(lzma.compress(long)[:-30_000])
+    archive = zipped(tmp_path / "c.zip", TEXT)
+    archive[CRC[0]] ^= 1
+    archive[archive.index(b"PK\x01\x02") + CRC[1]] ^= 1
+    (tmp_path / "c.zip").write_bytes(archive)
+
+    for path in tmp_path.iterdir():
+        assert sum(len(sought(TEXT).within(block)) for block in runs.contents(path)) == len(sought(TEXT)), path.name
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_however_a_zip_is_damaged_it_stops_nobody_from_looking_further(tmp_path: Path, method: int) -> None:
+    path, draw = tmp_path / "a.zip", random.Random(method)
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("é.txt", "some words " * 50)
+        archive.writestr("other.txt", "other words " * 50)
+    whole = path.read_bytes()
+
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for at in draw.sample(range(4, len(whole)), draw.choice((1, 2, 5))):
+            damaged[at] = draw.randrange(256)
+        path.write_bytes(damaged)
+
+        assert next(runs.contents(path)) == damaged
+        list(runs.contents(path))
 
 
 @pytest.mark.parametrize("beginning", [b"\x1f\x8b", b"\x1f\x8b\x08\0\0\0\0\0\0\0", b"\xfd7zXZ\0", b"PK\x03\x04"])
