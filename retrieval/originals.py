@@ -134,6 +134,11 @@ class Originals:
                 elif path.name not in known:
                     self.remove(path.name)
 
+    def sync(self) -> None:
+        """Make last what was removed, which a power cut could bring back until then."""
+        with reported(self._folder):
+            sync_folder(self._folder)
+
     @contextmanager
     def _aside(self) -> Iterator[tuple[Path, FileIO]]:
         """A file aside, held until it has its id: one that nobody holds was left by a process that died."""

@@ -16,6 +16,7 @@ from stat import S_ISREG
 
 import numpy as np
 
+from retrieval.disk import reported, sync_folder
 from retrieval.erasure import Erasure, Purge, Scan
 from retrieval.locks import PURGE, trying
 from retrieval.mirror import Mirror
@@ -108,16 +109,22 @@ class Purger:
         return None
 
     def _clear(self, stored: set[str]) -> None:
-        """Unlink what belongs to removed documents, or may hold them: a process may have died before it could."""
+        """Unlink what belongs to removed documents, or may hold them: a process may have died before it could.
+
+        It stays gone, whatever becomes of the machine: a certificate says so.
+        """
         with self._database.write():
             # Under the write lock nobody adopts a file, so one that the store does not know belongs to nobody.
             with self._database.read() as tx:
                 stored |= files.known(tx)
             self._originals.sweep(stored)
+        self._originals.sync()
         self._mirror.forget()
-        for path in self._data_dir.glob(f"{self._database.path.name}.v*{BACKUP}*"):
-            log.info("the copy %s, made before a migration, goes with what was removed since", path.name)
-            path.unlink(missing_ok=True)
+        with reported(self._data_dir):
+            for path in self._data_dir.glob(f"{self._database.path.name}.v*{BACKUP}*"):
+                log.info("the copy %s, made before a migration, goes with what was removed since", path.name)
+                path.unlink(missing_ok=True)
+            sync_folder(self._data_dir)
 
     def _remedy(self, scan: Scan, remedies: Iterator[_Remedy]) -> _Remedy | None:
         if any(name.startswith("index/") for name in scan.traces) and _SNAPSHOTS not in scan.rewrites:

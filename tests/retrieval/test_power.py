@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from retrieval.backup import back_up, checked
+from retrieval.embedder import DIMS
 from retrieval.erasure import Gone
 from retrieval.index import BLOCK
+from retrieval.mirror import Mirror
 from retrieval.originals import Originals
+from retrieval.purge import Purger
+from retrieval.removals import Removals
 from retrieval.restore import restore
 from retrieval.snapshots import Snapshots
 from retrieval.store import attaching, contents, files, stores
@@ -72,6 +76,22 @@ def bring_a_backup_back(folder: Path) -> None:
     restore(folder / "kept", folder / "data", NOTHING, replace=True)
 
 
+def purge_a_removed_file(folder: Path) -> None:
+    data_dir = folder / "data"
+    data_dir.mkdir()
+    database, originals = stock(data_dir)
+    mirror = Mirror(database, Snapshots(data_dir / "index"), embedder="words", dims=DIMS)
+    mirror.open()
+    mirror.save()
+    database.copy_to(data_dir / "store.db.v1.backup")
+    with database.read() as tx:
+        (file_id,) = files.known(tx)
+    Removals(database, originals, mirror).delete(file_id, ANNA)
+    purge = Purger(database, originals, mirror, data_dir).purge()
+    database.close()
+    assert purge.problem is None
+
+
 def of(*names: str) -> Callable[[Path], bool]:
     return lambda path: any(path.match(name) for name in names)
 
@@ -83,7 +103,14 @@ def whole(tmp_path: Path, request: pytest.FixtureRequest) -> None:
         make_a_backup(tmp_path)
 
 
-ACTS = (hand_in_whole, hand_in_by_pieces, save_the_index_twice, make_a_backup, bring_a_backup_back)
+ACTS = (
+    hand_in_whole,
+    hand_in_by_pieces,
+    save_the_index_twice,
+    make_a_backup,
+    bring_a_backup_back,
+    purge_a_removed_file,
+)
 
 
 @pytest.mark.parametrize("act", ACTS)
@@ -116,6 +143,9 @@ def test_what_is_acknowledged_outlasts_a_power_cut(tmp_path: Path, act: Act) -> 
         (bring_a_backup_back, of("restore-*/files")),
         (bring_a_backup_back, of("restore-*/restoring.json")),
         (bring_a_backup_back, of("data")),
+        (purge_a_removed_file, of("data/files")),
+        (purge_a_removed_file, of("data/index")),
+        (purge_a_removed_file, of("data")),  # where copies of before a migration are
     ],
 )
 def test_a_sync_that_is_left_out_is_noticed(tmp_path: Path, act: Act, lost: Callable[[Path], bool]) -> None:
