@@ -6,7 +6,6 @@ and `clearing.lock` for each turn of taking out what was removed. A database tha
 
 import fcntl
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,13 +51,6 @@ def migrating(database: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def half_copies(database: Path) -> list[Path]:
-    """What somebody who was killed while copying a database, before bringing it forward, has left of the copy."""
-    # Older versions wrote eight digits. What an operator has made of a whole copy is called otherwise, and stays.
-    name = re.compile(re.escape(database.name) + r"\.v\d+\.backup\.(?:unfinished|[0-9a-f]{8})(?:-journal)?")
-    return [path for path in database.parent.iterdir() if name.fullmatch(path.name) and path.is_file()]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from stat import S_ISREG
 
 import numpy as np
 
+from retrieval.database_file import BACKUP
 from retrieval.disk import reported, sync_folder
 from retrieval.erasure import Erasure, Purge, Scan
 from retrieval.locks import PURGE, trying
@@ -23,7 +24,7 @@ from retrieval.mirror import Mirror
 from retrieval.originals import Originals
 from retrieval.runs import Hashes, Sought, contents, in_rooms
 from retrieval.store import erasures, files, leaving
-from retrieval.store.database import BACKUP, Database
+from retrieval.store.database import Database
 
 log = logging.getLogger(__name__)
 

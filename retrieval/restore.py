@@ -17,13 +17,14 @@ from typing import TypeVar
 
 from retrieval.backup import ORIGINALS, STORE, checked, copy_synced, write_synced
 from retrieval.clearing import Clearing
+from retrieval.database_file import BACKUP
 from retrieval.disk import sync_folder
 from retrieval.erasure import Erasure, Gone, Taken
 from retrieval.errors import DataInUse, RestoreRefused, StoreFailed
 from retrieval.locks import IN_USE, Lock, take
 from retrieval.originals import Originals
 from retrieval.store import documents, erasures, files, leaving
-from retrieval.store.database import BACKUP, Database, Transaction
+from retrieval.store.database import Database, Transaction
 from retrieval.store.erasures import Occasion
 
 log = logging.getLogger(__name__)

@@ -1,22 +1,20 @@
-"""A database of the server's own: opened, brought forward, copied. Its only file that talks to SQLite."""
+"""A database of the server's own: opened, read and written. Its only file that talks to SQLite."""
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from retrieval.locks import half_copies, migrating
+from retrieval.database_file import bring_forward, copy, keep_beside, place_of, transaction
 
 Connection = apsw.Connection
 BUSY = apsw.BusyError  # another process writes for longer than one waits
 FAILED = apsw.Error  # whatever else keeps a statement from being carried out
 
 _LOOKING_MS = 5_000
-_BACKUP = ".backup"  # ends the name of a copy made before a migration; one that is being made has more behind it
 PIECE_ROWS = 500  # read at once of what may have any number
 
 
@@ -82,15 +80,14 @@ class Database:
         self._db = apsw.Connection(str(path))
         try:
             self._db.set_busy_timeout(busy_timeout_ms)
-            # Temporary files hold parts of this one, so they lie beside it; said last, it is so for all of a process's.
-            self._db.pragma("temp_store_directory", str(path.parent.resolve()))
+            keep_beside(path, self._db)
             self._db.pragma("journal_mode", "wal")
             self._db.pragma("synchronous", "full" if survives_power_cuts else "normal")
             self._db.pragma("secure_delete", True)
             if keeps_no_log:
                 self._db.wal_autocheckpoint(1)
-            self._migrate()
-            self._place = _place_of(path)
+            bring_forward(path, self._db, migrations, self._refuse_newer)
+            self._place = place_of(path)
         except apsw.Error as error:
             self._db.close()
             raise refusal(f"{path} cannot be used as {purpose}: {error}") from error
@@ -124,7 +121,7 @@ class Database:
             if not waits:
                 self._db.set_busy_timeout(0)
             try:
-                with self._transaction():
+                with transaction(self._db):
                     yield self._db
             finally:
                 if not waits:
@@ -142,7 +139,7 @@ class Database:
         try:
             self.check_place()
             self._db.set_busy_timeout(0)
-            with self._transaction():
+            with transaction(self._db):
                 yield self._db
         finally:
             self._db.set_busy_timeout(self._busy_timeout_ms)
@@ -154,7 +151,7 @@ class Database:
         Raises:
             Displaced: they find another one, or none; what is written here would be nowhere.
         """
-        if _place_of(self._path) != self._place:
+        if place_of(self._path) != self._place:
             raise Displaced("it was replaced or removed under this process; restart it")
 
     def empty_log(self) -> bool:
@@ -186,80 +183,15 @@ class Database:
     def copy_to(self, path: Path) -> None:
         """Write a copy of this moment to a new file, synced."""
         with self._lock:
-            _copy(self._db, path)
+            copy(self._db, path)
 
     def close(self) -> None:
         """Close the database; nothing may be asked afterwards."""
         with self._lock:
             self._db.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        # Not `with self._db`, which waits for other writers, and for the disk, without letting other threads run.
-        self._db.execute("BEGIN IMMEDIATE")  # what a transaction read still holds when it writes
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # SQLite may have ended it by itself
-                self._db.execute("ROLLBACK")
-            raise
-
-    def _migrate(self) -> None:
-        version = self._known_version()
-        if version == len(self._migrations) and not half_copies(self._path):
-            return
-        # A large file takes longer to copy than writers wait for each other. A new one is nothing to be copied.
-        with migrating(self._path) if version or half_copies(self._path) else nullcontext(), self._transaction():
-            for left in half_copies(self._path):
-                left.unlink(missing_ok=True)
-            # Another process may have migrated while this one waited for the lock, and may know more than this one.
-            version = self._known_version()
-            if 0 < version < len(self._migrations):
-                self._keep(version)
-            for number, script in enumerate(self._migrations[version:], start=version + 1):
-                self._db.execute(script)
-                self._db.pragma("user_version", number)
-
-    def _keep(self, version: int) -> None:
-        """Copy the file as it is before a migration; by who may write, so that nobody else makes a copy meanwhile."""
-        backup = self._path.with_name(f"{self._path.name}.v{version}{_BACKUP}")
-        aside = backup.with_name(f"{backup.name}.unfinished")
-        other = apsw.Connection(str(self._path))  # none copies in the midst of its own transaction
-        try:
-            _copy(other, aside)
-            aside.replace(backup)  # under its final name a copy is always whole
-        except BaseException:
-            for left in half_copies(self._path):
-                left.unlink(missing_ok=True)
-            raise
-        finally:
-            other.close()
-
-    def _known_version(self) -> int:
-        version = self._version()
+    def _refuse_newer(self, version: int) -> None:
         if version > len(self._migrations):
             raise self._refusal(
                 f"{self._path} is of version {version}; this program knows up to {len(self._migrations)}."
             )
-        return version
-
-    def _version(self) -> int:
-        version = self._db.pragma("user_version")
-        assert isinstance(version, int)
-        return version
-
-
-def _copy(connection: apsw.Connection, path: Path) -> None:
-    path.touch(mode=0o600)  # VACUUM INTO fills an empty file, and keeps its mode
-    connection.execute("VACUUM INTO ?", (str(path),))
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _place_of(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino

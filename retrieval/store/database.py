@@ -1,20 +1,16 @@
-"""Connections and transactions: the only file that imports apsw. It knows no table."""
+"""Connections and transactions: the store's only way to SQLite. It knows no table."""
 
-import logging
-import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from retrieval.database_file import bring_forward, copy, keep_beside, place_of, transaction
 from retrieval.errors import StoreFailed
-from retrieval.locks import half_copies, migrating
 from retrieval.store.schema import MIGRATIONS, TOKENIZER, refuse_newer
-
-log = logging.getLogger(__name__)
 
 Value = str | bytes | int | float | None
 
@@ -25,8 +21,6 @@ CHECKPOINT_MS = 1_000
 # Connections kept open for the next caller. Each holds up to 2 MB of pages for as long as it lives, so that a crowd's
 # would never be given back; opening one more takes less than a millisecond.
 KEPT = 8
-# What a copy made before a migration ends in; one that is being made has more behind it.
-BACKUP = ".backup"
 
 
 class Transaction:
@@ -86,10 +80,12 @@ class Database:
         self._closed = False
         with _translated(path):
             path.touch(mode=0o600)  # documents are nobody else's; the log beside the file takes its mode
-            self._identity = _identity(path)
+            self._place = place_of(path)
             with self._connection() as connection:
-                _keep_beside(path, connection)
-            self._migrate(migrations)
+                keep_beside(path, connection)
+                bring_forward(
+                    path, connection, migrations, lambda found: refuse_newer(path, found=found, known=len(migrations))
+                )
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -119,13 +115,13 @@ class Database:
         Side effects: twice the file's room is taken beside it meanwhile, by a copy and by the log.
         """
         with _translated(self.path), self._connection() as connection:
-            _keep_beside(self.path, connection)
+            keep_beside(self.path, connection)
             connection.execute("VACUUM").fetchall()
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of this moment to a new file, synced, without the free space; others may write meanwhile."""
         with _translated(self.path), self._connection() as connection:
-            _copy(connection, path)
+            copy(connection, path)
 
     def close(self) -> None:
         with self._lock:
@@ -136,16 +132,8 @@ class Database:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Transaction]:
-        with _translated(self.path), self._connection() as connection:
-            connection.execute(begin)
-            try:
-                yield Transaction(connection)
-            except BaseException:
-                # SQLite may already have rolled back by itself, on a full disk for instance.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        with _translated(self.path), self._connection() as connection, transaction(connection, begin):
+            yield Transaction(connection)
 
     @contextmanager
     def _connection(self) -> Iterator[apsw.Connection]:
@@ -153,7 +141,7 @@ class Database:
             if self._closed:
                 raise StoreFailed(self.path, "it is closed")
             # Connections stay with the file that they opened, and would serve and write what nobody else sees.
-            if _identity(self.path) != self._identity:
+            if place_of(self.path) != self._place:
                 raise StoreFailed(self.path, "it was replaced or removed under this process; restart it")
             connection = self._idle.pop() if self._idle else None
         if connection is None:
@@ -176,50 +164,6 @@ class Database:
             connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
 
-    def _migrate(self, migrations: tuple[str, ...]) -> None:
-        with self._connection() as connection:
-            version = _version(connection)
-        refuse_newer(self.path, found=version, known=len(migrations))
-        if version == len(migrations) and not half_copies(self.path):
-            return
-        # A large file takes longer to copy than writers wait for each other. A new one is nothing to be copied.
-        with migrating(self.path) if version or half_copies(self.path) else nullcontext():
-            with self._connection() as connection:
-                # Off while tables are rebuilt, or dropping the old one would delete what refers to it.
-                connection.execute("PRAGMA foreign_keys = OFF")
-            with self._transaction("BEGIN IMMEDIATE") as transaction:
-                self._bring_forward(transaction, migrations)
-            with self._connection() as connection:
-                connection.execute("PRAGMA foreign_keys = ON")
-
-    def _bring_forward(self, transaction: Transaction, migrations: tuple[str, ...]) -> None:
-        # Read again: another process may have migrated while this one waited, and may know more than this one.
-        (version,) = transaction.rows("PRAGMA user_version")[0]
-        refuse_newer(self.path, found=version, known=len(migrations))
-        self._drop_unfinished()
-        if 0 < version < len(migrations):
-            self._keep(version)
-        for number, script in enumerate(migrations[version:], start=version + 1):
-            transaction.run(script)
-            transaction.run(f"PRAGMA user_version = {number}")
-            assert not transaction.rows("PRAGMA foreign_key_check"), "a migration left a reference to nothing"
-
-    def _keep(self, version: int) -> None:
-        """Copy the file as it is before a migration; by who may write, so that nobody else makes a copy meanwhile."""
-        backup = self.path.with_name(f"{self.path.name}.v{version}{BACKUP}")
-        aside = backup.with_name(f"{backup.name}.unfinished")
-        try:
-            self.copy_to(aside)
-            aside.replace(backup)
-        except BaseException:
-            self._drop_unfinished()
-            raise
-        log.info("store schema %d copied to %s before migrating", version, backup.name)
-
-    def _drop_unfinished(self) -> None:
-        for left in half_copies(self.path):
-            left.unlink(missing_ok=True)
-
 
 def sqlite_build() -> tuple[str, bool]:
     """SQLite's version, and whether it can search texts."""
@@ -241,35 +185,6 @@ def looking(path: Path) -> Iterator[Transaction]:
                 yield Transaction(connection)
         finally:
             connection.close()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _keep_beside(path: Path, connection: apsw.Connection) -> None:
-    """Have SQLite put its temporary files beside this one: they hold parts of it, a rewriting all of it.
-
-    It does so for all of the process, until this is said of another file.
-    """
-    connection.pragma("temp_store_directory", str(path.parent.resolve()))
-
-
-def _copy(connection: apsw.Connection, path: Path) -> None:
-    path.touch(mode=0o600)  # filled by SQLite, which keeps its mode
-    connection.execute("VACUUM INTO ?", (str(path),)).fetchall()
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _version(connection: apsw.Connection) -> int:
-    version = connection.execute("PRAGMA user_version").fetchall()[0][0]
-    assert isinstance(version, int), "user_version is an integer"
-    return version
 
 
 @contextmanager

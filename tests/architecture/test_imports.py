@@ -27,7 +27,7 @@ PLANTED = {
     "tests are not imported": ("server/a.py", "from tests.fakes import Shelf", "imports tests.fakes.Shelf"),
     "the scheduler has no tensors": ("hrm_model/scheduler.py", "import torch", "hrm_model/scheduler.py:1 imports"),
     "faiss has one door": ("retrieval/retriever.py", "import faiss", "whose place is retrieval/index.py"),
-    "apsw has two doors": ("server/auth.py", "import apsw", "retrieval/store/database.py or server/database.py"),
+    "apsw has three doors": ("server/auth.py", "import apsw", "retrieval/store/database.py or server/database.py"),
     "llguidance has three doors": ("hrm_model/engine.py", "import llguidance", "hrm_model/grammar.py or hrm_model/gra"),
     "sqlite3 has none": ("retrieval/store/database.py", "import sqlite3", "imports sqlite3, whose place is nowhere"),
     "metrics have one door": ("server/app.py", "from prometheus_client import Counter", "server/metrics.py"),

@@ -18,6 +18,7 @@ from retrieval.snapshots import Snapshots
 from retrieval.store import documents, files
 from retrieval.store.database import Database
 from retrieval.store.erasures import REPLACED
+from tests.full_disk import full
 from tests.retrieval.desk import ANNA, WordsEmbedder, write
 from tests.retrieval.shop import Shop
 
@@ -31,17 +32,6 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     opened = Shop(tmp_path)
     yield opened
     opened.parser.close()
-
-
-@contextmanager
-def full(size: int = 0) -> Iterator[None]:
-    """No file of this process may grow beyond `size` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextmanager

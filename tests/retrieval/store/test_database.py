@@ -1,7 +1,9 @@
-"""retrieval.store.database and schema: transactions, migrations, and errors in our own words."""
+"""retrieval.store.database and schema: transactions, migrations, and errors in our own words.
+
+What it has in common with the server's databases is in tests/contract/test_database.py.
+"""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,20 +11,12 @@ import apsw
 import pytest
 
 from retrieval.errors import SchemaTooNew, StoreFailed
-from retrieval.locks import migrating
 from retrieval.store import database as database_module
 from retrieval.store.database import KEPT, Database
 from retrieval.store.schema import MIGRATIONS
-from tests.at_once import at_once
-from tests.retrieval.test_disk import full
 from tests.temporary_files import folders_used
 
 KNOWN = len(MIGRATIONS)
-# A query that takes far longer than any busy timeout in these tests.
-LONG = (
-    "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000000)"
-    " SELECT count(*) FROM numbers"
-)
 
 
 @pytest.fixture
@@ -142,124 +136,11 @@ def test_what_sqlite_puts_aside_while_it_rewrites_a_file_lies_beside_it(tmp_path
     assert folders_used(database.vacuum) == {tmp_path / "one"}
 
 
-def test_what_sqlite_sorts_on_disk_lies_beside_the_file(tmp_path: Path) -> None:
-    database = Database(tmp_path / "store.db")
-    long = f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) SELECT '{'x' * 1000}' || i"
-
-    def sort() -> None:
-        with database.read() as tx:
-            tx.rows(f"{long} FROM n ORDER BY 1 DESC")
-
-    assert folders_used(sort) == {tmp_path}
-
-
-def test_an_older_database_is_copied_and_then_migrated(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    old = Database(path)
-    put(old, "a")
-    old.close()
-
-    new = Database(path, migrations=(*MIGRATIONS, "CREATE TABLE extra (x); INSERT INTO extra VALUES (1)"))
-
-    with new.read() as tx:
-        assert tx.rows("SELECT x FROM extra") == [(1,)]
-        assert tx.rows("PRAGMA user_version") == [(KNOWN + 1,)]
-    assert keys(new) == ["a"]
-    assert keys(Database(tmp_path / f"store.db.v{KNOWN}.backup")) == ["a"]
-
-
-def test_a_copy_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    put(Database(path), "a" * 1_000_000)
-
-    with full(500_000), pytest.raises(StoreFailed):
-        Database(path, migrations=(*MIGRATIONS, "CREATE TABLE extra (x)"))
-
-    assert list(tmp_path.glob("*.backup*")) == []
-    assert keys(Database(path)) == ["a" * 1_000_000]
-
-
-def test_a_copy_that_a_killed_process_began_goes_when_nobody_can_be_making_it(tmp_path: Path) -> None:
-    ends = ("", ".unfinished", ".0a1b2c3d-journal", ".gz", ".kept")
-    whole, begun, journal, *of_the_operator = (tmp_path / f"store.db.v1.backup{end}" for end in ends)
-    database = Database(tmp_path / "store.db")
-    for path in (whole, begun, journal, *of_the_operator):
-        path.touch()
-
-    with database.write() as tx:
-        tx.run("INSERT INTO meta VALUES ('a', 'x')")
-        opening = threading.Thread(target=Database, args=(database.path,))
-        opening.start()
-        opening.join(0.3)
-        assert begun.exists(), "a process that migrates holds the lock"
-    opening.join()
-
-    assert [path.exists() for path in (whole, begun, journal)] == [True, False, False]
-    assert all(path.exists() for path in of_the_operator)
-
-
-def test_processes_that_open_an_older_database_at_once_migrate_it_once(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    put(Database(path), "a")
-    newer = (*MIGRATIONS, "CREATE TABLE extra (x); INSERT INTO extra VALUES (1)")
-
-    opened = at_once(4, lambda: Database(path, newer))
-
-    assert [keys(database) for database in opened] == [["a"]] * 4
-    with opened[0].read() as tx:
-        assert tx.rows("SELECT x FROM extra") == [(1,)]
-    assert [copy.name for copy in tmp_path.glob("*.backup*")] == [f"store.db.v{KNOWN}.backup"]
-    with Database(tmp_path / f"store.db.v{KNOWN}.backup").read() as tx:
-        assert tx.rows("PRAGMA user_version") == [(KNOWN,)]
-
-
-def test_an_older_program_that_waited_for_a_newer_one_leaves_what_that_has_made(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    Database(path).close()
-    (tmp_path / "store.db.v1.backup.unfinished").touch()
-
-    with ThreadPoolExecutor(1) as threads:
-        with migrating(path):
-            older = threads.submit(Database, path)
-            with pytest.raises(TimeoutError):
-                older.result(timeout=0.3)
-            newer = apsw.Connection(str(path))
-            newer.execute(f"CREATE TABLE later (x); PRAGMA user_version = {KNOWN + 1}")
-            newer.close()
-        with pytest.raises(SchemaTooNew):
-            older.result()
-
-
-def test_however_long_a_migration_takes_who_opens_the_database_meanwhile_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "store.db"
-    put(Database(path), "a")
-    monkeypatch.setattr(database_module, "BUSY_MS", 20)
-    newer = (*MIGRATIONS, f"CREATE TABLE extra (x); INSERT INTO extra {LONG}")
-
-    opened = at_once(3, lambda: Database(path, newer))
-
-    assert [keys(database) for database in opened] == [["a"]] * 3
-
-
 def test_a_database_is_opened_while_somebody_writes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "BUSY_MS", 20)
 
     with database.write():
         assert keys(Database(database.path)) == []
-
-
-def test_a_migration_that_fails_leaves_the_older_version(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    put(Database(path), "a")
-
-    with pytest.raises(StoreFailed, match="no such table"):
-        Database(path, migrations=(*MIGRATIONS, "CREATE TABLE extra (x); INSERT INTO nowhere VALUES (1)"))
-
-    assert keys(Database(path)) == ["a"]
-    with Database(path).read() as tx:
-        assert tx.rows("PRAGMA user_version") == [(KNOWN,)]
 
 
 def test_chunks_of_before_there_were_pages_have_none(tmp_path: Path) -> None:
