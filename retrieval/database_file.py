@@ -9,6 +9,7 @@ from pathlib import Path
 
 import apsw
 
+from retrieval.disk import sync_folder
 from retrieval.locks import migrating
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ def _keep(path: Path, version: int) -> None:
         with closing(apsw.Connection(str(path))) as other:  # none copies in the midst of its own transaction
             copy(other, aside)
         aside.replace(backup)  # under its final name a copy is always whole
+        sync_folder(path.parent)  # and has that name for good before anything is changed
     except BaseException:
         _drop_half_copies(path)
         raise

@@ -17,6 +17,7 @@ from retrieval.store.schema import MIGRATIONS
 from server.database import Database as ServerDatabase
 from tests.at_once import at_once
 from tests.full_disk import full
+from tests.retrieval.power import watched
 from tests.temporary_files import folders_used
 
 MORE = "CREATE TABLE extra (x INTEGER) STRICT; INSERT INTO extra VALUES (1);"
@@ -211,3 +212,23 @@ def test_however_long_a_migration_takes_who_opens_the_database_meanwhile_waits(
     found = at_once(3, lambda: kind(tmp_path / "a.db", f"{MORE} INSERT INTO extra {LONG}").words())
 
     assert found == [["a"]] * 3
+
+
+def test_the_copy_of_before_a_migration_outlasts_a_power_cut(tmp_path: Path, kind: type[Kind]) -> None:
+    older(kind, tmp_path / "a.db")
+
+    with watched(tmp_path) as disk:
+        kind(tmp_path / "a.db", MORE)
+
+    assert disk.at_the_end == []
+    assert disk.syncs
+
+
+@pytest.mark.parametrize("lost", ["*.unfinished", "test_*"], ids=["of the copy", "of its name"])
+def test_a_sync_that_a_migration_leaves_out_is_noticed(tmp_path: Path, kind: type[Kind], lost: str) -> None:
+    older(kind, tmp_path / "a.db")
+
+    with watched(tmp_path, lambda path: path.match(lost)) as disk:
+        kind(tmp_path / "a.db", MORE)
+
+    assert disk.at_the_end
