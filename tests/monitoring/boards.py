@@ -8,6 +8,7 @@ import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ALERTS = DEPLOY / "alerts.yml"
+ALERTS_TEST = Path(__file__).parent / "alerts_test.yml"
 DASHBOARD = DEPLOY / "dashboard.json"
 _METRIC = re.compile(r"\b(?:hrm_|vllm:)\w+")
 

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import HANDBOOK, client_of, question, services, stocked
-from tests.monitoring.boards import ALERTS, alerts, labels_in, metrics_in, panels
+from tests.monitoring.boards import ALERTS, ALERTS_TEST, alerts, labels_in, metrics_in, panels
 
 pytestmark = pytest.mark.anyio
 
@@ -57,3 +57,12 @@ def test_every_alert_says_what_to_do() -> None:
             assert rule["annotations"]["summary"]
             assert rule["annotations"]["description"]
             assert rule["labels"]["severity"] in ("critical", "warning")
+
+
+def test_promtool_is_shown_when_each_alert_comes_and_when_it_does_not() -> None:
+    comes, stays_away = set[str](), set[str]()
+    for shown in yaml.safe_load(ALERTS_TEST.read_text())["tests"]:
+        for case in shown["alert_rule_test"]:
+            (comes if case["exp_alerts"] else stays_away).add(case["alertname"])
+
+    assert comes == stays_away == alerts().keys()

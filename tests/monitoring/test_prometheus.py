@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.served import serving, write_checkpoint
-from tests.monitoring.boards import ALERTS, DEPLOY, alerts, panels
+from tests.monitoring.boards import ALERTS, ALERTS_TEST, DEPLOY, alerts, panels
 from tests.monitoring.watching import asked, prometheus, until
 
 pytestmark = pytest.mark.prometheus
@@ -30,9 +30,9 @@ def test_promtool_finds_nothing_wrong_with_the_configuration_and_the_rules() -> 
 
 def test_alerts_come_when_they_should_and_not_before(tmp_path: Path) -> None:
     shutil.copy(ALERTS, tmp_path)
-    shutil.copy(Path(__file__).parent / "alerts_test.yml", tmp_path)
+    shutil.copy(ALERTS_TEST, tmp_path)
 
-    assert "SUCCESS" in promtool("test", "rules", "alerts_test.yml", cwd=tmp_path)
+    assert "SUCCESS" in promtool("test", "rules", ALERTS_TEST.name, cwd=tmp_path)
 
 
 def test_prometheus_scrapes_the_server_and_has_an_answer_to_each_panel(tmp_path: Path) -> None:
