@@ -30,7 +30,10 @@ OWNER = Reader(frozenset({"user:owner"}))
 NAMES = ("user:ann", "user:ben", "group:claims", "group:board", "*")
 STORES = ("first", "second")
 
+PAST, FUTURE = 1, 2**33
+
 names = st.lists(st.sampled_from(NAMES), max_size=3, unique=True).map(tuple)
+lists = st.builds(Access, read=names, write=names)
 alone = st.builds(
     Reader,
     st.sets(st.sampled_from(NAMES[:-1]), max_size=3).map(frozenset),
@@ -65,9 +68,10 @@ class Written:
     text: str
     store: str
     attributes: dict[str, Attribute]
-    readers: tuple[str, ...] | None  # None: no lists of its own
+    lists: Access | None  # None: none of its own
     owner: str
     is_deleted: bool
+    expires_at: int | None
     copies: int = 1  # chunks that all say the text
 
 
@@ -76,18 +80,17 @@ written = st.builds(
     sentences,
     st.sampled_from(STORES),
     attributes,
-    st.none() | names,
+    st.none() | lists,
     st.sampled_from(("user:owner", "user:ann", "user:ben")),
     st.sampled_from((False, False, True)),
+    st.sampled_from((None, None, FUTURE, PAST)),
 )
 
 
 class World:
     """A store of documents in which those that are to be deleted have been; by graph, after it was built."""
 
-    def __init__(
-        self, folder: Path, world: Sequence[Written], access: dict[str, tuple[str, ...]], index: IndexKind
-    ) -> None:
+    def __init__(self, folder: Path, world: Sequence[Written], access: dict[str, Access], index: IndexKind) -> None:
         self._database = Database(folder / "store.db")
         mirror = Mirror(
             self._database,
@@ -99,7 +102,7 @@ class World:
         mirror.open()
         self._searcher = Searcher(mirror, EMBEDDER, Fusion())
         with self._database.write() as tx:
-            store_nos = {name: stores.create(tx, name, OWNER, Access(read=read)) for name, read in access.items()}
+            store_nos = {name: stores.create(tx, name, OWNER, granted) for name, granted in access.items()}
             self._names = {stores.one(tx, number, OWNER).store_id: name for name, number in store_nos.items()}
             for number in store_nos.values():
                 stores.set_index(tx, number, index)
@@ -128,9 +131,11 @@ class World:
 
 
 def _add(tx: Transaction, store_no: int, document: Written) -> int:
-    file_no, _ = files.add(tx, owner=document.owner, filename="a.txt", size=1, sha256=document.text)
-    if document.readers is not None:
-        files.grant(tx, file_no, Access(read=document.readers))
+    file_no, _ = files.add(
+        tx, owner=document.owner, filename="a.txt", size=1, sha256=document.text, expires_at=document.expires_at
+    )
+    if document.lists is not None:
+        files.grant(tx, file_no, document.lists)
     document_no = attaching.attach(tx, store_no, file_no, document.attributes)
     chunk = StoredChunk(0, len(document.text), "", document.text, EMBEDDER.embed([document.text])[0].tobytes())
     contents.complete(tx, document_no, Content("", document.text, "x", [chunk] * document.copies))
@@ -138,20 +143,20 @@ def _add(tx: Transaction, store_no: int, document: Written) -> int:
 
 
 @contextmanager
-def stored(world: Sequence[Written], access: dict[str, tuple[str, ...]], index: IndexKind = "exact") -> Iterator[World]:
+def stored(world: Sequence[Written], access: dict[str, Access], index: IndexKind = "exact") -> Iterator[World]:
     with tempfile.TemporaryDirectory() as folder, closing(World(Path(folder), world, access, index)) as built:
         yield built
 
 
-def may(reader: Reader, owner: str, granted: tuple[str, ...]) -> bool:
-    return all(
-        one.is_admin or owner in one.names or not (one.names | {"*"}).isdisjoint(granted) for one in reader.each()
-    )
+def may(reader: Reader, owner: str, granted: Access) -> bool:
+    """Who may write may read as well."""
+    named = {*granted.read, *granted.write}
+    return all(one.is_admin or owner in one.names or not (one.names | {"*"}).isdisjoint(named) for one in reader.each())
 
 
 def check(
     world: list[Written],
-    access: dict[str, tuple[str, ...]],
+    access: dict[str, Access],
     reader: Reader,
     query: str,
     k: int,
@@ -170,7 +175,8 @@ def check(
         for document in world
         if document.store in readable
         and not document.is_deleted
-        and (document.readers is None or may(reader, document.owner, document.readers))
+        and document.expires_at != PAST
+        and (document.lists is None or may(reader, document.owner, document.lists))
     ]
 
     with stored(world, access, index) as everything, stored(visible, access) as fresh:
@@ -186,7 +192,7 @@ def check(
 
 properties = given(
     world=st.lists(written, max_size=8),
-    access=st.fixed_dictionaries(dict.fromkeys(STORES, names)),
+    access=st.fixed_dictionaries(dict.fromkeys(STORES, lists)),
     reader=readers,
     query=sentences,
     k=st.integers(1, 6),
@@ -199,7 +205,7 @@ slow = [HealthCheck.too_slow]
 @settings(max_examples=12, deadline=None, suppress_health_check=slow)
 def test_a_reader_finds_what_a_store_of_only_that_would_show(
     world: list[Written],
-    access: dict[str, tuple[str, ...]],
+    access: dict[str, Access],
     reader: Reader,
     query: str,
     k: int,
@@ -212,7 +218,7 @@ def test_a_reader_finds_what_a_store_of_only_that_would_show(
 @settings(max_examples=8, deadline=None, suppress_health_check=slow)
 def test_a_store_that_is_searched_by_a_graph_shows_no_more_and_no_less(
     world: list[Written],
-    access: dict[str, tuple[str, ...]],
+    access: dict[str, Access],
     reader: Reader,
     query: str,
     k: int,
@@ -225,7 +231,7 @@ def test_a_store_that_is_searched_by_a_graph_shows_no_more_and_no_less(
 @settings(max_examples=12, deadline=None, suppress_health_check=slow)
 def test_copies_of_a_text_hide_nothing_however_many_they_are(
     world: list[Written],
-    access: dict[str, tuple[str, ...]],
+    access: dict[str, Access],
     reader: Reader,
     query: str,
     k: int,
@@ -244,7 +250,7 @@ def test_copies_of_a_text_hide_nothing_however_many_they_are(
 @settings(max_examples=2000, deadline=None, suppress_health_check=slow)
 def test_a_reader_finds_what_a_store_of_only_that_would_show_two_thousand_times(
     world: list[Written],
-    access: dict[str, tuple[str, ...]],
+    access: dict[str, Access],
     reader: Reader,
     query: str,
     k: int,
