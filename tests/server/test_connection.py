@@ -108,9 +108,9 @@ async def test_a_connection_that_asks_nothing_is_closed() -> None:
 
 
 async def test_a_connection_may_rest_between_two_requests_and_not_for_ever() -> None:
-    async with listening(services(), bounds=Bounds(header_s=0.1, keep_alive_s=0.4)) as url, line_to(url) as line:
+    async with listening(services(), bounds=Bounds(header_s=0.5, keep_alive_s=2.5)) as url, line_to(url) as line:
         assert (await line.ask(LIVE))[0] == 200
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.7)
         assert (await line.ask(LIVE))[0] == 200
 
         assert await line.ends() == b""

@@ -20,6 +20,7 @@ from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
 from hrm_model.sequence import Sequence as Running
 from hrm_model.types import Load
+from server import process
 from server.app import create_app
 from server.connection import Bounds
 from server.door import Door
@@ -311,7 +312,8 @@ async def test_an_engine_that_dies_ends_the_process_and_its_answers_are_told(
     assert left == [8], "whatever holds up its end"
 
 
-async def test_an_engine_that_ends_with_the_server_is_no_dead_one() -> None:
+async def test_an_engine_that_ends_with_the_server_is_no_dead_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_LOOK_S", 0.01)
     draining, alive = Part(), [True]
 
     def engine() -> Load:
@@ -323,7 +325,7 @@ async def test_an_engine_that_ends_with_the_server_is_no_dead_one() -> None:
         terminate()
         await draining.begun.wait()
         alive.append(False)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(0.3)  # in which it would be looked at many times
         assert left == []
 
         draining.done.set()
