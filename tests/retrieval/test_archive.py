@@ -1,7 +1,6 @@
 """retrieval.archive: files and stores as an API manages them."""
 
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,20 +9,13 @@ import pytest
 
 from retrieval.errors import CursorUnknown, DocumentNotFound, StoreExpired
 from retrieval.library import Library
-from retrieval.opening import open_library
 from retrieval.store.database import Database
 from retrieval.types import Access, Attachment, Chunking, Cursor, Description, Document, File, Reader
-from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, write
+from tests.retrieval.desk import ANNA, BEN, write
 
 pytestmark = pytest.mark.anyio
 
 ADMIN = Reader(frozenset({"user:root"}), is_admin=True)
-
-
-@pytest.fixture
-async def library(tmp_path: Path) -> AsyncIterator[Library]:
-    async with open_library(tmp_path / "data", WordsEmbedder()) as opened:
-        yield opened
 
 
 async def upload(library: Library, text: str, reader: Reader = ANNA, expires_in_s: int | None = None) -> File:

@@ -27,13 +27,6 @@ pytestmark = pytest.mark.anyio
 MANY = "\n\n".join(f"Paragraph {number}: " + "word " * 100 for number in range(1200))  # enough for a snapshot
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    opened = Shop(tmp_path)
-    yield opened
-    opened.parser.close()
-
-
 @contextmanager
 def no_folder(folder: Path) -> Iterator[None]:
     """There is something else where the folder was."""

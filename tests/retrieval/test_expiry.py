@@ -1,6 +1,5 @@
 """Files and stores past their expiry, cleared away or not yet: gone for callers, and nothing brings them back."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +15,6 @@ from retrieval.types import Access, Attachment, Cursor, Description
 from tests.retrieval.desk import ANNA, WordsEmbedder
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def library(tmp_path: Path) -> AsyncIterator[Library]:
-    async with open_library(tmp_path / "data", WordsEmbedder()) as opened:
-        yield opened
 
 
 async def three(library: Library) -> tuple[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,13 +14,6 @@ from tests.retrieval.shop import PARAGRAPHS, Meddler, Shop
 
 COMMITS = "BEFORE INSERT ON chunks"
 ALSO_GIVING_BACK = "BEFORE UPDATE OF status ON jobs WHEN new.status = 'queued'"
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    opened = Shop(tmp_path)
-    yield opened
-    opened.parser.close()
 
 
 @contextmanager

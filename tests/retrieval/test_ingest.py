@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,13 +21,6 @@ from retrieval.store.jobs import MAX_ATTEMPTS, RUN_DEADLINE_S
 from retrieval.types import Progress
 from tests.retrieval.desk import ANNA, WordsEmbedder, files, write
 from tests.retrieval.shop import PARAGRAPHS, Meddler, Shop
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    opened = Shop(tmp_path)
-    yield opened
-    opened.parser.close()
 
 
 def test_a_file_is_in_progress_until_its_job_has_run(shop: Shop) -> None:

@@ -1,7 +1,6 @@
 """retrieval.library: one data directory, from opening to erasure, for several processes at once."""
 
 import logging
-from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from pathlib import Path
 
@@ -22,12 +21,6 @@ from tests.retrieval.neighbour import neighbour
 pytestmark = pytest.mark.anyio
 
 SECRET = "the zanzibar protocol was signed by quentin abernathy"
-
-
-@pytest.fixture
-async def library(tmp_path: Path) -> AsyncIterator[Library]:
-    async with open_library(tmp_path / "data", WordsEmbedder()) as opened:
-        yield opened
 
 
 async def search(library: Library, query: str, reader: Reader = ANNA) -> list[str]:

@@ -1,7 +1,7 @@
 """retrieval.clearing: whoever removes a store is answered as it is, and so are all others meanwhile."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -27,12 +27,6 @@ from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, files, write
 pytestmark = pytest.mark.anyio
 
 SHOPS = 45  # more than there are worker threads for everybody
-
-
-@pytest.fixture
-async def library(tmp_path: Path) -> AsyncIterator[Library]:
-    async with open_library(tmp_path / "data", WordsEmbedder()) as opened:
-        yield opened
 
 
 class Timed(Database):

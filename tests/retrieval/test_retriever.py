@@ -1,7 +1,7 @@
 """retrieval.retriever: what is ranked, what is collapsed, and that `k` are found wherever there are `k`."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,6 @@ from retrieval.types import Fusion, Passage
 from tests.retrieval.desk import ANNA, WordsEmbedder, texts, write
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def library(tmp_path: Path) -> AsyncIterator[Library]:
-    async with open_library(tmp_path / "data", WordsEmbedder()) as opened:
-        yield opened
 
 
 async def fill(library: Library, folder: Path, *contents: str) -> None:

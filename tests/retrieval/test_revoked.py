@@ -1,24 +1,14 @@
 """Library.revoked: it moves when something is taken away from somebody, whose kept answers go then."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from retrieval.library import Library
-from retrieval.opening import open_library
 from retrieval.types import Access, Attachment, Description
-from tests.retrieval.desk import ANNA, WordsEmbedder
+from tests.retrieval.desk import ANNA
 
 pytestmark = pytest.mark.anyio
 
 ALL = Access(read=("user:anna", "user:ben"))
-
-
-@pytest.fixture
-async def library(tmp_path: Path) -> AsyncIterator[Library]:
-    async with open_library(tmp_path / "data", WordsEmbedder()) as opened:
-        yield opened
 
 
 async def upload(library: Library, access: Access | None = None) -> str:

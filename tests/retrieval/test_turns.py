@@ -1,9 +1,6 @@
 """retrieval.ingest with several owners: nobody's files hold up another's."""
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-
-import pytest
+from collections.abc import Callable, Sequence
 
 from retrieval.batching import BATCH, LARGE_AT_ONCE, LARGE_SHARE, WINDOW
 from retrieval.embedder import Vectors
@@ -15,13 +12,6 @@ from tests.retrieval.desk import WordsEmbedder
 from tests.retrieval.shop import Meddler, Shop
 
 LARGE = WINDOW + 100
-
-
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    opened = Shop(tmp_path)
-    yield opened
-    opened.parser.close()
 
 
 def hand_in(shop: Shop, name: str, chunks: int = 1) -> None:
