@@ -74,6 +74,11 @@ class Disk:
             self.problems.append(f"{path.name} was not synced when it, or what names it, got its name")
 
 
+def of(*names: str) -> Callable[[Path], bool]:
+    """What to lose: the files and folders of these names."""
+    return lambda path: any(path.match(name) for name in names)
+
+
 @contextmanager
 def watched(below: Path, lost: Callable[[Path], bool] = lambda path: False) -> Iterator[Disk]:
     """Watch this process's acts on files below a folder."""

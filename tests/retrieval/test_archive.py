@@ -10,33 +10,13 @@ import pytest
 from retrieval.errors import CursorUnknown, DocumentNotFound, StoreExpired
 from retrieval.library import Library
 from retrieval.store.database import Database
-from retrieval.types import Access, Attachment, Chunking, Cursor, Description, Document, File, Reader
+from retrieval.types import Access, Attachment, Chunking, Cursor, Description, Reader
 from tests.retrieval.desk import ANNA, BEN, write
+from tests.retrieval.handing_in import read, upload
 
 pytestmark = pytest.mark.anyio
 
 ADMIN = Reader(frozenset({"user:root"}), is_admin=True)
-
-
-async def upload(library: Library, text: str, reader: Reader = ANNA, expires_in_s: int | None = None) -> File:
-    archive = library.archive
-    with archive.staging() as staged:
-        await anyio.to_thread.run_sync(staged.write, text.encode())
-        return await archive.add_file(
-            staged, filename="a.txt", purpose="assistants", reader=reader, expires_in_s=expires_in_s
-        )
-
-
-async def read(library: Library, store: str, attachment: Attachment) -> Document:
-    """Put a file into a store, and read it here and now."""
-    await library.archive.attach(store, attachment, ANNA)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(library.work, 0.01)
-        with anyio.fail_after(30):
-            while (held := await library.archive.held(store, attachment.file_id, ANNA)).status == "in_progress":
-                pass
-        tasks.cancel_scope.cancel()
-    return held
 
 
 async def found(library: Library, store: str, query: str = "apple", reader: Reader = ANNA) -> list[str]:

@@ -20,12 +20,12 @@ from retrieval.opening import open_library
 from retrieval.restore import MARKER, Restored, restore
 from retrieval.store.database import Database
 from retrieval.types import Attachment
+from tests.full_disk import full
 from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import ANNA, WordsEmbedder, write
+from tests.retrieval.handing_in import read, upload
 from tests.retrieval.neighbour import ROOT, neighbour
-from tests.retrieval.test_archive import read, upload
-from tests.retrieval.test_crash import problems
-from tests.retrieval.test_disk import full
+from tests.retrieval.soundness import problems
 
 pytestmark = pytest.mark.anyio
 

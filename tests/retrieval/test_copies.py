@@ -24,7 +24,7 @@ EMBEDDER = WordsEmbedder()
 COPY = "The form is to be signed by the head of the department."
 
 
-class Shop:
+class Searched:
     """A store filled without files, and a searcher over it."""
 
     def __init__(self, folder: Path) -> None:
@@ -54,11 +54,11 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
+def shop(tmp_path: Path) -> Searched:
+    return Searched(tmp_path)
 
 
-async def test_what_is_said_once_is_found_below_many_copies(shop: Shop) -> None:
+async def test_what_is_said_once_is_found_below_many_copies(shop: Searched) -> None:
     once = [f"Rule {number} is another one." for number in range(5)]
     shop.add(*[COPY] * (DEEPEST - 100), *once)
 
@@ -69,7 +69,7 @@ async def test_what_is_said_once_is_found_below_many_copies(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("count", [DEEPEST + 100, 4 * DEEPEST])
-async def test_copies_use_up_no_depth_however_many_there_are(shop: Shop, count: int) -> None:
+async def test_copies_use_up_no_depth_however_many_there_are(shop: Searched, count: int) -> None:
     once = [f"Rule {number} is another one." for number in range(3)]
     shop.add(*[COPY] * count, *["The form is signed by the mayor."] * count, *once)
 
@@ -79,7 +79,7 @@ async def test_copies_use_up_no_depth_however_many_there_are(shop: Shop, count: 
     assert set(found[2:]) == set(once)
 
 
-async def test_a_copy_that_came_later_is_left_out_as_well(shop: Shop) -> None:
+async def test_a_copy_that_came_later_is_left_out_as_well(shop: Searched) -> None:
     shop.add(*[COPY] * (DEEPEST + 100), "Rule 1 is another one.")
     await shop.find(6)
     shop.add(*[COPY] * DEEPEST, "Rule 2 is another one.")
@@ -87,7 +87,7 @@ async def test_a_copy_that_came_later_is_left_out_as_well(shop: Shop) -> None:
     assert set(await shop.find(6)) == {COPY, "Rule 1 is another one.", "Rule 2 is another one."}
 
 
-def test_of_very_many_texts_some_are_read_by_the_next_search(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_very_many_texts_some_are_read_by_the_next_search(shop: Searched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copies, "READ", 4)
     shop.add(*[COPY] * 6, "Rule 1 is another one.")
     known, visible = copies.Copies(), np.array([False] + [True] * 7)
@@ -98,7 +98,7 @@ def test_of_very_many_texts_some_are_read_by_the_next_search(shop: Shop, monkeyp
     assert left == [3, 1]
 
 
-def test_a_removed_text_is_known_no_longer(shop: Shop) -> None:
+def test_a_removed_text_is_known_no_longer(shop: Searched) -> None:
     shop.add(COPY, COPY, "Rule 1 is another one.")
     known, visible = copies.Copies(), np.ones(4, np.bool_)
     with shop.database.read() as tx:
@@ -111,7 +111,7 @@ def test_a_removed_text_is_known_no_longer(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("is_private", [True, False], ids=["access", "a filter"])
-async def test_copies_that_a_search_may_not_find_count_for_nothing(shop: Shop, is_private: bool) -> None:
+async def test_copies_that_a_search_may_not_find_count_for_nothing(shop: Searched, is_private: bool) -> None:
     once = [f"Rule {number} is another one." for number in range(6)]
     shop.add(*[COPY] * (DEEPEST + 100), kind="copy", is_private=is_private)
     shop.add(*once, kind="rule")

@@ -6,18 +6,13 @@ import pytest
 from retrieval.embedder import Vectors
 from retrieval.graph import Graph
 from retrieval.index import Numbers, Visible
+from tests.retrieval.vectors import unit
 
 DIMS = 32
 ROWS = 3000
 
 
-def unit(count: int, seed: int = 0) -> Vectors:
-    rows = np.random.default_rng(seed).standard_normal((count, DIMS)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows
-
-
-VECTORS = unit(ROWS)
+VECTORS = unit(ROWS, dims=DIMS)
 NUMBERS = np.arange(1, 2 * ROWS, 2)  # every second chunk is of another store
 
 
@@ -45,7 +40,7 @@ def test_nearly_all_of_the_nearest_visible_chunks_are_found_and_nothing_else(gra
     visible = NUMBERS[np.random.default_rng(5).random(ROWS) < share]
     hits = 0
 
-    for query in unit(30, seed=1):
+    for query in unit(30, seed=1, dims=DIMS):
         found, answered = graph.nearest(query, 10, flags(visible))
         assert len(found) >= 10
         assert set(found.tolist()) <= set(visible.tolist())
@@ -56,7 +51,7 @@ def test_nearly_all_of_the_nearest_visible_chunks_are_found_and_nothing_else(gra
 
 
 def test_it_answers_for_nothing_where_no_more_are_visible_than_asked_for(graph: Graph) -> None:
-    found, answered = graph.nearest(unit(1)[0], 10, flags(NUMBERS[:10]))
+    found, answered = graph.nearest(unit(1, dims=DIMS)[0], 10, flags(NUMBERS[:10]))
 
     assert not len(found)
     assert not len(answered)
@@ -66,7 +61,7 @@ def test_it_leaves_to_others_what_is_quicker_to_scan() -> None:
     graph = Graph(DIMS)
     graph.add(NUMBERS, VECTORS)
 
-    assert not len(graph.nearest(unit(1)[0], 10, flags(NUMBERS))[1])
+    assert not len(graph.nearest(unit(1, dims=DIMS)[0], 10, flags(NUMBERS))[1])
 
 
 def test_removed_chunks_are_not_found_and_their_vectors_are_overwritten(graph: Graph) -> None:
@@ -81,7 +76,7 @@ def test_removed_chunks_are_not_found_and_their_vectors_are_overwritten(graph: G
     assert (graph.rows, graph.empty_share) == (ROWS - len(gone), 0.25)
     left = NUMBERS[~np.isin(NUMBERS, gone)]
     hits = 0
-    for query in unit(30, seed=1):
+    for query in unit(30, seed=1, dims=DIMS):
         found, answered = graph.nearest(query, 10, flags(NUMBERS))
         assert not set(found.tolist()) & set(gone.tolist())
         assert answered.tolist() == left.tolist()
@@ -115,7 +110,7 @@ def test_an_empty_graph_has_nothing_to_remove_and_finds_nothing() -> None:
     graph.remove([1, 2])
 
     assert (graph.rows, graph.empty_share) == (0, 0.0)
-    assert not len(graph.nearest(unit(1)[0], 10, flags(NUMBERS))[0])
+    assert not len(graph.nearest(unit(1, dims=DIMS)[0], 10, flags(NUMBERS))[0])
 
 
 def test_what_is_removed_of_other_stores_is_remembered_until_the_graph_is_past_it(graph: Graph) -> None:
@@ -126,5 +121,5 @@ def test_what_is_removed_of_other_stores_is_remembered_until_the_graph_is_past_i
     graph.remove([first, fourth])
 
     assert graph._missed == {fourth}
-    graph.add(np.asarray([first, second, third, fourth]), unit(4, seed=2))
+    graph.add(np.asarray([first, second, third, fourth]), unit(4, seed=2, dims=DIMS))
     assert graph.rows == ROWS + 1

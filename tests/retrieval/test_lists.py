@@ -18,7 +18,7 @@ BEN, CLAIMS = Reader(frozenset({"user:ben"})), Reader(frozenset({"user:eva", "gr
 ADMIN = Reader(frozenset({"user:root"}), is_admin=True)
 
 
-class Shelf:
+class Listed:
     """A store of files, and what is kept in memory of their lists."""
 
     def __init__(self, path: Path) -> None:
@@ -46,18 +46,18 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "store.db")
+def shelf(tmp_path: Path) -> Listed:
+    return Listed(tmp_path / "store.db")
 
 
-def test_without_limits_there_is_nothing_to_look_through(shelf: Shelf) -> None:
+def test_without_limits_there_is_nothing_to_look_through(shelf: Listed) -> None:
     shelf.add()
 
     with shelf.database.read() as tx:
         assert shelf.lists.hidden(tx, BEN) is None
 
 
-def test_lists_hide_a_document_from_all_but_those_on_them_its_owner_and_admins(shelf: Shelf) -> None:
+def test_lists_hide_a_document_from_all_but_those_on_them_its_owner_and_admins(shelf: Listed) -> None:
     _, open_to_all = shelf.add("*")
     _, of_claims = shelf.add("group:claims")
     _, of_ben = shelf.add("user:nobody", owner="user:ben")
@@ -68,7 +68,7 @@ def test_lists_hide_a_document_from_all_but_those_on_them_its_owner_and_admins(s
     assert open_to_all not in {*shelf.hidden(BEN), *shelf.hidden(CLAIMS)}
 
 
-def test_what_the_application_may_not_read_is_hidden_from_whom_it_acts_for(shelf: Shelf) -> None:
+def test_what_the_application_may_not_read_is_hidden_from_whom_it_acts_for(shelf: Listed) -> None:
     _, of_ben = shelf.add("user:ben")
     _, of_both = shelf.add("user:ben", "user:portal")
     portal = Reader(frozenset({"user:portal"}))
@@ -78,7 +78,7 @@ def test_what_the_application_may_not_read_is_hidden_from_whom_it_acts_for(shelf
     assert of_both not in shelf.hidden(portal)
 
 
-def test_what_came_since_is_hidden_or_shown_by_its_own_lists(shelf: Shelf) -> None:
+def test_what_came_since_is_hidden_or_shown_by_its_own_lists(shelf: Listed) -> None:
     _, first = shelf.add("group:claims")
     assert (shelf.hidden(BEN), shelf.hidden(CLAIMS)) == ([first], [])
 
@@ -90,7 +90,7 @@ def test_what_came_since_is_hidden_or_shown_by_its_own_lists(shelf: Shelf) -> No
     assert shelf.hidden(CLAIMS) == [for_ben, of_ben]
 
 
-def test_a_change_of_lists_holds_at_the_next_look_whoever_made_it(shelf: Shelf) -> None:
+def test_a_change_of_lists_holds_at_the_next_look_whoever_made_it(shelf: Listed) -> None:
     file_no, document_no = shelf.add("user:ben", "group:claims")
     assert shelf.hidden(BEN) == []
 
@@ -105,7 +105,7 @@ def test_a_change_of_lists_holds_at_the_next_look_whoever_made_it(shelf: Shelf) 
 
 
 @pytest.mark.parametrize("modes", [("write",), ("read", "write")])
-def test_who_may_write_is_among_the_readers_whenever_the_list_is_read(shelf: Shelf, modes: tuple[str, ...]) -> None:
+def test_who_may_write_is_among_the_readers_whenever_the_list_is_read(shelf: Listed, modes: tuple[str, ...]) -> None:
     def rewrite() -> None:
         with shelf.database.write() as tx:
             tx.run("DELETE FROM file_access")
@@ -134,7 +134,7 @@ def test_who_may_write_is_among_the_readers_whenever_the_list_is_read(shelf: She
         "UPDATE files SET expires_at = 1",
     ],
 )
-def test_the_store_itself_tells_of_changes_so_that_none_can_be_overlooked(shelf: Shelf, change: str) -> None:
+def test_the_store_itself_tells_of_changes_so_that_none_can_be_overlooked(shelf: Listed, change: str) -> None:
     _, document_no = shelf.add("user:ben")
     assert shelf.hidden(BEN) == []
 
@@ -144,7 +144,7 @@ def test_the_store_itself_tells_of_changes_so_that_none_can_be_overlooked(shelf:
     assert shelf.hidden(BEN) == [document_no]
 
 
-def test_a_file_that_gets_another_owner_leaves_the_former_one(shelf: Shelf) -> None:
+def test_a_file_that_gets_another_owner_leaves_the_former_one(shelf: Listed) -> None:
     _, document_no = shelf.add("user:nobody", owner="user:ben")
     assert shelf.hidden(BEN) == []
 
@@ -154,7 +154,7 @@ def test_a_file_that_gets_another_owner_leaves_the_former_one(shelf: Shelf) -> N
     assert shelf.hidden(BEN) == [document_no]
 
 
-def test_a_file_past_its_expiry_is_hidden_from_everybody(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_past_its_expiry_is_hidden_from_everybody(shelf: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
     soon = int(time.time()) + 1_000
     _, document_no = shelf.add(expires_at=soon)
     assert shelf.hidden(ADMIN) == shelf.hidden(BEN) == []
@@ -164,7 +164,7 @@ def test_a_file_past_its_expiry_is_hidden_from_everybody(shelf: Shelf, monkeypat
     assert shelf.hidden(ADMIN) == shelf.hidden(BEN) == [document_no]
 
 
-def test_a_file_in_a_second_store_is_hidden_there_too(shelf: Shelf) -> None:
+def test_a_file_in_a_second_store_is_hidden_there_too(shelf: Listed) -> None:
     file_no, first = shelf.add("group:claims")
     assert shelf.hidden(BEN) == [first]
 
@@ -176,7 +176,7 @@ def test_a_file_in_a_second_store_is_hidden_there_too(shelf: Shelf) -> None:
     assert shelf.hidden(CLAIMS) == []
 
 
-def test_numbers_of_documents_that_are_gone_confuse_nothing(shelf: Shelf) -> None:
+def test_numbers_of_documents_that_are_gone_confuse_nothing(shelf: Listed) -> None:
     file_no, _ = shelf.add("group:claims")
     assert len(shelf.hidden(BEN)) == 1
     with shelf.database.write() as tx:
@@ -188,7 +188,7 @@ def test_numbers_of_documents_that_are_gone_confuse_nothing(shelf: Shelf) -> Non
     assert document_no not in shelf.hidden(CLAIMS)
 
 
-def test_later_documents_are_hidden_beside_those_with_lists_when_the_newest_was_removed(shelf: Shelf) -> None:
+def test_later_documents_are_hidden_beside_those_with_lists_when_the_newest_was_removed(shelf: Listed) -> None:
     _, with_lists = shelf.add("group:claims")
     _, later = shelf.add()
     newest, _ = shelf.add()
@@ -205,7 +205,7 @@ def test_later_documents_are_hidden_beside_those_with_lists_when_the_newest_was_
 
 
 def test_a_look_that_fails_half_way_hides_all_the_same_the_next_time(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    shelf: Listed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, first = shelf.add("group:claims")
     assert shelf.hidden(BEN) == [first]
@@ -222,7 +222,7 @@ def test_a_look_that_fails_half_way_hides_all_the_same_the_next_time(
     assert shelf.hidden(BEN) == [first, second]
 
 
-def test_the_memory_for_names_is_bounded_and_forgetting_changes_nothing(shelf: Shelf) -> None:
+def test_the_memory_for_names_is_bounded_and_forgetting_changes_nothing(shelf: Listed) -> None:
     for name in ("user:ben", "group:claims", "user:eva", "user:ben"):
         shelf.add(name)
     small = AccessLists(kept=2 + 2 * NAME)
@@ -236,7 +236,7 @@ def test_the_memory_for_names_is_bounded_and_forgetting_changes_nothing(shelf: S
 
 
 def test_new_files_cost_one_question_however_many_names_are_known(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    shelf: Listed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.add("user:ben")
     readers = [Reader(frozenset({f"user:{number}"})) for number in range(30)]
@@ -256,7 +256,7 @@ def test_new_files_cost_one_question_however_many_names_are_known(
     assert len(asked) < 3 * len(readers)
 
 
-def test_what_is_kept_outlives_new_files_with_lists_and_removals(shelf: Shelf) -> None:
+def test_what_is_kept_outlives_new_files_with_lists_and_removals(shelf: Listed) -> None:
     file_no, _ = shelf.add("group:claims")
     with shelf.database.read() as tx:
         before = scope.changes_of_lists(tx)

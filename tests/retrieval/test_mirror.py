@@ -18,7 +18,7 @@ from retrieval.store.database import Database, Transaction
 from retrieval.store.erasures import REPLACED
 from retrieval.store.scope import Scope
 from tests.retrieval.desk import ANNA, WordsEmbedder
-from tests.retrieval.test_index import held
+from tests.retrieval.vectors import held
 
 EMBEDDER = WordsEmbedder()
 

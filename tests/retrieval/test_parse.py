@@ -9,6 +9,7 @@ from retrieval.errors import DocumentRefused
 from retrieval.limits import Limits
 from retrieval.parse import parse
 from retrieval.parsed import Parsed
+from tests.retrieval.headings import headings
 
 
 def markdown(text: str) -> Parsed:
@@ -17,10 +18,6 @@ def markdown(text: str) -> Parsed:
 
 def page(body: str) -> Parsed:
     return parse(Path("page.html"), body.encode())
-
-
-def headings(parsed: Parsed) -> list[tuple[str, int]]:
-    return [(parsed.text[heading.start : heading.end], heading.level) for heading in parsed.headings]
 
 
 def test_plain_text_is_stored_as_it_is_and_titled_by_its_name() -> None:

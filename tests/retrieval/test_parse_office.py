@@ -13,6 +13,7 @@ from retrieval.errors import DocumentRefused
 from retrieval.limits import Limits
 from retrieval.parse import parse
 from retrieval.parsed import Parsed
+from tests.retrieval.headings import headings
 from tests.retrieval.papers import bomb, compound, repacked, sheet, slides, word
 
 MIB = 1024 * 1024
@@ -20,10 +21,6 @@ MIB = 1024 * 1024
 
 def read(name: str, data: bytes, limits: Limits | None = None) -> Parsed:
     return parse(Path(name), data, limits)
-
-
-def headings(parsed: Parsed) -> list[tuple[str, int]]:
-    return [(parsed.text[heading.start : heading.end], heading.level) for heading in parsed.headings]
 
 
 def plain(text: str) -> bytes:

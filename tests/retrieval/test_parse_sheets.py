@@ -12,15 +12,12 @@ from openpyxl import Workbook
 from retrieval.errors import DocumentRefused
 from retrieval.parse import parse
 from retrieval.parsed import Parsed
+from tests.retrieval.headings import headings
 from tests.retrieval.papers import repacked, sheet, workbook
 
 
 def read(name: str, data: bytes) -> Parsed:
     return parse(Path(name), data)
-
-
-def headings(parsed: Parsed) -> list[tuple[str, int]]:
-    return [(parsed.text[heading.start : heading.end], heading.level) for heading in parsed.headings]
 
 
 def cell(value: float, number_format: str = "General") -> bytes:

@@ -22,9 +22,8 @@ from retrieval.store import attaching, contents, files, stores
 from retrieval.store.contents import Content, StoredChunk
 from retrieval.store.database import Database
 from tests.retrieval.desk import ANNA, WordsEmbedder
-from tests.retrieval.power import watched
-from tests.retrieval.test_index import Filled, unit
-from tests.retrieval.test_snapshots import publish
+from tests.retrieval.power import of, watched
+from tests.retrieval.vectors import Filled, publish, unit
 
 Act = Callable[[Path], None]
 NOTHING = Gone({}, ())
@@ -90,10 +89,6 @@ def purge_a_removed_file(folder: Path) -> None:
     purge = Purger(database, originals, mirror, data_dir).purge()
     database.close()
     assert purge.problem is None
-
-
-def of(*names: str) -> Callable[[Path], bool]:
-    return lambda path: any(path.match(name) for name in names)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from retrieval.store.database import Database
 from tests.retrieval.canaries import canary
 from tests.retrieval.desk import ANNA, WordsEmbedder, texts, write
 from tests.retrieval.neighbour import ROOT
-from tests.retrieval.test_crash import problems
+from tests.retrieval.soundness import problems
 
 pytestmark = pytest.mark.anyio
 

@@ -8,12 +8,7 @@ import pytest
 
 from retrieval.index import BLOCK, SnapshotRefused
 from retrieval.snapshots import Snapshots
-from tests.retrieval.test_index import DIMS, Filled, unit
-
-
-def publish(snapshots: Snapshots, filled: Filled, generation: int = 3) -> None:
-    last = int(filled.numbers[-1])
-    assert snapshots.publish(snapshots.stage(filled.index, generation=generation, stamp="s", embedder="e", last=last))
+from tests.retrieval.vectors import DIMS, Filled, publish, unit
 
 
 def names(folder: Path) -> set[str]:

@@ -25,7 +25,7 @@ ABSENT = "file-0123456789abcdef01234567"
 
 
 @dataclass(frozen=True)
-class Shop:
+class Emptied:
     """A real store and a real ledger behind the application."""
 
     folder: Path
@@ -56,17 +56,17 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+async def shop(tmp_path: Path) -> AsyncIterator[Emptied]:
     ledger = Ledger(tmp_path / "ledger.db", busy_timeout_ms=10)
     async with (
         open_library(tmp_path / "data", WordsEmbedder()) as library,
         client_of(services(store=library, erasures=ledger.erasures), "sk-admin") as client,
     ):
-        yield Shop(tmp_path, library, client)
+        yield Emptied(tmp_path, library, client)
     ledger.close()
 
 
-async def test_who_asks_for_a_file_that_never_was_writes_nothing_of_what_others_removed(shop: Shop) -> None:
+async def test_who_asks_for_a_file_that_never_was_writes_nothing_of_what_others_removed(shop: Emptied) -> None:
     others = [await shop.remove() for _ in range(3)]
 
     with shop.somebody_writes():
@@ -74,7 +74,7 @@ async def test_who_asks_for_a_file_that_never_was_writes_nothing_of_what_others_
         assert await shop.status(f"/v1/files/{others[0]}/content") == 503, "its own removal is to be recorded"
 
 
-async def test_the_removal_of_a_file_is_recorded_once(shop: Shop) -> None:
+async def test_the_removal_of_a_file_is_recorded_once(shop: Emptied) -> None:
     file_id = await shop.remove()
     assert await shop.status(f"/v1/files/{file_id}/content") == 410
 
@@ -82,7 +82,7 @@ async def test_the_removal_of_a_file_is_recorded_once(shop: Shop) -> None:
         assert await shop.status(f"/v1/files/{file_id}/content") == 410
 
 
-async def test_a_list_records_what_was_removed_since_the_last_one_alone(shop: Shop) -> None:
+async def test_a_list_records_what_was_removed_since_the_last_one_alone(shop: Emptied) -> None:
     removed = [await shop.remove(), await shop.remove()]
     assert await shop.listed() == removed
 
@@ -94,7 +94,7 @@ async def test_a_list_records_what_was_removed_since_the_last_one_alone(shop: Sh
     assert await shop.listed() == removed
 
 
-async def test_however_much_waits_a_list_shows_all_of_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_however_much_waits_a_list_shows_all_of_it(shop: Emptied, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "PIECE", 2)
     removed = [await shop.remove() for _ in range(5)]
 

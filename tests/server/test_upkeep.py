@@ -23,7 +23,7 @@ from server.signing import Signer
 from server.upkeep import AUDIT, LEDGER, bring_audit, merged_ledger
 from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import write
-from tests.retrieval.power import watched
+from tests.retrieval.power import of, watched
 
 LOCAL = Reader(frozenset({"user:local"}))
 SIGNER = Signer(Ed25519PrivateKey.generate())
@@ -115,10 +115,6 @@ def test_what_a_restore_that_was_killed_has_left_is_not_read_into_the_next_one_s
     assert restored.erasures.public_keys() == {}
     restored.close()
     assert list(data.glob(f"{LEDGER}.*")) == []
-
-
-def of(*names: str) -> Callable[[Path], bool]:
-    return lambda path: any(path.match(name) for name in names)
 
 
 def bring(data_dir: Path, backup: Path) -> None:

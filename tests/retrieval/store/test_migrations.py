@@ -9,7 +9,7 @@ from retrieval.store.database import Database
 from retrieval.store.erasures import REPLACED
 from retrieval.store.schema import MIGRATIONS
 from tests.retrieval.desk import ANNA
-from tests.retrieval.store.test_schema import FIRST
+from tests.retrieval.store.first_version import FIRST
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))

@@ -7,18 +7,9 @@ from retrieval.store.database import Database
 from retrieval.store.erasures import REPLACED
 from retrieval.store.schema import MIGRATIONS
 from retrieval.types import Reader
+from tests.retrieval.store.first_version import FIRST
 
 ANNA = Reader(frozenset({"user:anna"}))
-
-FIRST = """
-INSERT INTO stores VALUES (1, 'vs_1', 'shop', 'user:anna', 100);
-INSERT INTO documents VALUES (4, 'file-4', 1, 'a.txt', 5, 'digest4', 101, 'completed', NULL, 'A', 'äpple', 'x');
-INSERT INTO documents VALUES (6, 'file-6', 1, 'b.pdf', 9, 'digest6', 102, 'failed', 'it is empty', '', '', '');
-INSERT INTO sources VALUES (1, '/a.txt', 4);
-INSERT INTO chunks VALUES (8, 4, 1, 0, 5, 'A', 'äpple');
-INSERT INTO vectors VALUES (8, x'00010203');
-INSERT INTO jobs VALUES (1, 6, '/b.pdf', 'failed', 1, 'it is empty', 1, 1, 1);
-"""
 
 
 def test_documents_of_the_first_version_become_files_in_a_store(tmp_path: Path) -> None:
