@@ -2,29 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
-import anyio
 import httpx
 import pytest
 
-from retrieval.opening import open_library
 from server.app import bare_app
-from server.audit.log import AuditLog
-from server.connection import Bounds
-from server.deps import Services
 from server.schemas.objects import ErrorBody
-from server.signing import Signer
 from tests.abuse.mutations import ODD_TEXT, mutated, spelled, within
+from tests.abuse.serving import kept, reached, served
 from tests.abuse.valid import BATCH, FILE, MODEL, REQUESTS, STORE, Request
-from tests.fakes.engine import ScriptedEngine
-from tests.fakes.serving import listening, services
-from tests.retrieval.desk import WordsEmbedder
 
 pytestmark = pytest.mark.anyio
 
@@ -39,31 +29,6 @@ class Answer:
     status: int
     headers: dict[str, str]
     body: bytes
-
-
-@asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[str]:
-    """A server that waits for what is valid, however busy this machine is."""
-    async with kept(folder) as given, reached(given, patience_s=20) as url:
-        yield url
-
-
-@asynccontextmanager
-async def kept(folder: Path) -> AsyncIterator[Services]:
-    """A real store and a real audit log, with an engine that says little."""
-    audit = AuditLog(folder / "data" / "audit.db", Signer.of(folder), durability="async")
-    async with open_library(folder / "data", WordsEmbedder()) as library, anyio.create_task_group() as tasks:
-        tasks.start_soon(library.work, 0.02)
-        given = services(ScriptedEngine("ok", "."), store=library, max_upload_bytes=100_000)
-        yield replace(given, audit=audit)
-        tasks.cancel_scope.cancel()
-    audit.close()
-
-
-def reached(given: Services, *, patience_s: float) -> AbstractAsyncContextManager[str]:
-    """A server of these; it waits so long for what may never come, as of a request that was made shorter."""
-    policy = replace(given.policy, body_s=patience_s, upload_s=patience_s)
-    return listening(replace(given, policy=policy), bounds=Bounds(header_s=patience_s, keep_alive_s=0.1))
 
 
 async def objects(url: str) -> dict[str, str]:

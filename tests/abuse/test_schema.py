@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.abuse.test_mutated import served
+from tests.abuse.serving import served
 
 pytestmark = pytest.mark.anyio
 

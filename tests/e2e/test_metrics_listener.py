@@ -7,7 +7,7 @@ from time import monotonic
 import httpx
 
 from tests.e2e.served import hrm_serve, serving, write_checkpoint
-from tests.server.test_metrics import Samples, samples
+from tests.samples import Samples, samples
 
 KEY = "first-secret-of-more-than-32-characters"
 

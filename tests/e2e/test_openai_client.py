@@ -1,36 +1,25 @@
 """The unmodified official client against the real application on a loopback port, with a scripted engine."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
-from openai import AsyncOpenAI
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessage
 
 from hrm_model.errors import EngineError
 from server.deps import Services
+from tests.e2e.official import client_of
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.serving import HANDBOOK, LEAVE, MODEL, listening, services, stocked
+from tests.fakes.serving import HANDBOOK, LEAVE, MODEL, services, stocked
 
 pytestmark = pytest.mark.anyio
 
 ASK: Any = [{"role": "user", "content": "How many days of paid leave do full-time staff receive?"}]
 GUESS: Any = {"type": "content", "content": "x"}
 TWO_SENTENCES = ("28 ", "days. ", "Marta Velin ", "leads the claims desk.")
-
-
-@asynccontextmanager
-async def client_of(given: Services, key: str = "sk-ann") -> AsyncIterator[AsyncOpenAI]:
-    async with (
-        listening(given) as url,
-        AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=10) as client,
-    ):
-        yield client
 
 
 async def handbook(path: Path, *pieces: str, **policy: Any) -> Services:

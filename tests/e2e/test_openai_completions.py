@@ -1,33 +1,21 @@
 """The unmodified official client's `completions` against the real application on a loopback port."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import openai
 import pytest
-from openai import AsyncOpenAI
 from openai.types import Completion
 
 from hrm_model.errors import EngineError
 from hrm_model.types import Limits, Question, Tokens
-from server.deps import Services
+from tests.e2e.official import client_of
 from tests.fakes.engine import VOCABULARY, ScriptedEngine
-from tests.fakes.serving import MODEL, listening, services
+from tests.fakes.serving import MODEL, services
 
 pytestmark = pytest.mark.anyio
 
 PROMPTS: list[Any] = ["Why is it dark?", ["Why?", "How?"], [5, 6, 7], [[5, 6], [7]]]
-
-
-@asynccontextmanager
-async def client_of(given: Services, key: str = "sk-ann") -> AsyncIterator[AsyncOpenAI]:
-    async with (
-        listening(given) as url,
-        AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=10) as client,
-    ):
-        yield client
 
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=["text", "texts", "ids", "lists of ids"])

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from tests.e2e.served import CUT_OFF, STUCK_ENGINE, Served, hrm_serve, serving, write_checkpoint
-from tests.server.test_metrics import Samples, samples
+from tests.samples import Samples, samples
 
 QUESTION = "Who leads the claims desk?"
 LEAVE = "Leave.\n\nFull-time staff receive 28 days of paid leave each year.\n"

@@ -1,21 +1,17 @@
 """Structured output as the unmodified official client asks for it, from the real engine over a random network."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import openai
 import pytest
 from jsonschema import Draft202012Validator
-from openai import AsyncOpenAI
 from pydantic import BaseModel
 
-from hrm_model.spelling import Speller
-from tests.engines import Tiny, running
-from tests.fakes.serving import MODEL, listening, services, stocked
+from tests.e2e.official import client_of_tiny
+from tests.engines import Tiny
+from tests.fakes.serving import MODEL
 
 pytestmark = pytest.mark.anyio
 
@@ -45,21 +41,8 @@ SCHEMA: Any = {
 FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "leave", "schema": SCHEMA, "strict": False}}
 
 
-@asynccontextmanager
-async def client_of(tiny: Tiny, path: Path | None = None, **policy: Any) -> AsyncIterator[AsyncOpenAI]:
-    shelf = await stocked(path, {"leave.txt": "Full-time staff receive 28 days of paid leave."}) if path else None
-    given = services(shelf=shelf, default_store="handbook" if path else None, **policy)
-    async with running(tiny.engine(draft_tokens=8)) as engine:
-        given = replace(given, engine=engine, speller=Speller(tiny.tokenizer))
-        async with (
-            listening(given) as url,
-            AsyncOpenAI(base_url=f"{url}/v1", api_key="sk-ann", max_retries=0, timeout=60) as client,
-        ):
-            yield client
-
-
 async def test_an_answer_is_parsed_into_a_model_whole_and_streamed(tiny: Tiny) -> None:
-    async with client_of(tiny) as client:
+    async with client_of_tiny(tiny) as client:
         whole = await client.chat.completions.parse(model=MODEL, messages=ASK, response_format=Desk, **SAMPLING)
         async with client.chat.completions.stream(
             model=MODEL, messages=ASK, response_format=Desk, **SAMPLING
@@ -75,7 +58,7 @@ async def test_an_answer_is_parsed_into_a_model_whole_and_streamed(tiny: Tiny) -
 
 
 async def test_each_of_n_answers_validates_on_both_routes(tiny: Tiny) -> None:
-    async with client_of(tiny) as client:
+    async with client_of_tiny(tiny) as client:
         chat = await client.chat.completions.create(model=MODEL, messages=ASK, response_format=FORMAT, n=3, **SAMPLING)
         plain = await client.completions.create(
             model=MODEL, prompt=["Why?", "How?"], n=2, extra_body={"response_format": FORMAT}, **SAMPLING
@@ -99,7 +82,7 @@ async def test_each_of_n_answers_validates_on_both_routes(tiny: Tiny) -> None:
 )
 async def test_vllms_names_work_on_both_routes(tiny: Tiny, structure: dict[str, Any], accepted: set[str]) -> None:
     extra = {"structured_outputs": structure}
-    async with client_of(tiny) as client:
+    async with client_of_tiny(tiny) as client:
         chat = await client.chat.completions.create(model=MODEL, messages=ASK, extra_body=extra, **SAMPLING)
         stream = await client.completions.create(model=MODEL, prompt="Why?", extra_body=extra, stream=True, **SAMPLING)
         streamed = "".join([chunk.choices[0].text async for chunk in stream])
@@ -110,7 +93,7 @@ async def test_vllms_names_work_on_both_routes(tiny: Tiny, structure: dict[str, 
 
 
 async def test_any_json_object_begins_and_parses_as_one(tiny: Tiny) -> None:
-    async with client_of(tiny) as client:
+    async with client_of_tiny(tiny) as client:
         answer = await client.chat.completions.create(
             model=MODEL, messages=ASK, response_format={"type": "json_object"}, max_tokens=1500, temperature=1, seed=3
         )
@@ -122,7 +105,7 @@ async def test_any_json_object_begins_and_parses_as_one(tiny: Tiny) -> None:
 
 
 async def test_an_answer_that_is_cut_says_so(tiny: Tiny) -> None:
-    async with client_of(tiny) as client:
+    async with client_of_tiny(tiny) as client:
         with pytest.raises(openai.LengthFinishReasonError):
             await client.chat.completions.parse(model=MODEL, messages=ASK, response_format=Desk, max_tokens=4)
 
@@ -131,7 +114,7 @@ async def test_a_grounded_answer_has_no_markers_in_it(tiny: Tiny, tmp_path: Path
     leave: Any = {"type": "object", "properties": {"days": {"const": "28 days"}}, "required": ["days"]}
     shape: Any = {"type": "json_schema", "json_schema": {"name": "leave", "schema": leave}}
     asked: Any = [{"role": "user", "content": "How many days of paid leave do full-time staff receive?"}]
-    async with client_of(tiny, tmp_path) as client:
+    async with client_of_tiny(tiny, tmp_path) as client:
         answer = await client.chat.completions.create(
             model=MODEL, messages=asked, response_format=shape, max_tokens=100
         )
@@ -147,7 +130,7 @@ async def test_a_grounded_answer_has_no_markers_in_it(tiny: Tiny, tmp_path: Path
 @pytest.mark.parametrize("stream", [False, True])
 async def test_strict_grounding_refuses_instead_of_breaking_the_form(tiny: Tiny, tmp_path: Path, stream: bool) -> None:
     asked: Any = {"model": MODEL, "messages": ASK, "response_format": Desk, **SAMPLING}
-    async with client_of(tiny, tmp_path, grounding="strict", abstention="The documents do not say.") as client:
+    async with client_of_tiny(tiny, tmp_path, grounding="strict", abstention="The documents do not say.") as client:
         if stream:
             async with client.chat.completions.stream(**asked) as frames:
                 kinds = [event.type async for event in frames]
@@ -166,7 +149,7 @@ async def test_strict_grounding_refuses_instead_of_breaking_the_form(tiny: Tiny,
 
 
 async def test_where_nothing_is_found_the_answer_is_a_refusal(tiny: Tiny, tmp_path: Path) -> None:
-    async with client_of(tiny, tmp_path, score_threshold=1.0) as client:
+    async with client_of_tiny(tiny, tmp_path, score_threshold=1.0) as client:
         answer = await client.chat.completions.parse(
             model=MODEL, messages=ASK, response_format=Desk, extra_body={"retrieval": {}}
         )
@@ -199,7 +182,7 @@ async def test_where_nothing_is_found_the_answer_is_a_refusal(tiny: Tiny, tmp_pa
 async def test_a_shape_that_cannot_be_kept_is_a_400_on_both_routes(
     tiny: Tiny, extra: dict[str, Any], param: str, problem: str, stream: bool
 ) -> None:
-    async with client_of(tiny) as client:
+    async with client_of_tiny(tiny) as client:
         for ask in (
             client.chat.completions.create(model=MODEL, messages=ASK, extra_body=extra, stream=stream),
             client.completions.create(model=MODEL, prompt="Why?", extra_body=extra, stream=stream),

@@ -8,7 +8,7 @@ import pytest
 from openai import pydantic_function_tool
 from pydantic import BaseModel
 
-from tests.e2e.test_structured import client_of
+from tests.e2e.official import client_of_tiny
 from tests.engines import Tiny
 from tests.fakes.serving import MODEL
 
@@ -43,7 +43,7 @@ MODELS: dict[str, type[BaseModel]] = {"BookLeave": BookLeave, "FindDesk": FindDe
 
 async def test_a_required_call_is_parsed_whole_and_streamed(tiny: Tiny) -> None:
     asked: Any = {"model": MODEL, "messages": ASK, "tools": TOOLS, "tool_choice": "required", **SAMPLING}
-    async with client_of(tiny) as client:
+    async with client_of_tiny(tiny) as client:
         for seed in range(4):
             whole = await client.chat.completions.parse(**asked, seed=seed)
             async with client.chat.completions.stream(**asked, seed=seed) as stream:
@@ -63,7 +63,7 @@ async def test_a_required_call_is_parsed_whole_and_streamed(tiny: Tiny) -> None:
 
 async def test_a_named_function_is_called_in_each_of_n_answers(tiny: Tiny) -> None:
     choice: Any = {"type": "function", "function": {"name": "FindDesk"}}
-    async with client_of(tiny) as client:
+    async with client_of_tiny(tiny) as client:
         answer = await client.chat.completions.create(
             model=MODEL, messages=ASK, tools=TOOLS, tool_choice=choice, n=3, parallel_tool_calls=False, **SAMPLING
         )
@@ -78,7 +78,7 @@ async def test_a_named_function_is_called_in_each_of_n_answers(tiny: Tiny) -> No
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_conversation_goes_on_with_the_result_of_a_call(tiny: Tiny, stream: bool) -> None:
     asked: Any = {"model": MODEL, "messages": ASK, "tools": TOOLS, "tool_choice": "required", **SAMPLING}
-    async with client_of(tiny) as client:
+    async with client_of_tiny(tiny) as client:
         if stream:
             async with client.chat.completions.stream(**asked) as pieces:
                 first = await pieces.get_final_completion()
@@ -97,7 +97,7 @@ async def test_the_conversation_goes_on_with_the_result_of_a_call(tiny: Tiny, st
 
 
 async def test_left_to_the_model_is_refused_by_name(tiny: Tiny) -> None:
-    async with client_of(tiny) as client:
+    async with client_of_tiny(tiny) as client:
         with pytest.raises(openai.BadRequestError, match="not trained to decide") as refused:
             await client.chat.completions.create(model=MODEL, messages=ASK, tools=TOOLS)
 

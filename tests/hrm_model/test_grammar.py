@@ -8,7 +8,6 @@ import random
 import re
 import resource
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -19,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher
 
-from hrm_model.endings import Mask
 from hrm_model.errors import EngineClosed, EngineError, EngineOverloaded, InvalidGrammar
 from hrm_model.grammar import MAX_OPTIONS, MAX_TEXT_BYTES, GrammarCompiler
 from hrm_model.grammar_matching import Matching
@@ -29,18 +27,7 @@ from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import FunctionCall, Grammar, JsonSchema, Lark, OneOf, Regex
 from tests.byte_tokenizer import CONTROLS, load
 from tests.engines import Tiny
-
-
-@pytest.fixture(scope="module")
-def compiler(tiny: Tiny) -> Iterator[GrammarCompiler]:
-    made = GrammarCompiler(tiny.tokenizer)
-    yield made
-    made.close()
-
-
-def schema(value: object) -> JsonSchema:
-    return JsonSchema(json.dumps(value))
-
+from tests.hrm_model.grammars import here, schema
 
 # Takes some milliseconds to compile.
 PROPERTIES = schema({"properties": {f"p{number}": {"type": "string", "maxLength": 40} for number in range(300)}})
@@ -50,13 +37,6 @@ def begun(compiler: GrammarCompiler, grammar: Grammar) -> Matching:
     """The beginning of one answer."""
     (matching,) = compiler.compiled(grammar)
     return matching
-
-
-def here(matching: Matching) -> Mask:
-    """What may come next."""
-    (allowed,) = matching.allowed(())
-    assert allowed is not None
-    return allowed.open
 
 
 def walk(matching: Matching, tokenizer: Tokenizer, seed: int, most: int = 400) -> str | None:

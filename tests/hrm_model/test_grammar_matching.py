@@ -1,44 +1,25 @@
 """hrm_model.grammar_matching: what may come next, whatever drafts and other choices have looked at."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from hrm_model.endings import Mask
 from hrm_model.grammar import GrammarCompiler
 from hrm_model.grammar_matching import Matching
 from hrm_model.template import END_ANSWER
-from hrm_model.types import JsonSchema, OneOf, Regex
+from hrm_model.types import OneOf, Regex
 from tests.engines import Tiny
+from tests.hrm_model.grammars import here, schema
 
 # After some fifteen letters the work exceeds its limit.
 HEAVY = Regex("[a-f]*z|(((([a-f]{1,100}){1,100}){1,100}){1,100})")
 
 
 @pytest.fixture(scope="module")
-def compiler(tiny: Tiny) -> Iterator[GrammarCompiler]:
-    made = GrammarCompiler(tiny.tokenizer)
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def letters(tiny: Tiny) -> list[int]:
     """Sixty tokens of one letter each, none of them `z`."""
     return [tiny.tokenizer.encode(letter)[0] for letter in "abcdef"] * 10
-
-
-def schema(value: object) -> JsonSchema:
-    return JsonSchema(json.dumps(value))
-
-
-def here(matching: Matching) -> Mask:
-    """What may come next."""
-    (allowed,) = matching.allowed(())
-    assert allowed is not None
-    return allowed.open
 
 
 def followed(matching: Matching, tokens: Sequence[int]) -> list[bytes]:

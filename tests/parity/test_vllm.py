@@ -16,7 +16,7 @@ import torch
 from hrm_model.config import read_config
 from hrm_model.weights import load_model, save_checkpoint
 from tests.checkpoints import Shape, reference, save
-from tests.parity.test_transformers import Decoding
+from tests.parity.decoding import Decoding
 
 pytestmark = pytest.mark.vllm
 

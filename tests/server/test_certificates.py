@@ -7,27 +7,11 @@ from typing import Any
 
 import pytest
 
-from retrieval.erasure import Erasure, Scan
+from retrieval.erasure import Scan
 from server.certificates import CertificateRefused, exported, proof, verify
 from server.signing import Signer
+from tests.server.erased import ERASURE
 
-ERASURE = Erasure(
-    erasure_id="erasure_1",
-    file_id="file-1",
-    store_ids=("vs_1",),
-    is_whole=True,
-    owner="user:ann",
-    by="user:root",
-    reason="deleted",
-    requested_at=1_700_000_000,
-    salt="00",
-    name_hash="aa",
-    content_hash="bb",
-    bytes=10,
-    chunks=2,
-    generation_before=4,
-    generation_after=5,
-)
 SCAN = Scan(files=3, bytes=400, runs=50, shared=7, rewrites=("the lexical index",), traces=())
 
 

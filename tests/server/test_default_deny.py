@@ -1,17 +1,14 @@
 """Every route of the application: what it answers to whom, found by walking all there are."""
 
-import re
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute, APIRouter
-from starlette.routing import BaseRoute
 
-from server.app import bare_app, create_app
+from server.app import create_app
 from server.identity import Caller, Role, Unauthenticated
 from tests.fakes.serving import services
+from tests.server.every_route import calls
 
 pytestmark = pytest.mark.anyio
 
@@ -35,23 +32,6 @@ async def by_role(authorization_header: str | None, on_behalf_of: str | None = N
     if role not in ROLES:
         raise Unauthenticated
     return Caller("user:x", roles=frozenset({ROLES[role]}))
-
-
-def routes(found: Sequence[BaseRoute]) -> Iterator[APIRoute]:
-    """All of them, through routers that FastAPI keeps as they were included."""
-    for route in found:
-        if isinstance(included := getattr(route, "original_router", None), APIRouter):
-            yield from routes(included.routes)
-        else:
-            assert isinstance(route, APIRoute), f"{route} is of a kind that this test does not know"
-            yield route
-
-
-def calls() -> Iterator[tuple[str, str, str]]:
-    """Each route and method: its name, the method, and a path that leads there."""
-    for route in routes(bare_app().routes):
-        for method in sorted(route.methods or ()):
-            yield f"{method} {route.path}", method, re.sub(r"{[^}]*}", "x", route.path)
 
 
 def client(key: str | None) -> httpx.AsyncClient:

@@ -20,7 +20,7 @@ from server.schemas.objects import ErrorBody
 from server.signing import Signer, canonical
 from tests.fakes.serving import HANDBOOK, OWNER, client_of, services, stocked
 from tests.retrieval.desk import ANNA, WordsEmbedder, files, write
-from tests.server.test_certificates import ERASURE
+from tests.server.erased import ERASURE
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from hrm_model.errors import EngineError, EngineOverloaded
 from hrm_model.types import Event, Load, Started, Text
@@ -15,19 +14,11 @@ from server.metrics import Metrics
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import HANDBOOK, MODEL, client_of, question, services, stocked
 from tests.fakes.shelf import Shelf
+from tests.samples import samples
 
 pytestmark = pytest.mark.anyio
 
 CHAT = "/v1/chat/completions"
-Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-def samples(text: str) -> Samples:
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 def of_model(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:

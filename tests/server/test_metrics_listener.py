@@ -18,9 +18,9 @@ from server.settings import Settings
 from server.tls import Tls, TlsFiles
 from tests.authority import Authority
 from tests.fakes.serving import behind_socket, services
-from tests.server.test_connection import is_refusal, line_to
-from tests.server.test_default_deny import calls
-from tests.server.test_metrics import samples
+from tests.samples import samples
+from tests.server.every_route import calls
+from tests.server.line import is_refusal, line_to
 
 pytestmark = pytest.mark.anyio
 
