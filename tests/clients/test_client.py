@@ -263,6 +263,31 @@ def test_what_was_not_asked_for_is_left_to_the_server(server: StubServer) -> Non
     assert server.bodies == [asked]
 
 
+def test_none_is_as_good_as_nothing_said(server: StubServer) -> None:
+    with HrmClient(server.url) as client:
+        client.ask(QUESTION, store=None, history=None, grounding=None, max_passages=None, documents=None, timeout=None)
+        client.ask(QUESTION)
+
+    with_none, without = server.bodies
+    assert with_none == without
+
+
+def test_a_timeout_of_none_is_the_client_s_own(server: StubServer) -> None:
+    reply = twenty_seven_days()
+    reply.pause_s = 2.0
+    server.reply = reply
+
+    with HrmClient(server.url, timeout=0.3, max_retries=0) as client, pytest.raises(openai.APIConnectionError):
+        client.ask(QUESTION, timeout=None)
+
+
+def test_passages_of_which_none_is_left_still_take_the_place_of_a_store(server: StubServer) -> None:
+    with HrmClient(server.url) as client:
+        client.ask(QUESTION, documents=[])
+
+    assert server.bodies[0]["documents"] == []
+
+
 def test_a_misspelt_parameter_is_refused_before_anything_is_sent(server: StubServer) -> None:
     with HrmClient(server.url) as client, pytest.raises(TypeError, match="temprature"):
         client.ask(QUESTION, temprature=1.0)  # type: ignore[call-arg]  # the mistake is the point

@@ -48,17 +48,17 @@ class Sampling(TypedDict, total=False):
     structured_outputs: StructuredOutputs
     condition: str
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"]
-    timeout: float
 
 
 class Asked(Sampling, total=False):
     """What a question says besides its text; what is left out, or None, is the server's choice."""
 
     store: str | Sequence[str] | None  # names or ids of stores to look in; else the server's default store
-    history: Sequence[ChatCompletionMessageParam]  # earlier messages, as the official client spells them
+    history: Sequence[ChatCompletionMessageParam] | None  # earlier messages, as the official client spells them
     grounding: GroundingMode | None  # what happens to sentences that no source supports
     max_passages: int | None  # how many passages to look up, 1 to 50
-    documents: Sequence[Document]  # passages that take the place of any store
+    documents: Sequence[Document] | None  # passages that take the place of any store
+    timeout: float | None  # seconds that the server may say nothing; else the client's own
 
 
 # Fields of the server that the official client has no parameter for.
@@ -85,17 +85,20 @@ def completion(model: str, question: str, asked: Asked) -> dict[str, Any]:
     unknown = asked.keys() - Asked.__optional_keys__
     if unknown:
         raise TypeError(f"no such parameter: {', '.join(sorted(unknown))}")
-    sampling = {name: value for name, value in asked.items() if name in Sampling.__optional_keys__}
-    extra = {name: sampling.pop(name) for name in _EXTRA if name in sampling}
+    given = {name: value for name, value in asked.items() if value is not None}
+    # The official client would take a timeout of None for one that never ends.
+    named = {name: value for name, value in given.items() if name in Sampling.__optional_keys__ or name == "timeout"}
+    extra = {name: named.pop(name) for name in _EXTRA if name in named}
     if retrieval := _retrieval(asked):
         extra["retrieval"] = retrieval
-    if documents := asked.get("documents"):
+    documents = asked.get("documents")
+    if documents is not None:  # none of them is not the same: a server would look in its store instead
         extra["documents"] = [dict(document) for document in documents]
     return {
         "model": model,
-        "messages": [*asked.get("history", ()), {"role": "user", "content": question}],
+        "messages": [*(asked.get("history") or ()), {"role": "user", "content": question}],
         "extra_body": extra,
-        **sampling,
+        **named,
     }
 
 
