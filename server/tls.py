@@ -5,6 +5,7 @@ import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from cryptography.x509 import load_pem_x509_certificates
@@ -48,7 +49,10 @@ class Loaded:
 
 
 class Tls:
-    """The TLS side of a listener. It looks at its files whenever somebody connects or asks how it is."""
+    """The TLS side of a listener. It looks at its files whenever somebody connects or asks how it is.
+
+    May be used from any thread: handshakes are the loop's, and whoever asks how it is may be a worker.
+    """
 
     def __init__(self, files: TlsFiles) -> None:
         """Load the files.
@@ -61,15 +65,10 @@ class Tls:
         self._loaded = load(files)
         self._first_clients = self._loaded.clients
         self._problem: str | None = None
+        self._one_at_a_time = Lock()
         # A listener keeps the context that it was given, so each handshake is handed over to the newest one.
         self.context = _bare(files)
         self.context.sni_callback = self._hand_over
-
-    @property
-    def expires(self) -> datetime:
-        """When the certificate that serves ends."""
-        self._refresh()
-        return self._loaded.expires
 
     def warnings(self) -> list[str]:
         """What somebody has to see to while TLS goes on; nothing that is a secret."""
@@ -88,21 +87,22 @@ class Tls:
         return ssl.ALERT_DESCRIPTION_CERTIFICATE_EXPIRED if is_outdated and connection.session_reused else None
 
     def _refresh(self) -> None:
-        before, self._seen = self._seen, None  # where one is not even there, all are read again once it is
-        try:
-            seen = _signature(self._files)
-            if seen == before:
+        with self._one_at_a_time:  # or the slower of two would have the last word, with the older files
+            before, self._seen = self._seen, None  # where one is not even there, all are read again once it is
+            try:
+                seen = _signature(self._files)
+                if seen == before:
+                    self._seen = seen
+                    return
+                # Before they are read: what is written meanwhile shows as one more change.
                 self._seen = seen
-                return
-            # Before they are read: what is written meanwhile shows as one more change.
-            self._seen = seen
-            self._loaded, self._problem = load(self._files), None
-        except TlsError as error:
-            if str(error) != self._problem:
-                self._problem = str(error)
-                log.warning("%s: %s", NOT_TAKEN, error)
-        else:
-            log.info("new TLS files serve from now on; the certificate ends %s", f"{self._loaded.expires:%Y-%m-%d}")
+                self._loaded, self._problem = load(self._files), None
+            except TlsError as error:
+                if str(error) != self._problem:
+                    self._problem = str(error)
+                    log.warning("%s: %s", NOT_TAKEN, error)
+            else:
+                log.info("new TLS files serve from now on; the certificate ends %s", f"{self._loaded.expires:%Y-%m-%d}")
 
 
 def load(files: TlsFiles) -> Loaded:

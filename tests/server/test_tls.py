@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import httpx
@@ -189,8 +191,7 @@ async def test_a_link_that_points_elsewhere_is_a_change(authority: Authority, pa
     async with listening(services(), Tls(TlsFiles(current / "tls.crt", current / "tls.key")).context) as url:
         assert (await greet(url, trusting(authority))).serial == pair.serial
 
-        (tmp_path / "next").symlink_to("b")
-        (tmp_path / "next").replace(current)
+        point(current, Path("b"))
 
         assert (await greet(url, trusting(authority))).serial == other.serial
 
@@ -208,6 +209,34 @@ def test_files_that_were_away_for_a_moment_are_no_trouble_afterwards(
     current.symlink_to(pair.certificate.parent)
 
     assert tls.warnings() == []
+
+
+def test_what_was_read_in_the_middle_of_a_change_is_not_the_last_word(
+    authority: Authority, pair: Pair, tmp_path: Path
+) -> None:
+    half, current = tmp_path / "half", tmp_path / "current"
+    os.mkfifo(half)
+    current.symlink_to(pair.certificate)
+    tls = Tls(TlsFiles(current, pair.key))
+    looks = [Thread(target=tls.warnings, daemon=True) for _ in range(2)]
+    point(current, half)
+
+    looks[0].start()
+    with half.open("wb") as writer:  # opens once the first reads
+        point(current, pair.certificate)
+        looks[1].start()
+        looks[1].join(0.5)
+        writer.write(b"half a certificate")
+    for look in looks:
+        look.join(10)
+
+    assert tls.warnings() == []
+
+
+def point(link: Path, target: Path) -> None:
+    """Let a link name something else, with no moment in which it names nothing."""
+    link.with_suffix(".next").symlink_to(target)
+    link.with_suffix(".next").replace(link)
 
 
 @pytest.mark.parametrize("breakage", ["half exchanged", "truncated", "gone"])
