@@ -8,7 +8,7 @@ from server.deps import Grounding, ModelCard, Policy
 from server.errors import InvalidRequest, UnknownModel
 from server.identity import Caller, GroundedOnly
 from server.schemas.chat import BroughtDocument, ChatRequest, RetrievalOptions
-from server.schemas.tools import FileSearchTool, SearchChoice
+from server.schemas.tools import FileSearchTool, SearchChoice, lowest_score
 from server.shape import Shape, shape_of_chat
 
 NO_STORE = "none"  # the alias `model@none`; no store can have this name
@@ -128,15 +128,14 @@ def _lookup(
         if request.retrieval is not None:
             raise InvalidRequest("Retrieval was asked for, and no store was named.", param="retrieval")
         return None
-    ranking = (tool or options) and (tool or options).ranking_options  # type: ignore[union-attr]  # one of them is set
+    ranking = tool.ranking_options if tool else options.ranking_options if options else None
     asked = (tool and tool.max_num_results) or (options and options.max_num_results)
-    threshold = ranking.score_threshold if ranking else None
     filters = (tool and tool.filters) or (options and options.filters)
     return Search(
         tuple(dict.fromkeys(named)),
         param,
         k=asked or policy.retrieval_k,
-        score_threshold=policy.score_threshold if threshold is None else threshold,
+        score_threshold=lowest_score(ranking, policy.score_threshold),
         filters=filters.meaning() if filters else None,
         weights=ranking.hybrid_search.weights() if ranking and ranking.hybrid_search else None,
         is_default=is_default,

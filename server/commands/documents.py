@@ -188,7 +188,10 @@ async def _search(settings: Settings, query: str, store: str | None, k: int) -> 
 
     async with open_library(settings) as library:
         names = [store] if store else [found.store_id for found in await library.stores(LOCAL_READER)]
-        return await library.search(query, stores=names, k=k, reader=LOCAL_READER), names
+        hits = await library.search(
+            query, stores=names, k=k, reader=LOCAL_READER, score_threshold=settings.score_threshold
+        )
+        return hits, names
 
 
 async def _delete(settings: Settings, file_ids: Sequence[str], acts: "Acts") -> None:

@@ -13,6 +13,7 @@ from server.query import rewrite_query
 from server.routes.guard import ActDep, AskRoute, CallerDep, IngestRoute, MetricsDep, ServicesDep, StoreRoute
 from server.schemas.files import Deleted, Listing, page_of
 from server.schemas.store_search import SearchHit, SearchRequest, SearchResults
+from server.schemas.tools import lowest_score
 from server.schemas.vector_stores import StoreChange, StoreRequest, VectorStore, VectorStoreList
 
 _PLACE: dict[str, Any] = {"prefix": "/v1", "tags": ["vector stores"]}
@@ -78,7 +79,6 @@ async def _searched(
     services: Services, metrics: Metrics, store: str, query: str, body: SearchRequest, reader: Reader
 ) -> Hits:
     began = perf_counter()
-    threshold = body.ranking_options.score_threshold if body.ranking_options else None
     try:
         hits = await services.retriever.search(
             query,
@@ -86,7 +86,7 @@ async def _searched(
             k=body.max_num_results,
             reader=reader,
             filters=body.filters.meaning() if body.filters else None,
-            score_threshold=threshold or 0.0,
+            score_threshold=lowest_score(body.ranking_options, services.policy.score_threshold),
             weights=body.weights(),
         )
     except RetrievalError:

@@ -8,17 +8,8 @@ from retrieval.types import Attribute, FlagKind, Passage, PersonalDataKind
 from server.schemas.fields import Answered, Asked, Written, by_shape
 from server.schemas.filters import Filters
 from server.schemas.store_files import TextContent
-from server.schemas.tools import HybridSearch, Ranker
+from server.schemas.tools import RankingOptions
 from server.wire import chunk_id_of
-
-
-class SearchRanking(Asked):
-    """How hits are chosen."""
-
-    ranker: Ranker = "auto"
-    score_threshold: float | None = Field(None, ge=0, le=1, description="Passages below it are left out.")
-    hybrid_search: HybridSearch | None = Field(None, description="In place of the server's own weights.")
-
 
 Query = Annotated[Written, Field(max_length=10_000)]
 
@@ -32,7 +23,7 @@ class SearchRequest(Asked):
     ] = Field(description="Several are searched for one by one; a passage counts where it scores best.")
     max_num_results: int = Field(10, ge=1, le=50)
     filters: Filters | None = None
-    ranking_options: SearchRanking | None = None
+    ranking_options: RankingOptions | None = None
     rewrite_query: bool = Field(
         False, description="Join a query that cannot stand alone with the content words of the one before it."
     )

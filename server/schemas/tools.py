@@ -45,8 +45,16 @@ class RankingOptions(Asked):
     """How hits are chosen."""
 
     ranker: Ranker = "auto"
-    score_threshold: Score | None = Field(None, description="Passages below it are not used.")
+    score_threshold: Score | None = Field(
+        None, description="Passages below it are left out; without it, those below the server's own."
+    )
     hybrid_search: HybridSearch | None = Field(None, description="In place of the server's own weights.")
+
+
+def lowest_score(ranking: RankingOptions | None, default: float) -> float:
+    """Below which passages are left out: as the request says, or else as the operator does."""
+    asked = ranking.score_threshold if ranking else None
+    return default if asked is None else asked
 
 
 def _only_file_search(kind: str) -> str:

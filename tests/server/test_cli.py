@@ -439,6 +439,16 @@ def test_documents_are_taken_in_found_listed_and_deleted(run: Run, tmp_path: Pat
     assert "Bellamy" not in run("search", "What is the parrot's name?")[1]
 
 
+def test_a_search_leaves_out_what_scores_too_low(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tea.txt").write_text("Tea is served at four.\n")
+    run("ingest", "tea.txt", "--store", "notes")
+    assert run("search", "tea", "--store", "notes")[0] == 0
+
+    monkeypatch.setenv("HRM_SCORE_THRESHOLD", "1")
+
+    assert run("search", "tea", "--store", "notes")[2] == "Nothing was found.\n"
+
+
 def test_personal_data_is_redacted_where_the_store_is_made_for_that(run: Run, tmp_path: Path) -> None:
     (tmp_path / "tea.txt").write_text("Tea is at four. Ask ann@mail.example.")
 
