@@ -1,17 +1,20 @@
 """POST /v1/embeddings: the store's own embedding model."""
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Sequence
 
 import numpy as np
+from anyio import CancelScope, CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
 from server.errors import InvalidRequest, UnknownModel
 from server.ports import Embedder
 from server.routes.guard import AskRoute, CallerDep, EmbeddingTurnDep, MeterDep, RecordDep, ServicesDep
 from server.schemas.embeddings import MAX_TOKENS, Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage
+from server.streaming import while_connected
 from server.traced import genai
 from server.tracing import spanned
 
@@ -21,6 +24,7 @@ router = APIRouter(prefix="/v1", tags=["embeddings"], route_class=AskRoute)
 @router.post("/embeddings")
 async def create_embeddings(
     body: EmbeddingRequest,
+    request: Request,
     caller: CallerDep,
     meter: MeterDep,
     services: ServicesDep,
@@ -47,7 +51,7 @@ async def create_embeddings(
     # One at a time: a batch keeps the cores busy by itself, and searches embed their questions beside it.
     size = {"gen_ai.usage.input_tokens": count, "gen_ai.embeddings.dimension.count": embedder.dims}
     with spanned(f"embeddings {embedder.name}", genai("embeddings", embedder.name) | size):
-        vectors = await run_sync(embedder.embed_ids, ids, limiter=turn)
+        vectors = await while_connected(request, _embedded(embedder, ids, turn))
     return EmbeddingList(
         model=embedder.name,
         data=[
@@ -67,6 +71,17 @@ def _tokens(embedder: Embedder, texts: list[str] | list[list[int]]) -> Sequence[
             f"Token {largest} is not one of the {embedder.vocabulary} of {embedder.name}.", param="input"
         )
     return ids
+
+
+async def _embedded(embedder: Embedder, ids: Sequence[Sequence[int]], turn: CapacityLimiter) -> NDArray[np.float32]:
+    """Embed in a thread, once it is its turn; nothing is computed for whoever is cancelled before that."""
+    async with turn:
+        computing = asyncio.ensure_future(run_sync(embedder.embed_ids, ids))
+        try:
+            return await asyncio.shield(computing)
+        finally:  # a thread cannot be stopped, and the next batch is not to begin beside it
+            with CancelScope(shield=True):
+                await asyncio.wait({computing})
 
 
 def _as(form: str, vector: NDArray[np.float32]) -> list[float] | str:

@@ -1,17 +1,23 @@
 """POST /v1/embeddings, with the bundled embedding model, as the official client sees it."""
 
+import asyncio
 import base64
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from threading import Event, Lock
 from typing import Any
 
 import httpx
 import numpy as np
 import openai
 import pytest
+from numpy.typing import NDArray
 
 from retrieval.embedder import DIMS, NAME, MiniLM
 from server.schemas.embeddings import EmbeddingList
 from server.schemas.objects import ErrorBody
+from tests.fakes.meaning import WordsApart
 from tests.fakes.serving import client_of, listening, services
 
 pytestmark = pytest.mark.anyio
@@ -98,3 +104,75 @@ async def test_what_cannot_be_embedded_is_named(
     ErrorBody.model_validate(response.json())
     error = response.json()["error"]
     assert (response.status_code, error["code"], error["param"]) == (status, code, param)
+
+
+class Held(WordsApart):
+    """An embedder that takes until it is let go, and knows what it was asked and how much of it at the same time."""
+
+    def __init__(self) -> None:
+        self.go = Event()
+        self.asked: list[Sequence[Sequence[int]]] = []
+        self.most = 0
+        self._lock = Lock()
+        self._running = 0
+
+    def embed_ids(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        with self._lock:
+            self.asked.append(texts)
+            self._running += 1
+            self.most = max(self.most, self._running)
+        assert self.go.wait(10), "nobody let it go"
+        with self._lock:
+            self._running -= 1
+        return super().embed_ids(texts)
+
+
+async def test_who_leaves_before_their_turn_is_not_computed_for(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "server.logs")
+    held = Held()
+    async with listening(services(embedder=held)) as url, asking(url) as post:
+        first = asyncio.create_task(post("first"))
+        await until(lambda: bool(held.asked))
+        with pytest.raises(httpx.ReadTimeout):
+            await post("second", patience_s=0.5)
+        await until(lambda: "status=499" in caplog.text)
+        held.go.set()
+
+        answers = [await first, await post("third")]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert held.asked == [held.encode(["first"]), held.encode(["third"])]
+
+
+async def test_a_batch_whose_client_has_left_is_not_joined_by_the_next_one() -> None:
+    held = Held()
+    async with listening(services(embedder=held)) as url, asking(url) as post:
+        with pytest.raises(httpx.ReadTimeout):
+            await post("first", patience_s=0.5)
+        second = asyncio.create_task(post("second"))
+        await asyncio.sleep(0.5)
+        begun = len(held.asked)
+        held.go.set()
+
+        answer = await second
+
+    assert (begun, held.most) == (1, 1)
+    assert answer.status_code == 200
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110  # a thread and the log set no event
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def asking(url: str) -> AsyncIterator[Callable[..., Coroutine[Any, Any, httpx.Response]]]:
+    """Ask for the vector of a text."""
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": "Bearer sk-ann"}) as web:
+
+        async def post(text: str, patience_s: float = 10) -> httpx.Response:
+            body, timeout = {"model": WordsApart.name, "input": text}, httpx.Timeout(10, read=patience_s)
+            return await web.post("/v1/embeddings", json=body, timeout=timeout)
+
+        yield post
