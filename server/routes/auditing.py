@@ -128,7 +128,7 @@ async def record_act(
     caller: Caller,
     services: Services,
     status: int | None,
-    response: Response | None,
+    made: Response | None,
     *,
     also_a_look: bool = False,
     note: int | None = None,
@@ -137,6 +137,8 @@ async def record_act(
 
     Args:
         status: None: it was cut off, and may have been done.
+        made: a response that may name what was made. Not one of any other route: it is parsed on the event loop, and
+            the vectors or passages of a large one would hold up every stream.
         note: what `note_act` returned.
 
     Raises:
@@ -146,15 +148,14 @@ async def record_act(
     is_look = request.method == _READING and not _route(request).endswith(_READ_AND_RECORDED)
     if services.audit is None or (is_look and not also_a_look):
         return
-    await _appended(services.audit, *_act(request, caller, status, response), note)
+    await _appended(services.audit, *_act(request, caller, status, made), note)
 
 
 def _act(
-    request: Request, caller: Caller, status: int | None, response: Response | None
+    request: Request, caller: Caller, status: int | None, made: Response | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What is recorded, and the texts that are hashed beside it."""
-    is_json = response is not None and response.headers.get("content-type", "").startswith("application/json")
-    body = bytes(getattr(response, "body", b"")) if is_json else b""
+    body = b"" if made is None else bytes(made.body)
     request_id, known = request.state.request_id, request.state.act
     act, words = act_of(caller, request_id, request.method, _route(request), request.path_params, status, body)
     return {**act, **known.record}, {**words, **known.texts}

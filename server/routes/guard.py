@@ -132,7 +132,8 @@ class GuardedRoute(APIRoute):
                     await record_act(request, caller, services, status, None, also_a_look=is_for_nobody, note=note)
                 raise
             if not _is_recorded(request):
-                await record_act(request, caller, services, response.status_code, response, note=note)
+                made = response if self.changes else None
+                await record_act(request, caller, services, response.status_code, made, note=note)
             return response
 
         return guarded

@@ -110,8 +110,15 @@ def services(
 @asynccontextmanager
 async def client_of(given: Services, key: str | None = "sk-ann") -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application. httpx buffers whole responses here, so timing needs `listening`."""
+    async with client_to(create_app(given), key) as client:
+        yield client
+
+
+@asynccontextmanager
+async def client_to(app: ASGIApp, key: str | None = "sk-ann") -> AsyncIterator[httpx.AsyncClient]:
+    """The same of one that a test has made."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    transport = httpx.ASGITransport(create_app(given), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
         yield client
 

@@ -15,11 +15,13 @@ import httpx
 import pytest
 from anyio.to_thread import run_sync
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi import APIRouter
 from starlette.types import Message, Receive
 
 from hrm_model.errors import EngineError, EngineOverloaded
 from retrieval.opening import open_library
 from retrieval.types import Hits
+from server.app import create_app
 from server.audit.facts import Origin
 from server.audit.log import AuditLog
 from server.audit.seal import salted
@@ -30,10 +32,22 @@ from server.metrics import Metrics
 from server.pipeline import Answer, Pipeline
 from server.ports import Audit
 from server.routes.auditing import recorded
+from server.routes.guard import AskRoute
 from server.schemas.chat import ChatRequest
 from server.signing import Signer
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.serving import CALLERS, HANDBOOK, LEAVE, client_of, frames, listening, question, services, stocked
+from tests.fakes.serving import (
+    CALLERS,
+    HANDBOOK,
+    LEAVE,
+    client_of,
+    client_to,
+    frames,
+    listening,
+    question,
+    services,
+    stocked,
+)
 from tests.retrieval.desk import WordsEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -409,6 +423,20 @@ async def test_the_record_of_what_was_made_has_its_id(log: AuditLog, tmp_path: P
 
     assert [(one["kind"], one["id"]) for one in records(log)] == [("store", store), ("file", file.json()["id"])]
     assert log.under_way() == 0
+
+
+async def test_only_where_something_is_made_is_the_response_read_for_its_id(log: AuditLog) -> None:
+    app = create_app(replace(services(), audit=log))
+    router = APIRouter(route_class=AskRoute)
+    router.add_api_route("/v1/told", lambda: {"id": "file-1"}, methods=["POST"])
+    app.include_router(router)
+
+    async with client_to(app) as client:
+        assert (await client.post("/v1/told")).status_code == 200
+
+    (record,) = records(log)
+    assert record["outcome"] == "done"
+    assert "id" not in record
 
 
 async def test_nothing_is_done_that_could_not_be_noted_first(log: AuditLog, tmp_path: Path) -> None:
