@@ -21,6 +21,7 @@ from server.metering import Meter
 from server.metrics import Metrics
 from server.pipeline import Pipeline
 from server.routes.auditing import note_act, record_act
+from server.routes.whole_file import WholeFile
 
 
 def services_of(request: Request) -> Services:
@@ -133,7 +134,12 @@ class GuardedRoute(APIRoute):
                 raise
             if not _is_recorded(request):
                 made = response if self.changes else None
-                await record_act(request, caller, services, response.status_code, made, note=note)
+                try:
+                    await record_act(request, caller, services, response.status_code, made, note=note)
+                except BaseException:  # the response is never called, which would close what it holds
+                    if isinstance(response, WholeFile):
+                        response.close()
+                    raise
             return response
 
         return guarded

@@ -21,6 +21,10 @@ class WholeFile(StreamingResponse):
         super().__init__(_pieces(file), media_type="application/octet-stream", headers=headers)
         self._file = file
 
+    def close(self) -> None:
+        """Close the file of a response that is not to be sent."""
+        self._file.close()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._file:
             await super().__call__(scope, receive, send)

@@ -1,6 +1,7 @@
 """What a server records: one record for each answer and act, before its response ends, and no text of anybody's."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -498,6 +499,21 @@ async def test_a_search_and_a_whole_answer_that_cannot_be_recorded_are_not_sent_
     for refused in (search, whole):
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "audit_unavailable")
     assert [record["request"] for record in records(log)] == ["later"]
+
+
+@pytest.mark.filterwarnings("always::ResourceWarning")
+async def test_a_file_whose_reading_cannot_be_recorded_is_closed(
+    log: AuditLog, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    blocker = apsw.Connection(str(tmp_path / "audit.db"))
+    async with keeping(tmp_path, log) as client:
+        file = await client.post("/v1/files", data={"purpose": "assistants"}, files={"file": ("a.txt", b"28 days.")})
+        blocker.execute("BEGIN IMMEDIATE")
+        refused = await client.get(f"/v1/files/{file.json()['id']}/content?form=original")
+    gc.collect()
+
+    assert refused.status_code == 503
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 @asynccontextmanager
