@@ -56,6 +56,20 @@ Signer.of(pathlib.Path(sys.argv[1]))
     assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
 
 
+def test_a_key_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> None:
+    code = """
+import pathlib, resource, signal, sys
+from server.signing import Signer
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+Signer.of(pathlib.Path(sys.argv[1]))
+"""
+    failed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, capture_output=True, text=True)
+
+    assert "OSError: [Errno 27]" in failed.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_of_several_processes_that_make_the_key_at_once_one_has_its_way(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: Signer.of(tmp_path).key_id, range(32)))
