@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from retrieval.errors import DocumentNotFound
 from retrieval.types import Access, Document, Hits, IndexKind, PersonalDataPolicy, Store
 from server.auth import LOCAL
 from server.commands.progress import FileProgress
@@ -116,7 +117,9 @@ def delete(
     settings = settings_for(data_dir)
     check_there(settings)
     with acting(settings, "delete", "file") as acts:
-        asyncio.run(_delete(settings, file_ids, acts))
+        refused = asyncio.run(_delete(settings, file_ids, acts))
+    if refused:
+        raise typer.Exit(1)
 
 
 def stores(
@@ -194,18 +197,27 @@ async def _search(settings: Settings, query: str, store: str | None, k: int) -> 
         return hits, names
 
 
-async def _delete(settings: Settings, file_ids: Sequence[str], acts: "Acts") -> None:
+async def _delete(settings: Settings, file_ids: Sequence[str], acts: "Acts") -> int:
+    """Delete what there is, and leave nothing of it behind; say how many of the ids were refused."""
     from server.building.store import open_library
     from server.building.upkeep import purge
 
     async with open_library(settings) as library:
+        refused = 0
         for file_id in file_ids:
-            with acts.one({"file_id": file_id}):
-                await library.delete(file_id, LOCAL_READER)
-            print(f"{file_id} is deleted.")
-    done = await purge(settings)
-    if done.problem is not None:
-        print(f"The proof waits, as there is {done.problem}; `hrm-serve purge` tries it again.", file=sys.stderr)
+            try:
+                with acts.one({"file_id": file_id}):
+                    await library.delete(file_id, LOCAL_READER)
+            except DocumentNotFound as error:
+                refused += 1
+                print(f"refused: {printable(str(error))}", file=sys.stderr)
+            else:
+                print(f"{file_id} is deleted.")
+    if refused < len(file_ids):
+        done = await purge(settings)
+        if done.problem is not None:
+            print(f"The proof waits, as there is {done.problem}; `hrm-serve purge` tries it again.", file=sys.stderr)
+    return refused
 
 
 async def _listing(settings: Settings, name: str | None) -> tuple[list[str], list[list[str]]]:

@@ -149,7 +149,7 @@ def test_a_mistake_is_explained_on_standard_error(run: Run, arguments: list[str]
     [
         (["search", "x", "--store", "nope"], "hrm-serve: No vector store found with id 'nope'."),
         (["search", "x"], "Nothing was found."),
-        (["delete", "file-nope"], "hrm-serve: No file found with id 'file-nope'."),
+        (["delete", "file-nope"], "refused: No file found with id 'file-nope'."),
         (["recall", "nope"], "hrm-serve: No vector store found with id 'nope'."),
         (["stores", "nope"], "hrm-serve: No vector store found with id 'nope'."),
     ],
@@ -515,6 +515,23 @@ def test_what_is_deleted_is_purged_and_proven(run: Run, tmp_path: Path) -> None:
     assert run("erasures", "verify", "proof.json", "--key", "key.pem")[1] == said
     (tmp_path / "proof.json").write_text(shown.replace(file_id, "file-other"))
     assert "hrm-serve: The signature does not match" in run("erasures", "verify", "proof.json")[2]
+    assert all(b"conservatory" not in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
+
+
+def test_an_id_that_is_no_file_holds_up_no_other(run: Run, tmp_path: Path) -> None:
+    for name in ("tea.txt", "cake.txt"):
+        (tmp_path / name).write_text(f"{name} is in the conservatory.\n")
+    run("ingest", "tea.txt", "cake.txt", "--store", "notes")
+    tea, cake = (line.split("\t")[1] for line in run("stores", "notes")[1].splitlines())
+
+    status, out, err = run("delete", tea, "file-nope", cake)
+
+    assert (status, out) == (1, f"{tea} is deleted.\n{cake} is deleted.\n")
+    assert err == "refused: No file found with id 'file-nope'.\n"
+    assert [line.split("\t")[1:3] for line in run("erasures", "list")[1].splitlines()] == [
+        [tea, "certified"],
+        [cake, "certified"],
+    ]
     assert all(b"conservatory" not in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
 
 
