@@ -20,8 +20,6 @@ from server.settings_reading import SettingsError
 from server.signing import KEY_FILE, Signer, SigningKeyError
 from server.upkeep import AUDIT, LEDGER
 
-_READABLE_TO_OTHERS = 0o077
-_READABLE_TO_ALL = 0o007
 _MAKE_A_KEY = "hrm-serve keys create --principal user:you --role admin"
 
 
@@ -40,12 +38,11 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
     if trouble is not None:
         yield Finding("data directory", "error", trouble, f"give {folder} room, and to the server's user")
         return
-    mode = folder.stat().st_mode
-    # An orchestrator that gives a volume to a group marks it so, and would open every file anew if that was taken back.
-    is_given = mode & S_ISGID
-    if mode & (_READABLE_TO_ALL if is_given else _READABLE_TO_OTHERS):
+    found = folder.stat()
+    if not storage.kept_private(found, found):
+        # Marked so by an orchestrator, which would open every file anew if that was taken back.
         kept = f"chmod o-rwx {folder}, as its owner: any other mode has the next mount open every file to the group"
-        todo = kept if is_given else f"chmod 700 {folder}"
+        todo = kept if found.st_mode & S_ISGID else f"chmod 700 {folder}"
         yield Finding("data directory", "warning", f"others may look into {folder}", todo)
     yield Finding("data directory", "ok", f"{folder} can be written")
 

@@ -12,7 +12,7 @@ from server.process import listen
 from server.provider import bearer_tokens
 from server.settings import Settings
 from server.settings_reading import SettingsError
-from server.signing import kept_private
+from server.storage import kept_private
 from server.tls import TlsError
 
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from stat import S_ISGID
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -20,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+
+from server.storage import kept_private
 
 KEY_FILE = "signing-key.pem"
 
@@ -54,7 +55,7 @@ class Signer:
         """The key in a file, and no change to anything.
 
         Raises:
-            SigningKeyError: the file holds something else, or others may read it; see `kept_private`.
+            SigningKeyError: the file holds something else, or others may read it; see `storage.kept_private`.
         """
         if not kept_private(path.stat(), path.parent.stat()):
             raise SigningKeyError(f"{path} may be read by others than its owner; `chmod 600` it.")
@@ -73,15 +74,6 @@ class Signer:
     def sign_text(self, text: str) -> str:
         """The signature of a text, in base64."""
         return base64.b64encode(self.sign(text.encode())).decode()
-
-
-def kept_private(file: os.stat_result, folder: os.stat_result) -> bool:
-    """Whether nobody reads a file but its owner, or the group that its folder is marked for.
-
-    An orchestrator gives a volume to the server's own group so, and opens each file in it to the group.
-    """
-    is_given = folder.st_mode & S_ISGID and folder.st_gid == file.st_gid
-    return not file.st_mode & (0o007 if is_given else 0o077)
 
 
 def is_signed(public_keys: Iterable[str], message: bytes, signature: bytes) -> bool:

@@ -1,7 +1,8 @@
-"""Whether the data directory can be written. Asks the file system, and writes nothing."""
+"""Whether the data directory can be written, and who may read what lies there. Asks the file system, writes nothing."""
 
 import os
 from pathlib import Path
+from stat import S_ISGID
 
 
 def trouble(folder: Path, min_free_bytes: int) -> str | None:
@@ -22,3 +23,12 @@ def trouble(folder: Path, min_free_bytes: int) -> str | None:
     if free < min_free_bytes:
         return f"the data directory's disk is full: {free:,} bytes are free, and {min_free_bytes:,} must be"
     return None
+
+
+def kept_private(file: os.stat_result, folder: os.stat_result) -> bool:
+    """Whether nobody reads a file but its owner, or the group that its folder is marked for.
+
+    An orchestrator gives a volume to the server's own group so, and opens each file in it to the group.
+    """
+    is_given = folder.st_mode & S_ISGID and folder.st_gid == file.st_gid
+    return not file.st_mode & (0o007 if is_given else 0o077)

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from server.signing import KEY_FILE, Signer, SigningKeyError, canonical, is_signed, kept_private, key_id_of
+from server.signing import KEY_FILE, Signer, SigningKeyError, canonical, is_signed, key_id_of
 
 
 def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
@@ -106,26 +106,6 @@ def test_a_group_that_the_folder_was_given_to_may_read_the_key_and_nobody_else(t
     (tmp_path / KEY_FILE).chmod(0o664)
     with pytest.raises(SigningKeyError, match="chmod 600"):
         Signer.of(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("mode", "group", "folder_mode", "is_private"),
-    [
-        (0o600, 1, 0o700, True),
-        (0o660, 1, 0o2770, True),
-        (0o660, 1, 0o770, False),
-        (0o660, 2, 0o2770, False),
-        (0o661, 1, 0o2770, False),
-    ],
-)
-def test_a_file_is_private_to_its_owner_or_to_the_group_that_its_folder_is_marked_for(
-    mode: int, group: int, folder_mode: int, is_private: bool
-) -> None:
-    file, folder = (
-        os.stat_result((bits, 0, 0, 1, 0, of, 0, 0, 0, 0)) for bits, of in ((mode, group), (folder_mode, 1))
-    )
-
-    assert kept_private(file, folder) is is_private
 
 
 def test_what_is_no_key_of_this_kind_is_named(tmp_path: Path) -> None:

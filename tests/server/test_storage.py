@@ -1,4 +1,4 @@
-"""Whether the data directory can be written, asked of real file systems."""
+"""Whether the data directory can be written, asked of real file systems, and who may read what lies there."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server.storage import trouble
+from server.storage import kept_private, trouble
 
 ROOT = Path(__file__).parents[2]
 _SAY = "import sys, pathlib, server.storage as storage; print(storage.trouble(pathlib.Path(sys.argv[1]), 4096))"
@@ -81,3 +81,23 @@ def test_a_disk_that_is_full_or_read_only_is_trouble(tmp_path: Path) -> None:
         "the data directory's disk is full: 0 bytes are free, and 4,096 must be",
         "the data directory is on a read-only file system",
     ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "group", "folder_mode", "is_private"),
+    [
+        (0o600, 1, 0o700, True),
+        (0o660, 1, 0o2770, True),
+        (0o660, 1, 0o770, False),
+        (0o660, 2, 0o2770, False),
+        (0o661, 1, 0o2770, False),
+    ],
+)
+def test_a_file_is_private_to_its_owner_or_to_the_group_that_its_folder_is_marked_for(
+    mode: int, group: int, folder_mode: int, is_private: bool
+) -> None:
+    file, folder = (
+        os.stat_result((bits, 0, 0, 1, 0, of, 0, 0, 0, 0)) for bits, of in ((mode, group), (folder_mode, 1))
+    )
+
+    assert kept_private(file, folder) is is_private
