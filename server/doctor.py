@@ -1,6 +1,7 @@
 """What is wrong with an installation, in words that a person can act on. Looks, and changes nothing."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from stat import S_ISGID
 from time import time
 
@@ -130,6 +131,17 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
             content_key(settings.audit_content_key_file)
     except (AuditError, OSError) as error:
         yield Finding("content key", "error", str(error), "put the secret of the log's texts there")
+    for about, file in (("first key", settings.first_key_file), ("content key", settings.audit_content_key_file)):
+        if file is not None and _is_open_to_others(file):
+            todo = f"let the server's user own it, and chmod 600 {file}"
+            yield Finding(about, "warning", f"others may read {file}", todo)
+
+
+def _is_open_to_others(file: Path) -> bool:
+    try:
+        return not storage.kept_private(file.stat(), file.parent.stat())
+    except OSError:  # whoever needs what is in it says so
+        return False
 
 
 def _audit(settings: Settings) -> Iterator[Finding]:

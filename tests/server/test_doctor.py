@@ -189,6 +189,7 @@ def test_a_signing_key_that_is_none_is_an_error(data: Path) -> None:
 def test_secrets_and_keys_that_a_start_would_refuse_are_errors(data: Path, tmp_path: Path) -> None:
     nowhere, short = tmp_path / "nowhere", tmp_path / "short"
     short.write_text("short")
+    short.chmod(0o600)
     tokens = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks_file": nowhere}
 
     found = [
@@ -204,6 +205,23 @@ def test_secrets_and_keys_that_a_start_would_refuse_are_errors(data: Path, tmp_p
         *[("first key", "error")] * 2,
         ("identity provider", "error"),
     ]
+
+
+def test_secrets_that_others_may_read_are_told(data: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s" * 40)
+    given = {"audit_content_key_file": secret, "first_key_file": secret}
+    secret.chmod(0o644)
+
+    open_to_others = wrong(data, **given)
+    secret.chmod(0o600)
+
+    assert [(about, level) for about, level, _ in open_to_others] == [
+        ("first key", "warning"),
+        ("content key", "warning"),
+    ]
+    assert all(str(secret) in said for _, _, said in open_to_others)
+    assert wrong(data, **given) == []
 
 
 def test_a_record_that_is_no_text_is_an_error(data: Path) -> None:
