@@ -17,6 +17,7 @@ from server.commands.recording import is_refusal
 from server.commands.terminal import CommandError, DataDir, TextCommand, settings_for
 from server.commands.writing import written_whole
 from server.identity import ON_THIS_MACHINE
+from server.settings import Settings
 from server.signing import Signer, canonical, is_signed
 from server.upkeep import AUDIT
 
@@ -40,7 +41,7 @@ def verify_log(
     data_dir: DataDir = None,
 ) -> None:
     """Check every record, its place, hash and signature, and what lies beside it; name the first that does not hold."""
-    with _log(data_dir) as (log, _, keys):
+    with _log(settings_for(data_dir)) as (log, _, keys):
         heads = [read_export(file, keys)[0] for file in head or ()]
         end = log.verify(keys, expected=heads)
         under_way = log.under_way()
@@ -63,7 +64,8 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write all records as JSON lines, and at the end a signed head; into a file that its owner alone may read."""
-    with _log(data_dir) as (log, signer, keys), _on_record(log, keys, data_dir, "export") as facts:
+    settings = settings_for(data_dir)
+    with _log(settings) as (log, signer, keys), _on_record(log, keys, settings, "export") as facts:
         end, is_file = Head(), str(file) != "-"
         with written_whole(file) if is_file else nullcontext(sys.stdout) as sink:
             for entry in log.entries():
@@ -88,7 +90,7 @@ def verify_export(
 @app.command(name="public-key", cls=TextCommand)
 def public_key(data_dir: DataDir = None) -> None:
     """Print what checks the log's signatures: its public key, and those it had before."""
-    with _log(data_dir) as (_, _, keys):
+    with _log(settings_for(data_dir)) as (_, _, keys):
         sys.stdout.write("".join(keys))
 
 
@@ -98,7 +100,8 @@ def show(
     data_dir: DataDir = None,
 ) -> None:
     """Print the records of one request, with its texts where they are kept."""
-    with _log(data_dir) as (log, _, keys), _on_record(log, keys, data_dir, "show", request):
+    settings = settings_for(data_dir)
+    with _log(settings) as (log, _, keys), _on_record(log, keys, settings, "show", request):
         shown = [_shown(log, entry) for entry in log.of_request(request)]
         if not shown:
             raise CommandError(f"There is no record of a request {request}.")
@@ -115,7 +118,7 @@ def erase(
     """Forget the salts of a request's hashes, and its texts where they are kept; the chain stays whole, and says so."""
     from server.audit.typed import operator
 
-    with _log(data_dir) as (log, _, keys):
+    with _log(settings_for(data_dir)) as (log, _, keys):
         log.settle(keys)
         of_whom = {entry.number: json.loads(entry.record).get("caller") for entry in log.of_request(request)}
         of_others = {number: caller for number, caller in of_whom.items() if caller != ON_THIS_MACHINE}
@@ -156,15 +159,14 @@ def replay_request(
     asked = None if question is None else _json_of(question)
 
     async def run() -> Replayed:
-        with _log(data_dir) as (log, _, keys):
-            settings = settings_for(data_dir)
-            if model is not None:
-                settings = settings.model_copy(update={"model": model})
-            with _on_record(log, keys, data_dir, "replay", request) as facts:
-                async with loaded(settings) as services:
-                    found = await replay(log, request, services, asked, number=record)
-                facts.record["verdict"] = found.verdict
-            return found
+        settings = settings_for(data_dir)
+        if model is not None:
+            settings = settings.model_copy(update={"model": model})
+        with _log(settings) as (log, _, keys), _on_record(log, keys, settings, "replay", request) as facts:
+            async with loaded(settings) as services:
+                found = await replay(log, request, services, asked, number=record)
+            facts.record["verdict"] = found.verdict
+        return found
 
     found = asyncio.run(run())
     print(found.verdict)
@@ -233,11 +235,10 @@ def _last_line(end: Head, signer: Signer) -> str:
 
 
 @contextmanager
-def _log(data_dir: Path | None) -> Iterator[tuple[AuditLog, Signer, list[str]]]:
+def _log(settings: Settings) -> Iterator[tuple[AuditLog, Signer, list[str]]]:
     """The log, who signs it, and the public keys of all who did."""
     from server.building.records import open_audit, opened_ledger
 
-    settings = settings_for(data_dir)
     if not (settings.data_dir / AUDIT).exists():  # looking makes neither a log nor a key
         raise CommandError(f"There is no {AUDIT} in {settings.data_dir.resolve()}: nothing has been recorded there.")
     with opened_ledger(settings) as ledger:
@@ -250,12 +251,12 @@ def _log(data_dir: Path | None) -> Iterator[tuple[AuditLog, Signer, list[str]]]:
 
 @contextmanager
 def _on_record(
-    log: AuditLog, keys: Sequence[str], data_dir: Path | None, command: str, request: str | None = None
+    log: AuditLog, keys: Sequence[str], settings: Settings, command: str, request: str | None = None
 ) -> "Iterator[ActFacts]":
     """Have on record what a block reads out of an open log, unless recording is off."""
     from server.audit.typed import Acts
 
-    kept = None if settings_for(data_dir).audit == "off" else log
+    kept = None if settings.audit == "off" else log
     acts = Acts(kept, f"cli audit {command}", "admin", is_refusal=is_refusal)
     if kept is not None:
         kept.settle(keys)

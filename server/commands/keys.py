@@ -15,7 +15,6 @@ from server.commands.recording import acting, on_record
 from server.commands.terminal import DataDir, TextCommand, duration_s, moment, print_rows, printable, settings_for
 from server.identity import Limits
 from server.keyring import Keyring
-from server.ledger import Ledger
 from server.settings import Settings
 
 app = typer.Typer(help="Make, list, rotate and revoke API keys.", no_args_is_help=True)
@@ -84,14 +83,15 @@ def create(
 @app.command(name="list", cls=TextCommand)
 def list_keys(data_dir: DataDir = None) -> None:
     """List every key ever made, without secrets."""
-    folder = settings_for(data_dir).data_dir
+    settings = settings_for(data_dir)
     found: list[Key] = []
-    if folder.exists():  # looking makes no data directory
-        with _keys(settings_for(data_dir)) as keys:
+    if settings.data_dir.exists():  # looking makes no data directory
+        with _keys(settings) as keys:
             found = keys.all()
     if not found:
         print(
-            f"There is no key in {folder.resolve()}: a server answers everyone on this machine, and nobody else.",
+            f"There is no key in {settings.data_dir.resolve()}: "
+            "a server answers everyone on this machine, and nobody else.",
             file=sys.stderr,
         )
         return
@@ -182,11 +182,10 @@ def _changing(command: str, key_id: str, data_dir: Path | None) -> Iterator[tupl
 
 @contextmanager
 def _keys(settings: Settings) -> Iterator[Keyring]:
-    ledger = Ledger(settings.data_dir / "ledger.db")
-    try:
+    from server.building.records import opened_ledger
+
+    with opened_ledger(settings) as ledger:
         yield ledger.keys
-    finally:
-        ledger.close()
 
 
 def _state(key: Key) -> str:
