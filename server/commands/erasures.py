@@ -8,8 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from server.commands.recording import on_record
-from server.commands.terminal import CommandError, DataDir, TextCommand, moment, print_rows, printable, settings_for
-from server.settings import Settings
+from server.commands.terminal import (
+    CommandError,
+    DataDir,
+    TextCommand,
+    check_there,
+    moment,
+    print_rows,
+    printable,
+    settings_for,
+)
 
 app = typer.Typer(help="List, show and verify certificates of erasure.", no_args_is_help=True)
 
@@ -22,7 +30,7 @@ def purge(data_dir: DataDir = None) -> None:
     from server.building.upkeep import purge as run
 
     settings = settings_for(data_dir)
-    _check_there(settings)
+    check_there(settings)
     with on_record(settings, "purge", "erasure") as facts:
         done = asyncio.run(run(settings))
         facts.record |= {
@@ -82,7 +90,7 @@ def key(data_dir: DataDir = None) -> None:
     from server.signing import Signer
 
     settings = settings_for(data_dir)
-    _check_there(settings)
+    check_there(settings)
     print(Signer.of(settings.data_dir).public_key, end="")
 
 
@@ -120,14 +128,5 @@ def _ledger(data_dir: Path | None) -> Any:
     from server.building.records import opened_ledger
 
     settings = settings_for(data_dir)
-    _check_there(settings)
+    check_there(settings)
     return opened_ledger(settings)
-
-
-def _check_there(settings: Settings) -> None:
-    # Looking must not make a data directory where somebody merely stood in the wrong folder.
-    if not settings.data_dir.exists():
-        raise CommandError(
-            f"There is nothing in {settings.data_dir.resolve()}, a folder that does not exist; "
-            "--data-dir or HRM_DATA_DIR names another one."
-        )

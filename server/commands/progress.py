@@ -10,9 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from retrieval import types
-from server.commands.terminal import printable
-
-_LINE_EVERY_S = 10
+from server.commands.terminal import LINE_EVERY_S, printable
 
 
 class FileProgress:
@@ -59,7 +57,7 @@ class FileProgress:
                     chunks=chunks,
                     rate=rate,
                 )
-            elif perf_counter() - self._said >= _LINE_EVERY_S:
+            elif perf_counter() - self._said >= LINE_EVERY_S:
                 self._said = perf_counter()
                 left = f", about {(self._files - self._done) / rate:.0f} s left" if rate else ""
                 print(

@@ -1,19 +1,15 @@
 """`hrm-serve recall`: what a graph would find of a store's nearest passages, measured on the store."""
 
 import asyncio
-import sys
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated
 
 import typer
 
 from retrieval.types import Recall
 from server.auth import LOCAL
-from server.commands.terminal import CommandError, DataDir, check_there, settings_for
+from server.commands.terminal import CommandError, DataDir, check_there, chunk_lines, settings_for
 from server.settings import Settings
-
-_LINE_EVERY_S = 10
 
 
 def recall(
@@ -57,13 +53,5 @@ async def _measure(settings: Settings, store: str, questions: list[str]) -> Reca
     from server.building.store import open_library
 
     check_there(settings)
-    said = perf_counter()
-
-    def report(done: int, total: int) -> None:
-        nonlocal said
-        if perf_counter() - said >= _LINE_EVERY_S:
-            said = perf_counter()
-            print(f"{done} of {total} chunks", file=sys.stderr, flush=True)
-
     async with open_library(settings) as library:
-        return await library.trial.measure(store, LOCAL.reader(), questions, report)
+        return await library.trial.measure(store, LOCAL.reader(), questions, chunk_lines())

@@ -3,9 +3,10 @@
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from typer.core import TyperCommand
 
 from server.settings import Settings
 
+LINE_EVERY_S = 10  # of how far a long command is, where no bar is drawn
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST_S = 36_525 * 86_400  # 100 years; what is to last for ever is told so
 _END_OF_DATES_S = 253_402_300_800  # the year 10000, which Python's dates do not reach
@@ -115,6 +117,19 @@ def check_there(settings: Settings) -> None:
     # Looking must not make a data directory where somebody merely stood in the wrong folder.
     if not settings.data_dir.exists():
         raise CommandError(
-            f"There is no store in {settings.data_dir.resolve()}, a folder that does not exist; "
+            f"There is nothing in {settings.data_dir.resolve()}, a folder that does not exist; "
             "--data-dir or HRM_DATA_DIR names another one."
         )
+
+
+def chunk_lines() -> Callable[[int, int], None]:
+    """What is told how many chunks are done, of how many, and says so on standard error now and then."""
+    said = perf_counter()
+
+    def report(done: int, total: int) -> None:
+        nonlocal said
+        if perf_counter() - said >= LINE_EVERY_S:
+            said = perf_counter()
+            print(f"{done} of {total} chunks", file=sys.stderr, flush=True)
+
+    return report

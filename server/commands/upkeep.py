@@ -3,16 +3,12 @@
 import asyncio
 import sys
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated
 
 import typer
 
 from server.commands.recording import is_refusal, on_record
-from server.commands.terminal import CommandError, DataDir, moment, settings_for
-from server.settings import Settings
-
-_LINE_EVERY_S = 10
+from server.commands.terminal import DataDir, check_there, chunk_lines, moment, settings_for
 
 
 def backup(
@@ -23,7 +19,7 @@ def backup(
     from server.building.upkeep import backup as run
 
     settings = settings_for(data_dir)
-    _check_there(settings)
+    check_there(settings)
     with on_record(settings, "backup", "admin", texts={"folder": str(folder)}) as facts:
         manifest = asyncio.run(run(settings, folder))
         facts.record |= {"generation": manifest.generation, "files": len(manifest.files)}
@@ -62,24 +58,7 @@ def reindex(data_dir: DataDir = None) -> None:
     from server.building.upkeep import reindex as run
 
     settings = settings_for(data_dir)
-    _check_there(settings)
-    said = perf_counter()
-
-    def report(done: int, total: int) -> None:
-        nonlocal said
-        if perf_counter() - said >= _LINE_EVERY_S:
-            said = perf_counter()
-            print(f"{done} of {total} chunks", file=sys.stderr, flush=True)
-
+    check_there(settings)
     with on_record(settings, "reindex", "admin") as facts:
-        facts.record["chunks"] = embedded = run(settings, report)
+        facts.record["chunks"] = embedded = run(settings, chunk_lines())
     print(f"{embedded} chunks embedded, words and snapshots written anew." if embedded else "Words and snapshots anew.")
-
-
-def _check_there(settings: Settings) -> None:
-    # Looking must not make a data directory where somebody merely stood in the wrong folder.
-    if not settings.data_dir.exists():
-        raise CommandError(
-            f"There is nothing in {settings.data_dir.resolve()}, a folder that does not exist; "
-            "--data-dir or HRM_DATA_DIR names another one."
-        )
