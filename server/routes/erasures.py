@@ -34,13 +34,7 @@ async def list_erasures(page: Annotated[ErasurePage, Query()], caller: CallerDep
     with_next = await run_sync(behind)
     found = with_next[: page.limit]
     keys = await run_sync(services.erasures.public_keys)
-    return ErasureList(
-        object="list",
-        data=[_object(record, keys, caller) for record in found],
-        first_id=found[0].erasure_id if found else None,
-        last_id=found[-1].erasure_id if found else None,
-        has_more=len(with_next) > page.limit,
-    )
+    return ErasureList.of([_object(record, keys, caller) for record in found], len(with_next) > page.limit)
 
 
 @router.get("/erasures/{erasure_id}")

@@ -18,7 +18,7 @@ from server.gone import refuse_missing
 from server.multipart import MAX_FIELD_BYTES, read_form
 from server.routes.guard import AskRoute, CallerDep, IngestRoute, ServicesDep, StoreRoute
 from server.routes.whole_file import WholeFile
-from server.schemas.files import Deleted, FileChange, FileList, FileListing, FileObject, UploadForm, page_of
+from server.schemas.files import Deleted, FileChange, FileList, FileListing, FileObject, UploadForm
 from server.store_ports import Archive
 
 UPLOADS = "/v1/files"
@@ -97,7 +97,7 @@ async def _staging(archive: Archive) -> AsyncIterator[Staged]:
 async def list_files(listing: Annotated[FileListing, Query()], caller: CallerDep, services: ServicesDep) -> FileList:
     """List the files that the caller may read."""
     page = await services.archive().files(caller.reader(), listing.cursor(), listing.purpose)
-    return FileList(**page_of([FileObject.of(file) for file in page.items], page.has_more))
+    return FileList.of([FileObject.of(file) for file in page.items], page.has_more)
 
 
 @_looking.get("/files/{file_id}")

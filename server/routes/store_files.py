@@ -7,7 +7,7 @@ from pydantic import Field
 
 from retrieval.types import DocumentStatus
 from server.routes.guard import AskRoute, CallerDep, IngestRoute, ServicesDep, StoreRoute
-from server.schemas.files import Deleted, Listing, page_of
+from server.schemas.files import Deleted, Listing
 from server.schemas.store_files import (
     AttachRequest,
     AttributesChange,
@@ -49,7 +49,7 @@ async def list_vector_store_files(
 ) -> VectorStoreFileList:
     """List a store's files, those that the caller may read."""
     page = await services.archive().page_of_held(store, caller.reader(), listing.cursor(), status=listing.filter)
-    return VectorStoreFileList(**page_of([VectorStoreFile.of(document) for document in page.items], page.has_more))
+    return VectorStoreFileList.of([VectorStoreFile.of(document) for document in page.items], page.has_more)
 
 
 @_looking.get("/files/{file_id}")
@@ -128,4 +128,4 @@ async def list_file_batch_files(
     page = await services.archive().page_of_held(
         store, caller.reader(), listing.cursor(), status=listing.filter, batch=batch_id
     )
-    return VectorStoreFileList(**page_of([VectorStoreFile.of(document) for document in page.items], page.has_more))
+    return VectorStoreFileList.of([VectorStoreFile.of(document) for document in page.items], page.has_more)

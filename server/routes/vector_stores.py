@@ -11,7 +11,7 @@ from server.deps import Services
 from server.metrics import Metrics
 from server.query import rewrite_query
 from server.routes.guard import ActDep, AskRoute, CallerDep, IngestRoute, MetricsDep, ServicesDep, StoreRoute
-from server.schemas.files import Deleted, Listing, page_of
+from server.schemas.files import Deleted, Listing
 from server.schemas.store_search import SearchHit, SearchRequest, SearchResults
 from server.schemas.tools import lowest_score
 from server.schemas.vector_stores import StoreChange, StoreRequest, VectorStore, VectorStoreList
@@ -38,7 +38,7 @@ async def list_vector_stores(
 ) -> VectorStoreList:
     """List the stores that the caller may read."""
     page = await services.archive().page_of_stores(caller.reader(), listing.cursor())
-    return VectorStoreList(**page_of([VectorStore.of(store) for store in page.items], page.has_more))
+    return VectorStoreList.of([VectorStore.of(store) for store in page.items], page.has_more)
 
 
 @_looking.get("/vector_stores/{store}")

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.schemas.fields import Answered
+from server.schemas.files import Listed
 
 
 class ErasureObject(Answered):
@@ -34,14 +35,8 @@ class ErasureObject(Answered):
     held_signature: str | None = Field(description="Of `held`, as `signature`.")
 
 
-class ErasureList(Answered):
+class ErasureList(Listed[ErasureObject]):
     """A page of erasures."""
-
-    object: Literal["list"]
-    data: list[ErasureObject]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
 
 
 class ErasurePage(BaseModel):

@@ -1,6 +1,6 @@
 """What /v1/files takes and gives."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -9,6 +9,7 @@ from retrieval.types import Cursor, File
 from server.schemas.access import AccessLists, GivenAccess
 from server.schemas.fields import Answered, Asked, Name
 
+T = TypeVar("T")
 PURPOSES = ("assistants", "user_data")
 
 
@@ -92,14 +93,25 @@ class FileObject(Answered):
         )
 
 
-class FileList(Answered):
-    """A page of files."""
+class Listed(Answered, Generic[T]):
+    """A page of a list of objects that have an `id`."""
 
     object: Literal["list"] = "list"
-    data: list[FileObject]
+    data: list[T]
     first_id: str | None
     last_id: str | None
     has_more: bool
+
+    @classmethod
+    def of(cls, objects: list[Any], has_more: bool) -> Self:
+        """The page that holds these, in this order."""
+        ids = [found.id for found in objects]
+        first, last = (ids[0], ids[-1]) if ids else (None, None)
+        return cls(data=objects, first_id=first, last_id=last, has_more=has_more)
+
+
+class FileList(Listed[FileObject]):
+    """A page of files."""
 
 
 class Deleted(Answered):
@@ -138,14 +150,3 @@ class FileListing(BaseModel):
     def cursor(self) -> Cursor:
         """What the store understands."""
         return Cursor(self.limit, self.order == "desc", self.after)
-
-
-def page_of(objects: list[Any], has_more: bool) -> dict[str, Any]:
-    """The fields that every list page has; `objects` have an `id`."""
-    ids = [found.id for found in objects]
-    return {
-        "data": objects,
-        "first_id": ids[0] if ids else None,
-        "last_id": ids[-1] if ids else None,
-        "has_more": has_more,
-    }

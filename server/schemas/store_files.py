@@ -16,6 +16,7 @@ from retrieval.types import (
 )
 from server.schemas.chunking import ChunkingStrategy, UsedChunking, chunking_of
 from server.schemas.fields import Answered, Asked, Name
+from server.schemas.files import Listed
 from server.schemas.filters import Attributes
 from server.schemas.vector_stores import MAX_FILES, FileCounts
 
@@ -121,14 +122,8 @@ class VectorStoreFile(Answered):
         )
 
 
-class VectorStoreFileList(Answered):
+class VectorStoreFileList(Listed[VectorStoreFile]):
     """A page of a store's files."""
-
-    object: Literal["list"] = "list"
-    data: list[VectorStoreFile]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
 
 
 class FileBatch(Answered):

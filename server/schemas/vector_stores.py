@@ -15,6 +15,7 @@ from retrieval.types import (
 from server.schemas.access import AccessLists, GivenAccess
 from server.schemas.chunking import ChunkingStrategy, chunking_of
 from server.schemas.fields import Answered, Asked, Name, Text
+from server.schemas.files import Listed
 
 MAX_FILES = 2000  # that one request puts in
 
@@ -165,11 +166,5 @@ class VectorStore(Answered):
         )
 
 
-class VectorStoreList(Answered):
+class VectorStoreList(Listed[VectorStore]):
     """A page of stores."""
-
-    object: Literal["list"] = "list"
-    data: list[VectorStore]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
