@@ -169,18 +169,18 @@ class ErasureRecords:
 
 def _record_of(erasure: Erasure) -> ErasureRecord:
     return ErasureRecord(
-        erasure.erasure_id,
-        erasure.file_id,
-        erasure.is_whole,
-        erasure.owner,
-        erasure.by,
-        erasure.reason,
-        erasure.requested_at,
-        None,
-        erasure.salt,
-        erasure.readers,
-        erasure.store_ids,
-        erasure.store_readers,
+        erasure_id=erasure.erasure_id,
+        file_id=erasure.file_id,
+        is_whole=erasure.is_whole,
+        owner=erasure.owner,
+        requested_by=erasure.by,
+        reason=erasure.reason,
+        requested_at=erasure.requested_at,
+        proof=None,
+        salt=erasure.salt,
+        readers=erasure.readers,
+        store_ids=erasure.store_ids,
+        store_readers=erasure.store_readers,
     )
 
 
