@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from server import spelling
 from server.identity import MAX_NAME, UNLIMITED, Limits, Role, is_name
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -12,7 +13,7 @@ _SHOWN = 80  # characters of what is no name
 _LARGEST = 2**53 - 1  # what every reader of JSON can hold
 _SPELLINGS = {
     "model": re.compile(r"[A-Za-z0-9][A-Za-z0-9._/@-]{0,255}"),
-    "store": re.compile(r"[a-z0-9][a-z0-9_-]{0,63}"),
+    "store": spelling.STORE,
 }
 
 

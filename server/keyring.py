@@ -14,7 +14,8 @@ from typing import Any
 
 from server.api_key import ROLES, Key, LedgerError, allowed, named, noted, sound
 from server.database import BUSY, FAILED, Connection, Database
-from server.identity import FIRST_KEY_HOLDER, UNLIMITED, Limits, Role
+from server.identity import FIRST_KEY_HOLDER, UNLIMITED, Limits
+from server.spelling import new_key_id
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Keyring:
     def is_empty(self) -> bool:
         """Say whether no key was ever made. A revoked one counts: revoking the last key must not open the door."""
         with self._file.reading() as db:
-            return not db.execute("SELECT EXISTS (SELECT 1 FROM keys)").get
+            return _is_empty(db)
 
     def create(
         self,
@@ -76,7 +77,7 @@ class Keyring:
         if not asked or not asked <= set(ROLES):
             raise LedgerError(f"A key needs one or more of the roles {', '.join(ROLES)}.")
         key = Key(
-            key_id=f"key_{secrets.token_hex(6)}",
+            key_id=new_key_id(),
             principal=named(principal, "user:"),
             groups=frozenset(named(group, "group:") for group in groups),
             roles=frozenset(role for role in ROLES if role in asked),
@@ -106,13 +107,20 @@ class Keyring:
             LedgerError: the secret is too short to be safe as a hash.
         """
         refuse_short(secret)
-        now = int(self._clock())
-        admin = frozenset[Role]({"admin"})
         first = Key(
-            f"key_{secrets.token_hex(6)}", FIRST_KEY_HOLDER, frozenset(), admin, False, "", now, None, None, None
+            key_id=new_key_id(),
+            principal=FIRST_KEY_HOLDER,
+            groups=frozenset(),
+            roles=frozenset({"admin"}),
+            grounded_only=False,
+            note="",
+            created_at=int(self._clock()),
+            expires_at=None,
+            revoked_at=None,
+            last_used_at=None,
         )
         with self._file.writing() as db:
-            if db.execute("SELECT EXISTS (SELECT 1 FROM keys)").get:
+            if not _is_empty(db):
                 return None
             _insert(db, first, secret)
         return first
@@ -222,6 +230,10 @@ def _insert(db: Connection, key: Key, secret: str) -> None:
     )
     db.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
     _add_secret(db, key.key_id, secret, key.created_at)
+
+
+def _is_empty(db: Connection) -> bool:
+    return not db.execute("SELECT EXISTS (SELECT 1 FROM keys)").get
 
 
 def _add_secret(db: Connection, key_id: str, secret: str, now: int) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import sys
 import threading
 from contextvars import ContextVar
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.faults import CLIENT_LEFT, kind_and_place
 from server.log_privacy import PersonalDataFilter, tells_of_somebody
 from server.metrics import Metrics
+from server.spelling import REQUEST
 from server.spent import Spent
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 REQUEST_ID = "x-request-id"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # others may be any word
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-# A client's own id is kept when it can do no harm in a log, and tells of nobody as far as one can see.
-_SOUND_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(slots=True)
@@ -56,7 +54,7 @@ class RequestLog:
             return
         began, record, status = perf_counter(), Record(), 500
         given = Headers(scope=scope).get(REQUEST_ID, "")
-        is_kept = _SOUND_ID.fullmatch(given) and not tells_of_somebody(given)
+        is_kept = REQUEST.fullmatch(given) and not tells_of_somebody(given)
         request_id = given if is_kept else f"req_{uuid4().hex}"
         scope.setdefault("state", {}).update(request_id=request_id, record=record)
         # Tasks and threads that the request begins inherit it, so that their lines have it too.

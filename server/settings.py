@@ -14,13 +14,13 @@ from server.settings_limits import LimitSettings
 from server.settings_reading import PREFIX, read, spelled
 from server.settings_tokens import TokenSettings
 from server.settings_transport import TransportSettings
+from server.spelling import STORE
 
 BUNDLED_MODEL = Path(__file__).resolve().parents[1] / "hrm_model" / "mini"
 BUNDLED_NAME = "hrm-text-mini"
 
-# A model id must survive `model@store`; a store is named by its slug or its id.
+# A model id must survive `model@store`.
 _MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"
-_STORE = r"^[a-z0-9][a-z0-9_-]*$"
 
 
 class Settings(LimitSettings, TokenSettings, TransportSettings):
@@ -92,7 +92,7 @@ class Settings(LimitSettings, TokenSettings, TransportSettings):
         ge=0,
         description="Free space of the data directory's disk below which the server is no longer ready.",
     )
-    default_store: Annotated[str, Field(pattern=_STORE, max_length=64)] | None = Field(
+    default_store: Annotated[str, Field(pattern=f"^{STORE.pattern}$", max_length=64)] | None = Field(
         default=None,
         description="Store that the plain model id retrieves from; without it, only on request.",
         json_schema_extra=spelled("the name or id of a store: lower-case letters, digits, and _ - after the first"),

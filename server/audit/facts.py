@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from retrieval.types import Passage
+from server import spelling
 from server.events import AnswerEvent, Called, Closed, Opened, Refused, Said, Used
 from server.faults import CLIENT_LEFT
 from server.identity import Caller
@@ -24,11 +25,7 @@ PARAMETERS = frozenset({
 # What a path or a command may name, as this server spells it: an id of anything, a store by its name. All else is
 # somebody's words.
 _IDS = re.compile(r"(file-|vs_|vsfb_|erasure_)[0-9a-f]{24}")
-_NAMES = {
-    "store": re.compile(r"[a-z0-9][a-z0-9_-]{0,63}"),
-    "key": re.compile(r"key_[0-9a-f]{12}"),
-    "request": re.compile(r"[A-Za-z0-9._-]{1,64}"),
-}
+_NAMES = {"store": spelling.STORE, "key": spelling.KEY, "request": spelling.REQUEST}
 # What was content, and nothing else, in records of before they named theirs.
 _EARLIER = ("messages", "prompt", "documents", "tools", "response_format", "structured_outputs", "user", "metadata")
 
