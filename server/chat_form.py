@@ -2,12 +2,9 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
 from server.events import Called, Closed, Opened, Refused, Said, Spoken
-from server.wire import annotations, citations, grounding, intent, logprobs
-
-Json = dict[str, Any]
+from server.wire import Json, annotations, citations, grounding, intent, logprobs
 
 
 class ChatForm:

@@ -3,14 +3,11 @@
 import codecs
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
 from hrm_model.types import Spelled, TokenLogprob
 from server.chat_form import ending
 from server.events import Called, Closed, Opened, Refused, Said, Spoken
-from server.wire import text_of
-
-Json = dict[str, Any]
+from server.wire import Json, text_of
 
 
 class CompletionForm:

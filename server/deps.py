@@ -10,13 +10,12 @@ from typing import Any, Literal
 from hrm_model.template import Shot
 from server.audit.facts import UNKNOWN_ORIGIN, Origin
 from server.door import Door
+from server.grounding.cite import Mode
 from server.identity import UNLIMITED, Authenticate, Limits
 from server.ports import Audit, Embedder, Engine, Retriever, Speller
 from server.signing import canonical
 from server.store_ports import Archive, Erasures, Library
 from server.tracing import Tracer
-
-Grounding = Literal["off", "cite", "strict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Policy:
     default_store: str | None = None  # the plain model id retrieves from it
     retrieval_k: int = 6  # passages looked up for a question that does not say how many
     score_threshold: float = 0.0
-    grounding: Grounding | Literal["auto"] = "auto"  # auto: as server/plan.py has it
+    grounding: Mode | Literal["auto"] = "auto"  # auto: as server/plan.py has it
     abstention: str = "The documents do not contain the answer."
     shots: tuple[Shot, ...] = field(default=())
     max_body_bytes: int = 4 * 1024 * 1024

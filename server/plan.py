@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from retrieval.types import Filter, Passage
-from server.deps import Grounding, ModelCard, Policy
+from server.deps import ModelCard, Policy
 from server.errors import InvalidRequest, UnknownModel
+from server.grounding.cite import Mode
 from server.identity import Caller, GroundedOnly
 from server.schemas.chat import BroughtDocument, ChatRequest, RetrievalOptions
 from server.schemas.tools import FileSearchTool, SearchChoice, lowest_score
@@ -39,7 +40,7 @@ class Plan:
     """Where passages come from (None: from nowhere), and what is to become of them."""
 
     lookup: Search | Brought | None
-    grounding: Grounding
+    grounding: Mode
     max_context_tokens: int | None
     shape: Shape | None
 
@@ -73,7 +74,7 @@ def plan(request: ChatRequest, caller: Caller, model: ModelCard, policy: Policy)
     return Plan(lookup, grounding, options.max_context_tokens if options else None, shape)
 
 
-def _default_grounding(request: ChatRequest, shape: Shape | None, model: ModelCard, policy: Policy) -> Grounding:
+def _default_grounding(request: ChatRequest, shape: Shape | None, model: ModelCard, policy: Policy) -> Mode:
     """How an answer is checked whose request does not say.
 
     What an extractive checkpoint says and no passage supports is a slip, so it is withheld; but out of a form nothing

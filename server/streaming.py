@@ -13,9 +13,8 @@ from starlette.types import Receive, Scope, Send
 from server.errors import ClientLeft, error_body
 from server.events import AnswerEvent, Spoken, Used, closing, following, settled
 from server.pipeline import Answer
-from server.wire import usage
+from server.wire import Json, usage
 
-Json = dict[str, Any]
 T = TypeVar("T")
 HEARTBEAT = b": waiting\n\n"
 DONE = b"data: [DONE]\n\n"

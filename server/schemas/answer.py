@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from retrieval.types import FlagKind, PersonalDataKind
+from server.grounding.cite import Status
 from server.grounding.support import Match, Reason
 from server.schemas.fields import Answered
 
@@ -66,7 +67,7 @@ class SentenceVerdict(Answered):
 class GroundingReport(Answered):
     """How much of the answer the sources support, and how much of the sources the model read."""
 
-    status: Literal["supported", "partial", "unsupported", "abstained", "no_sources"]
+    status: Status
     sentences: int
     supported_sentences: int
     retrieved: int = Field(description="Passages that were found.")

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from hrm_model.types import TRAINED_CONDITIONS, Condition, Sampling
+from server.grounding.cite import Mode
 from server.schemas.drawing import Drawing
 from server.schemas.fields import Asked, Name, StreamOptions, Text, Written, by_shape, unsupported
 from server.schemas.filters import Filters
@@ -85,7 +86,7 @@ class RetrievalOptions(Asked):
     )
     max_num_results: int | None = Field(None, ge=1, le=50)
     ranking_options: RankingOptions | None = None
-    grounding: Literal["off", "cite", "strict"] | None = Field(
+    grounding: Mode | None = Field(
         None,
         description="off: no markers; cite: markers after sentences that a source supports; strict: only those.",
     )

@@ -9,7 +9,10 @@ from retrieval.types import (
     Attachment,
     Attribute,
     Batch,
+    BatchStatus,
     Document,
+    DocumentStatus,
+    Fault,
     FlagKind,
     PersonalDataKind,
     PersonalDataPolicy,
@@ -66,7 +69,7 @@ class BatchRequest(Asked):
 class LastError(Answered):
     """Why a file could not be read."""
 
-    code: Literal["server_error", "unsupported_file", "invalid_file"]
+    code: Fault
     message: str
 
 
@@ -92,7 +95,7 @@ class VectorStoreFile(Answered):
     object: Literal["vector_store.file"] = "vector_store.file"
     created_at: int
     vector_store_id: str
-    status: Literal["in_progress", "completed", "failed", "cancelled"]
+    status: DocumentStatus
     usage_bytes: int
     last_error: LastError | None
     attributes: dict[str, Attribute]
@@ -133,7 +136,7 @@ class FileBatch(Answered):
     object: Literal["vector_store.files_batch"] = "vector_store.files_batch"
     created_at: int
     vector_store_id: str
-    status: Literal["in_progress", "completed", "failed", "cancelled"]
+    status: BatchStatus
     file_counts: FileCounts
 
     @classmethod
