@@ -14,7 +14,7 @@ from server.identity import Caller, GroundedOnly
 from server.metering import Meter
 from server.metrics import Metrics
 from server.pipeline import Answer
-from server.plan import NO_STORE, store_of
+from server.plan import NO_STORE, check_form, store_of
 from server.schemas.completion import CompletionRequest
 from server.shape import shape_of
 from server.together import NotStarted, Together
@@ -82,12 +82,9 @@ class Completions:
             raise InvalidRequest("This route retrieves from no store; use /v1/chat/completions.", param="model")
         if caller.grounded_only:
             raise GroundedOnly
-        if (request.n or 1) > self._policy.max_choices:
-            raise InvalidRequest(f"'n' is at most {self._policy.max_choices} here.", param="n")
+        check_form(request, self._policy)
         if request.best_of is not None and (request.n or 1) > request.best_of:
             raise InvalidRequest("'best_of' is smaller than 'n'.", param="best_of")
-        if request.stream_options is not None and not request.stream:
-            raise InvalidRequest("'stream_options' needs 'stream' to be true.", param="stream_options")
 
 
 def _named(error: BaseException, place: str) -> BaseException:

@@ -9,6 +9,7 @@ from server.errors import InvalidRequest, UnknownModel
 from server.grounding.cite import Mode
 from server.identity import Caller, GroundedOnly
 from server.schemas.chat import BroughtDocument, ChatRequest, RetrievalOptions
+from server.schemas.completion import CompletionRequest
 from server.schemas.tools import FileSearchTool, SearchChoice, lowest_score
 from server.shape import Shape, shape_of_chat
 
@@ -171,15 +172,24 @@ def _brought(
     )
 
 
+def check_form(request: ChatRequest | CompletionRequest, policy: Policy) -> None:
+    """Look at in how many choices and pieces an answer is to come.
+
+    Raises:
+        InvalidRequest: in more choices than there are here, or in options of a stream without one.
+    """
+    if (request.n or 1) > policy.max_choices:
+        raise InvalidRequest(f"'n' is at most {policy.max_choices} here.", param="n")
+    if request.stream_options is not None and not request.stream:
+        raise InvalidRequest("'stream_options' needs 'stream' to be true.", param="stream_options")
+
+
 def _check_numbers(request: ChatRequest, policy: Policy) -> None:
+    check_form(request, policy)
     limits = {request.max_tokens, request.max_completion_tokens} - {None}
     if len(limits) > 1:
         raise InvalidRequest("'max_tokens' and 'max_completion_tokens' differ.", param="max_completion_tokens")
-    if (request.n or 1) > policy.max_choices:
-        raise InvalidRequest(f"'n' is at most {policy.max_choices} here.", param="n")
     if request.top_logprobs is not None and not request.logprobs:
         raise InvalidRequest("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
     if request.condition is not None and request.reasoning_effort is not None:
         raise InvalidRequest("Give 'condition' or 'reasoning_effort', not both.", param="reasoning_effort")
-    if request.stream_options is not None and not request.stream:
-        raise InvalidRequest("'stream_options' needs 'stream' to be true.", param="stream_options")
