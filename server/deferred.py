@@ -1,13 +1,12 @@
 """Engine and store while they are loading: HTTP listens from the first moment, and they say no until they are there."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
 from retrieval.erasure import Erasure, Purge
 from retrieval.facts import StoreFacts
-from retrieval.types import Document, Filter, Hits, Reader, Store
+from retrieval.types import Filter, Hits, Reader, Store
 from server.errors import NotReady
 from server.ports import Engine, Retriever, Speller
 from server.store_ports import Library
@@ -110,12 +109,6 @@ class DeferredLibrary:
     async def store(self, name_or_id: str, reader: Reader) -> Store:
         return await _there(self._library).store(name_or_id, reader)
 
-    async def ingest(self, path: Path, *, store: str, reader: Reader) -> Document:
-        return await _there(self._library).ingest(path, store=store, reader=reader)
-
-    async def documents(self, store: str, reader: Reader) -> list[Document]:
-        return await _there(self._library).documents(store, reader)
-
     async def text(self, file_id: str, reader: Reader) -> str:
         return await _there(self._library).text(file_id, reader)
 
@@ -139,9 +132,6 @@ class DeferredLibrary:
 
     async def revoked(self) -> int:
         return await _there(self._library).revoked()
-
-    async def generation(self) -> int:
-        return await _there(self._library).generation()
 
     def facts(self) -> StoreFacts:
         return _there(self._library).facts()

@@ -6,7 +6,6 @@ alike; the others are tested as they are.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from retrieval.erasure import Erasure, Purge
@@ -77,21 +76,6 @@ class Library(Protocol):
         """
         ...
 
-    async def ingest(self, path: Path, *, store: str, reader: Reader) -> Document:
-        """Take a file in; the same content again changes nothing and returns the document there is.
-
-        The store is created, owned by the reader's principal, if it does not exist.
-
-        Raises:
-            DocumentRefused: the file cannot be ingested.
-            StoreNotFound: the store exists and `reader` may not write it.
-        """
-        ...
-
-    async def documents(self, store: str, reader: Reader) -> list[Document]:
-        """The documents of a store, oldest first."""
-        ...
-
     async def text(self, file_id: str, reader: Reader) -> str:
         """The stored text that all offsets refer to.
 
@@ -138,10 +122,6 @@ class Library(Protocol):
 
     async def revoked(self) -> int:
         """The last generation that took something away from somebody: a removal, or a change of access."""
-        ...
-
-    async def generation(self) -> int:
-        """The store's generation: grows with every change that a search could see."""
         ...
 
     def facts(self) -> StoreFacts:

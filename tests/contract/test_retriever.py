@@ -36,9 +36,28 @@ PARKING = "The car park closes at ten in the evening.\n"
 
 
 class KnowledgeStore(Retriever, Library, Protocol):
-    """Both ports, and the creation of a store with access lists, which the tests need."""
+    """Both ports, and what the tests fill a store by and see of it."""
 
     async def create_store(self, name: str, reader: Reader, access: Access | None = None) -> Store: ...
+
+    async def ingest(self, path: Path, *, store: str, reader: Reader) -> Document:
+        """Take a file in; the same content again changes nothing and returns the document there is.
+
+        The store is created, owned by the reader's principal, if it does not exist.
+
+        Raises:
+            DocumentRefused: the file cannot be ingested.
+            StoreNotFound: the store exists and `reader` may not write it.
+        """
+        ...
+
+    async def documents(self, store: str, reader: Reader) -> list[Document]:
+        """The documents of a store, oldest first."""
+        ...
+
+    async def generation(self) -> int:
+        """The store's generation: grows with every change that a search could see."""
+        ...
 
     async def document(self, file_id: str, reader: Reader) -> Document: ...
 
