@@ -113,12 +113,12 @@ async def note_act(request: Request, caller: Caller, services: Services) -> int 
     """Note down what is about to change something, which may be done and the process gone before it is on record.
 
     Returns:
-        What `record_act` is to be told; None: nothing is recorded here, or nothing changes.
+        What `record_act` is to be told; None: nothing is recorded here.
 
     Raises:
         AuditUnavailable: it cannot be noted, and so must not be done.
     """
-    if services.audit is None or request.method == _READING:
+    if services.audit is None:
         return None
     return await _in_turn(services.audit.begin, *_act(request, caller, None, None))
 

@@ -24,61 +24,38 @@ from server.routes.auditing import note_act, record_act
 from server.routes.whole_file import WholeFile
 
 
-def services_of(request: Request) -> Services:
-    """What the application was built from."""
-    services: Services = request.app.state.services
-    return services
+# Asynchronous, although they wait for nothing: FastAPI calls any other dependency in a worker thread.
+def _of_app(name: str) -> Callable[[Request], Coroutine[Any, Any, Any]]:
+    """Read something that the application was built with."""
+
+    async def read(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return read
 
 
-def record_of(request: Request) -> Record:
-    """Where a request's line in the log is being collected."""
-    record: Record = request.state.record
-    return record
+def _of_request(name: str) -> Callable[[Request], Coroutine[Any, Any, Any]]:
+    """Read something that came up on this request's way here."""
+
+    async def read(request: Request) -> Any:
+        return getattr(request.state, name)
+
+    return read
 
 
-def _pipeline_of(request: Request) -> Pipeline:
-    pipeline: Pipeline = request.app.state.pipeline
-    return pipeline
-
-
-def _completions_of(request: Request) -> Completions:
-    completions: Completions = request.app.state.completions
-    return completions
-
-
-def _metrics_of(request: Request) -> Metrics:
-    metrics: Metrics = request.app.state.metrics
-    return metrics
-
-
-def _caller_of(request: Request) -> Caller:
-    caller: Caller = request.state.caller
-    return caller
-
-
-def _act_of(request: Request) -> ActFacts:
-    act: ActFacts = request.state.act
-    return act
-
-
-def _meter_of(request: Request) -> Meter:
+async def _meter_of(request: Request) -> Meter:
     return Meter(request.state.turn)
 
 
-def _embedding_turn_of(request: Request) -> CapacityLimiter:
-    turn: CapacityLimiter = request.app.state.embedding_turn
-    return turn
-
-
-ServicesDep = Annotated[Services, Depends(services_of)]
-PipelineDep = Annotated[Pipeline, Depends(_pipeline_of)]
-CompletionsDep = Annotated[Completions, Depends(_completions_of)]
-MetricsDep = Annotated[Metrics, Depends(_metrics_of)]
-CallerDep = Annotated[Caller, Depends(_caller_of)]
-ActDep = Annotated[ActFacts, Depends(_act_of)]
-EmbeddingTurnDep = Annotated[CapacityLimiter, Depends(_embedding_turn_of)]
+ServicesDep = Annotated[Services, Depends(_of_app("services"))]
+PipelineDep = Annotated[Pipeline, Depends(_of_app("pipeline"))]
+CompletionsDep = Annotated[Completions, Depends(_of_app("completions"))]
+MetricsDep = Annotated[Metrics, Depends(_of_app("metrics"))]
+EmbeddingTurnDep = Annotated[CapacityLimiter, Depends(_of_app("embedding_turn"))]
+CallerDep = Annotated[Caller, Depends(_of_request("caller"))]
+ActDep = Annotated[ActFacts, Depends(_of_request("act"))]
+RecordDep = Annotated[Record, Depends(_of_request("record"))]
 MeterDep = Annotated[Meter, Depends(_meter_of)]
-RecordDep = Annotated[Record, Depends(record_of)]
 
 
 def _header(request: Request, name: str) -> str | None:
@@ -97,14 +74,16 @@ class GuardedRoute(APIRoute):
 
     roles: tuple[Role, ...] = ()  # any of them will do; none: every caller may come in
     is_limited = True
-    changes = False  # something that lasts, unless it is a GET
+    changes = False  # something that lasts
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler, which would read and parse the body first."""
         inner = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            services, record, refusal, note = services_of(request), record_of(request), None, None
+            services: Services = request.app.state.services
+            record: Record = request.state.record
+            refusal, note = None, None
             request.state.act = ActFacts()
             try:
                 caller = await services.authenticate(_header(request, "authorization"), _header(request, ON_BEHALF_OF))
