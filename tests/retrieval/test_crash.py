@@ -83,8 +83,8 @@ SNAPSHOT = [
     ("Snapshots.write", "call", 1),
     ("Snapshots.write", "return", 1),
     ("Snapshots.publish", "call", 1),
-    ("sync_folder", "call", 1),
-    ("sync_folder", "return", 1),
+    ("sync_folder", "call", FILES + 1),  # each file that is handed in has had one of its own
+    ("sync_folder", "return", FILES + 1),
     ("Snapshots.publish", "return", 1),
 ]
 
