@@ -15,6 +15,7 @@ from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.store.database import Database
 from retrieval.types import Fusion, Progress, Reader
+from tests.engines import until
 from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, files, texts, write
 from tests.retrieval.neighbour import neighbour
 
@@ -210,8 +211,7 @@ async def test_work_goes_on_after_the_store_failed_for_a_while(
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(library.work, 0.01)
-            while caplog.text.count("ingest interrupted, to be tried again") < 2:
-                await anyio.sleep(0.01)
+            await until(lambda: caplog.text.count("ingest interrupted, to be tried again") > 1)
             aside.rename(store)
 
             await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
