@@ -3,7 +3,6 @@
 Greedy answers never close (the closing token's row of the head is zero), so that tests decide how long they are.
 """
 
-import asyncio
 import copy
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -173,10 +172,3 @@ async def reply_of(events: AsyncGenerator[Event, None]) -> Reply:
         async for event in events:
             reply.take(event)
     return reply
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread is about to do."""
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - the other side is a thread, which sets no event
-            await asyncio.sleep(0.002)

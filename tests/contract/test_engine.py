@@ -32,8 +32,9 @@ from hrm_model.types import (
     Tokens,
 )
 from server.ports import Engine, Speller
-from tests.engines import Reply, Tiny, reply_of, until
+from tests.engines import Reply, Tiny, reply_of
 from tests.fakes.engine import ScriptedEngine
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

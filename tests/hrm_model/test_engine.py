@@ -21,7 +21,8 @@ from hrm_model.sampling import Drawn, NotFinite
 from hrm_model.sequence import Reading, Sequence
 from hrm_model.template import CONDITION_TOKENS, END_ANSWER, spell
 from hrm_model.types import Event, Failed, Finished, Limits, Load, OneOf, Question, Sampling, Started, Text, Tokens
-from tests.engines import LIMITS, Reply, Tiny, make_checkpoint, reply_of, running, until
+from tests.engines import LIMITS, Reply, Tiny, make_checkpoint, reply_of, running
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,8 @@ from hrm_model.scheduler import Scheduler
 from hrm_model.sequence import Reading
 from hrm_model.stepper import Stepper
 from hrm_model.types import Limits, Sampling, Tokens
-from tests.engines import CONFIG, Tiny, reply_of, running, until
+from tests.engines import CONFIG, Tiny, reply_of, running
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,8 @@ import pytest
 
 from hrm_model.errors import EngineClosed, GrammarFault, InvalidGrammar, InvalidSampling
 from hrm_model.types import Failed, Finished, JsonSchema, OneOf, Question, Regex, Sampling
-from tests.engines import Reply, Tiny, reply_of, running, until
+from tests.engines import Reply, Tiny, reply_of, running
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,8 @@ from hrm_model.sampling import Drawn, NotFinite
 from hrm_model.sequence import Reading, Sequence
 from hrm_model.stepper import FAILED_STEPS
 from hrm_model.types import Failed, Sampling, Tokens
-from tests.engines import Tiny, reply_of, running, until
+from tests.engines import Tiny, reply_of, running
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -15,9 +15,9 @@ from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.store.database import Database
 from retrieval.types import Fusion, Progress, Reader
-from tests.engines import until
 from tests.retrieval.desk import ANNA, BEN, WordsEmbedder, files, texts, write
 from tests.retrieval.neighbour import neighbour
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -19,6 +19,7 @@ from server.schemas.embeddings import EmbeddingList
 from server.schemas.objects import ErrorBody
 from tests.fakes.meaning import WordsApart
 from tests.fakes.serving import client_of, listening, services
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -158,12 +159,6 @@ async def test_a_batch_whose_client_has_left_is_not_joined_by_the_next_one() -> 
 
     assert (begun, held.most) == (1, 1)
     assert answer.status_code == 200
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not is_so():  # noqa: ASYNC110  # a thread and the log set no event
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -3,10 +3,9 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import httpx
@@ -24,6 +23,7 @@ from server.signing import Signer
 from server.spent import Spent
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import MODEL, listening, question, services
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -61,13 +61,6 @@ def log(tmp_path: Path) -> Iterator[AuditLog]:
     log = AuditLog(tmp_path / "audit.db", Signer(Ed25519PrivateKey.generate()))
     yield log
     log.close()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    deadline = monotonic() + 10
-    while not is_so():
-        assert monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 async def leave(url: str, route: str, body: dict[str, Any], pieces: int = -1) -> None:
