@@ -1,11 +1,12 @@
 """Reading traces: what leaves the machine is found, whatever call sends it, and what stays is not reported."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.airgap.trace import beyond, cut_off
+from tests.airgap.trace import TracerFailed, beyond, cut_off
 
 STAYS = """\
 71 socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 3
@@ -60,3 +61,24 @@ def test_an_attempt_is_seen_though_it_fails(call: str, tmp_path: Path) -> None:
 
     assert "OSError" in ended.stderr
     assert len(beyond(trace.read_text())) == 1
+
+
+@pytest.mark.cut_off
+def test_a_tracer_that_fails_ends_the_run_at_once_and_is_told_apart_from_what_it_watched(tmp_path: Path) -> None:
+    said = "strace: ptrace(PTRACE_LISTEN,pid:71,sig:0): Input/output error"
+    code = f"import sys, time; print({said!r}, file=sys.stderr, flush=True); time.sleep(600)"
+
+    with pytest.raises(TracerFailed, match="PTRACE_LISTEN"):
+        cut_off([sys.executable, "-c", code], tmp_path / "trace", cwd=tmp_path, env={}, timeout_s=60)
+
+
+@pytest.mark.cut_off
+def test_a_command_that_does_not_end_is_stopped_with_all_that_it_started(tmp_path: Path) -> None:
+    started = "child = subprocess.Popen(['sleep', '600']); print(child.pid, file=open('pid', 'w')); child.wait()"
+    code = f"import subprocess; {started}"
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        cut_off([sys.executable, "-c", code], tmp_path / "trace", cwd=tmp_path, env={}, timeout_s=3)
+
+    child = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
+    assert not child.exists() or child.read_text().split()[2] == "Z"
