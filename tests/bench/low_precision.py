@@ -33,14 +33,15 @@ from hrm_model.runner import Runner
 from hrm_model.sequence import Sequence as Running
 from hrm_model.template import spell
 from hrm_model.tokenizer import load_tokenizer
-from hrm_model.training.grounded import LEVELS, Example, examples
+from hrm_model.training.grounded import LEVELS, Example, Split, examples
 from hrm_model.types import Question, Sampling
-from tests.bench.mini_quality import SPLITS, answers, share
+from tests.bench.mini_quality import answers, share
 from tests.bench.one_b import ONE_B, write_random
 
 BATCHES = (1, 8, 32)
 KINDS: tuple[Weights, ...] = ("auto", "int8", "int4")
 PROMPT, PREFILL = 64, 512
+SPLITS: tuple[Split, ...] = ("names", "wordings")
 SETTINGS: dict[str, dict[str, str]] = {
     "fp32": {"dtype": "float32"},
     "bf16": {"dtype": "bfloat16"},

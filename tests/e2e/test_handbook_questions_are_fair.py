@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hrm_model.training.grounded import statement_patterns
+from hrm_model.training.grounded.pages import page_questions
 from retrieval.parse import parse
 from server.grounding.sentences import sentences
 
@@ -21,6 +22,9 @@ QUESTIONS: dict[str, list[dict[str, Any]]] = json.loads(
 )
 DOCUMENTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(SAMPLES.iterdir())}
 ANSWERABLE = QUESTIONS["questions"] + QUESTIONS["more"]
+COMMON = re.compile(
+    r"(?:an?|and|are|at|by|do|does|for|from|have|how|i|in|is|it|long|many|much|must|my|of|on|the|to|what)"
+)
 UNANSWERABLE = QUESTIONS["unanswerable"] + QUESTIONS["more_unanswerable"]
 
 
@@ -113,6 +117,19 @@ def test_no_sentence_of_a_sample_repeats_a_wording_of_the_training_data(name: st
 
     assert len(said) > 20
     assert not repeated, "\n".join(repeated)
+
+
+def test_no_question_about_the_samples_is_asked_in_the_training_data() -> None:
+    learned = {frozenset(content_words(text)) for text in page_questions()}
+    asked = [entry["question"] for entry in ANSWERABLE + UNANSWERABLE]
+
+    assert len(learned) > 5000
+    assert [question for question in asked if frozenset(content_words(question)) in learned] == []
+
+
+def content_words(question: str) -> list[str]:
+    """The words of a question without those that any question has."""
+    return [word for word in re.findall(r"[a-z]+", question.casefold()) if not COMMON.fullmatch(word)]
 
 
 def sentences_of(name: str) -> list[str]:

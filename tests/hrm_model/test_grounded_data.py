@@ -191,4 +191,5 @@ def test_a_sentence_of_the_generator_is_recognised_and_an_unlike_one_is_not() ->
 
     assert is_said("The excess for glass claims is 150 euros.")
     assert is_said("Wood tenants are supervised by the site manager.")
+    assert is_said("Guests are welcome at the bedside daily, 9 am to 5 pm."), "of a page that was written by hand"
     assert not is_said("Whoever breaks a window pays the first 150 euros out of their own pocket.")

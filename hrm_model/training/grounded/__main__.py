@@ -8,13 +8,14 @@ from pathlib import Path
 
 from hrm_model.training.grounded.generate import LEVELS, Level, examples
 from hrm_model.training.grounded.lookups import LOOKUPS, LookupLevel, lookups
+from hrm_model.training.grounded.page_examples import PAGES, page_examples
 
 
 def level(text: str) -> Level | LookupLevel:
     """Find a level by name, or one of `generate`'s by index."""
     named: dict[str, Level | LookupLevel] = {
         **{one.name: one for one in LOOKUPS},
-        **{one.name: one for one in LEVELS},
+        **{one.name: one for one in (*LEVELS, PAGES)},
         **{str(index): one for index, one in enumerate(LEVELS)},
     }
     if text not in named:
@@ -50,6 +51,8 @@ def main() -> None:
         if arguments.split != "train":
             parser.error(f"level {chosen.name} is for training only: it has no held-out wordings")
         made = lookups(arguments.seed, chosen)
+    elif chosen.name == PAGES.name:
+        made = page_examples(arguments.seed, chosen, arguments.split)
     else:
         made = examples(arguments.seed, chosen, arguments.split)
     with arguments.out.open("w", encoding="utf-8") as out:

@@ -110,7 +110,7 @@ def finish(rng: Random, line: str, slots: Mapping[str, str], value: str, held_ou
         text = text[0].upper() + text[1:]
     if text[-1] != "." and (not keyword or rng.random() < 0.5):
         text += "?"
-    return _as_typed(rng, text)
+    return as_typed(rng, text)
 
 
 def quoting(rng: Random, question: str) -> str:
@@ -118,7 +118,8 @@ def quoting(rng: Random, question: str) -> str:
     return QUOTING[int(rng.random() * len(QUOTING))].format(q=question)
 
 
-def _as_typed(rng: Random, text: str) -> str:
+def as_typed(rng: Random, text: str) -> str:
+    """Write a question as people type: in small letters, without its mark, politely, or with two letters swapped."""
     roll = rng.random()
     if roll < 0.06:
         text = text.lower()

@@ -228,9 +228,9 @@ def _finished(
     is_quote = rng.random() < level.quotes
     question = asking.quoting(rng, fact.ask()) if is_quote else fact.ask()
     sources = tuple(Source(passage.title, passage.text) for passage in passages)
-    system, turns = _system(rng, level, world), _turns(rng, level, world)
+    system, earlier = system_text(rng, level, world), turns(rng, level, world)
     return Example(
-        instruction=compose(question, sources=sources, turns=turns, system=system),
+        instruction=compose(question, sources=sources, turns=earlier, system=system),
         response=UNANSWERABLE if gold is None else gold.text if is_quote else fact.answer,
         kind="unanswerable" if gold is None else "quote" if is_quote else "span",
         passages=sources,
@@ -238,7 +238,7 @@ def _finished(
         evidence=gold.text if gold else None,
         sentences=tuple(sentence.text for sentence in sentences),
         system=system,
-        turns=turns,
+        turns=earlier,
         asked=(fact.subject, fact.relation),
         facts=tuple((told.subject, told.relation, told.answer) for sentence in sentences for told in sentence.facts),
     )
@@ -255,13 +255,15 @@ def _told(rng: Random, target: Target, sentences: list[Sentence]) -> tuple[Fact,
     return next((fact, one) for one in sentences for fact in one.facts if (fact.subject, fact.relation) == asked)
 
 
-def _system(rng: Random, level: Level, world: World) -> str:
+def system_text(rng: Random, level: Level, world: World) -> str:
+    """Write a system message, or none."""
     if rng.random() >= level.system:
         return ""
     return " ".join(world.filled(SYSTEM) for _ in range(rng.randint(1, 2)))
 
 
-def _turns(rng: Random, level: Level, world: World) -> tuple[Turn, ...]:
+def turns(rng: Random, level: Level, world: World) -> tuple[Turn, ...]:
+    """Write an earlier question with its answer, or nothing."""
     if rng.random() >= level.turns:
         return ()
     if rng.random() < 0.3:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 from hrm_model.training.grounded import nouns
+from hrm_model.training.grounded.pages import SLOT, Slot, page_wordings, slots
 from hrm_model.training.grounded.relations import RELATIONS
 from hrm_model.training.grounded.relations.attributes import ATTRIBUTES, QUALIFIERS, SAYS
 from hrm_model.training.grounded.values import NUMBERS
@@ -89,6 +90,19 @@ def _patterns() -> Iterator[str]:
         yield from (_pattern(text, relation.value) for line in lines(relation.says) for text in expand(line))
     for value in dict.fromkeys(value for _, value, _ in ATTRIBUTES):
         yield from (_pattern(text, value) for line in lines(SAYS) for text in expand(line))
+    yield from map(_page_pattern, page_wordings())
+
+
+def _page_pattern(text: str) -> str:
+    own = slots(text)
+    parts = SLOT.split(text)
+    return "".join(_filling(part, own) if index % 2 else re.escape(part) for index, part in enumerate(parts))
+
+
+def _filling(inner: str, own: Mapping[str, Slot]) -> str:
+    name = inner.partition(":")[0]
+    slot = own.get(name, Slot(name, name.removeprefix("@")))
+    return _any_of(slot.options) if slot.options else f"(?:{_VALUES.get(slot.kind, _PHRASE)})"
 
 
 def _pattern(text: str, value: str) -> str:
