@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 
 from retrieval.database_file import bring_forward, copy, keep_beside, place_of, transaction
+from retrieval.database_rows import SCHEMA, Layout
 
 Connection = apsw.Connection
 BUSY = apsw.BusyError  # another process writes for longer than one waits
@@ -163,21 +164,22 @@ class Database:
                 return False
         return True
 
-    def values(self) -> Iterator[str | bytes]:
-        """Every text and blob that it holds, with its schema; read in pieces, between which others have their turn."""
+    def stretches(self) -> Iterator[bytes]:
+        """All that it holds, as it lies in the file; read in pieces, between which others have their turn."""
         with self._lock:
-            tables: list[Any] = self._db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
-        yield from (sql for _, sql in tables)
-        for name in (name for name, sql in tables if sql.startswith("CREATE TABLE")):
+            tables = [name for (name,) in self._db.execute(f"SELECT name FROM {SCHEMA} WHERE type = 'table'")]
+        for table in (SCHEMA, *tables):
+            with self._lock:
+                layout = Layout(self._db.execute, table)
             last = -(2**63)
-            while rows := self._rows_after(name, last):
+            while rows := self._rows_after(table, layout.columns, last):
                 last = rows[-1][0]
-                yield from (value for row in rows for value in row if isinstance(value, str | bytes))
+                yield from (stretch for row in rows for stretch in layout.stretches(row))
 
-    def _rows_after(self, table: str, row: int) -> list[Any]:
+    def _rows_after(self, table: str, columns: str, row: int) -> list[Any]:
         with self._lock:
             return self._db.execute(
-                f"SELECT rowid, * FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT {PIECE_ROWS}", (row,)
+                f"SELECT {columns} FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT {PIECE_ROWS}", (row,)
             ).fetchall()
 
     def copy_to(self, path: Path) -> None:

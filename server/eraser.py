@@ -121,7 +121,8 @@ class Eraser:
                 await self._forget_revoked()
 
     def _known(self) -> Iterator[str | bytes]:
-        yield from self._ledger.values()
+        yield from self._ledger.stretches()
+        yield self._signer.pem
         yield from self._recorded()
 
     async def _forget_revoked(self) -> None:

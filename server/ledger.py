@@ -134,9 +134,9 @@ class Ledger:
             return f"the ledger of keys cannot be used: {error}"
         return None
 
-    def values(self) -> Iterator[str | bytes]:
-        """Every text and blob that the ledger holds, with its schema."""
-        return self._file.values()
+    def stretches(self) -> Iterator[bytes]:
+        """All that the ledger holds, as it lies in its file."""
+        return self._file.stretches()
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of this moment to a new file, synced."""

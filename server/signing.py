@@ -67,6 +67,11 @@ class Signer:
             raise SigningKeyError(f"{path} is not an Ed25519 key.")
         return cls(key)
 
+    @property
+    def pem(self) -> bytes:
+        """The private key as its file has it."""
+        return _written(self._key)
+
     def sign(self, message: bytes) -> bytes:
         """64 bytes that `is_signed` accepts for this message and the public key."""
         return self._key.sign(message)
@@ -118,8 +123,12 @@ def _public(public_key: str) -> Ed25519PublicKey:
     return key
 
 
+def _written(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
 def _make_key(path: Path) -> None:
-    text = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    text = _written(Ed25519PrivateKey.generate())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.{token_hex(4)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

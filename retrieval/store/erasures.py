@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from retrieval import runs
+from retrieval.database_rows import MAGIC, SCHEMA, Layout
 from retrieval.erasure import Erasure, ErasureReason
 from retrieval.runs import RUN, Hashes
 from retrieval.store import leaving
@@ -29,6 +30,8 @@ SALT_BYTES = 16
 MOST_TOGETHER = 1 << 22
 # Characters that are cut into words at a time.
 _PIECE = 1 << 20
+# FTS5 puts it before every word, to tell its indexes apart.
+_BEFORE_WORDS = "0"
 _BLANK = re.compile(r"\s")
 _FACTS = (
     "erasure_id", "file_id", "store_ids", "is_whole", "owner", "requested_by", "reason", "requested_at", "salt",
@@ -216,19 +219,20 @@ def settle(tx: Transaction, erasure_id: str) -> None:
     tx.run("DELETE FROM erasures WHERE erasure_id = ?", erasure_id)
 
 
-def still_stored(tx: Transaction) -> Iterator[str | bytes]:
-    """Every text and blob that the store holds by right, and the words that it keeps as texts.
+def still_stored(tx: Transaction) -> Iterator[bytes]:
+    """Everything that the store holds by right, as it lies there, and what SQLite says of any database.
 
     What is on its way out of the lexical index is not: it is removed already, and another purge's to answer for.
     """
-    tables = tx.rows("SELECT name, sql FROM sqlite_schema WHERE type = 'table'")
-    lexical = [name for name, sql in tables if " fts5" in (sql or "").lower()]
-    for name, sql in tables:
-        yield sql or ""
-        # The lexical index has no text of its own: what it must not keep would be looked for in vain.
-        if name not in (*lexical, "erasures", "leaving") and not any(name.startswith(f"{index}_") for index in lexical):
-            for row in tx.each(f'SELECT * FROM "{name}"'):
-                yield from (value for value in row if isinstance(value, str | bytes) and len(value) >= RUN)
+    yield MAGIC
+    tables = tx.rows(f"SELECT name, sql FROM {SCHEMA} WHERE type = 'table'")
+    lexical = [name for name, sql in tables if " fts5" in sql.lower()]
+    # The lexical index has no text of its own: what it must not keep would be looked for in vain.
+    passed_over = {"erasures", "leaving", *lexical, *(f"{name}_{part}" for name in lexical for part in ("data", "idx"))}
+    for name in (SCHEMA, *(name for name, _ in tables if name not in passed_over)):
+        layout = Layout(tx.each, name)
+        for row in tx.each(f'SELECT {layout.columns} FROM "{name}"'):
+            yield from (stretch for stretch in layout.stretches(row) if len(stretch) >= RUN)
 
 
 def vectors_still_stored(tx: Transaction) -> Iterator[bytes]:
@@ -238,9 +242,9 @@ def vectors_still_stored(tx: Transaction) -> Iterator[bytes]:
 
 
 def words_still_stored(tx: Transaction) -> Iterator[str]:
-    """The words of what the store holds, as the lexical index spells them; long ones alone."""
+    """The words of what the store holds, as the lexical index has them; long ones alone."""
     for (text,) in tx.each("SELECT title || ' ' || text FROM chunks"):
-        yield from _long_words(tx, {text})
+        yield from (f"{_BEFORE_WORDS}{word}" for word in _long_words(tx, {text}, RUN - len(_BEFORE_WORDS)))
 
 
 def respell(tx: Transaction, *, wholly: bool) -> None:
@@ -267,8 +271,8 @@ def _pieces(text: str) -> Iterator[str]:
         start = end
 
 
-def _long_words(tx: Transaction, texts: set[str]) -> set[str]:
-    return {word for text in texts for word in tx.words(text) if len(word.encode()) >= RUN}
+def _long_words(tx: Transaction, texts: set[str], least_bytes: int = RUN) -> set[str]:
+    return {word for text in texts for word in tx.words(text) if len(word.encode()) >= least_bytes}
 
 
 def _key(tx: Transaction) -> bytes:

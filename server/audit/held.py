@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from retrieval.database_rows import SCHEMA, Layout
 from server.audit.chain import AuditError
 from server.database import Connection, Unreadable, looking
 
@@ -12,8 +13,8 @@ _AT_ONCE = 500  # rows; between them writers carry their records on into the fil
 _READABLE = (("begun", "note", "record"), ("audit", "number", "record"), ("private", "number", "request"))
 
 
-def held(path: Path) -> Iterator[str | bytes]:
-    """Every record, note and request of a log, and its tables' words; nothing where there is no log.
+def held(path: Path) -> Iterator[bytes]:
+    """Every record, note and request of a log, and its schema; nothing where there is no log.
 
     Raises:
         AuditError: it is there, and cannot be read.
@@ -22,10 +23,12 @@ def held(path: Path) -> Iterator[str | bytes]:
         return
     try:
         with looking(path) as db:
-            tables: list[Any] = db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
-            yield from (sql for _, sql in tables)
+            layout = Layout(db.execute, SCHEMA)
+            schema: list[Any] = db.execute(f"SELECT name, {layout.columns} FROM {SCHEMA}").fetchall()
+            yield from (stretch for _, *row in schema for stretch in layout.stretches(row))
+            names = {name for name, *_ in schema}
             for table, number, column in _READABLE:
-                if table in dict(tables):  # the log may be of an earlier version, with recording switched off since
+                if table in names:  # the log may be of an earlier version, with recording switched off since
                     yield from _values(db, table, number, column)
     except Unreadable as error:
         raise AuditError(f"{path} cannot be read: {error}") from error

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import anyio
 import apsw
@@ -19,7 +18,6 @@ from retrieval.store import erasures
 from retrieval.store.database import Database
 from retrieval.types import Access
 from server.audit.held import held
-from server.audit.log import AuditLog
 from server.certificates import Proof, exported, verify
 from server.eraser import Eraser
 from server.ledger import Ledger
@@ -88,33 +86,6 @@ async def test_what_cannot_be_proven_yet_is_listed_as_pending(
     assert [record.proof is None for record in ledger.erasures.listing()] == [False]
 
 
-@pytest.mark.parametrize(
-    ("record", "name", "text"),
-    [
-        ({"defaults": {"abstention": "The documents do not contain the answer."}}, "a.txt", "do not contain the form"),
-        ({"request": "Dismissal-Velin-2026"}, "Dismissal-Velin-2026.txt", "The desk is closed."),
-        ({"route": "POST /v1/vector_stores/Dismissal-Velin-2026/search"}, "a.txt", "Re: Dismissal-Velin-2026"),
-        ({"caller": "user:anna.velin@insurer.example"}, "a.txt", "Write to anna.velin@insurer.example."),
-    ],
-)
-async def test_what_the_audit_log_holds_by_right_keeps_no_erasure_open_and_tells_nobody_that_it_does(
-    library: Library, ledger: Ledger, data: Path, tmp_path: Path, record: dict[str, Any], name: str, text: str
-) -> None:
-    audit = AuditLog(data / "audit.db", Signer.of(data))
-    audit.append({"request": "req_1", **record}, {})
-    document = await library.ingest(write(tmp_path, name, text), store="shop", reader=ANNA)
-    await library.delete(document.file_id, ANNA)
-    eraser = Eraser(library, ledger, Signer.of(data), recorded=partial(held, data / "audit.db"))
-
-    purge = await eraser.run_once()
-
-    assert purge.problem is None
-    assert purge.scan is not None
-    assert purge.scan.rewrites == ()
-    assert [found.proof is None for found in ledger.erasures.listing()] == [False]
-    audit.close()
-
-
 async def test_removals_of_two_histories_are_certified_in_one_go(
     library: Library, ledger: Ledger, data: Path, tmp_path: Path
 ) -> None:
@@ -140,7 +111,7 @@ async def test_a_certificate_is_written_once_even_where_settling_it_was_lost(
     library: Library, ledger: Ledger, data: Path, tmp_path: Path
 ) -> None:
     erasure = await library.delete(await ingest(library, tmp_path, 1), ANNA)
-    purge = await library.purge(ledger.values)
+    purge = await library.purge(ledger.stretches)
     assert purge.scan is not None
     Eraser(library, ledger, Signer.of(data), clock=lambda: 1.0)._certify(erasure, purge.scan)
 

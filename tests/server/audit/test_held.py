@@ -15,7 +15,7 @@ SIGNER = Signer(Ed25519PrivateKey.generate())
 
 
 def read(path: Path) -> bytes:
-    return b"\0".join(value if isinstance(value, bytes) else value.encode() for value in held(path))
+    return b"\0".join(held(path))
 
 
 def test_records_requests_notes_and_the_tables_words_are_held_by_right_and_no_salts(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""server.eraser: what the server's own files hold by right keeps no erasure open, and tells nobody that it is there."""
+
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retrieval.library import Library
+from retrieval.opening import open_library
+from server.audit.held import held
+from server.audit.log import AuditLog
+from server.eraser import Eraser
+from server.ledger import Ledger
+from server.signing import Signer
+from tests.retrieval.desk import ANNA, WordsEmbedder, write
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+async def library(data: Path) -> AsyncIterator[Library]:
+    async with open_library(data, WordsEmbedder()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ledger(data: Path) -> Iterator[Ledger]:
+    opened = Ledger(data / "ledger.db")
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "text"),
+    [
+        ({"defaults": {"abstention": "The documents do not contain the answer."}}, "a.txt", "do not contain the form"),
+        ({"request": "Dismissal-Velin-2026"}, "Dismissal-Velin-2026.txt", "The desk is closed."),
+        ({"route": "POST /v1/vector_stores/Dismissal-Velin-2026/search"}, "a.txt", "Re: Dismissal-Velin-2026"),
+        ({"caller": "user:anna.velin@insurer.example"}, "a.txt", "Write to anna.velin@insurer.example."),
+    ],
+)
+async def test_what_the_audit_log_holds_by_right_keeps_no_erasure_open_and_tells_nobody_that_it_does(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path, record: dict[str, Any], name: str, text: str
+) -> None:
+    audit = AuditLog(data / "audit.db", Signer.of(data))
+    audit.append({"request": "req_1", **record}, {})
+    document = await library.ingest(write(tmp_path, name, text), store="shop", reader=ANNA)
+    await library.delete(document.file_id, ANNA)
+    eraser = Eraser(library, ledger, Signer.of(data), recorded=partial(held, data / "audit.db"))
+
+    purge = await eraser.run_once()
+
+    assert purge.problem is None
+    assert purge.scan is not None
+    assert purge.scan.rewrites == ()
+    assert [found.proof is None for found in ledger.erasures.listing()] == [False]
+    audit.close()
+
+
+@pytest.mark.parametrize(
+    "said", ["-----BEGIN PRIVATE KEY-----", "SQLite format 3", "tablesigning_keys", "CREATE INDEX private_of_request"]
+)
+async def test_what_files_of_the_servers_own_say_of_themselves_keeps_no_erasure_open(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path, said: str
+) -> None:
+    AuditLog(data / "audit.db", Signer.of(data)).close()
+    document = await library.ingest(write(tmp_path, "a.txt", f"In a handbook: {said}."), store="shop", reader=ANNA)
+    await library.delete(document.file_id, ANNA)
+    eraser = Eraser(library, ledger, Signer.of(data), recorded=partial(held, data / "audit.db"))
+
+    assert (await eraser.run_once()).problem is None
