@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from retrieval.types import Comparison, Compound
@@ -17,14 +17,15 @@ Key = Annotated[Text, Field(min_length=1, max_length=64)]
 _LARGEST = 2**53
 
 
-def _exact(value: float) -> float:
-    if abs(value) > _LARGEST:
+def _exact(value: object) -> object:
+    # As it came: behind the float, 2^53 + 1 is 2^53.
+    if isinstance(value, int | float) and abs(value) > _LARGEST:
         raise PydanticCustomError("number", "a number must lie within ±2^53")
     return value
 
 
 AttributeText = Annotated[Text, Field(max_length=512)]
-Number = Annotated[float, AfterValidator(_exact)]
+Number = Annotated[float, BeforeValidator(_exact)]
 Value = Annotated[
     Annotated[bool, Tag("boolean")] | Annotated[Number, Tag("number")] | Annotated[AttributeText, Tag("text")],
     by_shape(text=str, boolean=bool, number=(int, float)),
