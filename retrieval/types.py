@@ -259,7 +259,7 @@ class Attachment:
     """A file to be put into a store, and how."""
 
     file_id: str
-    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] | None = None  # None: those that it has there, if it is there
     chunking: Chunking | None = None
 
 

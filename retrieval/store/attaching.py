@@ -57,7 +57,7 @@ def attached(tx: Transaction, store_no: int, attachment: Attachment, reader: Rea
 
 
 def put(tx: Transaction, store_no: int, file_no: int, attachment: Attachment) -> int:
-    """Put a file into a store, or give one that it holds these attributes; return the document's row number.
+    """Put a file into a store, or give one that it holds these attributes, if any; return the document's row number.
 
     The document is then `in_progress`, unless it was read before and is to be cut in the same way.
     """
@@ -66,12 +66,14 @@ def put(tx: Transaction, store_no: int, file_no: int, attachment: Attachment) ->
         return attach(tx, store_no, file_no, attachment.attributes, attachment.chunking)
     (document_no,) = found
     there = documents.one(tx, document_no)
-    if there is None or there.chunking != attachment.chunking:
+    assert there is not None, "a document is gone within one transaction"
+    attributes = there.attributes if attachment.attributes is None else attachment.attributes
+    if there.chunking != attachment.chunking:
         documents.erase(tx, file_no, [document_no], REPLACED, is_whole=False)
-        return attach(tx, store_no, file_no, attachment.attributes, attachment.chunking)
+        return attach(tx, store_no, file_no, attributes, attachment.chunking)
     if there.status in ("failed", "cancelled"):
         personal.refuse_unreadable(tx, file_no)
         documents.await_again(tx, document_no)
-    if there.attributes != attachment.attributes:
-        documents.set_attributes(tx, document_no, attachment.attributes)
+    if there.attributes != attributes:
+        documents.set_attributes(tx, document_no, attributes)
     return int(document_no)

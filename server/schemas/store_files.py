@@ -33,7 +33,7 @@ class AttachRequest(Asked):
 
     def attachment(self) -> Attachment:
         """What the store understands."""
-        return Attachment(self.file_id, self.attributes or {}, chunking_of(self.chunking_strategy))
+        return Attachment(self.file_id, self.attributes, chunking_of(self.chunking_strategy))
 
 
 class AttributesChange(Asked):
@@ -63,7 +63,7 @@ class BatchRequest(Asked):
         if self.files is not None:
             return list({file.file_id: file.attachment() for file in self.files}.values())
         chunking = chunking_of(self.chunking_strategy)
-        return [Attachment(file_id, self.attributes or {}, chunking) for file_id in dict.fromkeys(self.file_ids or ())]
+        return [Attachment(file_id, self.attributes, chunking) for file_id in dict.fromkeys(self.file_ids or ())]
 
 
 class LastError(Answered):

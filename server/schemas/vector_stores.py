@@ -63,7 +63,7 @@ class StoreRequest(Asked):
     def attachments(self) -> list[Attachment]:
         """The files to be put into it."""
         chunking = chunking_of(self.chunking_strategy)
-        return [Attachment(file_id, {}, chunking) for file_id in dict.fromkeys(self.file_ids or ())]
+        return [Attachment(file_id, chunking=chunking) for file_id in dict.fromkeys(self.file_ids or ())]
 
 
 class StoreChange(Asked):

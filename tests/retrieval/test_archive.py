@@ -97,6 +97,20 @@ async def test_a_file_put_in_again_is_read_anew_only_where_it_is_to_be_cut_other
     assert cut.chunks > first.chunks
 
 
+@pytest.mark.parametrize("chunking", [None, Chunking(100)])
+async def test_a_file_put_in_again_keeps_its_attributes_unless_others_are_given(
+    library: Library, chunking: Chunking | None
+) -> None:
+    store = await store_of(library)
+    file = await upload(library, "An apple a day.")
+    await read(library, store, Attachment(file.file_id, {"a": 1}))
+
+    kept = await read(library, store, Attachment(file.file_id, chunking=chunking))
+    taken = await read(library, store, Attachment(file.file_id, {}, chunking))
+
+    assert (kept.attributes, taken.attributes) == ({"a": 1}, {})
+
+
 async def test_what_failed_or_was_cancelled_is_tried_again_when_it_is_put_in_again(library: Library) -> None:
     store = await store_of(library)
     file = await upload(library, "apple")
