@@ -9,7 +9,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from retrieval.errors import DocumentNotFound
 from retrieval.types import Staged
@@ -18,6 +18,7 @@ from server.gone import refuse_missing
 from server.multipart import MAX_FIELD_BYTES, read_form
 from server.routes.guard import AskRoute, CallerDep, IngestRoute, ServicesDep, StoreRoute
 from server.routes.whole_file import WholeFile
+from server.schemas.fields import digits
 from server.schemas.files import Deleted, FileChange, FileList, FileListing, FileObject, UploadForm
 from server.store_ports import Archive
 
@@ -53,6 +54,8 @@ class Part(BaseModel):
     )
     start: int | None = Field(None, ge=0, description="Where it begins.")
     end: int | None = Field(None, ge=0, description="Where it ends, exclusive; without it, where the text ends.")
+
+    _in_digits = field_validator("start", "end", mode="before")(digits)
 
 
 @_changing.post("/files", openapi_extra=_FORM)

@@ -13,7 +13,7 @@ from server.audit.facts import ActFacts
 from server.auth import ON_BEHALF_OF
 from server.completions import Completions
 from server.deps import Services
-from server.errors import status_of
+from server.errors import InvalidRequest, status_of
 from server.identity import Caller, MayNotAct, PersonUnknown, Role
 from server.json_body import JsonRequest
 from server.logs import Record
@@ -69,6 +69,15 @@ def _is_recorded(request: Request) -> bool:
     return getattr(request.state, "is_recorded", False)
 
 
+def _refuse_repeated(request: Request) -> None:
+    """No parameter of an address is a list, and of two values one would be passed over."""
+    seen = set[str]()
+    for name, _ in request.query_params.multi_items():
+        if name in seen:
+            raise InvalidRequest(f"Invalid '{name}': it is given more than once.", param=name)
+        seen.add(name)
+
+
 class GuardedRoute(APIRoute):
     """A route for callers with a key."""
 
@@ -101,6 +110,7 @@ class GuardedRoute(APIRoute):
                     caller.require(*self.roles)
                 if self.changes:
                     note = await note_act(request, caller, services)
+                _refuse_repeated(request)
                 response = await inner(
                     JsonRequest(request.scope, request.receive, max_depth=services.policy.max_json_depth)
                 )

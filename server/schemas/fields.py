@@ -1,11 +1,14 @@
 """Building blocks of request models: strictness, unions that report well, and refusal by name."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Protocol
 from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from pydantic_core import PydanticCustomError
+
+_DIGITS = re.compile("-?[0-9]+")
 
 
 class Asked(BaseModel):
@@ -33,6 +36,13 @@ def encodable(text: str) -> str:
 Text = Annotated[str, AfterValidator(encodable)]
 # Bounds stand before the check, or pydantic would count "items" of a value whose type it has lost sight of.
 Name = Annotated[str, Field(min_length=1), AfterValidator(encodable)]
+
+
+def digits(value: object) -> object:
+    """Refuse a number in an address, where everything is a text, that pydantic would take as well: 1.0, and 1_0."""
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise PydanticCustomError("int_parsing", "Input should be a valid integer, written in digits")
+    return value
 
 
 def is_blank(text: str) -> bool:

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from retrieval.types import Cursor, File
 from server.schemas.access import AccessLists, GivenAccess
-from server.schemas.fields import Answered, Asked, Name
+from server.schemas.fields import Answered, Asked, Name, digits
 
 T = TypeVar("T")
 PURPOSES = ("assistants", "user_data")
@@ -132,6 +132,8 @@ class Listing(BaseModel):
     after: str | None = Field(None, description="Go on behind the object with this id.")
     before: str | None = Field(None, description="Go back from the object with this id.")
 
+    _in_digits = field_validator("limit", mode="before")(digits)
+
     def cursor(self) -> Cursor:
         """What the store understands."""
         return Cursor(self.limit, self.order == "desc", self.after, self.before)
@@ -146,6 +148,8 @@ class FileListing(BaseModel):
     limit: int = Field(10_000, ge=1, le=10_000)
     order: Literal["asc", "desc"] = "desc"
     after: str | None = Field(None, description="Go on behind the file with this id.")
+
+    _in_digits = field_validator("limit", mode="before")(digits)
 
     def cursor(self) -> Cursor:
         """What the store understands."""

@@ -64,6 +64,8 @@ async def test_a_part_is_counted_in_code_points(client: httpx.AsyncClient, shelf
         ("start=-1", "start", "greater than or equal to 0"),
         ("start=two", "start", "valid integer"),
         ("end=1.5", "end", "valid integer"),
+        ("start=1.0", "start", "valid integer"),
+        ("start=1&start=2", "start", "Invalid 'start': it is given more than once."),
         ("end=99", "end", f"'end' is 99, and the text has {len(WIDE)} characters."),
         ("start=99", "start", f"'start' is 99, and the text has {len(WIDE)} characters."),
         ("start=5&end=4", "start", "'start' is 5, behind 'end', which is 4."),
