@@ -100,9 +100,13 @@ def key_id_of(public_key: str) -> str:
     return sha256(der).hexdigest()[:16]
 
 
-def canonical(value: object) -> str:
-    """JSON that is spelled in one way, as what is signed has to be: sorted names, no blanks, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+def canonical(value: object, *, is_sorted: bool = True) -> str:
+    """JSON that is spelled in one way, as what is signed has to be: sorted names, no blanks, ASCII.
+
+    Args:
+        is_sorted: False leaves names in the order that they come in, as a part of what is said.
+    """
+    return json.dumps(value, sort_keys=is_sorted, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def _is_signed(key: Ed25519PublicKey, message: bytes, signature: bytes) -> bool:

@@ -22,6 +22,9 @@ PARAMETERS = frozenset({
     *("max_completion_tokens", "logprobs", "top_logprobs", "echo", "stream", "stream_options", "condition"),
     *("reasoning_effort", "parallel_tool_calls", "store"),
 })  # fmt: skip
+# Whose names are hashed and kept in the order in which they were sent: the model reads a form's in that order, and
+# answers in it.
+ORDERED = frozenset({"response_format", "structured_outputs", "tools"})
 # What a path or a command may name, as this server spells it: an id of anything, a store by its name. All else is
 # somebody's words.
 _IDS = re.compile(r"(file-|vs_|vsfb_|erasure_)[0-9a-f]{24}")
@@ -131,6 +134,7 @@ class AnswerFacts:
             "route": self.route,
             "parameters": {name: value for name, value in given.items() if name in PARAMETERS},
             "content": sorted(given.keys() - PARAMETERS),
+            "ordered": sorted(given.keys() & ORDERED),
             "seed_is_ours": self.seed_is_ours,
             "most_tokens": self.most_tokens,
             "software": self.origin.version,
@@ -161,12 +165,16 @@ class AnswerFacts:
 def question_of(asked: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> str:
     """The content of a request in one spelling: what is hashed as its question.
 
+    Its names are sorted, but for those of a form: see `ORDERED`.
+
     Args:
         record: of an answer, whose question this may be; None: as it is hashed today.
     """
     given = {name: value for name, value in asked.items() if value is not None}
     names = given.keys() - PARAMETERS if record is None or "content" in record else given.keys() & set(_EARLIER)
-    return canonical({name: given[name] for name in names})
+    ordered = ORDERED if record is None else record.get("ordered", ())  # none in records of before they named them
+    spelled = (f"{canonical(name)}:{canonical(given[name], is_sorted=name not in ordered)}" for name in sorted(names))
+    return "{" + ",".join(spelled) + "}"
 
 
 def passage_of(rank: int, passage: Passage) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hrm_model.errors import GrammarFault, RequestRefused
 from retrieval.errors import DocumentNotFound, StoreExpired, StoreNotFound
 from retrieval.types import Reader
 from server.audit.chain import AuditError
-from server.audit.facts import AnswerFacts, caller_of, question_of
+from server.audit.facts import ORDERED, AnswerFacts, caller_of, question_of
 from server.audit.log import AuditLog
 from server.audit.seal import salted
 from server.completions import Completions
@@ -104,9 +104,13 @@ def _content(
     else:
         raise AuditError("The log keeps no texts; give the question with --question FILE, as it was sent.")
     if salted(salt, spelled) != record["hashes"]["question"]:
-        raise AuditError("This is not the question that was asked, field by field: its hash is another one.")
+        raise AuditError(
+            "This is not the question that was asked, field by field, and in a form name by name in their order:"
+            " its hash is another one."
+        )
     content: dict[str, Any] = json.loads(spelled)
-    return content
+    # In the order of what was given: older records have all names sorted.
+    return content if question is None else {name: question[name] for name in content}
 
 
 async def _missing(record: Mapping[str, Any], caller: Caller, services: Services) -> dict[int, str]:
@@ -200,13 +204,18 @@ def _compared(record: Mapping[str, Any], facts: AnswerFacts, salt: bytes) -> Rep
         first = next((rank for rank, pair in enumerate(zip(before, after, strict=False), 1) if pair[0] != pair[1]), 0)
         where = f"from passage {first} on" if first else f"{len(before)} passages then, {len(after)} now"
         differences.append(f"other passages were found: {where}")
-    is_other = False
-    for name, text in facts.texts().items():
-        if name != "question" and record["hashes"].get(name) != salted(salt, text):
-            is_other = True
-            differences.append(f"{name} is another one")
+    others = [
+        f"{name} is another one"
+        for name, text in facts.texts().items()
+        if name != "question" and record["hashes"].get(name) != salted(salt, text)
+    ]
+    if others and "ordered" not in record and (forms := ", ".join(sorted(ORDERED.intersection(now["content"])))):
+        differences.append(
+            f"in which order the names in {forms} were sent is not on record, and the answer may depend on it"
+        )
+    differences += others
     # A newer index or version that finds and says the same has changed nothing for whoever asked.
-    return Replayed("differs" if is_other or before != after else "same", tuple(differences))
+    return Replayed("differs" if others or before != after else "same", tuple(differences))
 
 
 def _places(passages: list[dict[str, Any]] | None) -> list[tuple[Any, ...]]:

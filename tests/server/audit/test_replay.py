@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hrm_model.errors import EngineError, GrammarFault, InvalidPrompt
 from hrm_model.template import Shot
+from hrm_model.types import JsonSchema
 from hrm_model.types import Limits as EngineLimits
 from retrieval.library import Library
 from retrieval.opening import open_library
@@ -25,7 +26,7 @@ from server.audit.log import AuditLog
 from server.audit.replay import Replayed, as_then, replay
 from server.deps import ModelCard, Policy, Services
 from server.identity import Limits
-from server.signing import Signer
+from server.signing import Signer, canonical
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import HANDBOOK, MODEL, OWNER, client_of, listening, question, services
 from tests.retrieval.desk import WordsEmbedder, write
@@ -385,3 +386,85 @@ async def test_an_answer_that_the_callers_limit_ended_ends_there_again(desk: Des
     again = await replay(desk.log, "req_1", replace(desk.given("handbook", *words), policy=Policy()), question())
 
     assert again == Replayed("same")
+
+
+SCHEMA = {"type": "object", "properties": {"z": {"enum": ["x", "y"]}, "a": {"type": "integer"}}, "required": ["z", "a"]}
+FORMS: dict[str, dict[str, Any]] = {
+    "response_format": {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "form", "schema": SCHEMA}},
+    },
+    "structured_outputs": {"structured_outputs": {"json": SCHEMA}},
+    "tools": {
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": SCHEMA}}],
+        "tool_choice": "required",
+    },
+}
+
+
+def sorted_names(asked: dict[str, Any]) -> dict[str, Any]:
+    """The same request, with the names of every object in alphabetical order."""
+    again: dict[str, Any] = json.loads(json.dumps(asked, sort_keys=True))
+    return again
+
+
+@pytest.mark.parametrize("keeps_texts", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+async def test_the_names_in_a_form_are_asked_for_again_in_the_order_that_they_were_sent_in(
+    desk: Desk, tmp_path: Path, form: str, keeps_texts: bool
+) -> None:
+    kept = AuditLog(tmp_path / "kept.db", Signer(Ed25519PrivateKey.generate()), content_key=bytes(32))
+    desk = replace(desk, log=kept if keeps_texts else desk.log)
+    said = 'f\n{"z": "x", "a": 1}' if form == "tools" else '{"z": "x", "a": 1}'
+    then, now = desk.given(None, said), desk.given(None, said)
+    async with client_of(then) as client:
+        answer = await client.post(CHAT, json=question(**FORMS[form]), headers={"x-request-id": "req_1"})
+    assert answer.status_code == 200
+
+    again = await replay(desk.log, "req_1", now, None if keeps_texts else question(**FORMS[form]))
+    kept.close()
+
+    assert again == Replayed("same")
+    assert scripted(now).samplings == scripted(then).samplings
+    assert scripted(now).prompts == scripted(then).prompts
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_form_with_its_names_in_another_order_is_another_question(desk: Desk, form: str) -> None:
+    record = await desk.asked(None, **FORMS[form])
+
+    assert record["ordered"] == [form]
+    with pytest.raises(AuditError, match="This is not the question that was asked"):
+        await replay(desk.log, "req_1", desk.given(None), sorted_names(question(**FORMS[form])))
+
+
+async def test_of_what_is_no_form_the_order_says_nothing(desk: Desk) -> None:
+    await desk.asked("handbook", retrieval={"vector_store_ids": ["handbook"], "max_num_results": 1})
+
+    asked = sorted_names(question(retrieval={"max_num_results": 1, "vector_store_ids": ["handbook"]}))
+
+    assert await replay(desk.log, "req_1", desk.given("handbook"), asked) == Replayed("same")
+
+
+@pytest.mark.parametrize("is_sorted", [False, True])
+async def test_a_record_of_before_orders_were_kept_is_asked_again_in_the_one_that_is_given(
+    desk: Desk, is_sorted: bool
+) -> None:
+    record = await desk.asked(None, **FORMS["response_format"])
+    asked = sorted_names(question(**FORMS["response_format"])) if is_sorted else question(**FORMS["response_format"])
+    for name in ("at", "hashes", "beside", "ordered"):
+        del record[name]
+    texts = {"question": canonical({name: asked[name] for name in record["content"]})}
+    desk.log.append({**record, "request": "req_2"}, texts | {"answer_0": "Full-time staff receive 28 days."})
+    other = desk.given(None, "Something else.")
+
+    assert await replay(desk.log, "req_2", desk.given(None), asked) == Replayed("same")
+    assert await replay(desk.log, "req_2", other, asked) == Replayed(
+        "differs",
+        (
+            "in which order the names in response_format were sent is not on record, and the answer may depend on it",
+            "answer_0 is another one",
+        ),
+    )
+    (given,) = scripted(other).samplings
+    schema = asked["response_format"]["json_schema"]["schema"]
+    assert given.grammar == JsonSchema(json.dumps(schema))
