@@ -106,10 +106,13 @@ class Searcher:
         embedded = perf_counter()
         with self._mirror.view() as tx:
             generation, _ = meta.generation(tx)
-            store_nos = sorted({stores.number(tx, name, reader) for name in names})
+            numbers = [stores.number(tx, name, reader) for name in names]
+            store_nos = sorted(set(numbers))
             stores.refuse_expired(tx, store_nos)
+            ids = stores.ids(tx, store_nos)
+            store_ids = tuple(ids[number] for number in numbers)
             if meaning is None:
-                return Hits((), generation)
+                return Hits((), generation, store_ids)
             found_in = scope.resolve(tx, store_nos, filters, self._mirror.lists.hidden(tx, reader), as_of)
             words = self._mirror.words.of(reader)
             ranked = self._ranked(tx, query, meaning, words, found_in, max(k, fusion.late_interaction), fusion)
@@ -123,7 +126,7 @@ class Searcher:
         found = tuple(
             _passage(score, shown[candidate.chunk_no]) for score, candidate in ranked[:k] if score >= threshold
         )
-        return Hits(found, generation, embed_s=embedded - began, search_s=perf_counter() - embedded)
+        return Hits(found, generation, store_ids, embed_s=embedded - began, search_s=perf_counter() - embedded)
 
     def _ranked(
         self, tx: Transaction, query: str, meaning: Vectors, words: Words, scope: Scope, k: int, fusion: Fusion

@@ -121,6 +121,7 @@ class Hits:
 
     passages: tuple[Passage, ...]
     generation: int
+    stores: tuple[str, ...]  # ids of those that it looked into, in the order in which they were named
     embed_s: float = field(default=0.0, compare=False)  # to embed the query
     search_s: float = field(default=0.0, compare=False)  # from there to the passages, waiting for a turn included
 

@@ -26,6 +26,7 @@ class Sources:
     truncated: bool  # something that was found did not fit into the prompt, or not whole
     generation: int | None  # of the index; None: nothing was looked up, the caller brought the passages
     stores: tuple[str, ...] | None = None  # where it was looked up, by the names they were asked for with
+    store_ids: tuple[str, ...] | None = None  # likewise, by their ids
     left_out: int = 0  # of those retrieved; neighbours among the others are one passage
 
 

@@ -83,13 +83,22 @@ class _Writing:
 class Pipeline:
     """Holds the collaborators and no state of its own, so requests cannot meet in it."""
 
-    def __init__(self, services: Services, metrics: Metrics, *, as_of: int | None = None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        metrics: Metrics,
+        *,
+        as_of: int | None = None,
+        stores: tuple[str, ...] | None = None,
+    ) -> None:
         """Take the collaborators.
 
         Args:
             as_of: a generation of the store to answer at, as `server.ports.Retriever` has it; None: now.
+            stores: ids to look up whatever stores a request comes to; None: those.
         """
         self._as_of = as_of
+        self._stores = stores
         self._engine = services.engine
         self._speller = services.speller
         self._retriever = services.retriever
@@ -168,7 +177,13 @@ class Pipeline:
                 query = rewrite_query(talk.question, talk.earlier_questions)
                 hits = await self._search(query, search, caller)
                 return Sources(
-                    hits.passages, (query,), len(hits.passages), False, hits.generation, stores=search.stores
+                    hits.passages,
+                    (query,),
+                    len(hits.passages),
+                    truncated=False,
+                    generation=hits.generation,
+                    stores=search.stores,
+                    store_ids=hits.stores,
                 )
 
     async def _between(self, passages: Sequence[Passage], reader: Reader) -> Between:
@@ -188,7 +203,7 @@ class Pipeline:
         try:
             hits = await self._retriever.search(
                 query,
-                stores=search.stores,
+                stores=self._stores or search.stores,
                 k=search.k,
                 reader=caller.reader(),
                 filters=search.filters,

@@ -164,6 +164,15 @@ def numbers(tx: Transaction, used: Mapping[str, int]) -> dict[int, int]:
     return {row[0]: row[1] for row in rows}
 
 
+def ids(tx: Transaction, store_nos: Sequence[int]) -> dict[int, str]:
+    """Ids by row number."""
+    rows = tx.rows(
+        "SELECT store_no, store_id FROM stores WHERE store_no IN (SELECT value FROM json_each(?))",
+        json.dumps(store_nos),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def names(tx: Transaction) -> frozenset[str]:
     """The ids and names of all stores, whoever asks."""
     rows = tx.rows(f"SELECT store_id, name FROM stores WHERE {THERE}")

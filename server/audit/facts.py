@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from retrieval.types import Passage
+from retrieval.types import Hits, Passage
 from server import spelling
 from server.events import AnswerEvent, Called, Closed, Opened, Refused, Said, Used
 from server.faults import CLIENT_LEFT
@@ -97,6 +97,7 @@ class AnswerFacts:
     _passages: tuple[Passage, ...] = ()
     _generation: int | None = None
     _stores: tuple[str, ...] | None = None
+    _store_ids: tuple[str, ...] | None = None
     _has_sources: bool = False
     _said: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     _choices: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -109,7 +110,7 @@ class AnswerFacts:
                 if sources is not None:
                     self._has_sources = True
                     self._passages, self._generation = sources.passages, sources.generation
-                    self._stores = sources.stores
+                    self._stores, self._store_ids = sources.stores, sources.store_ids
             case Called(choice, _, name, text):
                 self._said[choice].append(name + text)
             case Said(choice, text) | Refused(choice, text):
@@ -143,6 +144,7 @@ class AnswerFacts:
             "defaults": dict(self.defaults),
             "generation": self._generation,
             "searched": None if self._stores is None else list(self._stores),
+            "searched_ids": None if self._store_ids is None else list(self._store_ids),
             "passages": [passage_of(rank, passage) for rank, passage in enumerate(self._passages, 1)]
             if self._has_sources
             else None,
@@ -202,17 +204,20 @@ class ActFacts:
         stores: Sequence[str],
         queries: Sequence[str],
         passages: Sequence[Passage],
-        generation: int,
+        found: Sequence[Hits],
         weights: tuple[float, float] | None = None,
     ) -> None:
         """A search has found passages, in this order.
 
         Args:
-            generation: the latest that it saw.
+            stores: as they were asked for.
+            found: of each query; the latest generation that one of them saw is recorded.
             weights: of meaning and of wording, where the request gave its own.
         """
         self.texts["query"] = canonical(list(queries))
-        self.record["generation"], self.record["searched"] = generation, list(stores)
+        self.record["generation"] = max(hits.generation for hits in found)
+        self.record["searched"] = list(stores)
+        self.record["searched_ids"] = list(dict.fromkeys(one for hits in found for one in hits.stores))
         if weights is not None:
             self.record["weights"] = dict(zip(("embedding_weight", "text_weight"), weights, strict=True))
         self.record["passages"] = [passage_of(rank, passage) for rank, passage in enumerate(passages, 1)]

@@ -149,13 +149,24 @@ def as_then(record: Mapping[str, Any], services: Services) -> Services:
     if passages is None:
         default = None
     else:
-        # By its id where passages have it: a name may be another store's by now. Records of before `searched` was in
-        # them have passages alone.
+        # Records of before `searched` was in them have passages alone.
         named = [passage["store"] for passage in passages] or record.get("searched") or [services.policy.default_store]
         default = named[0]
     # Records of before `defaults` was in them are asked again with today's. Worked examples are not in a record.
     kept = {name: value for name, value in record.get("defaults", {}).items() if name != "shots"}
     return replace(services, policy=replace(services.policy, default_store=default, **kept))
+
+
+def _stores_of(record: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Ids of the stores that were looked up, as a name may be another store's by now.
+
+    None: none was, or a record of before ids were in it has no passage of one.
+    """
+    if (ids := record.get("searched_ids")) is not None:
+        return tuple(ids)
+    named = record.get("searched")
+    found = dict.fromkeys(passage["store"] for passage in record["passages"] or ())
+    return tuple(found) if named and len(found) == len(named) else None
 
 
 async def _asked_again(
@@ -165,7 +176,8 @@ async def _asked_again(
     metrics, meter = Metrics(services.model.id, services.engine.load), _meter_of(record)
     request = _request_of(record, asked)
     if isinstance(request, ChatRequest):
-        answer = await Pipeline(services, metrics, as_of=record["generation"]).answer(request, caller, meter)
+        pipeline = Pipeline(services, metrics, as_of=record["generation"], stores=_stores_of(record))
+        answer = await pipeline.answer(request, caller, meter)
     else:
         answer, _ = await Completions(services, metrics).answer(request, caller, meter)
     origin, defaults = services.origin(), services.policy.defaults()

@@ -93,7 +93,7 @@ def search(
     path = {} if name is None else {"store": name}
     with on_record(settings, "search", "search", path=path, texts={"query": canonical([query])}) as facts:
         hits, searched = asyncio.run(_search(settings, query, name, k))
-        facts.searched(searched, [query], hits.passages, hits.generation)
+        facts.searched(searched, [query], hits.passages, [hits])
     passages = hits.passages
     if not passages:
         print("Nothing was found.", file=sys.stderr)

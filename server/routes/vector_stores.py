@@ -71,7 +71,7 @@ async def search_vector_store(
         queries = [rewrite_query(query, queries[:at]) for at, query in enumerate(queries)]
     found = [await _searched(services, metrics, store, query, body, caller.reader()) for query in queries]
     best = _best(found, body.max_num_results)
-    act.searched([store], queries, best, max(hits.generation for hits in found), body.weights())
+    act.searched([store], queries, best, found, body.weights())
     return SearchResults(search_query=queries, data=[SearchHit.of(passage) for passage in best])
 
 

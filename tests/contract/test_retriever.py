@@ -165,6 +165,17 @@ async def test_a_store_goes_by_its_name_and_by_its_id(desk: Desk) -> None:
     assert await desk.passages("annual leave", store=by_id.store_id) == await desk.passages("annual leave")
 
 
+async def test_a_search_says_by_their_ids_which_stores_it_looked_into_whatever_they_were_called_or_held(
+    desk: Desk,
+) -> None:
+    ids = [(await desk.library.create_store(name, ANNA)).store_id for name in ("handbook", "parking")]
+    await desk.library.ingest(desk.file("leave.md", LEAVE), store="handbook", reader=ANNA)
+
+    for query, k in (("annual leave", 5), ("nothing like it", 5), ("annual leave", 0), (" ", 5)):
+        hits = await desk.library.search(query, stores=["parking", ids[0]], k=k, reader=ANNA)
+        assert hits.stores == (ids[1], ids[0])
+
+
 async def test_the_same_file_twice_changes_nothing(desk: Desk) -> None:
     path = desk.file("leave.md", LEAVE)
     first = await desk.library.ingest(path, store="handbook", reader=ANNA)

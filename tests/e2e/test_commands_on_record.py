@@ -131,6 +131,7 @@ def test_beside_a_server_both_write_one_chain(tmp_path: Path, checkpoint: Path, 
     assert new["request"] == taken["request"]
     assert (searched["kind"], searched["searched"], len(searched["hashes"]["query"])) == ("search", ["desk"], 64)
     assert [(passage["rank"], passage["file"]) for passage in searched["passages"]] == [(1, file_id)]
+    assert searched["searched_ids"] == [searched["passages"][0]["store"]]
     assert searched["generation"] > 0
     assert (shared["id"], shared["access"]) == (taken["path"]["store"], {"read": ["*"], "write": []})
     assert deleted["path"] == {"file_id": file_id}

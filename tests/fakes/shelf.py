@@ -73,7 +73,7 @@ class Shelf:
             raise self.error
         self.queries.append(query)
         self.weights.append(weights)  # and nothing else: it knows words alone
-        wanted = {self._store(name, reader, "read").store_id for name in stores}
+        wanted = tuple(self._store(name, reader, "read").store_id for name in stores)
         asked = _words(query)
         scored = [
             replace(passage, score=len(asked & _words(f"{passage.title} {passage.text}")) / len(asked))
@@ -88,7 +88,7 @@ class Shelf:
         for passage in sorted(scored, key=lambda passage: -passage.score):
             if passage.score > 0 and passage.score >= score_threshold:
                 distinct.setdefault(passage.text, passage)
-        return Hits(tuple(distinct.values())[: max(0, k)], self._generation)
+        return Hits(tuple(distinct.values())[: max(0, k)], self._generation, wanted)
 
     async def stores(self, reader: Reader) -> list[Store]:
         readable = [store for store in self._stores.values() if _may(store, reader, "read")]

@@ -366,6 +366,7 @@ async def test_a_search_is_recorded_with_what_it_found_and_a_hash_of_its_words(l
     assert [passage["file"] for passage in record["passages"]] == [hit["file_id"] for hit in hits]
     assert [passage["rank"] for passage in record["passages"]] == [1, 2]
     assert (record["searched"], record["generation"] is None) == (["handbook"], False)
+    assert record["searched_ids"] == [record["passages"][0]["store"]]
     salt = log.salt(1)
     assert salt is not None
     assert record["hashes"] == {"query": salted(salt, '["days of leave for full-time staff"]')}

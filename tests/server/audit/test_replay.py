@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -134,6 +134,7 @@ async def test_a_store_that_had_nothing_to_say_is_asked_again(desk: Desk, defaul
     record = await desk.asked("empty")
 
     assert (record["searched"], record["passages"]) == (["empty"], [])
+    assert record["searched_ids"] == [(await desk.library.store("empty", OWNER)).store_id]
     assert await desk.again(default_now) == Replayed("same")
 
 
@@ -163,6 +164,52 @@ async def test_a_name_that_another_store_has_now_does_not_stand_for_the_one_that
 
     assert again.verdict == "erased"
     assert "is gone" in again.differences[0]
+
+
+WAYS_TO_NAME: dict[str, Callable[[str], dict[str, Any]]] = {
+    "alias": lambda name: {"model": f"{MODEL}@{name}"},
+    "retrieval": lambda name: {"retrieval": {"vector_store_ids": [name]}},
+    "tool": lambda name: {"tools": [{"type": "file_search", "vector_store_ids": [name]}]},
+}
+
+
+async def make_anew(library: Library, store: str, files: Sequence[str]) -> None:
+    """Remove a store, and make another of its name with the same files, which are kept by a third one meanwhile."""
+    for file in files:
+        await library.archive.attach("handbook", Attachment(file), OWNER)
+    await library.archive.remove_store(store, OWNER)
+    await library.create_store(store, OWNER, Access(read=("*",)))
+    for file in files:
+        await library.archive.attach(store, Attachment(file), OWNER)
+
+
+@pytest.mark.parametrize("way", WAYS_TO_NAME)
+@pytest.mark.parametrize("store", ["empty", "parking"])
+async def test_nor_does_one_that_the_request_names_whether_it_found_something_or_not(
+    desk: Desk, store: str, way: str
+) -> None:
+    named = WAYS_TO_NAME[way](store)
+    record = await desk.asked(None, **named)
+    (store_id,) = record["searched_ids"]
+    assert bool(record["passages"]) == (store == "parking")
+    await make_anew(desk.library, store, [passage["file"] for passage in record["passages"]])
+
+    assert await desk.again(None, **named) == Replayed("erased", (f"the store {store_id} is gone",))
+
+
+@pytest.mark.parametrize("way", WAYS_TO_NAME)
+async def test_a_record_of_before_ids_were_kept_knows_its_store_by_what_it_found(desk: Desk, way: str) -> None:
+    named = WAYS_TO_NAME[way]("parking")
+    record = await desk.asked(None, **named)
+    (store_id,) = record["searched_ids"]
+    for name in ("at", "hashes", "beside", "searched_ids"):
+        del record[name]
+    desk.log.append({**record, "request": "req_2"}, {"question": question_of(question(**named)), "answer_0": "x"})
+    await make_anew(desk.library, "parking", [record["passages"][0]["file"]])
+
+    again = await replay(desk.log, "req_2", desk.given(None), question(**named))
+
+    assert again == Replayed("erased", (f"the store {store_id} is gone",))
 
 
 GONE = "passage 1 is of a document that is gone from its store"
@@ -213,15 +260,15 @@ async def test_a_store_that_is_closed_to_who_asked_is_not_called_gone(desk: Desk
 async def test_a_store_that_had_nothing_to_say_and_is_closed_now_is_named_as_closed(
     desk: Desk, retrieval: dict[str, Any] | None
 ) -> None:
-    await desk.asked("empty", retrieval=retrieval)
+    (store,) = (await desk.asked("empty", retrieval=retrieval))["searched_ids"]
     await desk.library.set_access("empty", Access(read=("user:ben",)), OWNER)
 
-    closed = "whoever asked may not read the store empty any more: its access was changed"
+    closed = f"whoever asked may not read the store {store} any more: its access was changed"
     assert await desk.again("empty", retrieval=retrieval) == Replayed("differs", (closed,))
 
     await desk.library.archive.remove_store("empty", OWNER)
 
-    assert await desk.again("empty", retrieval=retrieval) == Replayed("erased", ("the store empty is gone",))
+    assert await desk.again("empty", retrieval=retrieval) == Replayed("erased", (f"the store {store} is gone",))
 
 
 async def test_a_store_that_has_expired_is_as_good_as_gone(desk: Desk, tmp_path: Path) -> None:
