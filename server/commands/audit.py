@@ -1,6 +1,5 @@
 """`hrm-serve audit`: check the chain of records, hand it out, and look at what it says."""
 
-import base64
 import json
 import re
 import sys
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from server.audit.chain import Entry, Head, verify
+from server.audit.chain import Entry, Head
+from server.audit.export import last_line, line_of, read
 from server.audit.log import AuditLog
 from server.commands.recording import is_refusal
 from server.commands.terminal import CommandError, DataDir, TextCommand, settings_for
 from server.commands.writing import written_whole
 from server.identity import ON_THIS_MACHINE
 from server.settings import Settings
-from server.signing import Signer, canonical, is_signed
+from server.signing import Signer
 from server.upkeep import AUDIT
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def verify_log(
 ) -> None:
     """Check every record, its place, hash and signature, and what lies beside it; name the first that does not hold."""
     with _log(settings_for(data_dir)) as (log, _, keys):
-        heads = [read_export(file, keys)[0] for file in head or ()]
+        heads = [read(file, keys) for file in head or ()]
         end = log.verify(keys, expected=heads)
         under_way = log.under_way()
     print(f"{end.number} records, all as they were written; the last one's hash is {end.hash.hex()}.")
@@ -69,9 +69,9 @@ def export(
         end, is_file = Head(), str(file) != "-"
         with written_whole(file) if is_file else nullcontext(sys.stdout) as sink:
             for entry in log.entries():
-                sink.write(_line(entry) + "\n")
+                sink.write(line_of(entry) + "\n")
                 end = Head(entry.number, entry.hash)
-            sink.write(_last_line(end, signer) + "\n")
+            sink.write(last_line(end, signer) + "\n")
         facts.record["exported"] = {"number": end.number, "hash": end.hash.hex()}
     if is_file:
         print(f"{end.number} records and a signed head are in {file}.", file=sys.stderr)
@@ -83,8 +83,8 @@ def verify_export(
     public_key: Annotated[Path, typer.Option(help="What `audit public-key` prints.", metavar="FILE")],
 ) -> None:
     """Check an export without the data directory it came from."""
-    end, entries = read_export(file, _PEM.findall(public_key.read_text(encoding="utf-8", errors="replace")))
-    print(f"{end.number} records, all as they were written; {len(entries)} lines of {file} were read.")
+    end = read(file, _PEM.findall(public_key.read_text(encoding="utf-8", errors="replace")))
+    print(f"{end.number} records and a signed head are in {file}, all as they were written.")
 
 
 @app.command(name="public-key", cls=TextCommand)
@@ -186,52 +186,11 @@ def _json_of(file: Path) -> dict[str, Any]:
     return given
 
 
-def read_export(file: Path, public_keys: Sequence[str]) -> tuple[Head, list[Entry]]:
-    """Read an export, check it, and return its head and its records.
-
-    Raises:
-        CommandError: it is no export, or its head is not signed by one of these keys.
-        Broken: its records do not hold.
-    """
-    try:
-        *lines, last = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        entries = [_entry(line) for line in lines]
-        head = Head(last["head"]["number"], bytes.fromhex(last["head"]["hash"]))
-        signature = base64.b64decode(last["signature"], validate=True)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"{file} is no export of an audit log, or not a whole one.") from error
-    if not is_signed(public_keys, canonical(last["head"]).encode(), signature):
-        raise CommandError(f"The head of {file} is not signed by a key that is known.")
-    verify(entries, public_keys, expected=[head])
-    return head, entries
-
-
 def _shown(log: AuditLog, entry: Entry) -> dict[str, Any]:
     shown = {"number": entry.number, **json.loads(entry.record)}
     if log.keeps_content and (content := log.content(entry.number)) is not None:
         shown["texts"] = json.loads(content)
     return shown
-
-
-def _line(entry: Entry) -> str:
-    return canonical(
-        {
-            "number": entry.number,
-            "record": entry.record,
-            "hash": entry.hash.hex(),
-            "signature": base64.b64encode(entry.signature).decode(),
-        }
-    )
-
-
-def _entry(line: dict[str, Any]) -> Entry:
-    signature = base64.b64decode(line["signature"], validate=True)
-    return Entry(line["number"], line["record"], bytes.fromhex(line["hash"]), signature)
-
-
-def _last_line(end: Head, signer: Signer) -> str:
-    head = {"number": end.number, "hash": end.hash.hex()}
-    return canonical({"head": head, "signature": signer.sign_text(canonical(head))})
 
 
 @contextmanager

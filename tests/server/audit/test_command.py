@@ -61,7 +61,7 @@ def test_an_export_is_checked_elsewhere_and_keeps_the_log_from_being_cut(
     assert "Record 3 is missing" in capsys.readouterr().err
 
     lines = (away / "log.jsonl").read_text().splitlines()
-    (away / "log.jsonl").write_text("\n".join([*lines[:1], lines[1].replace("req_1", "req_9"), *lines[2:]]))
+    (away / "log.jsonl").write_text("\n".join([*lines[:1], lines[1].replace("req_1", "req_9"), *lines[2:], ""]))
     assert main(checked) == 1
     assert "Record 2" in capsys.readouterr().err
 
