@@ -1,10 +1,11 @@
 """Who is being answered, and whether anybody else may come in: what a server that stops has to know."""
 
 import asyncio
+from asyncio import CancelledError
 from contextlib import suppress
 
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import NotReady, error_body, wire_form
 
@@ -53,14 +54,33 @@ class Doorway:
         if scope["type"] != "http" or scope["path"] in _WATCHING:
             await self._app(scope, receive, send)
         elif self._door.reason is not None:
-            refusal = NotReady(self._door.reason)
-            wire = wire_form(refusal)
-            # The connection ends too, so that the next attempt finds another server.
-            headers = {"Retry-After": str(wire.retry_after_s), "Connection": "close"}
-            await JSONResponse(error_body(refusal), wire.status, headers)(scope, receive, send)
+            await _refusal(self._door.reason)(scope, receive, send)
         else:
-            self._door.enter()
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                self._door.leave()
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        self._door.enter()
+        try:
+            await self._app(scope, receive, noted)
+        except CancelledError:
+            # The server's last act upon what has not ended, such as a body that does not arrive.
+            if has_begun or self._door.reason is None:
+                raise
+            await _refusal(f"{self._door.reason}; this was cut off")(scope, receive, send)
+        finally:
+            self._door.leave()
+
+
+def _refusal(reason: str) -> JSONResponse:
+    refusal = NotReady(reason)
+    wire = wire_form(refusal)
+    # The connection ends too, so that the next attempt finds another server.
+    headers = {"Retry-After": str(wire.retry_after_s), "Connection": "close"}
+    return JSONResponse(error_body(refusal), wire.status, headers)
