@@ -49,7 +49,7 @@ class Completions:
         meter = meter or Meter()
         places, prompts = zip(*request.prompts(), strict=True)
         n, sampling, shape = request.n or 1, request.sampling(), shape_of(request)
-        meter.check(sampling.max_tokens)
+        meter.check_length(sampling.max_tokens)
         if shape is not None:
             sampling = replace(sampling, grammar=shape.grammar)
         allotted = await meter.allot(prompts, sampling, n, self._engine, self._speller)

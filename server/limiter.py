@@ -229,13 +229,12 @@ class Limiter:
             raise OverLimit(called, a_minute, "requests a minute", wait)
 
     def _check_tokens(self, subjects: Sequence[Subject], tokens: int, now: float) -> None:
-        for subject in subjects:
-            limit = subject.limits.tokens_per_minute
-            if limit is None:
-                continue
+        limited = [(subject, limit) for subject in subjects if (limit := subject.limits.tokens_per_minute) is not None]
+        for subject, limit in limited:  # all of them first: nobody is to wait for what never comes
             if tokens > limit:
                 self._refused("tokens_per_minute")
                 raise NeverWithin(subject.called, tokens, limit)
+        for subject, limit in limited:
             if wait := self._account(subject, now).tokens.wait_s(tokens, limit, now):
                 self._refused("tokens_per_minute")
                 raise OverLimit(subject.called, limit, "tokens a minute", wait)

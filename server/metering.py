@@ -21,17 +21,23 @@ class Meter:
         self._turn = turn or Turn(Limiter(), ())
         self.spent = Spent()
 
-    def check(self, max_tokens: int | None) -> None:
-        """Refuse early what cannot be allotted, before anything is looked up for it.
+    def check_length(self, max_tokens: int | None) -> None:
+        """Refuse an answer that is to be longer than it may be.
 
         Raises:
-            InvalidRequest: the answer may not be as long.
-            OverLimit, NeverWithin: there are not even tokens for the shortest prompt and this answer.
+            InvalidRequest: it is.
         """
         most = self._turn.max_tokens
         if max_tokens is not None and most is not None and max_tokens > most:
             raise InvalidRequest(f"'max_tokens' is at most {most} for you.", param="max_tokens")
-        self._turn.check_tokens(1 + (max_tokens or 1))
+
+    def check(self, max_tokens: int | None, n: int) -> None:
+        """Refuse early what cannot be allotted, where something has to be looked up before the prompt is known.
+
+        Raises:
+            OverLimit, NeverWithin: there are not even tokens for the shortest prompt and these answers.
+        """
+        self._turn.check_tokens(1 + n * (max_tokens or 1))
 
     async def allot(
         self, prompts: Sequence[Prompt], sampling: Sampling, n: int, engine: Engine, speller: Speller

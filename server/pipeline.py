@@ -121,15 +121,17 @@ class Pipeline:
             OverLimit, NeverWithin: see server/errors.py for their wire forms.
         """
         meter = meter or Meter()
-        meter.check(request.sampling().max_tokens)
+        n, sampling = request.n or 1, request.sampling()
+        meter.check_length(sampling.max_tokens)
         todo = plan(request, caller, self._model, self._policy)
         talk = conversation(request.messages)
         if todo.shape is not None and todo.shape.calls:
             functions = told([one.function for one in todo.shape.calls])
             talk = replace(talk, system="\n\n".join(filter(None, (talk.system, functions))))
         await run_sync(refuse_hopeless, talk, self._engine)
-        sources = await self._look_up(todo, talk, caller)
-        n, sampling, shape = request.n or 1, request.sampling(), todo.shape
+        if isinstance(todo.lookup, Search):
+            meter.check(sampling.max_tokens, n)
+        sources, shape = await self._look_up(todo, talk, caller), todo.shape
         calls = [OpenCall(choice) for choice in range(n)] if shape is not None and shape.calls else []
         # A call is no answer from documents; finding none of them is no reason not to make it.
         if sources is not None and not sources.passages and todo.grounding != "off" and not calls:

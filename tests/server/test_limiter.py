@@ -179,6 +179,14 @@ def test_what_can_never_fit_is_no_matter_of_waiting() -> None:
         limiter.reserve([one], 101)
 
 
+def test_what_can_never_fit_is_so_however_much_of_it_anybody_has_left() -> None:
+    limiter, key, person = Limiter(Clock()), subject(tokens_per_minute=100), subject("me", tokens_per_minute=50)
+    limiter.reserve([key], 80)
+
+    with pytest.raises(NeverWithin, match=r"60 tokens.* may have 50"):
+        limiter.check_tokens([key, person], 60)
+
+
 def test_requests_at_the_same_time_are_limited_until_they_end() -> None:
     limiter, one = Limiter(Clock()), subject(concurrent_requests=2)
     first, _ = admitted(limiter, one), admitted(limiter, one)

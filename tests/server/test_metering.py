@@ -1,5 +1,7 @@
 """server.metering: what is counted of prompts before the engine has them."""
 
+from pathlib import Path
+
 import pytest
 
 from hrm_model.types import Limits as EngineLimits
@@ -8,6 +10,7 @@ from server.identity import Limits
 from server.limiter import Limiter, Subject, Turn
 from server.metering import Meter
 from tests.fakes.engine import ScriptedEngine
+from tests.fakes.serving import HANDBOOK, client_of, question, services, stocked
 
 pytestmark = pytest.mark.anyio
 
@@ -59,3 +62,14 @@ async def test_answers_without_a_length_are_allotted_what_the_engine_would_give_
     (two,) = await meter().allot([prompt], Sampling(), 2, engine, engine)
 
     assert (one.max_tokens, two.max_tokens) == (60, 30)
+
+
+async def test_nothing_is_looked_up_for_answers_that_are_too_much_by_themselves(tmp_path: Path) -> None:
+    shelf = await stocked(tmp_path, HANDBOOK)
+    asked = question(model="hrm-text-mini@handbook", max_tokens=40)
+    given = services(ScriptedEngine("a"), shelf, key_limits=Limits(tokens_per_minute=200))
+    async with client_of(given) as client:
+        answers = [await client.post("/v1/chat/completions", json={**asked, "n": n}) for n in (1, 4, 5)]
+
+    assert [answer.status_code for answer in answers] == [200, 429, 400]
+    assert len(shelf.queries) == 1

@@ -147,15 +147,23 @@ async def test_too_many_tokens_are_a_429_and_start_nothing() -> None:
 
 
 @pytest.mark.parametrize("route", [CHAT, COMPLETIONS])
-async def test_more_tokens_than_a_minute_has_are_a_400(route: str) -> None:
-    asked: dict[str, Any] = {"model": "hrm-text-mini", "max_tokens": 98, "messages": [{"role": "user", "content": "a"}]}
-    if route == COMPLETIONS:
-        asked = {"model": "hrm-text-mini", "max_tokens": 98, "prompt": "a"}
-    async with client_of(limited(tokens_per_minute=100)) as client:
-        response = await client.post(route, json=asked)
+@pytest.mark.parametrize("too_much", [{"max_tokens": 97}, {"max_tokens": 20, "n": 5}])
+async def test_more_tokens_than_a_minute_has_are_a_400_however_many_are_left(
+    route: str, too_much: dict[str, int]
+) -> None:
+    asked: dict[str, Any] = {"model": "hrm-text-mini"}
+    asked |= {"messages": [{"role": "user", "content": "a"}]} if route == CHAT else {"prompt": "a"}
+    async with client_of(limited(ScriptedEngine("a"), tokens_per_minute=100)) as client:
+        beyond = [await client.post(route, json={**asked, **too_much})]
+        within = await client.post(route, json={**asked, "max_tokens": 96})  # a word and three marks around it
+        beyond.append(await client.post(route, json={**asked, **too_much}))
+        over = await client.post(route, json={**asked, "max_tokens": 96})
 
-    ErrorBody.model_validate(response.json())
-    assert (response.status_code, response.json()["error"]["code"]) == (400, "exceeds_tokens_per_minute")
+    for response in beyond:
+        ErrorBody.model_validate(response.json())
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "exceeds_tokens_per_minute")
+    assert within.status_code == 200
+    assert is_over(over, 61)
 
 
 async def test_every_prompt_and_every_choice_is_reserved() -> None:
