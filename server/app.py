@@ -135,7 +135,6 @@ def _bound(app: FastAPI, policy: Policy, measured: Metrics) -> None:
     app.add_middleware(
         Intake,
         body=Body(policy.max_body_bytes, policy.body_s),
-        max_header_bytes=policy.max_header_bytes,
         refused=measured.refused,
         others={files.UPLOADS: Body(policy.max_upload_bytes + files.FORM_BYTES, policy.upload_s)},
     )

@@ -16,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from server.errors import refusal
+from server.head import Heads
 from server.headers import SafeHeaders, make_safe
-from server.intake import headers_too_large
 from server.refusals import Refusal
 
 # A reader that takes less than this is not reading: no line is that slow, but somebody holding an answer open is.
@@ -46,6 +46,7 @@ class Connection(H11Protocol):
 
     def __init__(self, *args: Any, bounds: Bounds, refused: Callable[[Refusal], None], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.conn = Heads(bounds.header_bytes)
         self._bounds = bounds
         self._refused = refused
         self._head_timer: asyncio.TimerHandle | None = None
@@ -101,7 +102,8 @@ class Connection(H11Protocol):
         error = sys.exc_info()[1]
         hint = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else None
         if hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-            self._refuse("headers", headers_too_large())
+            detail = "The request's line and headers are too large."
+            self._refuse("headers", refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail, "headers_too_large"))
         else:
             # h11 would have a 501 for a transfer coding that it does not know: what a client sends is no failure here.
             self._refuse("not_http", refusal(HTTPStatus.BAD_REQUEST, "The request is not valid HTTP.", "invalid_http"))

@@ -42,7 +42,6 @@ class Policy:
     shots: tuple[Shot, ...] = field(default=())
     max_body_bytes: int = 4 * 1024 * 1024
     max_upload_bytes: int = 64 * 1024 * 1024
-    max_header_bytes: int = 32 * 1024
     max_json_depth: int = 64  # lists and objects in each other
     body_s: float = 30.0  # that a body may take to arrive
     upload_s: float = 600.0  # that a file may

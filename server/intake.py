@@ -23,7 +23,7 @@ class Body:
 
 
 class Intake:
-    """ASGI middleware: refuses large heads, and bodies that are too large or too slow, before they are in memory.
+    """ASGI middleware: refuses bodies that are too large or too slow, before they are in memory.
 
     A declared length that is too large is believed; bytes are counted in any case.
     """
@@ -33,7 +33,6 @@ class Intake:
         app: ASGIApp,
         body: Body,
         *,
-        max_header_bytes: int,
         refused: Callable[[Refusal], None],
         others: Mapping[str, Body] | None = None,
     ) -> None:
@@ -46,15 +45,11 @@ class Intake:
         self._app = app
         self._body = body
         self._others = others or {}
-        self._max_header_bytes = max_header_bytes
         self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif _head_bytes(scope) > self._max_header_bytes:
-            self._refused("headers")
-            await headers_too_large()(scope, receive, send)
         elif _has_two_lengths(scope):
             self._refused("not_http")
             await _two_lengths()(scope, receive, send)
@@ -98,11 +93,6 @@ class Intake:
         return HTTPException(HTTPStatus.REQUEST_TIMEOUT, detail=detail, headers={"Connection": "close"})
 
 
-def headers_too_large() -> JSONResponse:
-    """What is answered to a head beyond the limit, here and where it does not even end."""
-    return refusal(431, "The request's line and headers are too large.", "headers_too_large")
-
-
 def _has_two_lengths(scope: Scope) -> bool:
     """Whether a proxy in front may have seen another end of the body than this server (RFC 9112, 6.1)."""
     names = {name for name, _ in scope["headers"]}
@@ -115,8 +105,3 @@ def _two_lengths() -> JSONResponse:
     )
     response.headers["Connection"] = "close"  # what follows on it may be somebody else's idea of a body
     return response
-
-
-def _head_bytes(scope: Scope) -> int:
-    lines = sum(len(name) + len(value) + 4 for name, value in scope["headers"])  # 4: colon, space and line break
-    return lines + len(scope.get("raw_path") or b"") + len(scope["query_string"])

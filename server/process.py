@@ -115,7 +115,6 @@ def configured(
         log_config=None,
         access_log=False,
         server_header=False,
-        h11_max_incomplete_event_size=bounds.header_bytes,
         timeout_keep_alive=bounds.keep_alive_s,  # type: ignore[arg-type]  # given to call_later
         timeout_graceful_shutdown=_LAST_BYTES_S,
         ssl_context_factory=None if tls is None else lambda config, default: tls,

@@ -24,7 +24,6 @@ def policy(settings: Settings) -> Policy:
         shots=EXAMPLES[: settings.prompt_examples],
         max_body_bytes=settings.max_body_bytes,
         max_upload_bytes=settings.max_upload_bytes,
-        max_header_bytes=settings.max_header_bytes,
         max_json_depth=settings.max_json_depth,
         body_s=settings.body_seconds,
         upload_s=settings.upload_seconds,

@@ -6,10 +6,12 @@ import json
 import httpx
 import pytest
 
+from server.app import create_app
 from server.connection import Bounds
+from server.local_only import LocalOnly
 from server.schemas.objects import ErrorBody
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.serving import listening, question, services
+from tests.fakes.serving import behind_socket, listening, question, services
 from tests.server.line import is_refusal, is_safe, line_to
 
 pytestmark = pytest.mark.anyio
@@ -59,16 +61,52 @@ async def test_a_connection_may_rest_between_two_requests_and_not_for_ever() -> 
         assert await line.ends() == b""
 
 
-@pytest.mark.parametrize("piece", [b"x-filler: " + b"a" * 5000 + b"\r\n", b"x-filler: a\r\n" * 400])
+@pytest.mark.parametrize(
+    "piece", [b"x-filler: " + b"a" * 5000 + b"\r\n", b"x-filler: a\r\n" * 400, b"x:" + b" " * 5000 + b"a\r\n"]
+)
 @pytest.mark.parametrize("end", [b"", b"\r\n"])
 async def test_headers_beyond_the_limit_are_a_431(piece: bytes, end: bytes) -> None:
-    given = services(max_header_bytes=4096)
-    async with listening(given, bounds=Bounds(header_bytes=4096)) as url, line_to(url) as line:
+    async with listening(services(), bounds=Bounds(header_bytes=4096)) as url, line_to(url) as line:
         status, headers, body = await line.ask(b"GET /livez HTTP/1.1\r\nhost: x\r\n", piece, end)
 
     ErrorBody.model_validate(body)
     assert is_safe(headers)
     assert (status, body["error"]["code"]) == (431, "headers_too_large")
+
+
+@pytest.mark.parametrize(("name", "line_end"), [(b"x", b"\r\n"), (b"x", b"\n"), (b"y: 1\r\nx", b"\r\n")])
+@pytest.mark.parametrize("rest", [b"", b"GET /livez"])
+async def test_a_head_may_be_as_long_as_the_limit_and_no_longer(name: bytes, line_end: bytes, rest: bytes) -> None:
+    start = b"GET /livez HTTP/1.1\r\nhost: z\r\n" + b"a:\r\n" * 900 + name + b":"
+    end = line_end + line_end
+    filler = b"a" * (4096 - len(start) - len(end))
+    async with listening(services(), bounds=Bounds(header_bytes=4096)) as url:
+        async with line_to(url) as line:
+            assert (await line.ask(start + filler + end + rest))[0] == 200
+        async with line_to(url) as line:
+            assert is_refusal(await line.ask(start + filler + b"a" + end + rest), 431, "headers_too_large")
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        (b"http://127.0.0.1/livez", b"elsewhere.example", 200),
+        (b"HTTP://127.0.0.1:8000/v1/models?x=1", b"127.0.0.1", 200),
+        (b"http://127.0.0.1", b"127.0.0.1", 404),
+        (b"http://elsewhere.example/livez", b"127.0.0.1", 403),
+        (b"http://ann@127.0.0.1/livez", b"127.0.0.1", 404),
+        (b"ftp://127.0.0.1/livez", b"127.0.0.1", 404),
+    ],
+)
+async def test_a_target_that_names_its_host_is_read_without_it_and_believed_before_the_header(
+    target: bytes, host: bytes, status: int
+) -> None:
+    app = create_app(services())
+    local = LocalOnly(app, is_open=lambda: True)
+    async with behind_socket(local, app.state.metrics) as url, line_to(url) as line:
+        head = b"GET " + target + b" HTTP/1.1\r\nauthorization: Bearer sk-ann\r\nhost: " + host + b"\r\n\r\n"
+
+        assert (await line.ask(head))[0] == status
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,7 @@ async def test_metrics_can_be_read_and_nothing_else(method: str) -> None:
 
 
 async def test_headers_beyond_the_limit_are_a_431() -> None:
-    given = services(max_header_bytes=4096)
-    async with watched(given, bounds=Bounds(header_bytes=4096)) as url, line_to(url) as line:
+    async with watched(bounds=Bounds(header_bytes=4096)) as url, line_to(url) as line:
         status, _, body = await line.ask(b"GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\nx: " + b"a" * 5000 + b"\r\n\r\n")
 
     assert (status, body["error"]["code"]) == (431, "headers_too_large")
