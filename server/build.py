@@ -42,6 +42,7 @@ from server.tls import Tls
 if TYPE_CHECKING:
     from retrieval.library import Library
     from server.otel import OtelTracer
+    from server.tokens import BearerTokens
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,11 @@ def serve(settings: Settings) -> None:
         if audit is not None:
             settle(audit, ledger)
         adopt_first_key(ledger, settings.first_key_file, audit)
-        authentication = Authentication(ledger, is_loopback=settings.is_loopback, tokens=bearer_tokens(settings))
+        tokens = bearer_tokens(settings)
+        authentication = Authentication(ledger, is_loopback=settings.is_loopback, tokens=tokens)
         check_exposure(authentication, host=settings.host, is_loopback=settings.is_loopback)
         with open_listeners(settings, card.id) as listeners:
-            asyncio.run(_serve(settings, card, ledger, authentication, audit, listeners, tls, tracer))
+            asyncio.run(_serve(settings, card, ledger, authentication, audit, listeners, tls, tokens, tracer))
     finally:
         if tracer is not None:
             tracer.close()
@@ -93,6 +95,7 @@ async def _serve(
     audit: AuditLog | None,
     listeners: Listeners,
     tls: Tls | None,
+    tokens: "BearerTokens | None",
     tracer: "OtelTracer | None",
 ) -> None:
     from server.app import create_app, metrics_app
@@ -102,6 +105,10 @@ async def _serve(
     archive, embedder, made_by = Deferred[Archive](), Deferred[Embedder](), Deferred[Origin]()
     door = Door()
     ready = Readiness(engine.load, stall_s=settings.stall_seconds, door=door)
+
+    def warnings() -> list[str]:
+        return [warning for part in (tls, tokens) if part is not None for warning in part.warnings()]
+
     services = Services(
         engine=engine,
         speller=speller,
@@ -115,7 +122,7 @@ async def _serve(
         policy=policy(settings),
         ready=ready,
         door=door,
-        warnings=tls.warnings if tls else list,
+        warnings=warnings,
         audit=audit,
         origin=made_by,
         tracer=tracer,

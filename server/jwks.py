@@ -32,6 +32,8 @@ FETCH_S = 10.0
 # A key that was taken back must not live on here for long, and a provider may be away for a night.
 FRESH_S, KEPT_S = 3_600.0, 86_400.0
 MIN_RSA_BITS = 2048
+NOT_TAKEN = "the file of the identity provider's keys cannot be used; the keys from before stay in force"
+NOT_HAD = "the identity provider's keys could not be had when they were last asked for"
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
 _KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 
@@ -84,6 +86,10 @@ class KeySource(Protocol):
         """
         ...
 
+    def warnings(self) -> list[str]:
+        """What somebody has to see to while known keys go on; may block, and asks no other machine."""
+        ...
+
 
 def read_keys(document: bytes) -> KeySet:
     """Read a JWKS. Keys for encryption, and of kinds that are not for signatures here, are left out.
@@ -129,24 +135,33 @@ class KeyFile:
         """
         self._path = path
         self._lock = threading.Lock()
-        self._version = self._seen()
+        self._problem: str | None = None
+        self._version: tuple[int, ...] | None = self._seen()
         self._keys = read_keys(path.read_bytes())
 
     async def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
         """See `KeySource`."""
         return (await run_sync(self._current)).find(kid, algorithm)
 
+    def warnings(self) -> list[str]:
+        """See `KeySource`."""
+        self._current()
+        return [] if self._problem is None else [NOT_TAKEN]
+
     def _current(self) -> KeySet:
         with self._lock:
+            before, self._version = self._version, None  # what could not be read is tried again
             try:
                 version = self._seen()
-                if version != self._version:
-                    document = self._path.read_bytes()
-                    self._version = version  # not earlier: what could not be read is tried again
-                    self._keys = read_keys(document)
+                document = None if version == before else self._path.read_bytes()
+                self._version = version
+                if document is not None:
+                    self._keys, self._problem = read_keys(document), None
                     log.info("%s was read anew: %s keys", self._path, len(self._keys.keys))
             except (OSError, KeySetRefused) as error:
-                log.error("%s cannot be used, so the keys from before stay in force: %s", self._path, error)
+                if str(error) != self._problem:
+                    self._problem = str(error)
+                    log.error("%s cannot be used, so the keys from before stay in force: %s", self._path, error)
             return self._keys
 
     def _seen(self) -> tuple[int, ...]:
@@ -187,6 +202,7 @@ class KeyAddress:
         self._keys = KeySet()
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
+        self._is_away = False
         self._turn = anyio.Lock()
 
     async def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
@@ -202,6 +218,10 @@ class KeyAddress:
             raise IdentityUnavailable
         return self._keys.find(kid, algorithm)
 
+    def warnings(self) -> list[str]:
+        """See `KeySource`."""
+        return [NOT_HAD] if self._is_away else []
+
     def _is_within(self, seconds: float) -> bool:
         return self._fetched_at is not None and self._clock() - self._fetched_at < seconds
 
@@ -210,8 +230,9 @@ class KeyAddress:
             with anyio.fail_after(self._fetch_s):
                 document = await self._get()
             self._keys = read_keys(document)
-            self._fetched_at = self._clock()
+            self._fetched_at, self._is_away = self._clock(), False
         except (OSError, httpx.HTTPError, KeySetRefused) as error:
+            self._is_away = True
             log.error("the keys of %s cannot be had: %s", self._host, str(error) or type(error).__name__)
 
     async def _get(self) -> bytes:

@@ -64,6 +64,10 @@ class BearerTokens:
             log.info("a token was refused: %s", type(error).__name__ if not isinstance(error, Refused) else error)
             raise Unauthenticated from None
 
+    def warnings(self) -> list[str]:
+        """See `KeySource.warnings`."""
+        return self._keys.warnings()
+
     async def _claims(self, token: str) -> dict[str, Any]:
         if len(token) > MAX_CHARS:
             raise Refused("it is too long")

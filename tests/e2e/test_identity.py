@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 
+from server.jwks import NOT_TAKEN
 from tests.e2e.served import serving, write_checkpoint
 from tests.identity_provider import AUDIENCE, ISSUER, Provider
 
@@ -28,6 +29,11 @@ def test_tokens_and_rotated_keys_count_from_the_next_request_on(tmp_path: Path) 
         assert status(second) == 401
         provider.publish(jwks)
         assert (status(first), status(second)) == (401, 200)
+        jwks.write_text('{"keys": []}')
+        ready = httpx.get(f"{served.url}/readyz").json()
+        assert (ready["status"], ready["warnings"], status(second)) == ("ok", [NOT_TAKEN], 200)
+        provider.publish(jwks)
+        assert httpx.get(f"{served.url}/readyz").json()["warnings"] == []
 
         made = served.command("keys", "create", "--principal", "user:portal", "--role", "ask", "--role", "act-for")
         old = made.stdout.strip()

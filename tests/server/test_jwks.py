@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from server.identity import IdentityUnavailable, Unauthenticated
-from server.jwks import FRESH_S, KEPT_S, KeyAddress, KeyFile, KeySetRefused, read_keys
+from server.jwks import FRESH_S, KEPT_S, NOT_HAD, NOT_TAKEN, KeyAddress, KeyFile, KeySetRefused, read_keys
 from server.tokens import BearerTokens, TokenRules
 from tests.authority import Authority
 from tests.identity_provider import AUDIENCE, ISSUER, Provider
@@ -176,8 +176,26 @@ async def test_a_version_that_cannot_be_used_leaves_the_last_one_in_force(
     else:
         file.write_bytes(content)
 
-    assert (await tokens(provider.token("anna"))).principal == "user:anna"
-    assert "the keys from before stay in force" in caplog.text
+    for _ in range(2):
+        assert (await tokens(provider.token("anna"))).principal == "user:anna"
+        assert tokens.warnings() == [NOT_TAKEN]
+    assert caplog.text.count("the keys from before stay in force") == 1, "probes do not fill the log"
+    provider.publish(file)
+    assert tokens.warnings() == []
+
+
+async def test_a_file_that_was_away_and_is_the_same_again_is_nothing_to_see_to(
+    provider: Provider, tmp_path: Path
+) -> None:
+    (tmp_path / "certs").mkdir()
+    file = provider.publish(tmp_path / "certs" / "jwks.json")
+    tokens = BearerTokens(RULES, KeyFile(file))
+    file.parent.rename(tmp_path / "away")
+    assert tokens.warnings() == [NOT_TAKEN]
+
+    (tmp_path / "away").rename(file.parent)
+
+    assert tokens.warnings() == []
 
 
 async def test_a_version_that_could_not_be_read_is_read_with_the_next_token(provider: Provider, tmp_path: Path) -> None:
@@ -281,13 +299,16 @@ async def test_a_provider_that_is_away_leaves_known_keys_in_force_for_a_day(
     site.status = 500
 
     clock.now = FRESH_S
+    assert tokens.warnings() == []
     assert (await tokens(provider.token("anna"))).principal == "user:anna"
     assert len(site.asked) == 2
+    assert tokens.warnings() == [NOT_HAD], "before they are too old"
     clock.now = KEPT_S
     with pytest.raises(IdentityUnavailable):
         await tokens(provider.token("anna"))
     site.status, clock.now = 200, KEPT_S + 60
     assert (await tokens(provider.token("anna"))).principal == "user:anna"
+    assert tokens.warnings() == []
 
 
 async def test_a_key_that_the_provider_took_back_ends_within_an_hour(
