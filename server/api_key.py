@@ -91,7 +91,8 @@ def sound(limits: Limits) -> Limits:
     """
     for name, value in limits.given():
         if not 1 <= value <= _LARGEST:
-            raise LedgerError(f"A key's {name} must be at least 1; it is {value}. Without it, there is no such limit.")
+            bound = "at least 1" if value < 1 else f"at most {_LARGEST}"
+            raise LedgerError(f"A key's {name} must be {bound}; it is {value}. Without it, there is no such limit.")
     return limits
 
 

@@ -265,9 +265,11 @@ def test_a_key_that_names_no_limit_has_none(keys: Keyring) -> None:
 
 
 @pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute", "concurrent_requests", "max_tokens"])
-@pytest.mark.parametrize("value", [0, -1, 2**63])
-def test_a_limit_that_lets_nothing_through_or_cannot_be_kept_is_refused(keys: Keyring, name: str, value: int) -> None:
-    with pytest.raises(LedgerError, match=f"{name} must be"):
+@pytest.mark.parametrize(("value", "said"), [(0, "at least 1"), (-1, "at least 1"), (2**63, f"at most {2**53 - 1}")])
+def test_a_limit_that_lets_nothing_through_or_cannot_be_kept_is_refused(
+    keys: Keyring, name: str, value: int, said: str
+) -> None:
+    with pytest.raises(LedgerError, match=f"{name} must be {said}; it is {value}."):
         keys.create(principal="user:anna", roles=["ask"], limits=Limits(**{name: value}))
     assert keys.is_empty()
 
