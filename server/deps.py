@@ -37,6 +37,8 @@ class Policy:
     default_store: str | None = None  # the plain model id retrieves from it
     retrieval_k: int = 6  # passages looked up for a question that does not say how many
     score_threshold: float = 0.0
+    text_weight: float = 0.3  # this and the next are for the record: the store has been opened with them
+    late_interaction: int = 0
     grounding: Mode | Literal["auto"] = "auto"  # auto: as server/plan.py has it
     abstention: str = "The documents do not contain the answer."
     shots: tuple[Shot, ...] = field(default=())
@@ -58,6 +60,8 @@ class Policy:
         return {
             "retrieval_k": self.retrieval_k,
             "score_threshold": self.score_threshold,
+            "text_weight": self.text_weight,
+            "late_interaction": self.late_interaction,
             "grounding": self.grounding,
             "abstention": self.abstention,
             "shots": _digest(self.shots) if self.shots else None,

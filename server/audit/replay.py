@@ -31,6 +31,9 @@ from server.schemas.completion import CompletionRequest
 CHAT = "/v1/chat/completions"
 # What may differ, in the order in which it explains what comes after it.
 _CAUSES = ("software", "model_digest", "template_digest", "generation")
+# Defaults that are today's in a replay: of worked examples a record has the digest alone, and a store is opened before
+# anybody knows with which weights a record wants it searched.
+_TODAYS = ("shots", "text_weight", "late_interaction")
 _UNFINISHED = {
     "cut off": "was cut off with its server",
     "left": "was left by its reader before it ended",
@@ -152,8 +155,8 @@ def as_then(record: Mapping[str, Any], services: Services) -> Services:
         # Records of before `searched` was in them have passages alone.
         named = [passage["store"] for passage in passages] or record.get("searched") or [services.policy.default_store]
         default = named[0]
-    # Records of before `defaults` was in them are asked again with today's. Worked examples are not in a record.
-    kept = {name: value for name, value in record.get("defaults", {}).items() if name != "shots"}
+    # Records of before `defaults` was in them are asked again with today's.
+    kept = {name: value for name, value in record.get("defaults", {}).items() if name not in _TODAYS}
     return replace(services, policy=replace(services.policy, default_store=default, **kept))
 
 
@@ -209,8 +212,12 @@ def _request_of(record: Mapping[str, Any], asked: dict[str, Any]) -> ChatRequest
 def _compared(record: Mapping[str, Any], facts: AnswerFacts, salt: bytes) -> Replayed:
     now = facts.record()
     differences = [f"{cause} was {record[cause]}, is {now[cause]}" for cause in _CAUSES if record[cause] != now[cause]]
-    if "defaults" in record and record["defaults"]["shots"] != now["defaults"]["shots"]:
-        differences.append("the worked examples are others")
+    then, today = record.get("defaults", {}), now["defaults"]
+    differences += [
+        "the worked examples are others" if name == "shots" else f"{name} was {then[name]}, is {today[name]}"
+        for name in _TODAYS
+        if name in then and then[name] != today[name]
+    ]
     before, after = _places(record["passages"]), _places(now["passages"])
     if before != after:
         first = next((rank for rank, pair in enumerate(zip(before, after, strict=False), 1) if pair[0] != pair[1]), 0)

@@ -19,6 +19,8 @@ def policy(settings: Settings) -> Policy:
         default_store=settings.default_store,
         retrieval_k=settings.retrieval_k,
         score_threshold=settings.score_threshold,
+        text_weight=settings.text_weight,
+        late_interaction=settings.late_interaction,
         grounding=settings.grounding,
         abstention=settings.abstention,
         shots=EXAMPLES[: settings.prompt_examples],

@@ -364,6 +364,29 @@ async def test_other_worked_examples_are_named_as_a_cause(desk: Desk) -> None:
     assert again.differences[0] == "the worked examples are others"
 
 
+async def test_other_weights_of_a_search_are_named_as_a_cause(desk: Desk) -> None:
+    await desk.asked("handbook")
+    other = desk.given("handbook", "Full-time staff receive 27 days.")
+    policy = replace(other.policy, text_weight=0.5, late_interaction=20)
+
+    again = await replay(desk.log, "req_1", replace(other, policy=policy), question())
+
+    assert again.verdict == "differs"
+    assert again.differences[:2] == ("text_weight was 0.3, is 0.5", "late_interaction was 0, is 20")
+
+
+async def test_a_record_of_before_weights_were_kept_names_none(desk: Desk) -> None:
+    record = await desk.asked("handbook")
+    for name in ("at", "hashes", "beside"):
+        del record[name]
+    del record["defaults"]["text_weight"], record["defaults"]["late_interaction"]
+    desk.log.append({**record, "request": "req_2"}, {"question": question_of(question()), "answer_0": "x"})
+
+    again = await replay(desk.log, "req_2", desk.given("handbook"), question())
+
+    assert again == Replayed("differs", ("answer_0 is another one",))
+
+
 async def test_a_record_of_before_defaults_were_kept_is_asked_again_with_those_of_today(desk: Desk) -> None:
     record = await desk.asked("handbook")
     del record["defaults"]
