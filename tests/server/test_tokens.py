@@ -37,6 +37,9 @@ class Fixed:
         self.asked.append(kid)
         return read_keys(PROVIDER.jwks()).find(kid, algorithm)
 
+    def warnings(self) -> list[str]:
+        return []
+
 
 def checking(**rules: Any) -> BearerTokens:
     algorithms = frozenset({"RS256", "ES256"})
