@@ -280,9 +280,10 @@ def _kind(route: str) -> str:
 
 
 def _made_in(body: bytes) -> dict[str, Any]:
-    """The id that the response names: of what was made."""
+    """The ids that the response names: of what was made, and of the store that it was put into."""
     try:
         given = json.loads(body)
     except ValueError:
         return {}
-    return {"id": given["id"]} if isinstance(given, dict) and isinstance(given.get("id"), str) else {}
+    ids = {"id": "id", "vector_store_id": "store_id"} if isinstance(given, dict) else {}
+    return {name: given[sent] for sent, name in ids.items() if isinstance(given.get(sent), str)}

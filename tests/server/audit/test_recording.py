@@ -427,6 +427,20 @@ async def test_the_record_of_what_was_made_has_its_id(log: AuditLog, tmp_path: P
     assert log.under_way() == 0
 
 
+async def test_the_record_of_a_file_that_was_put_into_a_store_has_the_ids_of_both(
+    log: AuditLog, tmp_path: Path
+) -> None:
+    async with keeping(tmp_path, log) as client:
+        client.headers["Authorization"] = "Bearer sk-admin"
+        store = (await client.post("/v1/vector_stores", json={"name": "desk"})).json()["id"]
+        file = await client.post("/v1/files", data={"purpose": "assistants"}, files={"file": ("a.txt", b"28 days.")})
+        body = {"file_id": file.json()["id"]}
+        assert (await client.post("/v1/vector_stores/desk/files", json=body)).status_code == 200
+
+    *_, put = records(log)
+    assert (put["path"], put["id"], put["store_id"]) == ({"store": "desk"}, file.json()["id"], store)
+
+
 async def test_only_where_something_is_made_is_the_response_read_for_its_id(log: AuditLog) -> None:
     app = create_app(replace(services(), audit=log))
     router = APIRouter(route_class=AskRoute)
