@@ -66,16 +66,18 @@ class Scan:
     def followed_by(self, later: "Scan") -> "Scan":
         """Both as one, of which the later one looked for another part of what was removed."""
         runs, shared = self.runs + later.runs, self.shared + later.shared
-        return Scan(later.files, later.bytes, runs, shared, later.rewrites, self.traces + later.traces)
+        traces = tuple(dict.fromkeys(self.traces + later.traces))
+        return Scan(later.files, later.bytes, runs, shared, later.rewrites, traces)
 
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """A purge that is done: what it covered, and what it found. Without a scan there was nothing to do, or no way to.
+    """A purge that is done, and what it found. Without a scan there was nothing to do, or no way to.
 
-    `problem` says why remains may be left, and that it is to be tried again.
+    `problem` says why remains may be left of what is `waiting`, and that it is to be tried again.
     """
 
-    erasures: tuple[Erasure, ...] = ()
-    scan: Scan | None = None
+    erasures: tuple[Erasure, ...] = ()  # of which nothing is left
+    scan: Scan | None = None  # for these and for those that wait
     problem: str | None = None
+    waiting: tuple[Erasure, ...] = ()

@@ -4,7 +4,7 @@ Everything here runs SQLite, FAISS and the embedder in worker threads. Access is
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -247,9 +247,11 @@ class Library:
         """The first of these that removed a file for good."""
         return await self._stored.read(lambda tx: waiting.of_file(tx, file_id))
 
-    async def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
+    async def purge(
+        self, known: Callable[[], Iterable[str | bytes]] = tuple, besides: Collection[str] = frozenset()
+    ) -> Purge:
         """Clear away what is left of removed documents, and look for it in every file; see `Purger.purge`."""
-        return await run_sync(self._purger.purge, known)
+        return await run_sync(self._purger.purge, known, besides)
 
     async def back_up(self, folder: Path, besides: Mapping[str, Callable[[Path], None]]) -> Manifest:
         """Copy the store into a folder while it is in use; see `retrieval.backup.back_up`."""

@@ -7,7 +7,7 @@ nothing still stored accounts for, larger and larger parts are written anew, unt
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -33,6 +33,7 @@ _SNAPSHOTS = "the index's snapshots"
 ELSEWHERE = "another process is purging"
 # Small values are read together: a call for each word would take longer than reading them.
 _JOINED_BYTES = 1 << 20
+_NONE: Hashes = np.zeros(0, np.uint64)
 _APART = b"\0\xff" * 6
 _Remedy = tuple[str, Callable[[], None]]
 
@@ -46,50 +47,60 @@ class Purger:
         self._mirror = mirror
         self._data_dir = data_dir
 
-    def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
+    def purge(
+        self, known: Callable[[], Iterable[str | bytes]] = tuple, besides: Collection[str] = frozenset()
+    ) -> Purge:
         """Clear away what is left of removed documents, and look for it in every file of the data directory.
 
         Args:
             known: texts and blobs that other files of the data directory hold by right.
+            besides: erasures that are not looked for now.
         """
         with trying(self._data_dir / PURGE) as is_ours:
             if not is_ours:
                 return Purge(problem=ELSEWHERE)
             with self._database.read() as tx:
-                pending = erasures.next_purge(tx)
+                pending = erasures.next_purge(tx, besides)
                 stored = files.known(tx)
             # Afterwards: what is removed meanwhile leaves words that this may pass over, and is not among these.
             leaving.take_out(self._database)
             if not pending:
                 return Purge()
             self._clear(stored)
-            scan: Scan | None = None
+            scan, left = None, _NONE
             rewrites, remedies = list[str](), self._remedies()
             for sought in self._parts(pending):
                 try:
                     looked = self._cleared(sought, known, rewrites, remedies)
                 except OSError as error:
-                    return Purge(tuple(pending), problem=_in_words(error))
+                    return Purge(problem=_in_words(error), waiting=tuple(pending))
                 if looked is None:
-                    return Purge(tuple(pending), problem=READERS)
-                scan = looked if scan is None else scan.followed_by(looked)
-                if not scan.is_clean:
-                    return Purge(tuple(pending), scan, f"remains in {', '.join(scan.traces)}")
-        return Purge(tuple(pending), scan)
+                    return Purge(problem=READERS, waiting=tuple(pending))
+                scan = looked[0] if scan is None else scan.followed_by(looked[0])
+                left = np.union1d(left, looked[1])
+            assert scan is not None, "there is a part, if only an empty one"
+            if scan.is_clean:
+                return Purge(tuple(pending), scan)
+            # What a file of somebody's says of one keeps no other one open.
+            waiting = tuple(erasure for erasure in pending if self._has_any(erasure, left))
+            proven = tuple(erasure for erasure in pending if erasure not in waiting)
+            return Purge(proven, scan, f"remains in {', '.join(scan.traces)}", waiting)
 
     def _parts(self, pending: Sequence[Erasure]) -> Iterator[Sought]:
         """All runs of what was removed, so many at a time as memory has room for."""
 
-        def hashes() -> Iterator[Hashes]:
-            for erasure in pending:
-                with self._database.read() as tx:  # no longer than that: a log that is read cannot be emptied
-                    removed = erasures.removed(tx, erasure.erasure_id)
-                yield from removed.hashes()
-
         with self._database.read() as tx:
             key = erasures.run_key(tx, pending[0].erasure_id)  # they share it
-        for part in in_rooms(hashes(), erasures.MOST_TOGETHER):
+        for part in in_rooms(chain.from_iterable(map(self._hashes, pending)), erasures.MOST_TOGETHER):
             yield Sought(part, key)
+
+    def _hashes(self, erasure: Erasure) -> Iterator[Hashes]:
+        with self._database.read() as tx:  # no longer than that: a log that is read cannot be emptied
+            removed = erasures.removed(tx, erasure.erasure_id)
+        yield from removed.hashes()
+
+    def _has_any(self, erasure: Erasure, hashes: Hashes) -> bool:
+        return any(np.isin(part, hashes).any() for part in self._hashes(erasure))
 
     def _cleared(
         self,
@@ -97,12 +108,16 @@ class Purger:
         known: Callable[[], Iterable[str | bytes]],
         rewrites: list[str],
         remedies: Iterator[_Remedy],
-    ) -> Scan | None:
-        """Look, and rewrite until nothing is found or nothing is left to be rewritten; None: a reader is in the way."""
+    ) -> tuple[Scan, Hashes] | None:
+        """Look, and rewrite until nothing is found or nothing is left to be rewritten; None: a reader is in the way.
+
+        Returns:
+            What was found, and the hashes of the runs that are left.
+        """
         while self._database.checkpoint():
-            scan = self._scan(sought, known, rewrites)
+            scan, left = self._scan(sought, known, rewrites)
             if scan.is_clean or (remedy := self._remedy(scan, remedies)) is None:
-                return scan
+                return scan, left
             name, rewrite = remedy
             log.info("remains of removed documents in %s: rewriting %s", ", ".join(scan.traces), name)
             rewrite()
@@ -146,7 +161,9 @@ class Purger:
         with self._database.write() as tx:
             erasures.respell(tx, wholly=wholly)
 
-    def _scan(self, sought: Sought, known: Callable[[], Iterable[str | bytes]], rewrites: list[str]) -> Scan:
+    def _scan(
+        self, sought: Sought, known: Callable[[], Iterable[str | bytes]], rewrites: list[str]
+    ) -> tuple[Scan, Hashes]:
         found: dict[str, Hashes] = {}
         read = 0
         count = 0
@@ -157,10 +174,11 @@ class Purger:
                 if len(hits := sought.within(block)):
                     name = path.relative_to(self._data_dir).as_posix()
                     found[name] = np.union1d(found[name], hits) if name in found else hits
-        remains = Sought(np.concatenate([np.zeros(0, np.uint64), *found.values()]), sought.key)
+        remains = Sought(np.concatenate([_NONE, *found.values()]), sought.key)
         unexplained = self._unexplained(remains, known)
         traces = tuple(name for name, hits in found.items() if len(np.intersect1d(hits, unexplained.hashes)))
-        return Scan(count, read, len(sought), len(remains) - len(unexplained), tuple(rewrites), traces)
+        scan = Scan(count, read, len(sought), len(remains) - len(unexplained), tuple(rewrites), traces)
+        return scan, unexplained.hashes
 
     def _suspects(self) -> Iterator[Path]:
         """The files of the data directory, less those that hold what they hold by right.

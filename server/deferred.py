@@ -1,6 +1,6 @@
 """Engine and store while they are loading: HTTP listens from the first moment, and they say no until they are there."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from hrm_model.types import Event, Limits, Load, Prompt, Sampling, Spelled
@@ -124,8 +124,10 @@ class DeferredLibrary:
     async def erasure_of(self, file_id: str) -> Erasure | None:
         return await _there(self._library).erasure_of(file_id)
 
-    async def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
-        return await _there(self._library).purge(known)
+    async def purge(
+        self, known: Callable[[], Iterable[str | bytes]] = tuple, besides: Collection[str] = frozenset()
+    ) -> Purge:
+        return await _there(self._library).purge(known, besides)
 
     async def settle(self, erasure: Erasure) -> None:
         await _there(self._library).settle(erasure)

@@ -62,23 +62,28 @@ class Eraser:
         self._said: str | None = None
 
     async def run_once(self) -> Purge:
-        """Purge and certify whatever is pending; nothing is certified where the purge found a problem.
+        """Purge and certify whatever is pending, less that of which remains are left.
 
         Returns:
-            The last purge, with the erasures of all: after a restore there may be several to make.
+            The last purge, with the erasures and problems of all: after a restore there may be several to make.
         """
         await self._forget_revoked()
         done, purge = list[Erasure](), Purge()
-        while pending := await self._library.erasures():
+        waiting, problems = dict[str, Erasure](), list[str]()
+        while pending := [one for one in await self._library.erasures() if one.erasure_id not in waiting]:
             for start in range(0, len(pending), AT_ONCE):
                 await run_sync(self._ledger.erasures.expect, *pending[start : start + AT_ONCE])
-            purge = await self._library.purge(self._known)
-            if purge.problem is not None or purge.scan is None:
-                return purge
+            purge = await self._library.purge(self._known, list(waiting))
+            waiting |= {erasure.erasure_id: erasure for erasure in purge.waiting}
+            problems += [purge.problem] if purge.problem is not None else []
+            if purge.scan is None:
+                break
+            if not purge.erasures:
+                continue
             # Again: what was removed since may be among those that are certified now.
             await self._forget_revoked()
             for erasure in purge.erasures:
-                await run_sync(self._certify, erasure, purge.scan)
+                await run_sync(self._certify, erasure, replace(purge.scan, traces=()))  # those are of others
                 await self._library.settle(erasure)
             done += purge.erasures
             log.info(
@@ -91,7 +96,8 @@ class Eraser:
                 purge.scan.runs,
                 purge.scan.shared,
             )
-        return replace(purge, erasures=tuple(done))
+        problem = "; ".join(dict.fromkeys(problems)) or None
+        return Purge(tuple(done), purge.scan, problem, tuple(waiting.values()))
 
     async def work(self, poll_s: float = 0.5) -> None:
         """Do so as removals come, from whatever process, until cancelled; what fails meanwhile is tried again."""

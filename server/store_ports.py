@@ -4,7 +4,7 @@ The docstrings are the contract. tests/contract runs that of Library against the
 alike; the others are tested as they are.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
@@ -108,11 +108,12 @@ class Library(Protocol):
         """The first of these that removed a file for good; None: none of them did."""
         ...
 
-    async def purge(self, known: Callable[[], Iterable[str | bytes]] = ...) -> Purge:
+    async def purge(self, known: Callable[[], Iterable[str | bytes]] = ..., besides: Collection[str] = ...) -> Purge:
         """Clear away what is left of removed documents, and look for it in every file of the data directory.
 
         Args:
             known: texts and blobs that files other than the store's own hold by right; called in a worker thread.
+            besides: ids of removals that are not looked for now.
         """
         ...
 

@@ -8,7 +8,7 @@ only so are its own pages no remains.
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from secrets import token_bytes, token_hex
@@ -147,19 +147,21 @@ def one(tx: Transaction, erasure_id: str) -> Erasure:
     return _erasure(*tx.rows(f"SELECT {_COLUMNS} FROM erasures WHERE erasure_id = ?", erasure_id)[0])
 
 
-def next_purge(tx: Transaction) -> list[Erasure]:
-    """The pending ones that can be looked for together, oldest first.
+def next_purge(tx: Transaction, besides: Collection[str] = frozenset()) -> list[Erasure]:
+    """The pending ones that can be looked for together, oldest first, less those `besides`.
 
     They share a key (only a store that was restored has several), and are hardly more than memory has room for at a
     time: where there are others, they come next, when these are settled.
     """
-    first = tx.rows("SELECT run_key FROM erasures ORDER BY erasure_no LIMIT 1")
+    others = "erasure_id NOT IN (SELECT value FROM json_each(?))", json.dumps(list(besides))
+    first = tx.rows(f"SELECT run_key FROM erasures WHERE {others[0]} ORDER BY erasure_no LIMIT 1", others[1])
     together, room = list[str](), MOST_TOGETHER
     for erasure_id, size in tx.rows(
         "SELECT erasure_id, octet_length(texts) + octet_length(vectors) / ? + octet_length(runs) / 8 FROM erasures"
-        " WHERE run_key = ? ORDER BY erasure_no",
+        f" WHERE run_key = ? AND {others[0]} ORDER BY erasure_no",
         RUN,
         first[0][0] if first else b"",
+        others[1],
     ):
         if together and size > room:
             break

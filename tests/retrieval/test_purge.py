@@ -143,7 +143,7 @@ async def test_a_copy_that_somebody_left_in_the_data_directory_is_named_and_the_
             assert purge.scan.traces == (name,)
             assert purge.problem == f"remains in {name}"
             assert purge.scan.rewrites == (), "of the store's own files none is the cause"
-            assert await library.erasures() == list(purge.erasures) != []
+            assert await library.erasures() == list(purge.waiting) != []
             copy.unlink()
         else:
             copy.write_bytes(part)  # snapshots are the store's own, and go unasked
@@ -165,7 +165,7 @@ async def test_a_folder_that_cannot_be_looked_into_is_named_and_the_erasure_stay
             assert purge.problem.startswith(f"{top}/")
             assert purge.problem.endswith("cannot be read: File name too long")
             assert purge.scan is None
-            assert await library.erasures() == list(purge.erasures) != []
+            assert await library.erasures() == list(purge.waiting) != []
 
         assert (await library.purge()).problem is None
 
@@ -208,7 +208,7 @@ async def test_twelve_characters_are_found_wherever_in_a_long_document_they_stoo
 
         assert purge.scan is not None
         assert set(purge.scan.traces) == {f"left-{place}.tmp" for place in places}
-        assert await library.erasures() == list(purge.erasures) != []
+        assert await library.erasures() == list(purge.waiting) != []
         for place in places:
             (data / f"left-{place}.tmp").unlink()
         assert (await library.purge()).problem is None

@@ -11,9 +11,11 @@ from retrieval.library import Library
 from retrieval.opening import open_library
 from server.audit.held import held
 from server.audit.log import AuditLog
+from server.certificates import exported, verify
 from server.eraser import Eraser
 from server.ledger import Ledger
 from server.signing import Signer
+from tests.retrieval.canaries import canary
 from tests.retrieval.desk import ANNA, WordsEmbedder, write
 
 pytestmark = pytest.mark.anyio
@@ -76,3 +78,24 @@ async def test_what_files_of_the_servers_own_say_of_themselves_keeps_no_erasure_
     eraser = Eraser(library, ledger, Signer.of(data), recorded=partial(held, data / "audit.db"))
 
     assert (await eraser.run_once()).problem is None
+
+
+async def test_remains_of_one_removal_keep_no_other_one_open(
+    library: Library, ledger: Ledger, data: Path, tmp_path: Path
+) -> None:
+    for seed in (1, 2, 3):
+        document = await library.ingest(write(tmp_path, f"{seed}.txt", canary(seed)), store="shop", reader=ANNA)
+        await library.delete(document.file_id, ANNA)
+    copy = write(data, "copy", canary(2)[100:130])
+
+    purge = await Eraser(library, ledger, Signer.of(data)).run_once()
+
+    first, second, third = ledger.erasures.listing()
+    assert purge.problem == "remains in copy"
+    assert [erasure.erasure_id for erasure in purge.waiting] == [second.erasure_id]
+    assert second.proof is None
+    for proven in (first, third):
+        assert proven.proof is not None
+        assert verify(exported(proven.proof, ""), ledger.erasures.public_keys())["scan"]["clean"]
+    copy.unlink()
+    assert (await Eraser(library, ledger, Signer.of(data)).run_once()).problem is None
