@@ -216,7 +216,7 @@ async def _delete(settings: Settings, file_ids: Sequence[str], acts: "Acts") -> 
     if refused < len(file_ids):
         done = await purge(settings)
         if done.problem is not None:
-            print(f"The proof waits, as there is {done.problem}; `hrm-serve purge` tries it again.", file=sys.stderr)
+            print(f"The proof waits: {done.problem}; `hrm-serve purge` tries it again.", file=sys.stderr)
     return refused
 
 

@@ -34,11 +34,11 @@ def purge(data_dir: DataDir = None) -> None:
     with on_record(settings, "purge", "erasure") as facts:
         done = asyncio.run(run(settings))
         facts.record |= {
-            "erasures": [erasure.erasure_id for erasure in done.erasures],
+            "erasures": [erasure.erasure_id for erasure in (*done.erasures, *done.waiting)],
             "is_certified": done.problem is None,
         }
     if done.problem is not None:
-        raise CommandError(f"{len(done.erasures)} erasures wait, as there is {done.problem}. Run it again.")
+        raise CommandError(f"Erasures stay pending: {done.problem}. Run it again when that has changed.")
     if done.scan is None:
         print("Nothing was removed since the last purge.")
         return

@@ -518,6 +518,20 @@ def test_what_is_deleted_is_purged_and_proven(run: Run, tmp_path: Path) -> None:
     assert all(b"conservatory" not in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
 
 
+def test_what_keeps_a_removal_from_being_proven_is_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "tea.txt").write_text("Tea is served at four in the conservatory.\n")
+    run("ingest", "tea.txt", "--store", "notes")
+    file_id = run("stores", "notes")[1].split("\t")[1]
+    (tmp_path / "data" / "copy").write_text("served at four in the conservatory")
+
+    assert run("delete", file_id)[2] == "The proof waits: remains in copy; `hrm-serve purge` tries it again.\n"
+    assert run("purge") == (
+        1,
+        "",
+        "hrm-serve: Erasures stay pending: remains in copy. Run it again when that has changed.\n",
+    )
+
+
 def test_an_id_that_is_no_file_holds_up_no_other(run: Run, tmp_path: Path) -> None:
     for name in ("tea.txt", "cake.txt"):
         (tmp_path / name).write_text(f"{name} is in the conservatory.\n")
