@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import eq, ge, gt, le, lt
 from pathlib import Path
@@ -224,9 +224,12 @@ class Shelf:
     async def erasure_of(self, file_id: str) -> Erasure | None:
         return next((waiting for waiting in self._erasures if waiting.file_id == file_id), None)
 
-    async def purge(self, known: Callable[[], Iterable[str | bytes]] = tuple) -> Purge:
+    async def purge(
+        self, known: Callable[[], Iterable[str | bytes]] = tuple, besides: Collection[str] = frozenset()
+    ) -> Purge:
         scan = Scan(files=0, bytes=0, runs=0, shared=0, rewrites=(), traces=())
-        return Purge(tuple(self._erasures), scan if self._erasures else None)
+        looked_for = tuple(erasure for erasure in self._erasures if erasure.erasure_id not in besides)
+        return Purge(looked_for, scan if looked_for else None)
 
     async def revoked(self) -> int:
         return self._revoked
