@@ -54,7 +54,8 @@ def _is_local(headers: Headers) -> bool:
 
 def _is_loopback(url: str) -> bool:
     try:
-        name = urlsplit(url).hostname or ""
+        parts = urlsplit(url)
+        name, _ = parts.hostname or "", parts.port  # what is no port is an error
         return name == "localhost" or ip_address(name).is_loopback
     except ValueError:
         return False

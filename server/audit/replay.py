@@ -66,8 +66,10 @@ async def replay(
         AuditError: there is no record of such an answer, or not of a whole one; or its question is not at hand, is
             another one, or is refused today.
     """
-    answers = [entry for entry in log.of_request(request) if json.loads(entry.record).get("choices")]
-    answers = [entry for entry in answers if number in (None, entry.number)]
+    noted = [entry for entry in log.of_request(request) if number in (None, entry.number)]
+    answers = [entry for entry in noted if json.loads(entry.record).get("choices")]
+    if noted and not answers:
+        raise AuditError(f"What is on record for {request} is no answer, and answers alone are asked again.")
     if not answers:
         raise AuditError(f"There is no record of an answer to a request {request}.")
     if len(answers) > 1:

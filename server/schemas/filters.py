@@ -12,7 +12,15 @@ MAX_ATTRIBUTES = 16
 MAX_DEPTH = 8
 MAX_COMPARISONS = 100
 
-Key = Annotated[Text, Field(min_length=1, max_length=64)]
+
+def _whole(key: str) -> str:
+    # SQLite's JSON functions end a name there, and one attribute would be another.
+    if "\0" in key:
+        raise PydanticCustomError("attribute", "the name of an attribute cannot hold a NUL character")
+    return key
+
+
+Key = Annotated[Text, Field(min_length=1, max_length=64), AfterValidator(_whole)]
 # Beyond it two whole numbers can be the same 64-bit float, and a filter would find the wrong one.
 _LARGEST = 2**53
 

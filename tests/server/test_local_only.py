@@ -27,7 +27,8 @@ async def test_local_names_are_let_in(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "localhost.evil.example:8000", "10.0.0.1", "", "[", "127.0.0.1.nip.example"]
+    "host",
+    ["evil.example", "localhost.evil.example:8000", "10.0.0.1", "", "[", "127.0.0.1.nip.example", "localhost:evil"],
 )
 async def test_a_foreign_name_that_resolves_to_this_machine_is_turned_away(host: str) -> None:
     response = await ask(is_open=True, host=host)

@@ -47,6 +47,11 @@ async def test_a_number_that_would_be_compared_as_another_one_is_refused(tmp_pat
     assert "a number must lie within ±2^53" in refused.json()["error"]["message"]
 
 
+def test_a_name_that_the_store_would_cut_short_is_refused() -> None:
+    with pytest.raises(ValidationError, match="cannot hold a NUL"):
+        AttributesChange.model_validate({"attributes": {"a\0b": "c", "a": "d"}})
+
+
 def test_the_largest_number_can_be_given_to_a_file_and_no_larger_one() -> None:
     with pytest.raises(ValidationError, match="a number must lie within"):
         AttributesChange.model_validate({"attributes": {"n": 2**53 + 1}})

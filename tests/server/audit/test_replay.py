@@ -310,6 +310,18 @@ async def test_of_several_answers_with_one_id_one_has_to_be_named(desk: Desk) ->
     assert await replay(desk.log, "req_1", desk.given("handbook"), question(), number=1) == Replayed("same")
 
 
+async def test_a_search_is_on_record_and_not_asked_again(desk: Desk) -> None:
+    async with client_of(desk.given(None)) as client:
+        body, headers = {"query": "staff"}, {"x-request-id": "req_1"}
+        found = await client.post("/v1/vector_stores/handbook/search", json=body, headers=headers)
+    assert found.status_code == 200
+
+    with pytest.raises(AuditError, match="What is on record for req_1 is no answer"):
+        await desk.again(None)
+    with pytest.raises(AuditError, match="There is no record of an answer to a request req_2"):
+        await replay(desk.log, "req_2", desk.given(None), question())
+
+
 async def test_a_request_with_half_a_character_is_asked_again(desk: Desk) -> None:
     body = json.dumps(question(user="half \ud83d"))
     async with client_of(desk.given("handbook")) as client:
