@@ -1,5 +1,6 @@
 """Reading traces: what leaves the machine is found, whatever call sends it, and what stays is not reported."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.airgap.trace import TracerFailed, beyond, cut_off
+from tests.waiting import until
 
 STAYS = """\
 71 socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 3
@@ -81,4 +83,12 @@ def test_a_command_that_does_not_end_is_stopped_with_all_that_it_started(tmp_pat
         cut_off([sys.executable, "-c", code], tmp_path / "trace", cwd=tmp_path, env={}, timeout_s=3)
 
     child = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
-    assert not child.exists() or child.read_text().split()[2] == "Z"
+    asyncio.run(until(lambda: has_ended(child)))  # a signal is sent before it is obeyed
+
+
+def has_ended(process: Path) -> bool:
+    """Whether a process is gone, or nothing of it is left but its status."""
+    try:
+        return process.read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
