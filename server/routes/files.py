@@ -9,7 +9,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from retrieval.errors import DocumentNotFound
 from retrieval.types import Staged
@@ -18,7 +18,7 @@ from server.gone import refuse_missing
 from server.multipart import MAX_FIELD_BYTES, read_form
 from server.routes.guard import AskRoute, CallerDep, IngestRoute, ServicesDep, StoreRoute
 from server.routes.whole_file import WholeFile
-from server.schemas.fields import digits
+from server.schemas.fields import Place
 from server.schemas.files import Deleted, FileChange, FileList, FileListing, FileObject, UploadForm
 from server.store_ports import Archive
 
@@ -52,10 +52,8 @@ class Part(BaseModel):
     form: Literal["text", "original"] | None = Field(
         None, description="text: as it was read; original: as it came. Without it: the text, once there is one."
     )
-    start: int | None = Field(None, ge=0, description="Where it begins.")
-    end: int | None = Field(None, ge=0, description="Where it ends, exclusive; without it, where the text ends.")
-
-    _in_digits = field_validator("start", "end", mode="before")(digits)
+    start: Place | None = Field(None, description="Where it begins.")
+    end: Place | None = Field(None, description="Where it ends, exclusive; without it, where the text ends.")
 
 
 @_changing.post("/files", openapi_extra=_FORM)

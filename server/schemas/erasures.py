@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from server.schemas.fields import Answered, digits
+from server.schemas.fields import Answered, Digits
 from server.schemas.files import Listed
 
 
@@ -44,8 +44,6 @@ class ErasurePage(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: int = Field(20, ge=1, le=100, description="The most that come back.")
+    limit: Digits = Field(20, ge=1, le=100, description="The most that come back.")
     after: str | None = Field(None, description="The last id of the page before.")
     order: Literal["asc", "desc"] = Field("desc", description="By the time they were requested.")
-
-    _in_digits = field_validator("limit", mode="before")(digits)

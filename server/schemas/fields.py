@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Protocol
 from unicodedata import category
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field
 from pydantic_core import PydanticCustomError
 
 _DIGITS = re.compile("-?[0-9]+")
@@ -38,11 +38,15 @@ Text = Annotated[str, AfterValidator(encodable)]
 Name = Annotated[str, Field(min_length=1), AfterValidator(encodable)]
 
 
-def digits(value: object) -> object:
-    """Refuse a number in an address, where everything is a text, that pydantic would take as well: 1.0, and 1_0."""
+def _in_digits(value: object) -> object:
     if isinstance(value, str) and not _DIGITS.fullmatch(value):
         raise PydanticCustomError("int_parsing", "Input should be a valid integer, written in digits")
     return value
+
+
+# Numbers in an address, where everything is a text: pydantic alone would take 1.0 and 1_0 as well.
+Digits = Annotated[int, BeforeValidator(_in_digits)]
+Place = Annotated[int, Field(ge=0), BeforeValidator(_in_digits)]
 
 
 def is_blank(text: str) -> bool:

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from retrieval.types import Cursor, File
 from server.schemas.access import AccessLists, GivenAccess
-from server.schemas.fields import Answered, Asked, Name, digits
+from server.schemas.fields import Answered, Asked, Digits, Name
 
 T = TypeVar("T")
 PURPOSES = ("assistants", "user_data")
@@ -127,12 +127,10 @@ class Listing(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: int = Field(20, ge=1, le=100)
+    limit: Digits = Field(20, ge=1, le=100)
     order: Literal["asc", "desc"] = "desc"
     after: str | None = Field(None, description="Go on behind the object with this id.")
     before: str | None = Field(None, description="Go back from the object with this id.")
-
-    _in_digits = field_validator("limit", mode="before")(digits)
 
     def cursor(self) -> Cursor:
         """What the store understands."""
@@ -145,11 +143,9 @@ class FileListing(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     purpose: str | None = None
-    limit: int = Field(10_000, ge=1, le=10_000)
+    limit: Digits = Field(10_000, ge=1, le=10_000)
     order: Literal["asc", "desc"] = "desc"
     after: str | None = Field(None, description="Go on behind the file with this id.")
-
-    _in_digits = field_validator("limit", mode="before")(digits)
 
     def cursor(self) -> Cursor:
         """What the store understands."""

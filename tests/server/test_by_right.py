@@ -1,6 +1,5 @@
 """server.eraser: what the server's own files hold by right keeps no erasure open, and tells nobody that it is there."""
 
-from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import pytest
 
 from retrieval.library import Library
-from retrieval.opening import open_library
 from server.audit.held import held
 from server.audit.log import AuditLog
 from server.certificates import exported, verify
@@ -16,27 +14,9 @@ from server.eraser import Eraser
 from server.ledger import Ledger
 from server.signing import Signer
 from tests.retrieval.canaries import canary
-from tests.retrieval.desk import ANNA, WordsEmbedder, write
+from tests.retrieval.desk import ANNA, write
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-async def library(data: Path) -> AsyncIterator[Library]:
-    async with open_library(data, WordsEmbedder()) as opened:
-        yield opened
-
-
-@pytest.fixture
-def ledger(data: Path) -> Iterator[Ledger]:
-    opened = Ledger(data / "ledger.db")
-    yield opened
-    opened.close()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -26,24 +26,6 @@ from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import ANNA, WordsEmbedder, write
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-async def library(data: Path) -> AsyncIterator[Library]:
-    async with open_library(data, WordsEmbedder()) as opened:
-        yield opened
-
-
-@pytest.fixture
-def ledger(data: Path) -> Iterator[Ledger]:
-    opened = Ledger(data / "ledger.db")
-    yield opened
-    opened.close()
 
 
 async def ingest(library: Library, folder: Path, seed: int) -> str:

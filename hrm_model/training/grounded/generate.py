@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from random import Random
-from typing import Literal
+from typing import Any, Literal, Self
 
 from hrm_model.template import UNANSWERABLE, Source, Turn, compose
 from hrm_model.training.grounded import asking
@@ -137,6 +137,39 @@ class Example:
     facts: tuple[tuple[str, str, str], ...]
     condition: str = "direct"
 
+    @classmethod
+    def made(
+        cls,
+        question: str,
+        passages: tuple[Source, ...],
+        *,
+        evidence: str | None,
+        answer: str,
+        is_quote: bool,
+        system: str = "",
+        turns: tuple[Turn, ...] = (),
+        **made_of: Any,
+    ) -> Self:
+        """Spell the instruction, and the response that it should get.
+
+        Args:
+            evidence: the sentence that holds the answer; None: no passage does.
+            answer: as it stands there; it is not read where there is no such sentence.
+            is_quote: the question asks for the sentence.
+            made_of: the other fields.
+        """
+        return cls(
+            instruction=compose(question, sources=passages, turns=turns, system=system),
+            response=UNANSWERABLE if evidence is None else evidence if is_quote else answer,
+            kind="unanswerable" if evidence is None else "quote" if is_quote else "span",
+            passages=passages,
+            question=question,
+            evidence=evidence,
+            system=system,
+            turns=turns,
+            **made_of,
+        )
+
     def record(self) -> dict[str, object]:
         """The example as a line of JSONL."""
         return {
@@ -229,16 +262,15 @@ def _finished(
     question = asking.quoting(rng, fact.ask()) if is_quote else fact.ask()
     sources = tuple(Source(passage.title, passage.text) for passage in passages)
     system, earlier = system_text(rng, level, world), turns(rng, level, world)
-    return Example(
-        instruction=compose(question, sources=sources, turns=earlier, system=system),
-        response=UNANSWERABLE if gold is None else gold.text if is_quote else fact.answer,
-        kind="unanswerable" if gold is None else "quote" if is_quote else "span",
-        passages=sources,
-        question=question,
+    return Example.made(
+        question,
+        sources,
         evidence=gold.text if gold else None,
-        sentences=tuple(sentence.text for sentence in sentences),
+        answer=fact.answer,
+        is_quote=is_quote,
         system=system,
         turns=earlier,
+        sentences=tuple(sentence.text for sentence in sentences),
         asked=(fact.subject, fact.relation),
         facts=tuple((told.subject, told.relation, told.answer) for sentence in sentences for told in sentence.facts),
     )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from hrm_model.template import UNANSWERABLE, Source, compose
-from hrm_model.training.grounded.generate import Example, Kind
+from hrm_model.template import Source
+from hrm_model.training.grounded.generate import Example
 from hrm_model.training.grounded.names import is_held_out
 from hrm_model.training.grounded.nouns import EVENTS, MODIFIERS, THINGS, article
 from hrm_model.training.grounded.relations.attributes import ATTRIBUTES, QUALIFIERS
@@ -73,17 +73,13 @@ def _example(rng: Random, level: LookupLevel, subjects: Subjects) -> Example:
     if is_quote:
         question = rng.choice(_QUOTED).format(q=question)
     gold = sentences[id(asked)] if is_told else None
-    kind: Kind = "unanswerable" if gold is None else "quote" if is_quote else "span"
-    return Example(
-        instruction=compose(question, sources=sources),
-        response=UNANSWERABLE if gold is None else gold if is_quote else asked.as_written(gold),
-        kind=kind,
-        passages=sources,
-        question=question,
+    return Example.made(
+        question,
+        sources,
         evidence=gold,
+        answer=asked.as_written(gold) if gold else "",
+        is_quote=is_quote,
         sentences=tuple(texts),
-        system="",
-        turns=(),
         asked=(asked.subject.key, asked.attribute),
         facts=tuple((cell.subject.key, cell.attribute, cell.value) for cell in told),
     )

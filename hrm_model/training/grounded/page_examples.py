@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from hrm_model.template import UNANSWERABLE, Source, compose
+from hrm_model.template import Source
 from hrm_model.training.grounded import asking, names
 from hrm_model.training.grounded.generate import Example, Level, Split, system_text, turns
 from hrm_model.training.grounded.pages import SLOT, Entry, Page, Slot, expand_around_slots, pages
@@ -48,13 +48,19 @@ def page_examples(seed: int, level: Level, split: Split) -> Iterator[Example]:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A fact as it stands in a passage: the sentence, each slot's value, and each as it is spelt there."""
+    """A fact as it stands in a passage: the sentence, and the value that was drawn for each slot."""
 
     page: Page
     entry: Entry
     text: str
     drawn: dict[str, str]
-    values: dict[str, str]
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Each slot's value as it is spelt there: one that opens the sentence is capitalised."""
+        return {
+            name: value if value in self.text else value[0].upper() + value[1:] for name, value in self.drawn.items()
+        }
 
 
 class _Values:
@@ -103,20 +109,18 @@ class _Writer:
         question = self._question(wording, target, values)
         passages, told = self._passages(page, values, target if is_told or not name else None, entry, is_shown)
         is_quote = rng.random() < level.quotes
-        gold = target if is_told else None
         world = World(rng, self._subjects, False, 0.0)
         system, earlier = system_text(rng, level, world), turns(rng, level, world)
         question = asking.quoting(rng, question) if is_quote else question
-        return Example(
-            instruction=compose(question, sources=passages, turns=earlier, system=system),
-            response=UNANSWERABLE if gold is None else gold.text if is_quote else gold.values[name],
-            kind="unanswerable" if gold is None else "quote" if is_quote else "span",
-            passages=passages,
-            question=question,
-            evidence=gold.text if gold else None,
-            sentences=tuple(one.text for one in told),
+        return Example.made(
+            question,
+            passages,
+            evidence=target.text if is_told else None,
+            answer=target.values.get(name, ""),
+            is_quote=is_quote,
             system=system,
             turns=earlier,
+            sentences=tuple(one.text for one in told),
             asked=(page.title, entry.said[0] + name if name else wording),
             facts=tuple(
                 (one.page.title, one.entry.said[0] + slot, value) for one in told for slot, value in one.values.items()
@@ -180,10 +184,7 @@ class _Writer:
         drawn = {name: values.draw(slot) for name, slot in entry.slots.items()}
         line = self._rng.choice(expand_around_slots(self._rng.choice(entry.said)))
         text = self._filled(line, drawn, values)
-        text = text[0].upper() + text[1:]
-        # A value that opens its sentence is capitalised there, and so is the answer.
-        spelt = {name: value if value in text else value[0].upper() + value[1:] for name, value in drawn.items()}
-        return _Told(page, entry, text, drawn, spelt)
+        return _Told(page, entry, text[0].upper() + text[1:], drawn)
 
     def _question(self, wording: str, target: _Told, values: _Values) -> str:
         rng = self._rng
