@@ -41,6 +41,10 @@ class Vocabulary:
         self.end = tokenizer.control(END_ANSWER)
         self._spelled = [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)]
         self.ordinary = np.array([bool(spelled) for spelled in self._spelled])
+        self._tokens: dict[bytes, list[int]] = {}
+        for token in np.flatnonzero(self.ordinary).tolist():
+            self._tokens.setdefault(self._spelled[token], []).append(token)
+        self.longest = max(map(len, self._spelled))  # in bytes
         self.ordinary[self.end] = True
         self.quotes = self._begin_with(b'"')
         self.brackets = self._begin_with(b"]}")
@@ -49,6 +53,10 @@ class Vocabulary:
     def spelled(self, token: int) -> bytes:
         """A token's bytes."""
         return self._spelled[token]
+
+    def spelling(self, said: bytes) -> list[int]:
+        """The tokens of exactly these bytes; often none."""
+        return self._tokens.get(said, [])
 
     def _begin_with(self, characters: bytes) -> Mask:
         return np.array([spelled[:1] in characters if spelled else False for spelled in self._spelled])

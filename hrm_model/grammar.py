@@ -20,9 +20,10 @@ from hrm_model.grammar_matching import COMPLETE, Matching, said
 from hrm_model.grammar_trial import COMPILE_S, LIMITS, STACK_BYTES, TOO_LONG, Trial, shared_trial
 from hrm_model.grammar_turns import Reading, Turns
 from hrm_model.schema import check_schema, place_of
+from hrm_model.spans import SpanMatching, span_matchings
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
-from hrm_model.types import FunctionCall, Grammar, JsonSchema, Lark, OneOf, Regex
+from hrm_model.types import FunctionCall, Grammar, JsonSchema, Lark, OneOf, Regex, SpanOf
 
 MAX_TEXT_BYTES = 16 * 1024  # of a regular expression or a Lark grammar
 MAX_OPTIONS = 1024
@@ -58,10 +59,13 @@ class GrammarCompiler:
         self._trial: Trial = shared_trial()
         self._deadline = 0.0
 
-    async def compile(self, grammar: Grammar, choices: int = 1, partition: str | None = None) -> list[Matching]:
+    async def compile(
+        self, grammar: Grammar | SpanOf, choices: int = 1, partition: str | None = None
+    ) -> list[Matching] | list[SpanMatching]:
         """Read a grammar that so many answers have to keep to, each for itself.
 
-        Prompts that bring the same object at the same time have it tried out once. Partitions take turns.
+        Prompts that bring the same object at the same time have it tried out once. Partitions take turns. Spans need
+        no compiler, and wait for nobody.
 
         Args:
             partition: whose it is.
@@ -72,6 +76,8 @@ class GrammarCompiler:
             EngineClosed: after `close`.
             EngineError: the process that tries grammars out did not start.
         """
+        if isinstance(grammar, SpanOf):
+            return await asyncio.to_thread(span_matchings, grammar, choices, self._words)
         asked = self._turns.join(grammar, choices, partition)
         usual = threading.stack_size(STACK_BYTES)  # for the thread that the first call starts
         try:

@@ -10,6 +10,7 @@ from hrm_model.types import Sampling
 
 if TYPE_CHECKING:
     from hrm_model.grammar_matching import Matching
+    from hrm_model.spans import SpanMatching
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +27,7 @@ class Sequence:
     pages: list[int] = field(default_factory=list)
     cached: int = 0  # tokens whose K/V are in the pages
     draft: list[int] = field(default_factory=list)  # guesses at what follows `ids`, to be checked in the next step
-    matching: "Matching | None" = None  # where the answer stands in its grammar
+    matching: "Matching | SpanMatching | None" = None  # where the answer stands in its grammar
     partition: str | None = None  # whose prompts it may find again; None: nobody's
     # Set where the prompt has been read elsewhere: the logits after it, which only the runner looks into, and the
     # pages that hold it. The next step copies what is not shared, and draws without reading anything.

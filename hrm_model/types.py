@@ -91,6 +91,14 @@ class FunctionCall:
     functions: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SpanOf:
+    """A run of whole words of one of these texts, white space in it being one blank; or one of `options`."""
+
+    texts: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+
 Grammar = JsonSchema | Regex | OneOf | Lark | FunctionCall
 
 
@@ -136,7 +144,7 @@ class Sampling:
     stop_token_ids: tuple[int, ...] = ()
     min_tokens: int = 0
     ignore_eos: bool = False
-    grammar: Grammar | None = None
+    grammar: Grammar | SpanOf | None = None
 
     @property
     def looks_back(self) -> bool:

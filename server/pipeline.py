@@ -9,7 +9,8 @@ from time import perf_counter
 
 from anyio.to_thread import run_sync
 
-from hrm_model.types import Event, Failed, Finished, Started, Text
+from hrm_model.template import UNANSWERABLE
+from hrm_model.types import Event, Failed, Finished, Sampling, SpanOf, Started, Text
 from retrieval.errors import DocumentNotFound, RetrievalError, StoreNotFound
 from retrieval.types import Hits, Passage, Reader
 from server.calls import OpenCall, told
@@ -154,6 +155,7 @@ class Pipeline:
         if sources is not None:
             sources = replace(sources, passages=packed.passages, truncated=packed.truncated, left_out=packed.left_out)
             self._metrics.packed(perf_counter() - began, len(packed.passages))
+        sampling = self._held(sampling, todo, packed.passages)
         (sampling,) = await meter.allot([packed.prompt], sampling, n, self._engine, self._speller)
         events = self._engine.generate(packed.prompt, sampling, n=n, partition=caller.partition())
         generation = self._metrics.observed(events, n)
@@ -168,6 +170,13 @@ class Pipeline:
         writing = _Writing(sources, checks, calls, [(perf_counter() - began) / n] * n)
         meter.hear(first)
         return Answer(self._checked(n, generation, writing, meter), generation, meter.spent)
+
+    def _held(self, sampling: Sampling, todo: Plan, passages: Sequence[Passage]) -> Sampling:
+        """Hold a model that only quotes to what stands in the passages: it may misspell a name that is new to it."""
+        is_held = self._model.is_extractive and bool(passages) and todo.grounding != "off"
+        if not is_held or todo.shape is not None or sampling.ignore_eos:
+            return sampling
+        return replace(sampling, grammar=SpanOf(tuple(passage.text for passage in passages), (UNANSWERABLE,)))
 
     async def _look_up(self, todo: Plan, talk: Conversation, caller: Caller) -> Sources | None:
         match todo.lookup:

@@ -88,7 +88,7 @@ def quality(folder: Path, count: int, seed: int, passages: int) -> dict[str, dic
     for name, setting in SETTINGS.items():
         engine = load_engine(folder, draft_tokens=0, **setting)  # type: ignore[arg-type]
         engine.start()
-        said = {split: asyncio.run(answers(engine, batch)) for split, batch in batches.items()}
+        said = {split: asyncio.run(answers(engine, batch, is_held=True)) for split, batch in batches.items()}
         engine.close()
         plain = plain or said
         right = {

@@ -32,6 +32,7 @@ from hrm_model.types import (
     Question,
     Sampling,
     Seconds,
+    SpanOf,
     Spelled,
     Started,
     Text,
@@ -204,7 +205,7 @@ class ScriptedEngine:
         yield Finished(choice, written.reason, counts, Seconds(0.0, 0.0, 0.0))
 
 
-def _check_grammar(grammar: Grammar | None) -> None:
+def _check_grammar(grammar: Grammar | SpanOf | None) -> None:
     """Know schemas that cannot be kept; the script itself keeps to nothing."""
     match grammar:
         case JsonSchema(text):

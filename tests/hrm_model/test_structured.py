@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from hrm_model.runner import Runner
-from hrm_model.types import FunctionCall, Grammar, JsonSchema, OneOf, Question, Regex, Sampling
+from hrm_model.types import FunctionCall, Grammar, JsonSchema, OneOf, Question, Regex, Sampling, SpanOf
 from tests.engines import Reply, Tiny, reply_of, running
 
 pytestmark = pytest.mark.anyio
@@ -93,7 +93,8 @@ async def test_whatever_the_schema_the_answer_validates(
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 async def test_drafts_and_company_leave_structured_answers_as_they_are(tiny: Tiny, temperature: float) -> None:
-    grammars: list[Grammar | None] = [
+    grammars: list[Grammar | SpanOf | None] = [
+        SpanOf(("the glass claim desk answers within 3 days", "2 desks"), ("unanswerable",)),
         PERSON,
         Regex("[a-z]{3}( [a-z]{2,4}){2}[.]"),
         OneOf(("yes, it does", "yes, it did", "no")),

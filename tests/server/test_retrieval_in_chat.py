@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hrm_model.types import Question
+from hrm_model.types import Question, SpanOf
 from retrieval.errors import EmbedderMismatch, StoreFailed
 from retrieval.types import Reader
 from tests.fakes.engine import ScriptedEngine
@@ -339,6 +339,40 @@ async def test_nothing_is_withheld_of_a_form_or_beside_log_probabilities_unless_
 
     assert message(response)["content"] == '{"statue": 34}'
     assert message(response)["context"]["grounding"]["status"] == "unsupported"
+
+
+async def test_an_extractive_checkpoint_is_held_to_spans_of_its_passages(tmp_path: Path) -> None:
+    engine, shelf = ScriptedEngine("ok"), await stocked(tmp_path, HANDBOOK)
+    given = services(engine, shelf, default_store="handbook")
+    quoting = replace(given, model=replace(given.model, is_extractive=True))
+
+    for retrieval in ({"grounding": "cite"}, {"grounding": "strict"}, {}):
+        response = await post(quoting, question(ASK, retrieval=retrieval))
+        read = [citation["content"] for citation in message(response)["context"]["citations"]]
+        assert read
+        assert engine.samplings[-1].grammar == SpanOf(tuple(read), ("unanswerable",))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"retrieval": False},
+        {"retrieval": {"grounding": "off"}},
+        {"ignore_eos": True, "max_tokens": 4},
+        {"response_format": {"type": "json_object"}},
+    ],
+)
+async def test_it_is_free_where_nothing_is_read_or_checked_or_another_form_is_asked_for(
+    asked: dict[str, Any], tmp_path: Path
+) -> None:
+    engine, shelf = ScriptedEngine("ok"), await stocked(tmp_path, HANDBOOK)
+    given = services(engine, shelf, default_store="handbook")
+
+    await post(replace(given, model=replace(given.model, is_extractive=True)), question(ASK, **asked))
+    await post(given, question(ASK))
+
+    assert not any(isinstance(sampling.grammar, SpanOf) for sampling in engine.samplings)
+    assert len(engine.samplings) == 2
 
 
 async def test_the_number_and_the_score_of_hits_are_the_callers_to_limit(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from hrm_model.training.grounded.generate import LEVELS, Level, examples
 from hrm_model.training.grounded.lookups import LOOKUPS, LookupLevel, lookups
-from hrm_model.training.grounded.page_examples import PAGES, page_examples
+from hrm_model.training.grounded.page_examples import PAGES, SHORT_PAGES, page_examples
 
 
 def level(text: str) -> Level | LookupLevel:
     """Find a level by name, or one of `generate`'s by index."""
     named: dict[str, Level | LookupLevel] = {
         **{one.name: one for one in LOOKUPS},
-        **{one.name: one for one in (*LEVELS, PAGES)},
+        **{one.name: one for one in (*LEVELS, PAGES, SHORT_PAGES)},
         **{str(index): one for index, one in enumerate(LEVELS)},
     }
     if text not in named:
@@ -45,13 +45,14 @@ def main() -> None:
     parser.add_argument("--quotes", type=share, help="share of questions for a sentence; the level's own by default")
     arguments = parser.parse_args()
     chosen = arguments.level
+    of_pages = chosen in (PAGES, SHORT_PAGES)
     if arguments.quotes is not None:
         chosen = replace(chosen, quotes=arguments.quotes)
     if isinstance(chosen, LookupLevel):
         if arguments.split != "train":
             parser.error(f"level {chosen.name} is for training only: it has no held-out wordings")
         made = lookups(arguments.seed, chosen)
-    elif chosen.name == PAGES.name:
+    elif of_pages:
         made = page_examples(arguments.seed, chosen, arguments.split)
     else:
         made = examples(arguments.seed, chosen, arguments.split)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from hrm_model.template import Source
@@ -28,6 +28,8 @@ PAGES = Level(
     lists=0.12,
     max_words=120,
 )
+# The same where hardly anything stands around the fact: three times as many questions to as many tokens.
+SHORT_PAGES = replace(PAGES, name="page", passages=(1, 2), sentences=(1, 3), max_words=60)
 # The unanswerable: up to here, a question that the page's author wrote as one that it does not answer;
 _ASKS_BESIDE = 0.55
 # up to here, a fact's question without the fact; the rest asks about a page that is not shown.
