@@ -72,6 +72,19 @@ def _heads(terms: Sequence[Term], of: Set[str]) -> set[str]:
     return {term.key for before, term in pairwise(terms) if before.role == term.role == "content" and before.key in of}
 
 
+def _one_thing(question: Sequence[Term]) -> set[str]:
+    """The words of what is asked about as one of its kind: "a standing desk"."""
+    found: set[str] = set()
+    for number, term in enumerate(question):
+        if term.word.text.casefold() not in ("a", "an"):
+            continue
+        for after in question[number + 1 :]:
+            if after.role != "content":
+                break
+            found.add(after.key)
+    return found - LIGHT_ROOTS
+
+
 def left_out(first: Sequence[Term], part: Sequence[Term]) -> list[str]:
     """The name of a value ("excess") that the first part of a sentence gives for a later part as well."""
     if any(term.key in ROLE_ROOTS for term in part):
@@ -107,6 +120,7 @@ class _Asked:
             and term.key not in {earlier.key for earlier in self._terms[:number]}
         ]
         self._keys = {term.key for term in self._asked}
+        self._one_thing = _one_thing(self._terms)
         self._rates = {term.key for term in self._terms if term.key.startswith("per ")}
         self._has_bound = any(term.role == "bound" for term in self._terms)
         # "How many weeks": the unit of the answer.
@@ -138,12 +152,14 @@ class _Asked:
         if missing & PRICES and any(word.unit in MONEY for word in said):
             missing = missing - PRICES  # a sum of money says what something costs
             covered = 1 - len(missing) / len(self._asked)
+        if missing & self._one_thing and not any(key in context.elsewhere for key in missing & self._one_thing):
+            return False  # "for a bicycle": what no sentence of all that was found has anything to say of
         if self._is_about_another(line, missing, context, said) or self._is_of_another_number(line, context):
             return False
         is_of_another = belongs_to_another(line, said, self._keys)
         if is_of_another or self._has_another_value(line, context, said) or self._has_another_bound(line):
             return False
-        if is_out_of_place(line, said, self._terms, context.before):
+        if is_out_of_place(line, said, self._terms, context.before, missing):
             return False
         if is_in_another_clause(line, said, self._keys) or is_under_another_modal(line, said, self._terms):
             return False

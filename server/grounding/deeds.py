@@ -1,6 +1,6 @@
 """Who does it: is the answer to "who" the doer of what was asked, and not of what stands beside it?"""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from server.grounding.order import BE
 from server.grounding.pairing import LIGHT_ROOTS, held
@@ -44,6 +44,20 @@ def is_done_too(line: Sequence[Term], place: Sequence[Term], question: Sequence[
         and _does(line, place, term)
         for term in line
     )
+
+
+def is_told_of_another_deed(
+    line: Sequence[Term], place: Sequence[Term], asked: Sequence[Term], missing: Set[str]
+) -> bool:
+    """Says the sentence what else was done, and when: "erected on 1 March" does not say when it was demolished?"""
+    opening = [number for number, term in enumerate(asked) if term.word.text.casefold() in BE]
+    deeds = [term for term in asked[opening[0] :] if _is_deed(term)] if opening else []
+    if not deeds or deeds[-1].key not in missing:
+        return False
+    at = next(number for number, term in enumerate(line) if term is place[0])
+    before = [term for term in line[:at] if term.clause == place[0].clause and term.segment == place[0].segment]
+    done = [number for number, term in enumerate(before) if _is_deed(term)]
+    return bool(done) and any(term.word.text.casefold() in BE for term in before[: done[-1]])
 
 
 def _deed(question: Sequence[Term]) -> Term | None:

@@ -30,6 +30,7 @@ _MOST_DIGITS = 18
 _SIGNS = "+-−–"
 INTEGER = re.compile(rf"\d{{1,{_MOST_DIGITS}}}")
 _PLAIN = re.compile(r"[+\-−–]?\d+(?:[.,:]\d+)*")
+_CODE = re.compile(r"0\d{2,}")  # no count is written so: 0815 is not 815
 GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 CONTINENTAL = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?")
 _COMMA_DECIMAL = re.compile(r"\d+,\d{1,2}")
@@ -67,6 +68,8 @@ def number_at(text: str, raw: Sequence[Word], at: int) -> tuple[Decimal, int, st
 
 def _digits(text: str, raw: Sequence[Word], at: int) -> tuple[Decimal, int, str] | None:
     literal, count = raw[at].text, 1
+    if _CODE.fullmatch(literal):
+        return None
     is_group = re.fullmatch(r"\d{1,3}", literal) is not None
     while is_group and re.fullmatch(r"\d{3}", folded_at(raw, at + count)) and is_touching(text, raw, at + count):
         literal, count = literal + raw[at + count].text, count + 1

@@ -3,7 +3,7 @@
 from collections.abc import Sequence, Set
 from itertools import pairwise
 
-from server.grounding.deeds import asks_who_it_is, is_done_by_another, is_done_too
+from server.grounding.deeds import asks_who_it_is, is_done_by_another, is_done_too, is_told_of_another_deed
 from server.grounding.items import is_there
 from server.grounding.limits import (
     is_beside_another_value,
@@ -22,10 +22,13 @@ _ORDINARY = frozenset(listed("normal normally ordinary ordinarily usual usually 
 _RESTRICTING = frozenset(listed("if unless except with without for after"))
 
 
-def is_out_of_place(line: Sequence[Term], said: Sequence[Word], question: Sequence[Term], before: Set[str]) -> bool:
+def is_out_of_place(
+    line: Sequence[Term], said: Sequence[Word], question: Sequence[Term], before: Set[str], missing: Set[str]
+) -> bool:
     """Stands the answer where the sentence says something else than what was asked?
 
     Args:
+        missing: roots of what was asked that the sentence does not speak of.
         before: roots of the words that a pronoun of the sentence may stand for.
     """
     places = _places(line, said)
@@ -37,6 +40,7 @@ def is_out_of_place(line: Sequence[Term], said: Sequence[Word], question: Sequen
         or is_beside_another_value(line, place, question)
         or is_bounded_otherwise(line, place, question)
         or is_done_by_another(line, place, question)
+        or is_told_of_another_deed(line, place, question, missing)
         or _is_of_another_kind(line, place, question, before)
         or _is_exceptional(line, place, question)
         or _is_joined_with_another(line, place, question)

@@ -30,6 +30,11 @@ Reason = Doubt | Literal["empty", "question", "nothing", "fault"]
 
 # Who says it, and "No," in front of a whole sentence: an answer to the question, and no denial of what follows.
 _PREAMBLE = re.compile(r"\s*(?:(?:yes|no|yes, indeed|of course|certainly),)?(?:\s*according to [^,]*,)?", re.IGNORECASE)
+# What makes a sentence of a short answer, and adds nothing to it: "It is Tom Berg." answers as "Tom Berg" does.
+_POINTING = re.compile(
+    r"\s*(?:it|that|this|he|she|they|the answer)(?:\s+(?:is|was|are|were|would be|will be)|['’](?:s|re))\s+",
+    re.IGNORECASE,
+)
 # A claim with fewer words that names a number or a name is a phrase ("28 days"); a longer one makes a statement.
 _STATEMENT_WORDS = 4
 # Of a claim's content words, the share that a sentence must hold before it is worth comparing or naming as a near miss.
@@ -114,9 +119,13 @@ class Sources:
         """Find what says `claim`, a sentence of the answer; of several spans, the one nearest to the question."""
         preamble = _PREAMBLE.match(claim)
         claim = claim[preamble.end() :] if preamble else claim
-        said = merged(claim, words(claim))
-        while said and said[0].key in ARTICLES:
-            said = said[1:]
+        said = _named(merged(claim, words(claim)))
+        if pointing := _POINTING.match(claim):
+            pointed_at = claim[pointing.end() :]
+            given = merged(pointed_at, words(pointed_at))
+            named = _named(given)
+            if _is_phrase(named) or (len(named) < len(given) and _is_fragment(pointed_at, named)):
+                claim, said = pointed_at, named
         if all(word.kind in (Kind.FUNCTION, Kind.MODAL, Kind.NEGATION) for word in said):
             return Finding(reason="empty")  # "Yes." stands in many texts and says nothing by itself
         quoted, is_elsewhere = self._quoted(claim, said)
@@ -270,6 +279,11 @@ class Sources:
         for part in parts[1:]:
             missing = left_out(first, read(part))
             yield " ".join([*missing, part])
+
+
+def _named(said: Sequence[Word]) -> Sequence[Word]:
+    """The words behind the articles in front."""
+    return said[1:] and _named(said[1:]) if said and said[0].key in ARTICLES else said
 
 
 def _is_phrase(said: Sequence[Word]) -> bool:

@@ -133,6 +133,18 @@ async def test_a_batch_of_which_all_was_read_cannot_be_cancelled_any_more(librar
     assert cancelled.status == "completed"
 
 
+async def test_cancelling_a_batch_again_leaves_a_file_alone_that_was_put_in_since(library: Library) -> None:
+    store = await store_of(library)
+    file = await upload(library, "apple")
+    batch = await library.archive.start_batch(store, [Attachment(file.file_id)], ANNA)
+    await library.archive.cancel_batch(store, batch.batch_id, ANNA)
+    await library.archive.attach(store, Attachment(file.file_id), ANNA)
+
+    await library.archive.cancel_batch(store, batch.batch_id, ANNA)
+
+    assert (await library.archive.held(store, file.file_id, ANNA)).status == "in_progress"
+
+
 async def test_a_file_handed_in_on_the_command_line_goes_with_its_last_store(library: Library, tmp_path: Path) -> None:
     document = await library.ingest(write(tmp_path, "a.txt", "apple"), store="shop", reader=ANNA)
     other = await store_of(library, "other")

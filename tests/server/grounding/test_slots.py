@@ -41,6 +41,50 @@ def test_what_holds_within_a_bound_holds_for_nothing_beyond_it(passage: str, que
     assert not is_answer(passage, question, answer)
 
 
+TOWER = "The tower was erected on 1 March 1998 and repaired in 2003."
+
+
+@pytest.mark.parametrize(
+    ("question", "right", "wrong"),
+    [
+        ("When was the tower erected?", ["1 March 1998"], ["2003"]),
+        ("When was the tower repaired?", ["2003"], ["1 March 1998"]),
+        ("When was the tower demolished?", [], ["1 March 1998", "2003"]),
+    ],
+)
+def test_when_one_thing_was_done_is_not_when_another_was(question: str, right: list[str], wrong: list[str]) -> None:
+    assert [answer for answer in right + wrong if is_answer(TOWER, question, answer)] == right
+
+
+@pytest.mark.parametrize(
+    ("passage", "question", "answer"),
+    [
+        ("The mileage rate for a lorry is 0.45 euros.", "What is the mileage rate for a pony?", "0.45 euros"),
+        (
+            "Shelves are subsidised with 95 euros every two years.",
+            "How much is the subsidy for a folding shelf?",
+            "95 euros",
+        ),
+        ("Jewels are covered up to 700 euros.", "Up to what amount is an accordion covered?", "700 euros"),
+    ],
+)
+def test_what_no_sentence_speaks_of_is_not_answered_by_what_is_said_of_another_thing(
+    passage: str, question: str, answer: str
+) -> None:
+    assert not is_answer(passage, question, answer)
+    assert is_answer(
+        passage,
+        question.replace("pony", "lorry").replace("a folding", "the").replace("an accordion", "a jewel"),
+        answer,
+    )
+
+
+@pytest.mark.parametrize("opening", ["It is", "It's", "That is", "That would be", "The answer is"])
+def test_a_short_answer_is_held_to_the_question_whatever_opens_it(opening: str) -> None:
+    assert is_answer(CUPS, "Who dries the cups?", f"{opening} the captain.")
+    assert not is_answer(CUPS, "Who dries the cups?", f"{opening} the trainer.")
+
+
 @pytest.mark.parametrize("limit", ["NAN2", "sNaN2", "1e-99999999", "1_0"])
 def test_a_code_bounds_nothing_though_it_could_be_computed_with(limit: str) -> None:
     assert is_answer(f"Orders up to {limit} cost 30 euros.", "What does an order of 8 cost?", "30 euros.")

@@ -73,6 +73,8 @@ def test_a_row_of_scales_is_no_number_without_end() -> None:
     ("one", "other"),
     [
         ("3.10", "3.1"),
+        ("0815", "815"),
+        ("007", "7"),
         ("14 days", "14 working days"),
         ("8 weeks", "eighth week"),
         ("1,200 mg", "1,200 g"),
