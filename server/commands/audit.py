@@ -14,7 +14,7 @@ from server.audit.chain import Entry, Head
 from server.audit.export import last_line, line_of, read
 from server.audit.log import AuditLog
 from server.commands.recording import is_refusal
-from server.commands.terminal import CommandError, DataDir, TextCommand, settings_for
+from server.commands.terminal import CommandError, DataDir, TextCommand, check_outside, settings_for
 from server.commands.writing import written_whole
 from server.identity import ON_THIS_MACHINE
 from server.settings import Settings
@@ -65,8 +65,10 @@ def export(
 ) -> None:
     """Write all records as JSON lines, and at the end a signed head; into a file that its owner alone may read."""
     settings = settings_for(data_dir)
+    if is_file := str(file) != "-":
+        check_outside(settings, file)
     with _log(settings) as (log, signer, keys), _on_record(log, keys, settings, "export") as facts:
-        end, is_file = Head(), str(file) != "-"
+        end = Head()
         with written_whole(file) if is_file else nullcontext(sys.stdout) as sink:
             for entry in log.entries():
                 sink.write(line_of(entry) + "\n")

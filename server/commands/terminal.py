@@ -122,6 +122,13 @@ def check_there(settings: Settings) -> None:
         )
 
 
+def check_outside(settings: Settings, path: Path) -> None:
+    """Raise CommandError if what a command is to write would go among, or in the place of, what the server keeps."""
+    data = settings.data_dir.resolve()
+    if (target := path.resolve()) == data or data in target.parents:
+        raise CommandError(f"{path} is in the data directory, {data}, which is the server's own; name another place.")
+
+
 def chunk_lines() -> Callable[[int, int], None]:
     """What is told how many chunks are done, of how many, and says so on standard error now and then."""
     said = perf_counter()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from server.commands.recording import is_refusal, on_record
-from server.commands.terminal import DataDir, check_there, chunk_lines, moment, settings_for
+from server.commands.terminal import DataDir, check_outside, check_there, chunk_lines, moment, settings_for
 
 
 def backup(
@@ -20,6 +20,7 @@ def backup(
 
     settings = settings_for(data_dir)
     check_there(settings)
+    check_outside(settings, folder)
     with on_record(settings, "backup", "admin", texts={"folder": str(folder)}) as facts:
         manifest = asyncio.run(run(settings, folder))
         facts.record |= {"generation": manifest.generation, "files": len(manifest.files)}

@@ -595,6 +595,7 @@ def test_what_is_computed_can_be_computed_anew(run: Run, tmp_path: Path) -> None
     [
         (["restore", "nowhere"], "nowhere: its manifest.json cannot be read"),
         (["backup", "tea.txt"], "tea.txt: there is something already"),
+        (["backup", "data/monday"], "data/monday is in the data directory"),
         (["erasures", "show", "erasure_x"], "There is no erasure erasure_x"),
         (["erasures", "verify", "nowhere.json"], "nowhere.json: No such file"),
         (["erasures", "verify", "tea.txt"], "tea.txt is not a certificate"),

@@ -111,6 +111,23 @@ def test_an_export_that_fails_leaves_what_was_there(tmp_path: Path, capsys: pyte
     assert [file.read_text() for file in away.iterdir()] == ["of last week"]
 
 
+@pytest.mark.parametrize("name", ["ledger.db", "audit.db", "new.jsonl", "files/new.jsonl"])
+def test_an_export_never_takes_the_place_of_what_the_server_keeps(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, link = tmp_path / "data", tmp_path / "link"
+    filled(data).close()
+    (data / "ledger.db").write_bytes(b"keys")
+    before = {path: path.read_bytes() for path in data.iterdir() if path.is_file()}
+    link.symlink_to(data / name)
+
+    assert run(data, "export", str(data / name)) == 1
+    assert run(data, "export", str(link)) == 1
+
+    assert "is in the data directory" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in data.iterdir() if path.is_file()} == before
+
+
 def test_an_export_goes_into_a_pipe_and_through_a_link(tmp_path: Path) -> None:
     data = tmp_path / "data"
     filled(data).close()
