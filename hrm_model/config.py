@@ -38,6 +38,8 @@ class HrmConfig:
     dtype: str = "bfloat16"
     max_context_tokens: int | None = None  # passages that this checkpoint reads well; None: not stated
     is_extractive: bool = False  # trained to answer in words that stand in its prompt, and in no others
+    # Added to the logit of declining, where what it says instead is checked against the passages all the same.
+    abstention_bias: float = 0.0
 
     @property
     def passes(self) -> int:
@@ -67,7 +69,7 @@ class HrmConfig:
 
     def differing(self, other: "HrmConfig") -> list[str]:
         """What makes another network of `other`; not how its weights are stored, nor what is only said about it."""
-        stated = {"dtype", "max_context_tokens", "is_extractive"}
+        stated = {"dtype", "max_context_tokens", "is_extractive", "abstention_bias"}
         mine, theirs = asdict(self), asdict(other)
         return [name for name in mine if name not in stated and mine[name] != theirs[name]]
 
@@ -98,6 +100,7 @@ class HrmConfig:
             "dtype": self.dtype,
             "max_context_tokens": self.max_context_tokens,
             **({"extractive": True} if self.is_extractive else {}),
+            **({"abstention_bias": self.abstention_bias} if self.abstention_bias else {}),
         }
 
 
@@ -144,7 +147,10 @@ def parse_config(raw: Mapping[str, Any], path: Path) -> HrmConfig:
         dtype=_dtype(raw, path),
         max_context_tokens=_optional_count(raw, path, "max_context_tokens"),
         is_extractive=_flag(raw, path, "extractive"),
+        abstention_bias=_bias(raw, path),
     )
+    if config.abstention_bias and not config.is_extractive:
+        raise CheckpointError(path, "abstention_bias is of use to extractive checkpoints alone, and this one is none")
     if config.head_dim % 2:
         raise CheckpointError(path, f"head_dim is {config.head_dim}; rotary positions need an even one")
     return config
@@ -249,6 +255,13 @@ def _rope_theta(raw: Mapping[str, Any], path: Path) -> float:
     if not stated:
         raise CheckpointError(path, "rope_theta is neither at the top nor in rope_parameters")
     return stated.pop()
+
+
+def _bias(raw: Mapping[str, Any], path: Path) -> float:
+    value = raw.get("abstention_bias", 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -100 <= value <= 100:
+        raise CheckpointError(path, f"abstention_bias is {value!r}; expected a number from -100 to 100")
+    return float(value)
 
 
 def _dtype(raw: Mapping[str, Any], path: Path) -> str:

@@ -25,12 +25,14 @@ class Allowed:
         end: the closing token.
         enders: the likeliest of them gets no less than the closing token has; None: nobody inherits from it.
         leavers: the likeliest of them gets no less than any token has that may not come next; None: nobody does.
+        leaning: tokens, and what is added to their logits; None: nothing is.
     """
 
     open: Mask
     end: int
     enders: Mask | None = None
     leavers: Mask | None = None
+    leaning: tuple[list[int], float] | None = None
 
 
 class Vocabulary:

@@ -131,6 +131,9 @@ def _keep_to(wished_V: Tensor, allowed: Allowed) -> None:
     """Forbid what a grammar does not let follow, in place, once its heirs have got what it had."""
     known = len(allowed.open)
     refused_V = ~torch.from_numpy(allowed.open)
+    if allowed.leaning is not None:
+        tokens, bias = allowed.leaning
+        wished_V[tokens] += bias
     for heirs, had in (
         (allowed.enders, wished_V[allowed.end].clone()),
         (allowed.leavers, wished_V[:known][refused_V].max(dim=-1).values if refused_V.any() else None),

@@ -6,7 +6,7 @@ question brings other texts, so that nothing is compiled here, and nobody waits 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -42,12 +42,16 @@ class Excerpts:
         self._starts, self._ends = list[int](), set[int]()
         for text in form.texts:
             self._add(text, is_whole=False)
+        spans = len(self._said)
         for option in form.options:
             self._add(option, is_whole=True)
         if not self._starts:
             raise InvalidGrammar("", "the texts hold no word")
         self._text = bytes(self._said)
-        self.opening = self._place(self._starts, may_end=False)
+        opening = self._place(self._starts, may_end=False)
+        apart = [token for token, at in opening.leads.items() if min(at) > spans]
+        leaning = (apart, form.leaning) if form.leaning else None
+        self.opening = replace(opening, allowed=replace(opening.allowed, leaning=leaning))
 
     def after(self, place: Place, token: int) -> Place:
         """The place after one of the tokens that may come next."""

@@ -93,10 +93,15 @@ class FunctionCall:
 
 @dataclass(frozen=True, slots=True)
 class SpanOf:
-    """A run of whole words of one of these texts, white space in it being one blank; or one of `options`."""
+    """A run of whole words of one of these texts, white space in it being one blank; or one of `options`.
+
+    Attributes:
+        leaning: what is added to the logits of the tokens that begin an option and no span.
+    """
 
     texts: tuple[str, ...]
     options: tuple[str, ...] = ()
+    leaning: float = 0.0
 
 
 Grammar = JsonSchema | Regex | OneOf | Lark | FunctionCall

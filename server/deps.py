@@ -26,6 +26,7 @@ class ModelCard:
     created: int  # Unix seconds
     context: int  # tokens, prompt and answer together
     is_extractive: bool = False  # trained to answer in words that stand in its prompt, and in no others
+    abstention_bias: float = 0.0  # of the logit of declining, where strict grounding checks what it says instead
     owned_by: str = "hrm-serve"
 
 

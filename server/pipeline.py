@@ -176,7 +176,9 @@ class Pipeline:
         is_held = self._model.is_extractive and bool(passages) and todo.grounding != "off"
         if not is_held or todo.shape is not None or sampling.ignore_eos:
             return sampling
-        return replace(sampling, grammar=SpanOf(tuple(passage.text for passage in passages), (UNANSWERABLE,)))
+        leaning = self._model.abstention_bias if todo.grounding == "strict" else 0.0
+        texts = tuple(passage.text for passage in passages)
+        return replace(sampling, grammar=SpanOf(texts, (UNANSWERABLE,), leaning))
 
     async def _look_up(self, todo: Plan, talk: Conversation, caller: Caller) -> Sources | None:
         match todo.lookup:

@@ -65,6 +65,7 @@ def model_card(settings: Settings) -> ModelCard:
         created=int(created),
         context=config.max_position_embeddings,
         is_extractive=config.is_extractive,
+        abstention_bias=config.abstention_bias,
     )
 
 

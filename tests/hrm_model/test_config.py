@@ -47,6 +47,16 @@ def test_a_checkpoint_may_say_that_its_answers_are_quotes() -> None:
     assert refused(extractive="yes") == "extractive is 'yes'; expected true or false"
 
 
+def test_a_checkpoint_that_quotes_may_say_how_it_leans_towards_declining() -> None:
+    leaning = replace(CONFIG, is_extractive=True, abstention_bias=-2.5)
+
+    assert parse_config(leaning.to_json(), HERE) == leaning
+    assert "abstention_bias" not in CONFIG.to_json()
+    assert "extractive" in refused(abstention_bias=-2.5)
+    for value in ("-2", True, float("nan"), 1000):
+        assert refused(extractive=True, abstention_bias=value).startswith("abstention_bias is ")
+
+
 @pytest.mark.parametrize("layers", [2, 16])
 def test_layers_are_counted_a_stack_or_over_all_passes(layers: int) -> None:
     assert parse_config(changed(num_hidden_layers=layers), HERE).layers_per_stack == 2

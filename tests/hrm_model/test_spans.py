@@ -75,6 +75,28 @@ def test_an_option_is_said_whole_or_not_at_all(words: Vocabulary, tiny: Tiny) ->
     assert takes(begun(words, *texts, options=options), tiny, "unanswerable"), "it is a word of the text as well"
 
 
+def test_leaning_weighs_what_begins_an_option_alone(words: Vocabulary, tiny: Tiny) -> None:
+    form = SpanOf(("no desk", "under the desk"), ("unknown", "no"), leaning=-2.0)
+    (matching,) = span_matchings(form, 1, words)
+    (opening,) = matching.allowed(())
+    assert opening is not None
+    assert opening.leaning is not None
+
+    tokens, bias = opening.leaning
+    begun = {words.spelled(token) for token in tokens}
+    matching.accept(tiny.tokenizer.encode("u")[0])
+    (later,) = matching.allowed(())
+
+    assert bias == -2.0
+    assert all(b"unknown".startswith(spelled) for spelled in begun)
+    assert not begun & {b"u", b"n", b"no", b"un"}, "a text begins so as well"
+    assert later is not None
+    assert later.leaning is None
+    (even,) = span_matchings(SpanOf(("no desk",), ("unknown",)), 1, words)[0].allowed(())
+    assert even is not None
+    assert even.leaning is None
+
+
 def test_white_space_of_any_kind_is_one_blank(words: Vocabulary, tiny: Tiny) -> None:
     assert takes(begun(words, "at  least\n14\tcharacters\xa0long"), tiny, "at least 14 characters long")
 

@@ -91,6 +91,19 @@ async def test_whatever_the_schema_the_answer_validates(
     Draft202012Validator(schema).validate(json.loads(reply.texts.get(0, "")))
 
 
+@pytest.mark.parametrize(("leaning", "is_said"), [(200.0, True), (-200.0, False)])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+async def test_leaning_decides_between_an_option_and_a_span(
+    tiny: Tiny, leaning: float, is_said: bool, temperature: float
+) -> None:
+    form = SpanOf(("the glass claim desk answers within days",), ("unknown",), leaning)
+
+    reply = await answered(tiny, Sampling(temperature=temperature, seed=1, max_tokens=60, grammar=form))
+
+    assert (reply.texts[0] == "unknown") == is_said
+    assert reply.finished[0].reason == "stop"
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 async def test_drafts_and_company_leave_structured_answers_as_they_are(tiny: Tiny, temperature: float) -> None:
     grammars: list[Grammar | SpanOf | None] = [

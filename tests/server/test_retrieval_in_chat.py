@@ -353,6 +353,21 @@ async def test_an_extractive_checkpoint_is_held_to_spans_of_its_passages(tmp_pat
         assert engine.samplings[-1].grammar == SpanOf(tuple(read), ("unanswerable",))
 
 
+@pytest.mark.parametrize(("grounding", "leaning"), [("strict", -2.0), ("cite", 0.0)])
+async def test_it_leans_away_from_declining_only_where_all_that_it_says_is_checked(
+    grounding: str, leaning: float, tmp_path: Path
+) -> None:
+    engine, shelf = ScriptedEngine("ok"), await stocked(tmp_path, HANDBOOK)
+    given = services(engine, shelf, default_store="handbook")
+    quoting = replace(given, model=replace(given.model, is_extractive=True, abstention_bias=-2.0))
+
+    await post(quoting, question(ASK, retrieval={"grounding": grounding}))
+
+    (sampling,) = engine.samplings
+    assert isinstance(sampling.grammar, SpanOf)
+    assert sampling.grammar.leaning == leaning
+
+
 @pytest.mark.parametrize(
     "asked",
     [
