@@ -1,7 +1,6 @@
 """What a key or a person may use up in a minute, and at once. In this process's memory; knows neither keys nor HTTP.
 
-No span of 60 s ever holds more than a limit. Expenses are kept by the second, so a subject takes 61 numbers for each
-of its limits however much it asks, and what is spent is free again 60 to 61 s later.
+No span of 60 s ever holds more than a limit; of tokens that people share, none begins another request once it does.
 """
 
 from collections import OrderedDict
@@ -14,9 +13,8 @@ from typing import Literal, NamedTuple
 
 from server.identity import Limits
 from server.refusals import Refusal
+from server.window import MEMORY_S, Window
 
-MINUTE_S = 60
-_MEMORY_S = MINUTE_S + 1  # the end of an expense's second may be a second after the expense
 _COME_BACK_S = 1.0  # nobody knows when a running request will end
 
 Resource = Literal["requests", "tokens"]
@@ -49,6 +47,18 @@ class NeverWithin(Exception):
         )
 
 
+class Reserved(NamedTuple):
+    """What a request may take, spent before it is."""
+
+    tokens: int
+    certain: int  # of these, what it takes in any case
+    second: int  # in which it was done
+
+    def of(self, subject: Subject) -> int:
+        """What of it one subject has spent."""
+        return self.certain if subject.is_shared else self.tokens
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How far a subject is from a limit."""
@@ -57,44 +67,6 @@ class Standing:
     limit: int
     remaining: int
     reset_s: float  # until nothing is used up any more
-
-
-class Window:
-    """Amounts that were spent in the last minute, by the second."""
-
-    def __init__(self) -> None:
-        self._spent: dict[int, int] = {}  # in the order of time
-        self.total = 0
-
-    def forget(self, now: float) -> None:
-        """Drop what no span of a minute that ends now holds."""
-        while self._spent and (second := next(iter(self._spent))) + _MEMORY_S <= now:
-            self.total -= self._spent.pop(second)
-
-    def spend(self, amount: int, now: float) -> None:
-        """Add an expense."""
-        second = floor(now)
-        self._spent[second] = self._spent.get(second, 0) + amount
-        self.total += amount
-
-    def give_back(self, amount: int, second: int) -> None:
-        """Take back a part of an expense; nothing where the minute is over."""
-        if second in self._spent:
-            self._spent[second] -= amount
-            self.total -= amount
-
-    def wait_s(self, amount: int, limit: int, now: float) -> float:
-        """Seconds until `amount`, at most `limit`, fits into it if nobody else spends; 0 where it does now."""
-        excess, wait = self.total + amount - limit, 0.0
-        for second, spent in self._spent.items():
-            if excess <= 0:
-                break
-            excess, wait = excess - spent, second + _MEMORY_S - now
-        return wait
-
-    def reset_s(self, now: float) -> float:
-        """Seconds until all of it is forgotten."""
-        return next(reversed(self._spent)) + _MEMORY_S - now if self._spent else 0.0
 
 
 @dataclass(slots=True)
@@ -151,14 +123,14 @@ class Limiter:
         """Say whether so many tokens could be reserved now, and spend none.
 
         Raises:
-            OverLimit: somebody has too few left.
+            OverLimit: somebody has too few left; of those that are shared, none.
             NeverWithin: somebody never has as many.
         """
         with self._lock:
             self._check_tokens(subjects, tokens, self._clock())
 
-    def reserve(self, subjects: Sequence[Subject], tokens: int) -> int:
-        """Spend tokens of everybody, or of nobody; return the second in which it was done, for `give_back`.
+    def reserve(self, subjects: Sequence[Subject], tokens: int, certain: int = 0) -> Reserved:
+        """Spend tokens of everybody, or of nobody; of those that are shared, only what of them is certain to be used.
 
         Raises:
             OverLimit, NeverWithin: see `check_tokens`.
@@ -166,16 +138,21 @@ class Limiter:
         with self._lock:
             now = self._clock()
             self._check_tokens(subjects, tokens, now)
+            reserved = Reserved(tokens, certain, floor(now))
             for subject in subjects:
-                self._account(subject, now).tokens.spend(tokens, now)
-            return floor(now)
+                self._account(subject, now).tokens.spend(reserved.of(subject), now)
+            return reserved
 
-    def give_back(self, subjects: Sequence[Subject], tokens: int, second: int) -> None:
-        """Return tokens that were reserved in that second and not needed."""
+    def settle(self, subjects: Sequence[Subject], reserved: Reserved, used: int) -> None:
+        """Return what was reserved and not used, and spend what was used beyond it."""
         with self._lock:
             now = self._clock()
             for subject in subjects:
-                self._account(subject, now).tokens.give_back(tokens, second)
+                tokens, excess = self._account(subject, now).tokens, used - reserved.of(subject)
+                if excess > 0:
+                    tokens.spend(excess, now)
+                else:
+                    tokens.give_back(-excess, reserved.second)
 
     def standings(self, subjects: Sequence[Subject]) -> list[Standing]:
         """Of requests and of tokens, where they are limited, the standing of whoever has the least left.
@@ -211,7 +188,7 @@ class Limiter:
         """Look at those who were not seen for longest: more than can have come, so that they do not add up."""
         for _ in range(at_most):
             name, account = next(iter(self._accounts.items()))
-            if account.used_at + _MEMORY_S > now:
+            if account.used_at + MEMORY_S > now:
                 return
             if account.running:
                 self._accounts.move_to_end(name)
@@ -235,7 +212,9 @@ class Limiter:
                 self._refused("tokens_per_minute")
                 raise NeverWithin(subject.called, tokens, limit)
         for subject, limit in limited:
-            if wait := self._account(subject, now).tokens.wait_s(tokens, limit, now):
+            # What fits and what does not would measure for one what the others have used, at no cost.
+            fitting = 1 if subject.is_shared else tokens
+            if wait := self._account(subject, now).tokens.wait_s(fitting, limit, now):
                 self._refused("tokens_per_minute")
                 raise OverLimit(subject.called, limit, "tokens a minute", wait)
 
@@ -246,7 +225,7 @@ class Turn:
     def __init__(self, limiter: Limiter, subjects: Sequence[Subject]) -> None:
         self._limiter, self._subjects = limiter, subjects
         self._is_admitted = False
-        self._reserved: tuple[int, int] | None = None  # tokens, and the second they were taken in
+        self._reserved: Reserved | None = None
         self.used_tokens = 0
 
     @property
@@ -269,16 +248,15 @@ class Turn:
         """See `Limiter.check_tokens`."""
         self._limiter.check_tokens(self._subjects, tokens)
 
-    def reserve(self, tokens: int) -> None:
-        """Once; see `Limiter.reserve`. What of it was not used by the end is given back."""
-        self._reserved = (tokens, self._limiter.reserve(self._subjects, tokens))
+    def reserve(self, tokens: int, certain: int = 0) -> None:
+        """Once; see `Limiter.reserve`. It is settled at the end."""
+        self._reserved = self._limiter.reserve(self._subjects, tokens, certain)
 
     def end(self) -> None:
-        """Give back what is left; again changes nothing."""
+        """Settle what was reserved; again changes nothing."""
         if self._reserved is not None:
-            tokens, second = self._reserved
-            self._reserved = None
-            self._limiter.give_back(self._subjects, max(0, tokens - self.used_tokens), second)
+            reserved, self._reserved = self._reserved, None
+            self._limiter.settle(self._subjects, reserved, self.used_tokens)
         if self._is_admitted:
             self._is_admitted = False
             self._limiter.leave(self._subjects)

@@ -55,7 +55,7 @@ class Meter:
             most = sampling.max_tokens if count is None else self._longest(sampling, count, n, engine)
             allotted.append(replace(sampling, max_tokens=most))
             needed += 0 if count is None else count + n * (most or 0)
-        self._turn.reserve(needed)
+        self._turn.reserve(needed, certain=sum(count or 0 for count in counts))
         return allotted
 
     def hear(self, event: Event, generation: int = 0) -> None:
@@ -69,7 +69,7 @@ class Meter:
         Raises:
             OverLimit, NeverWithin: see `Limiter.reserve`.
         """
-        self._turn.reserve(tokens)
+        self._turn.reserve(tokens, certain=tokens)
         self.spent.prompt += tokens
         self._turn.used_tokens = self.spent.total
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.identity import Limits
-from server.limiter import MINUTE_S, Limiter, NeverWithin, OverLimit, Subject, Turn
+from server.limiter import Limiter, NeverWithin, OverLimit, Subject, Turn
+from server.window import MINUTE_S
 
 
 class Clock:
@@ -271,3 +272,27 @@ def test_an_unlimited_subject_is_never_refused_and_told_nothing() -> None:
         turn.reserve(10**9)
 
     assert turn.standings() == []
+
+
+def test_what_people_share_lets_them_in_while_anything_is_left_and_counts_what_they_used() -> None:
+    limiter, key = Limiter(Clock()), Subject("key", "this key", Limits(tokens_per_minute=100), is_shared=True)
+    person = subject("me", tokens_per_minute=90)
+    first = admitted(limiter, key, person)
+    first.reserve(80, certain=30)
+    second = admitted(limiter, key)
+    second.reserve(100, certain=69)  # 99 that are used for certain
+
+    admitted(limiter, key).check_tokens(100)
+    with pytest.raises(OverLimit):
+        admitted(limiter, person).check_tokens(11)
+    first.used_tokens = 31
+    first.end()
+    with pytest.raises(OverLimit):
+        admitted(limiter, key).check_tokens(1)
+    second.end()
+
+    limiter.reserve([key], 69, 69)
+    with pytest.raises(OverLimit):
+        admitted(limiter, key).check_tokens(1)
+    with pytest.raises(NeverWithin):
+        admitted(limiter, key).check_tokens(101)
