@@ -149,7 +149,7 @@ class Archive:
 
         def describe(tx: Transaction) -> Store:
             store_no = stores.number(tx, store, reader, "write")
-            stores.describe(tx, store_no, change(stores.one(tx, store_no, reader).description))
+            stores.change(tx, store_no, change, reader)
             if access is not None:
                 stores.grant(tx, stores.sharable(tx, store, reader), access)
             return stores.one(tx, store_no, reader)

@@ -150,6 +150,17 @@ class StoreNotEmpty(Exception):
         self.store = store
 
 
+class RedactionDecided(Exception):
+    """Somebody who may not see all that a store can hold would have it begin or cease to redact."""
+
+    def __init__(self, store: str) -> None:
+        super().__init__(
+            f"Whether the vector store '{store}' redacts personal data was decided when it was made, and only an admin"
+            " can change it; make a new store for the other."
+        )
+        self.store = store
+
+
 class BatchNotFound(Exception):
     """A store has no such batch."""
 

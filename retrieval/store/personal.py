@@ -7,9 +7,9 @@ a file has one text, and nobody who may read a store can get at more than that.
 import json
 from collections.abc import Mapping
 
-from retrieval.errors import FileFormRefused, StoreNotEmpty
+from retrieval.errors import FileFormRefused, RedactionDecided, StoreNotEmpty
 from retrieval.store.database import Transaction
-from retrieval.types import PersonalData, PersonalDataKind, PersonalDataPolicy
+from retrieval.types import PersonalData, PersonalDataKind, PersonalDataPolicy, Reader
 
 # Of `documents`: what was found, as a JSON object of counts.
 AS_JSON = """
@@ -23,12 +23,29 @@ def set_policy(tx: Transaction, store_no: int, policy: PersonalDataPolicy) -> No
     Raises:
         StoreNotEmpty: it would begin or cease to redact, and holds files.
     """
-    ((store_id, before),) = tx.rows("SELECT store_id, personal_data FROM stores WHERE store_no = ?", store_no)
-    if (policy == "redact") != (before == "redact") and tx.rows(
-        "SELECT 1 FROM documents WHERE store_no = ? LIMIT 1", store_no
-    ):
+    store_id, is_other = _compared(tx, store_no, policy)
+    if is_other and tx.rows("SELECT 1 FROM documents WHERE store_no = ? LIMIT 1", store_no):
         raise StoreNotEmpty(store_id)
     tx.run("UPDATE stores SET personal_data = ? WHERE store_no = ?", policy, store_no)
+
+
+def refuse_deciding(tx: Transaction, store_no: int, policy: PersonalDataPolicy, reader: Reader) -> None:
+    """Refuse to let a store begin or cease to redact, unless to an admin: whether it is empty is told by that.
+
+    Its owner, too, may not see the files in it that have lists of their own.
+
+    Raises:
+        RedactionDecided: it would, for somebody else.
+    """
+    store_id, is_other = _compared(tx, store_no, policy)
+    if is_other and not all(one.is_admin for one in reader.each()):
+        raise RedactionDecided(store_id)
+
+
+def _compared(tx: Transaction, store_no: int, policy: PersonalDataPolicy) -> tuple[str, bool]:
+    """A store's id, and whether by this policy it would begin or cease to redact."""
+    ((store_id, before),) = tx.rows("SELECT store_id, personal_data FROM stores WHERE store_no = ?", store_no)
+    return store_id, (policy == "redact") != (before == "redact")
 
 
 def admit(tx: Transaction, store_no: int, file_no: int) -> PersonalDataPolicy:

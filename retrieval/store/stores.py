@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
 
 from retrieval.errors import StoreExpired, StoreNameRefused, StoreNotFound
@@ -130,6 +130,18 @@ def describe(tx: Transaction, store_no: int, description: Description) -> None:
         int(time.time()),
         store_no,
     )
+
+
+def change(tx: Transaction, store_no: int, changed: Callable[[Description], Description], reader: Reader) -> None:
+    """Replace what is said of a store by what becomes of it.
+
+    Raises:
+        StoreExpired, StoreNotEmpty: see `describe`.
+        RedactionDecided: it would begin or cease to redact, and not for an admin.
+    """
+    description = changed(one(tx, store_no, reader).description)
+    personal.refuse_deciding(tx, store_no, description.personal_data, reader)
+    describe(tx, store_no, description)
 
 
 def set_index(tx: Transaction, store_no: int, index: IndexKind) -> None:

@@ -77,7 +77,7 @@ class StoreChange(Asked):
     personal_data: PersonalDataPolicy | None = Field(
         None,
         description="For files that are put in from now on; null changes nothing. A store begins and ceases to redact"
-        " only while it holds no files.",
+        " only while it holds no files, and by an admin.",
     )
     index: IndexKind | None = Field(None, description="How the store is searched; null changes nothing.")
 

@@ -168,10 +168,10 @@ async def test_a_policy_counts_for_files_put_in_from_then_on(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("policy", "other"), [("off", "redact"), ("flag", "redact"), ("redact", "off")])
-async def test_a_store_begins_and_ceases_to_redact_only_while_it_is_empty(
+async def test_a_store_begins_and_ceases_to_redact_only_while_it_is_empty_for_an_admin(
     tmp_path: Path, policy: str, other: str
 ) -> None:
-    async with shop(tmp_path) as (url, _), client_of(url) as client:
+    async with shop(tmp_path) as (url, _), client_of(url, "sk-admin") as client:
         store, file = await put(client, policy)
 
         with pytest.raises(openai.BadRequestError) as refused:
@@ -181,3 +181,30 @@ async def test_a_store_begins_and_ceases_to_redact_only_while_it_is_empty(
         await client.vector_stores.files.delete(file, vector_store_id=store)
         changed = await client.post(f"/vector_stores/{store}", body={"personal_data": other}, cast_to=dict[str, Any])
         assert changed["personal_data"] == other
+
+
+@pytest.mark.parametrize("is_bens", [False, True])
+@pytest.mark.parametrize(("policy", "other"), [("off", "redact"), ("redact", "off")])
+async def test_whether_a_store_may_redact_tells_nobody_of_files_that_they_may_not_see(
+    tmp_path: Path, policy: str, other: str, is_bens: bool
+) -> None:
+    shared = {"access": {"write": ["user:ben", "user:ines"]}, "personal_data": policy}
+    async with shop(tmp_path) as (url, _), client_of(url, "sk-ben") as ben, client_of(url, "sk-ines") as ines:
+        store = await (ben if is_bens else ines).vector_stores.create(name="letters", extra_body=shared)
+        path = f"/vector_stores/{store.id}"
+
+        async def told() -> str:
+            with pytest.raises(openai.PermissionDeniedError) as refused:
+                await ben.post(path, body={"name": "Post", "personal_data": other}, cast_to=object)
+            assert (refused.value.code, refused.value.param) == ("not_an_admin", "personal_data")
+            return refused.value.response.text
+
+        empty = await told()
+        hidden = await ines.files.create(
+            file=("letter.md", LETTER), purpose="assistants", extra_body={"access": {"read": ["user:ines"]}}
+        )
+        await ines.vector_stores.files.create_and_poll(hidden.id, vector_store_id=store.id, **FAST)
+
+        assert await told() == empty
+        same = await ben.post(path, body={"name": "Post", "personal_data": policy}, cast_to=dict[str, Any])
+        assert (same["name"], same["file_counts"]["total"]) == ("Post", 0)

@@ -7,11 +7,11 @@ import anyio
 import pytest
 
 from retrieval.erasure import Gone
-from retrieval.errors import FileFormRefused, StoreNotEmpty
+from retrieval.errors import FileFormRefused, RedactionDecided, StoreNotEmpty
 from retrieval.library import Library
 from retrieval.opening import open_library
 from retrieval.restore import restore
-from retrieval.types import Document
+from retrieval.types import Document, Reader
 from tests.retrieval.canaries import canary, holding
 from tests.retrieval.desk import ANNA, WordsEmbedder, write
 from tests.retrieval.neighbour import neighbour
@@ -20,6 +20,7 @@ from tests.retrieval.process import LEASE_S
 pytestmark = pytest.mark.anyio
 
 MAIL = "jane.canary@mail.example"
+ADMIN = Reader(frozenset({"user:root"}), is_admin=True)
 
 
 async def letters(library: Library, folder: Path, seed: int = 1) -> str:
@@ -116,10 +117,11 @@ async def test_a_policy_that_cannot_be_kept_is_refused_with_everything_else_that
     async with open_library(tmp_path / "data", WordsEmbedder()) as library:
         await letters(library, tmp_path)
 
-        with pytest.raises(StoreNotEmpty):
-            await library.archive.change_store(
-                "letters", lambda said: replace(said, name="Post", personal_data="off"), ANNA
-            )
+        for who, refusal in ((ADMIN, StoreNotEmpty), (ANNA, RedactionDecided)):
+            with pytest.raises(refusal):
+                await library.archive.change_store(
+                    "letters", lambda said: replace(said, name="Post", personal_data="off"), who
+                )
 
         description = (await library.store("letters", ANNA)).description
         assert (description.name, description.personal_data) == (None, "redact")
