@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import combinations
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -33,6 +34,7 @@ FETCH_S = 10.0
 FRESH_S, KEPT_S = 3_600.0, 86_400.0
 MIN_RSA_BITS = 2048
 NOT_TAKEN = "the file of the identity provider's keys cannot be used; the keys from before stay in force"
+AMBIGUOUS = "the identity provider lists different keys under one id, so tokens that name it are refused"
 NOT_HAD = "the identity provider's keys could not be had when they were last asked for"
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
 _KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
@@ -62,6 +64,12 @@ class PublicKey:
             return False
         return self.kind == "RSA" or self.curve == _CURVES.get(algorithm)
 
+    def rivals(self, other: "PublicKey") -> bool:
+        """Say whether a token that names one may mean the other."""
+        is_for_the_same = (self.kind, self.curve) == (other.kind, other.curve)
+        is_for_the_same &= None in (self.algorithm, other.algorithm) or self.algorithm == other.algorithm
+        return self.kid == other.kid and is_for_the_same and self.key != other.key
+
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
@@ -70,9 +78,15 @@ class KeySet:
     keys: tuple[PublicKey, ...] = ()
 
     def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
-        """The one key that a token means; None also where it could be several."""
+        """The one key that a token means, however often it is listed; None also where it could be several."""
         suitable = [key for key in self.keys if key.suits(algorithm) and kid in (None, key.kid)]
-        return suitable[0] if len(suitable) == 1 else None
+        is_one = bool(suitable) and all(one.key == suitable[0].key for one in suitable)
+        return suitable[0] if is_one else None
+
+    def warnings(self) -> list[str]:
+        """See `KeySource`."""
+        named = [key for key in self.keys if key.kid is not None]
+        return [AMBIGUOUS] if any(one.rivals(other) for one, other in combinations(named, 2)) else []
 
 
 class KeySource(Protocol):
@@ -145,8 +159,8 @@ class KeyFile:
 
     def warnings(self) -> list[str]:
         """See `KeySource`."""
-        self._current()
-        return [] if self._problem is None else [NOT_TAKEN]
+        keys = self._current()
+        return [*([] if self._problem is None else [NOT_TAKEN]), *keys.warnings()]
 
     def _current(self) -> KeySet:
         with self._lock:
@@ -220,7 +234,7 @@ class KeyAddress:
 
     def warnings(self) -> list[str]:
         """See `KeySource`."""
-        return [NOT_HAD] if self._is_away else []
+        return [*([NOT_HAD] if self._is_away else []), *self._keys.warnings()]
 
     def _is_within(self, seconds: float) -> bool:
         return self._fetched_at is not None and self._clock() - self._fetched_at < seconds

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from server.identity import IdentityUnavailable, Unauthenticated
-from server.jwks import FRESH_S, KEPT_S, NOT_HAD, NOT_TAKEN, KeyAddress, KeyFile, KeySetRefused, read_keys
+from server.jwks import AMBIGUOUS, FRESH_S, KEPT_S, NOT_HAD, NOT_TAKEN, KeyAddress, KeyFile, KeySetRefused, read_keys
 from server.tokens import BearerTokens, TokenRules
 from tests.authority import Authority
 from tests.identity_provider import AUDIENCE, ISSUER, Provider
@@ -255,6 +255,43 @@ def test_a_key_is_for_its_own_algorithms_and_curve() -> None:
     assert suits == {("a", "RS512"), ("b", "RS256"), ("b", "RS512"), ("b", "PS256"), ("c", "ES384")}
     assert keys.find(None, "RS256") is not None
     assert keys.find(None, "RS512") is None, "it could be two"
+
+
+@pytest.mark.parametrize("listed_as", [{}, {"alg": None}, {"kid": "another"}])
+def test_a_key_that_is_listed_twice_is_one(listed_as: dict[str, Any]) -> None:
+    key = entry(kid="a", alg="RS256")
+    twice = {name: value for name, value in (key | listed_as).items() if value is not None}
+
+    keys = read_keys(json.dumps({"keys": [key, twice]}).encode())
+
+    assert keys.find("a", "RS256") is not None
+    assert keys.find(None, "RS256") is not None
+    assert keys.warnings() == []
+
+
+async def test_different_keys_under_one_id_are_something_to_see_to(
+    site: Site, authority: Authority, provider: Provider, tmp_path: Path
+) -> None:
+    mine = json.loads(provider.jwks())["keys"]
+    file, several = tmp_path / "jwks.json", json.dumps({"keys": [*mine, entry(kid=mine[0]["kid"])]}).encode()
+    file.write_bytes(several)
+    site.body = several
+    from_file, from_there = KeyFile(file), KeyAddress(site.url, ca_file=authority.certificate, refresh_s=60)
+
+    for source in (from_file, from_there):
+        with pytest.raises(Unauthenticated):
+            await BearerTokens(RULES, source)(provider.token("anna"))
+        assert source.warnings() == [AMBIGUOUS]
+
+
+def test_keys_of_one_id_that_are_for_different_algorithms_are_told_apart() -> None:
+    wide = ECAlgorithm.to_jwk(generate_ec(SECP384R1()).public_key(), as_dict=True)
+    listed = [entry(kid="a", alg="RS256"), entry(kid="a", alg="RS512"), wide | {"kid": "a"}]
+
+    keys = read_keys(json.dumps({"keys": listed}).encode())
+
+    assert all(keys.find("a", algorithm) for algorithm in ("RS256", "RS512", "ES384"))
+    assert keys.warnings() == []
 
 
 async def test_keys_are_fetched_when_first_needed_and_kept(
