@@ -1,14 +1,13 @@
 """What a record says: of an answer, from the events that make it; of any other act, from its request and response."""
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from retrieval.types import Hits, Passage
-from server import spelling
+from server.audit.naming import named
 from server.events import AnswerEvent, Called, Closed, Opened, Refused, Said, Used
 from server.faults import CLIENT_LEFT
 from server.identity import Caller
@@ -25,10 +24,6 @@ PARAMETERS = frozenset({
 # Whose names are hashed and kept in the order in which they were sent: the model reads a form's in that order, and
 # answers in it.
 ORDERED = frozenset({"response_format", "structured_outputs", "tools"})
-# What a path or a command may name, as this server spells it: an id of anything, a store by its name. All else is
-# somebody's words.
-_IDS = re.compile(r"(file-|vs_|vsfb_|erasure_)[0-9a-f]{24}")
-_NAMES = {"store": spelling.STORE, "key": spelling.KEY, "request": spelling.REQUEST}
 # What was content, and nothing else, in records of before they named theirs.
 _EARLIER = ("messages", "prompt", "documents", "tools", "response_format", "structured_outputs", "user", "metadata")
 
@@ -224,14 +219,23 @@ class ActFacts:
 
 
 def act_of(
-    caller: Caller, request: str, method: str, route: str, path: Mapping[str, Any], status: int | None, body: bytes
+    caller: Caller,
+    request: str,
+    method: str,
+    route: str,
+    path: Mapping[str, Any],
+    status: int | None,
+    body: bytes,
+    *,
+    is_found: bool,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """A record of anything but an answer: what was done to what, and how it ended; and texts of its path, to be hashed.
 
     Args:
         status: None: the server ended before it could say, and it may or may not have been done.
+        is_found: the path's store is there for the caller; if not, its name may be anybody's words.
     """
-    shown, words = named(path)
+    shown, words = named(path, is_found=is_found)
     record = {
         "kind": _kind(route),
         **who(caller, request),
@@ -242,17 +246,6 @@ def act_of(
         **_made_in(body),
     }
     return record, words
-
-
-def named(path: Mapping[str, Any]) -> tuple[dict[str, str | None], dict[str, str]]:
-    """What an act is about, as its record shows it, and what of that are words, to be hashed instead."""
-    given = {name: str(value) for name, value in path.items()}
-    words = {name: value for name, value in given.items() if not _is_ours(name, value)}
-    return {name: None if name in words else value for name, value in given.items()}, words
-
-
-def _is_ours(name: str, value: str) -> bool:
-    return bool(_IDS.fullmatch(value) or (name in _NAMES and _NAMES[name].fullmatch(value)))
 
 
 def _outcome(status: int | None) -> str:

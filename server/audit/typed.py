@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from server.api_key import Key
 from server.audit.chain import AuditUnavailable, RecordOwed
-from server.audit.facts import ActFacts, named, who
+from server.audit.facts import ActFacts, who
 from server.audit.log import AuditLog
+from server.audit.naming import named
 from server.auth import LOCAL
 from server.identity import is_name
 

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from anyio import CancelScope, CapacityLimiter
@@ -12,9 +14,12 @@ from anyio.to_thread import run_sync
 from fastapi import Request
 from starlette.responses import Response
 
+from retrieval.errors import StoreNotFound
 from server.audit.chain import AuditUnavailable, RecordOwed
 from server.audit.facts import AnswerFacts, act_of
+from server.audit.naming import names_a_store
 from server.deps import Services
+from server.errors import NotReady
 from server.events import AnswerEvent, Used, closing
 from server.identity import Caller
 from server.pipeline import Answer
@@ -120,7 +125,7 @@ async def note_act(request: Request, caller: Caller, services: Services) -> int 
     """
     if services.audit is None:
         return None
-    return await _in_turn(services.audit.begin, *_act(request, caller, None, None))
+    return await _in_turn(services.audit.begin, *await _act(request, caller, services, None, None))
 
 
 async def record_act(
@@ -148,17 +153,34 @@ async def record_act(
     is_look = request.method == _READING and not _route(request).endswith(_READ_AND_RECORDED)
     if services.audit is None or (is_look and not also_a_look):
         return
-    await _appended(services.audit, *_act(request, caller, status, made), note)
+    await _appended(services.audit, *await _act(request, caller, services, status, made), note)
 
 
-def _act(
-    request: Request, caller: Caller, status: int | None, made: Response | None
+async def _act(
+    request: Request, caller: Caller, services: Services, status: int | None, made: Response | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What is recorded, and the texts that are hashed beside it."""
     body = b"" if made is None else bytes(made.body)
     request_id, known = request.state.request_id, request.state.act
-    act, words = act_of(caller, request_id, request.method, _route(request), request.path_params, status, body)
+    is_done = status is not None and status < HTTPStatus.BAD_REQUEST
+    is_found = is_done or await _is_found(request, caller, services, status)
+    what = request.method, _route(request), request.path_params
+    act, words = act_of(caller, request_id, *what, status, body, is_found=is_found)
     return {**act, **known.record}, {**words, **known.texts}
+
+
+async def _is_found(request: Request, caller: Caller, services: Services, status: int | None) -> bool:
+    """Whether the store that a path names was there for the caller when that was first asked: the act may delete it."""
+    found: bool | None = getattr(request.state, "store_is_found", None)
+    if found is None:
+        found = False
+        # What failed may have failed for the store's database.
+        if names_a_store(request.path_params) and (status is None or status < HTTPStatus.INTERNAL_SERVER_ERROR):
+            with CancelScope(shield=True), suppress(StoreNotFound, NotReady):
+                await services.library.store(request.path_params["store"], caller.reader())
+                found = True
+        request.state.store_is_found = found
+    return found
 
 
 async def _appended(audit: Audit, record: dict[str, Any], texts: dict[str, str], note: int | None) -> None:

@@ -389,21 +389,40 @@ async def test_a_name_in_a_path_that_the_server_did_not_give_is_hashed_as_texts_
     async with keeping(tmp_path, log) as client:
         missed = await client.delete("/v1/files/Velin-dismissal.pdf")
         await client.post("/v1/vector_stores/Anna%20Velin%20was%20dismissed/search", json={"query": "x"})
+        await client.delete("/v1/vector_stores/velin-was-dismissed")
 
-    deleted, searched = records(log)
+    deleted, searched, unfound = records(log)
     assert missed.status_code == 404
     assert (deleted["route"], deleted["path"]) == ("DELETE /v1/files/{file_id}", {"file_id": None})
-    assert searched["path"] == {"store": None}
+    assert searched["path"] == unfound["path"] == {"store": None}
     salt = log.salt(1)
     assert salt is not None
     assert deleted["hashes"] == {"file_id": salted(salt, "Velin-dismissal.pdf")}
     # The note of the act among it, which would have become the record of a server that was killed.
-    assert b"Velin" not in files_of(tmp_path)
+    assert b"velin" not in files_of(tmp_path).lower()
+
+
+async def test_the_name_of_a_store_is_on_record_only_for_whom_there_is_one(log: AuditLog, tmp_path: Path) -> None:
+    named = "/v1/vector_stores/4111111111111111"
+    async with keeping(tmp_path, log) as client:
+        mine = (await client.post("/v1/vector_stores", json={"name": "Mine"})).json()["slug"]
+        for path in (named, f"/v1/vector_stores/{mine}"):
+            for who in ("sk-ines", "sk-ben", "sk-ann"):  # the owner, a stranger, and one without the role to change it
+                client.headers["Authorization"] = f"Bearer {who}"
+                await client.post(path, json={"index": "none"})
+                await client.post(f"{path}/search", json={"query": "x"})
+                await client.post(f"{path}/search", json={})
+
+    tried = [record["path"]["store"] for record in records(log)[1:]]
+    assert tried == [None] * 9 + [mine] * 3 + [None] * 6
+    assert log.under_way() == 0
+    assert b"4111" not in files_of(tmp_path)
 
 
 async def test_ids_and_names_of_stores_in_a_path_are_on_record(log: AuditLog, tmp_path: Path) -> None:
     batch = "vsfb_" + "0" * 24
     async with keeping(tmp_path, log) as client:
+        client.headers["Authorization"] = "Bearer sk-admin"  # whose slug is the plain name
         await client.post("/v1/vector_stores", json={"name": "handbook"})
         await client.delete("/v1/vector_stores/handbook")
         await client.post(f"/v1/vector_stores/handbook/file_batches/{batch}/cancel")
@@ -412,7 +431,7 @@ async def test_ids_and_names_of_stores_in_a_path_are_on_record(log: AuditLog, tm
 
     assert [record["path"] for record in records(log)[1:]] == [
         {"store": "handbook"},
-        {"store": "handbook", "batch_id": batch},
+        {"store": None, "batch_id": batch},
         {"store": "vs_" + "a" * 24, "file_id": "file-" + "b" * 24},
         {"store": None},
     ]
