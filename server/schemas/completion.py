@@ -2,30 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
 from hrm_model.types import Prompt, Question, Sampling, Tokens
 from server.schemas.answer import Usage
 from server.schemas.drawing import Drawing, TokenId
-from server.schemas.fields import Answered, Name, StreamOptions, Written, unsupported
+from server.schemas.fields import Answered, Name, StreamOptions, Written, texts_or_ids, unsupported
 
 MAX_PROMPTS = 64
-
-
-def _kind(value: Any) -> str:
-    """What a prompt is meant to be, by its first item, so that only the errors of that reading are reported.
-
-    The names stand in the errors' paths; none of them can be taken for a key of the body.
-    """
-    if not isinstance(value, list):
-        return "one text"
-    match value:
-        case [str(), *_] | []:
-            return "many texts"
-        case [list(), *_]:
-            return "many lists of ids"
-        case _:
-            return "one list of ids"
 
 
 PromptIds = Annotated[list[TokenId], Field(min_length=1)]
@@ -34,7 +18,7 @@ AnyPrompt = Annotated[
     | Annotated[list[Written], Field(min_length=1, max_length=MAX_PROMPTS), Tag("many texts")]
     | Annotated[PromptIds, Tag("one list of ids")]
     | Annotated[list[PromptIds], Field(min_length=1, max_length=MAX_PROMPTS), Tag("many lists of ids")],
-    Discriminator(_kind),
+    texts_or_ids,
 ]
 
 

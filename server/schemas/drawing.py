@@ -6,14 +6,16 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, PrivateAttr, Tag
 
 from hrm_model.types import Sampling
-from server.schemas.fields import Asked, by_shape, encodable
+from server.schemas.fields import Asked, by_shape, counted_first, encodable
 from server.schemas.structure import ResponseFormat, StructuredOutputs
 
+MAX_BIASES = 1024
 StopString = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(encodable)]
 TokenId = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 TokenKey = Annotated[int, Field(strict=False, ge=0, lt=2**31)]  # JSON's keys are strings
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
+Biases = Annotated[dict[TokenKey, Bias], Field(max_length=MAX_BIASES), counted_first(MAX_BIASES)]
 
 
 class Drawing(Asked):
@@ -32,8 +34,8 @@ class Drawing(Asked):
     repetition_penalty: float | None = Field(
         None, ge=0.01, le=100, description="Divides the logits of tokens that prompt or answer hold; 1: off."
     )
-    logit_bias: dict[TokenKey, Bias] | None = Field(
-        None, max_length=1024, description="Added to the logits of these token ids, before everything else."
+    logit_bias: Biases | None = Field(
+        None, description="Added to the logits of these token ids, before everything else."
     )
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     stop: (

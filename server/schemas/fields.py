@@ -5,16 +5,58 @@ from collections.abc import Callable
 from typing import Annotated, Any, Protocol
 from unicodedata import category
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 
 _DIGITS = re.compile("-?[0-9]+")
 
 
+def _end_lists_early(schema: Any) -> None:
+    match schema:
+        case dict():
+            if schema.get("type") == "list":
+                schema["fail_fast"] = True
+            for name, part in schema.items():
+                if name != "metadata":
+                    _end_lists_early(part)
+        case list() | tuple():
+            for part in schema:
+                _end_lists_early(part)
+
+
 class Asked(BaseModel):
-    """A part of a request. A field that is not known is refused by name, and so is a value of another type."""
+    """A part of a request. A field that is not known is refused by name, and so is a value of another type.
+
+    Only one fault is told, and a body has room for a million: whatever it holds, few are looked for.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let every list in it end at its first fault."""
+        schema = handler(source)
+        _end_lists_early(schema)
+        return schema
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_one_stranger(cls, given: Any) -> Any:
+        """Of fields that are not known keep the first, which is refused: each of them would be a fault of its own."""
+        if not isinstance(given, dict) or len(given) <= len(cls.model_fields):
+            return given
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        known.add(next(name for name in given if name not in known))
+        return {name: value for name, value in given.items() if name in known}
 
 
 class Answered(BaseModel):
@@ -63,6 +105,21 @@ def _written(text: str) -> str:
 Written = Annotated[Text, AfterValidator(_written)]
 
 
+def counted_first(most: int) -> BeforeValidator:
+    """Refuse an object for its size before its entries are looked at, each of which may be at fault.
+
+    Pydantic alone counts them last. This stands beside `Field(max_length=most)`, which tells the schema.
+    """
+
+    def check(given: object) -> object:
+        if isinstance(given, dict) and len(given) > most:
+            size = {"field_type": "Dictionary", "max_length": most, "actual_length": len(given)}
+            raise PydanticKnownError("too_long", size)
+        return given
+
+    return BeforeValidator(check)
+
+
 def unsupported(name: str, *neutral: object, why: str = "") -> AfterValidator:
     """Refuse a parameter unless it is null or one of the values that change nothing."""
 
@@ -82,6 +139,23 @@ def by_shape(**shapes: type | tuple[type, ...]) -> Discriminator:
 
     chooser: Callable[[Any], str] = choose
     return Discriminator(chooser)
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case [list(), *_]:
+            return "many lists of ids"
+        case [] | [str(), *_]:
+            return "many texts"
+        case list():
+            return "one list of ids"
+        case _:
+            return "one text"
+
+
+# What is to be read, by its first item, so that only the errors of that reading are reported.
+# The names stand in the errors' paths; none of them can be taken for a key of the body.
+texts_or_ids = Discriminator(_kind)
 
 
 class StreamOptions(Asked):

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from pydantic_core import PydanticCustomError
 
 from retrieval.types import Comparison, Compound
-from server.schemas.fields import Asked, Text, by_shape
+from server.schemas.fields import Asked, Text, by_shape, counted_first
 
 MAX_ATTRIBUTES = 16
 MAX_DEPTH = 8
@@ -49,7 +49,11 @@ def _not_ours(key: str) -> str:
     return key
 
 
-Attributes = Annotated[dict[Annotated[Key, AfterValidator(_not_ours)], Value], Field(max_length=MAX_ATTRIBUTES)]
+Attributes = Annotated[
+    dict[Annotated[Key, AfterValidator(_not_ours)], Value],
+    Field(max_length=MAX_ATTRIBUTES),
+    counted_first(MAX_ATTRIBUTES),
+]
 
 
 class ComparisonFilter(Asked):

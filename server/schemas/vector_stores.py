@@ -14,10 +14,11 @@ from retrieval.types import (
 )
 from server.schemas.access import AccessLists, GivenAccess
 from server.schemas.chunking import ChunkingStrategy, chunking_of
-from server.schemas.fields import Answered, Asked, Name, Text
+from server.schemas.fields import Answered, Asked, Name, Text, counted_first
 from server.schemas.files import Listed
 
 MAX_FILES = 2000  # that one request puts in
+MAX_METADATA = 16
 
 _POLICY = (
     "What becomes of personal data (IBAN, card, e-mail, phone, national identity numbers) in files that are put in:"
@@ -31,7 +32,8 @@ _INDEX = (
 
 Metadata = Annotated[
     dict[Annotated[Text, Field(min_length=1, max_length=64)], Annotated[Text, Field(max_length=512)]],
-    Field(max_length=16),
+    Field(max_length=MAX_METADATA),
+    counted_first(MAX_METADATA),
 ]
 
 
