@@ -1,4 +1,4 @@
-"""One table from domain errors to OpenAI's error body, and the three handlers. Routes never build an error response."""
+"""One table from domain errors to OpenAI's error body, and the handlers. Routes never build an error response."""
 
 import logging
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ from server.database import FAILED
 from server.faults import CLIENT_LEFT, kind_and_place
 from server.identity import Forbidden, GroundedOnly, IdentityUnavailable, PersonUnknown, StoresOnly, Unauthenticated
 from server.invalid import described
+from server.json_body import NotTheForm
 from server.limiter import NeverWithin, OverLimit
 
 log = logging.getLogger(__name__)
@@ -254,6 +255,7 @@ def install(app: FastAPI, *, retry_after_s: int) -> None:
     for kind in WIRE:
         app.add_exception_handler(kind, respond)
     app.add_exception_handler(RequestValidationError, _refuse)
+    app.add_exception_handler(NotTheForm, _refuse_form)
     app.add_exception_handler(HTTPException, _pass_on)
 
 
@@ -262,6 +264,11 @@ async def _refuse(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     message, param, code = described(error, request.query_params)
     return JSONResponse(body_of(message, _INVALID, param, code), status_code=HTTPStatus.BAD_REQUEST)
+
+
+async def _refuse_form(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, NotTheForm)
+    return await _refuse(request, error.found)
 
 
 async def _pass_on(request: Request, error: Exception) -> JSONResponse:

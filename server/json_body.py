@@ -1,16 +1,24 @@
-"""A request's body as JSON, or the reason why it is none. FastAPI itself says only that there was an error."""
+"""A request's body as JSON and as the form that a route takes, or the reason why it is none.
+
+FastAPI itself says only that there was an error, and looks at a body of any size on the event loop.
+"""
 
 import json
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from math import isinf
 from typing import Any
 
 import numpy as np
+from anyio.to_thread import run_sync
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope
 
+# Bytes. A body of so many is read within a few milliseconds; a larger one would make others wait.
+AT_ONCE = 64 * 1024
 _GZIP = b"\x1f\x8b"
 # Possessive, so that a string without an end costs one pass and not one for each of its quotation marks.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -18,29 +26,60 @@ _STEPS = np.zeros(256, np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
 
 
-class JsonRequest(Request):
-    """A request whose body is read by this module."""
+# Makes a form of what JSON says, or a list of faults.
+Form = Callable[[Any], tuple[Any, list[Any]]]
 
-    def __init__(self, scope: Scope, receive: Receive, *, max_depth: int) -> None:
-        """Wrap a request; for `max_depth` see `read`."""
+
+class NotTheForm(HTTPException):
+    """The body is JSON, and not what the route takes. FastAPI lets no other error out while it reads a body."""
+
+    def __init__(self, found: RequestValidationError) -> None:
+        super().__init__(HTTPStatus.BAD_REQUEST)
+        self.found = found
+
+
+class JsonRequest(Request):
+    """A request whose body is read by this module. `sent` is the body as JSON has it, once it was read."""
+
+    sent: Any
+
+    def __init__(self, scope: Scope, receive: Receive, *, max_depth: int, form: Form) -> None:
+        """Wrap a request.
+
+        Args:
+            max_depth: see `read`.
+            form: what the route takes; called in a worker thread if the body is large.
+        """
         super().__init__(scope, receive)
         self._max_depth = max_depth
+        self._form_of = form
 
     async def json(self) -> Any:
-        """Parse the body.
+        """Read the body as the route's form, which FastAPI passes on as it is.
 
         Raises:
-            HTTPException: 415 for a compressed body, 400 for one that cannot be read.
+            HTTPException: 415 for a compressed body, 400 for one that cannot be read, and `NotTheForm`.
             json.JSONDecodeError: it is not JSON; FastAPI makes a validation error of it.
         """
-        return read(await self.body(), self.headers.get("content-encoding", ""), self._max_depth)
+        body = await self.body()
+        return self._formed(body) if len(body) <= AT_ONCE else await run_sync(self._formed, body)
+
+    def _formed(self, body: bytes) -> Any:
+        self.sent = read(body, self.headers.get("content-encoding", ""), self._max_depth)
+        formed, faults = self._form_of(self.sent)
+        if faults:
+            raise NotTheForm(RequestValidationError(faults, body=self.sent))
+        return formed
 
 
 def read(body: bytes, encoding: str, max_depth: int) -> Any:
-    """Parse a body that came with this Content-Encoding; see `JsonRequest.json`.
+    """Parse a body that came with this Content-Encoding.
 
     Args:
         max_depth: lists and objects that may stand in each other.
+
+    Raises:
+        HTTPException, json.JSONDecodeError: see `JsonRequest.json`.
     """
     if encoding.strip().lower() not in ("", "identity") or body.startswith(_GZIP):
         raise HTTPException(

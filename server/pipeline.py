@@ -125,11 +125,7 @@ class Pipeline:
         n, sampling = request.n or 1, request.sampling()
         meter.check_length(sampling.max_tokens)
         todo = plan(request, caller, self._model, self._policy)
-        talk = conversation(request.messages)
-        if todo.shape is not None and todo.shape.calls:
-            functions = told([one.function for one in todo.shape.calls])
-            talk = replace(talk, system="\n\n".join(filter(None, (talk.system, functions))))
-        await run_sync(refuse_hopeless, talk, self._engine)
+        talk = await run_sync(self._talk, request, todo)
         if isinstance(todo.lookup, Search):
             meter.check(sampling.max_tokens, n)
         sources, shape = await self._look_up(todo, talk, caller), todo.shape
@@ -170,6 +166,15 @@ class Pipeline:
         writing = _Writing(sources, checks, calls, [(perf_counter() - began) / n] * n)
         meter.hear(first)
         return Answer(self._checked(n, generation, writing, meter), generation, meter.spent)
+
+    def _talk(self, request: ChatRequest, todo: Plan) -> Conversation:
+        """What was said, which may be thousands of messages, if there is any hope that it fits."""
+        talk = conversation(request.messages)
+        if todo.shape is not None and todo.shape.calls:
+            functions = told([one.function for one in todo.shape.calls])
+            talk = replace(talk, system="\n\n".join(filter(None, (talk.system, functions))))
+        refuse_hopeless(talk, self._engine)
+        return talk
 
     def _held(self, sampling: Sampling, todo: Plan, passages: Sequence[Passage]) -> Sampling:
         """Hold a model that only quotes to what stands in the passages: it may misspell a name that is new to it."""

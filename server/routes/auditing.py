@@ -22,6 +22,7 @@ from server.deps import Services
 from server.errors import NotReady
 from server.events import AnswerEvent, Used, closing
 from server.identity import Caller
+from server.json_body import JsonRequest
 from server.pipeline import Answer
 from server.ports import Audit
 from server.quota import TURN
@@ -93,7 +94,9 @@ class Recording:
         await _appended(self._audit, record, texts, note)
 
 
-async def recorded(answer: Answer, request: Request, caller: Caller, services: Services, seed: int | None) -> Answer:
+async def recorded(
+    answer: Answer, request: JsonRequest, caller: Caller, services: Services, seed: int | None
+) -> Answer:
     """The same answer, recorded where records are kept.
 
     Args:
@@ -103,7 +106,7 @@ async def recorded(answer: Answer, request: Request, caller: Caller, services: S
         return answer
     request.state.is_recorded = True
     # As it was sent, so that it can be shown to be what was sent.
-    given = await request.json()
+    given = request.sent
     asked, seed_is_ours = {**given, "seed": seed}, seed is not None and given.get("seed") is None
     origin, defaults = services.origin(), services.policy.defaults()
     turn = getattr(request.state, TURN, None)

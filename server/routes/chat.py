@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from server.chat_form import ChatForm
+from server.json_body import JsonRequest
 from server.routes.guard import AskRoute, CallerDep, MeterDep, PipelineDep, RecordDep, ServicesDep
 from server.routes.sending import send
 from server.schemas.answer import ChatCompletion, ChatCompletionChunk
@@ -26,7 +27,7 @@ STREAMED_MODELS = (ChatCompletionChunk,)
 @router.post("/chat/completions", response_model=None, responses={200: _STREAM})
 async def create_chat_completion(
     body: ChatRequest,
-    request: Request,
+    request: JsonRequest,
     caller: CallerDep,
     meter: MeterDep,
     pipeline: PipelineDep,

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from server.completion_form import CompletionForm
+from server.json_body import JsonRequest
 from server.routes.guard import AskRoute, CallerDep, CompletionsDep, MeterDep, RecordDep, ServicesDep
 from server.routes.sending import send
 from server.schemas.completion import Completion, CompletionChunk, CompletionRequest
@@ -25,7 +26,7 @@ STREAMED_MODELS = (CompletionChunk,)
 @router.post("/completions", response_model=None, responses={200: _STREAM})
 async def create_completion(
     body: CompletionRequest,
-    request: Request,
+    request: JsonRequest,
     caller: CallerDep,
     meter: MeterDep,
     completions: CompletionsDep,

@@ -2,6 +2,7 @@
 
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter
@@ -78,6 +79,10 @@ def _refuse_repeated(request: Request) -> None:
         seen.add(name)
 
 
+def _no_form(given: Any) -> tuple[Any, list[Any]]:
+    raise AssertionError("FastAPI reads no body for a route that takes none")
+
+
 class GuardedRoute(APIRoute):
     """A route for callers with a key."""
 
@@ -88,6 +93,7 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler, which would read and parse the body first."""
         inner = super().get_route_handler()
+        form = partial(self.body_field.validate, loc=("body",)) if self.body_field else _no_form
 
         async def guarded(request: Request) -> Response:
             services: Services = request.app.state.services
@@ -111,9 +117,8 @@ class GuardedRoute(APIRoute):
                 if self.changes:
                     note = await note_act(request, caller, services)
                 _refuse_repeated(request)
-                response = await inner(
-                    JsonRequest(request.scope, request.receive, max_depth=services.policy.max_json_depth)
-                )
+                depth = services.policy.max_json_depth
+                response = await inner(JsonRequest(request.scope, request.receive, max_depth=depth, form=form))
             except (Exception, CancelledError) as error:
                 # Cancelled when the server ends; a thread may have done it all the same.
                 status = None if isinstance(error, CancelledError) else status_of(error)

@@ -5,12 +5,12 @@ from dataclasses import replace
 from time import time
 from uuid import uuid4
 
-from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from server.deps import Services
 from server.events import AnswerEvent, Closed, closing
 from server.identity import Caller
+from server.json_body import JsonRequest
 from server.logs import Record
 from server.pipeline import Answer
 from server.routes.auditing import recorded
@@ -22,7 +22,7 @@ async def send(
     answer: Answer,
     form: Form,
     body: Streamed,
-    request: Request,
+    request: JsonRequest,
     caller: Caller,
     services: Services,
     record: Record,

@@ -266,7 +266,8 @@ class SlowLog:
 async def begun(given: Services) -> Answer:
     """An answer that is to be recorded."""
     scope = {"type": "http", "headers": [], "route": SimpleNamespace(path=CHAT)}
-    request = JsonRequest(scope, body_of(question(stream=True)), max_depth=64)
+    request = JsonRequest(scope, body_of(question(stream=True)), max_depth=64, form=lambda given: (given, []))
+    await request.json()
     request.state.request_id = "req_1"
     answer = await Pipeline(given, Metrics("m", given.engine.load)).answer(
         ChatRequest.model_validate(question(stream=True)), CALLERS["sk-ann"]
