@@ -6,9 +6,10 @@ from threading import Event, get_ident
 from typing import Any
 
 import pytest
+from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from server.json_body import AT_ONCE, JsonRequest
+from server.json_body import AT_ONCE, MAX_LISTS_AND_OBJECTS, JsonRequest, read
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import MODEL, client_of, question, services
 from tests.waiting import until
@@ -61,6 +62,18 @@ async def test_a_fault_is_told_alike_in_a_small_body_and_a_large_one(before: int
         "param": place,
         "code": "missing_required_parameter",
     }
+
+
+@pytest.mark.parametrize("opening", ["[]", "{}"])
+def test_lists_and_objects_are_counted_before_they_are_made(opening: str) -> None:
+    most = "[" + ",".join([opening] * (MAX_LISTS_AND_OBJECTS - 1)) + "]"
+    quoted = f'["{"[" * MAX_LISTS_AND_OBJECTS}"]'
+    one_more = f"[{opening},{most[1:]}"
+
+    assert len(read(most.encode(), "", 64)) == MAX_LISTS_AND_OBJECTS - 1
+    assert len(read(quoted.encode(), "", 64)) == 1
+    with pytest.raises(HTTPException, match="at most 250000"):
+        read(one_more.encode(), "", 64)
 
 
 async def test_a_conversation_of_two_thousand_turns_is_answered() -> None:
