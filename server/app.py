@@ -19,6 +19,7 @@ from server.door import Doorway
 from server.errors import NotReady
 from server.headers import Origins, SafeHeaders
 from server.intake import Body, Intake
+from server.json_body import READERS
 from server.limiter import Limiter
 from server.local_only import LocalOnly
 from server.logs import RequestLog
@@ -62,6 +63,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.completions = Completions(services, measured)
     app.state.embedding_turn = CapacityLimiter(1)
     app.state.looking_turn = CapacityLimiter(1)
+    app.state.readers = CapacityLimiter(READERS)
     errors.install(app, retry_after_s=services.policy.retry_after_s)
     policy = services.policy
     # The last one added is the outermost.

@@ -37,7 +37,7 @@ from server.database import FAILED
 from server.faults import CLIENT_LEFT, kind_and_place
 from server.identity import Forbidden, GroundedOnly, IdentityUnavailable, PersonUnknown, StoresOnly, Unauthenticated
 from server.invalid import described
-from server.json_body import NotTheForm
+from server.json_body import NotTheForm, ReadersBusy
 from server.limiter import NeverWithin, OverLimit
 
 log = logging.getLogger(__name__)
@@ -255,7 +255,14 @@ def install(app: FastAPI, *, retry_after_s: int) -> None:
     for kind in WIRE:
         app.add_exception_handler(kind, respond)
     app.add_exception_handler(RequestValidationError, _refuse)
+
+    async def put_off(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, ReadersBusy)
+        body = body_of(error.detail, "server_error", None, "too_many_large_bodies")
+        return JSONResponse(body, error.status_code, {"Retry-After": str(retry_after_s)})
+
     app.add_exception_handler(NotTheForm, _refuse_form)
+    app.add_exception_handler(ReadersBusy, put_off)
     app.add_exception_handler(HTTPException, _pass_on)
 
 

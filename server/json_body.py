@@ -11,6 +11,7 @@ from math import isinf
 from typing import Any
 
 import numpy as np
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +20,9 @@ from starlette.types import Receive, Scope
 
 # Bytes. A body of so many is read within a few milliseconds; a larger one would make others wait.
 AT_ONCE = 64 * 1024
+# Larger ones that are read at a time, which take some 100 MB each, and the interpreter by turns; and that may wait.
+READERS = 2
+MAX_WAITING = 32
 # In one body. Python looks through all objects again and again while so many are made, and nothing else runs meanwhile;
 # 4 MiB of the shortest parts of a message are 155,000.
 MAX_LISTS_AND_OBJECTS = 250_000
@@ -41,19 +45,28 @@ class NotTheForm(HTTPException):
         self.found = found
 
 
+class ReadersBusy(HTTPException):
+    """So many large bodies wait to be read that one more is better sent again later."""
+
+    def __init__(self) -> None:
+        super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, "Too many large bodies wait to be read; retry shortly.")
+
+
 class JsonRequest(Request):
     """A request whose body is read by this module. `sent` is the body as JSON has it, once it was read."""
 
     sent: Any
 
-    def __init__(self, scope: Scope, receive: Receive, *, max_depth: int, form: Form) -> None:
+    def __init__(self, scope: Scope, receive: Receive, *, max_depth: int, form: Form, readers: CapacityLimiter) -> None:
         """Wrap a request.
 
         Args:
             max_depth: see `read`.
             form: what the route takes; called in a worker thread if the body is large.
+            readers: whose threads those are; one for all requests.
         """
         super().__init__(scope, receive)
+        self._readers = readers
         self._max_depth = max_depth
         self._form_of = form
 
@@ -61,11 +74,15 @@ class JsonRequest(Request):
         """Read the body as the route's form, which FastAPI passes on as it is.
 
         Raises:
-            HTTPException: 415 for a compressed body, 400 for one that cannot be read, and `NotTheForm`.
+            HTTPException: 415 for a compressed body, 400 for one that cannot be read, `NotTheForm`, and `ReadersBusy`.
             json.JSONDecodeError: it is not JSON; FastAPI makes a validation error of it.
         """
         body = await self.body()
-        return self._formed(body) if len(body) <= AT_ONCE else await run_sync(self._formed, body)
+        if len(body) <= AT_ONCE:
+            return self._formed(body)
+        if self._readers.statistics().tasks_waiting >= MAX_WAITING:
+            raise ReadersBusy
+        return await run_sync(self._formed, body, limiter=self._readers)
 
     def _formed(self, body: bytes) -> Any:
         self.sent = read(body, self.headers.get("content-encoding", ""), self._max_depth)

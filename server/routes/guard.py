@@ -118,7 +118,9 @@ class GuardedRoute(APIRoute):
                     note = await note_act(request, caller, services)
                 _refuse_repeated(request)
                 depth = services.policy.max_json_depth
-                response = await inner(JsonRequest(request.scope, request.receive, max_depth=depth, form=form))
+                readers = request.app.state.readers
+                read = JsonRequest(request.scope, request.receive, max_depth=depth, form=form, readers=readers)
+                response = await inner(read)
             except (Exception, CancelledError) as error:
                 # Cancelled when the server ends; a thread may have done it all the same.
                 status = None if isinstance(error, CancelledError) else status_of(error)

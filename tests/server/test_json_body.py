@@ -6,12 +6,14 @@ from threading import Event, get_ident
 from typing import Any
 
 import pytest
+from anyio import CapacityLimiter
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from server.json_body import AT_ONCE, MAX_LISTS_AND_OBJECTS, JsonRequest, read
+from server.app import create_app
+from server.json_body import AT_ONCE, MAX_LISTS_AND_OBJECTS, MAX_WAITING, JsonRequest, ReadersBusy, read
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.serving import MODEL, client_of, question, services
+from tests.fakes.serving import MODEL, client_of, client_to, question, services
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -19,11 +21,13 @@ pytestmark = pytest.mark.anyio
 LARGE: list[Any] = [{}] * AT_ONCE
 
 
-def request_with(sent: Any, form: Any) -> JsonRequest:
+def request_with(sent: Any, form: Any, readers: CapacityLimiter | None = None) -> JsonRequest:
     async def receive() -> Message:
         return {"type": "http.request", "body": json.dumps(sent).encode(), "more_body": False}
 
-    return JsonRequest({"type": "http", "headers": []}, receive, max_depth=64, form=form)
+    return JsonRequest(
+        {"type": "http", "headers": []}, receive, max_depth=64, form=form, readers=readers or CapacityLimiter(1)
+    )
 
 
 async def test_others_have_their_turn_while_a_large_body_is_read() -> None:
@@ -38,6 +42,40 @@ async def test_others_have_their_turn_while_a_large_body_is_read() -> None:
     may_end.set()
 
     assert await reading is True, "nobody could let it end"
+
+
+async def test_as_many_large_bodies_are_read_at_a_time_as_there_are_readers_and_few_wait_for_them() -> None:
+    readers, begun, may_end = CapacityLimiter(2), list[int](), Event()
+
+    def slow(sent: Any) -> tuple[Any, list[Any]]:
+        begun.append(get_ident())
+        return may_end.wait(30), []
+
+    reading = [asyncio.ensure_future(request_with(LARGE, slow, readers).json()) for _ in range(2 + MAX_WAITING)]
+    await until(lambda: readers.statistics().tasks_waiting == MAX_WAITING and len(begun) == 2)
+    with pytest.raises(ReadersBusy):
+        await request_with(LARGE, slow, readers).json()
+    assert await request_with([], lambda sent: (sent, []), readers).json() == [], "a small one waits for nobody"
+    may_end.set()
+
+    assert await asyncio.gather(*reading) == [True] * (2 + MAX_WAITING)
+
+
+async def test_where_too_many_large_bodies_wait_one_more_gets_a_503_and_a_time_to_come_back() -> None:
+    given = services()
+    app = create_app(given)
+    app.state.readers = CapacityLimiter(1)
+    app.state.readers.acquire_on_behalf_of_nowait("a reader")
+    waiting = [asyncio.ensure_future(app.state.readers.acquire_on_behalf_of(number)) for number in range(MAX_WAITING)]
+    await until(lambda: app.state.readers.statistics().tasks_waiting == MAX_WAITING)
+    turns = [{"role": "user", "content": "x"}] * (AT_ONCE // 16)
+    async with client_to(app) as client:
+        response = await client.post("/v1/chat/completions", json={"model": MODEL, "messages": turns})
+    for each in waiting:
+        each.cancel()
+
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "too_many_large_bodies")
+    assert response.headers["retry-after"] == "1"
 
 
 async def test_a_small_body_is_not_worth_a_thread() -> None:

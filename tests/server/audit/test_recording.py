@@ -14,6 +14,7 @@ from typing import Any
 import apsw
 import httpx
 import pytest
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import APIRouter
@@ -266,7 +267,13 @@ class SlowLog:
 async def begun(given: Services) -> Answer:
     """An answer that is to be recorded."""
     scope = {"type": "http", "headers": [], "route": SimpleNamespace(path=CHAT)}
-    request = JsonRequest(scope, body_of(question(stream=True)), max_depth=64, form=lambda given: (given, []))
+    request = JsonRequest(
+        scope,
+        body_of(question(stream=True)),
+        max_depth=64,
+        form=lambda given: (given, []),
+        readers=CapacityLimiter(1),
+    )
     await request.json()
     request.state.request_id = "req_1"
     answer = await Pipeline(given, Metrics("m", given.engine.load)).answer(
