@@ -133,8 +133,8 @@ class NativeEngine:
         )
         if sampling.grammar is not None:
             matchings = await self._grammars.compile(sampling.grammar, n, partition)
-            for sequence in request.sequences:
-                sequence.matching = matchings[sequence.choice]
+            for sequence, matching in zip(request.sequences, matchings, strict=True):
+                sequence.matching = matching
         return request
 
     async def purge(self, partition: str | None = None) -> None:

@@ -61,7 +61,7 @@ class GrammarCompiler:
 
     async def compile(
         self, grammar: Grammar | SpanOf, choices: int = 1, partition: str | None = None
-    ) -> list[Matching] | list[SpanMatching]:
+    ) -> Sequence[Matching | SpanMatching]:
         """Read a grammar that so many answers have to keep to, each for itself.
 
         Prompts that bring the same object at the same time have it tried out once. Partitions take turns. Spans need

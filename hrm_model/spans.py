@@ -38,33 +38,30 @@ class Excerpts:
         Raises:
             InvalidGrammar: there is no word in them, and nothing else that may be said.
         """
-        self._words, self._said = words, bytearray()
-        self._starts, self._ends = list[int](), set[int]()
-        for text in form.texts:
-            self._add(text, is_whole=False)
-        spans = len(self._said)
-        for option in form.options:
-            self._add(option, is_whole=True)
-        if not self._starts:
+        said, starts, ends = bytearray(), list[int](), set[int]()
+        spans_end = 0
+        for text, is_option in [*((text, False) for text in form.texts), *((text, True) for text in form.options)]:
+            plain = " ".join(text.split())
+            if not plain:
+                continue
+            begins, stops = ([0], [len(plain)]) if is_option else _bounds(plain)
+            place = list(accumulate((len(letter.encode()) for letter in plain), initial=len(said)))
+            starts += [place[at] for at in begins]
+            ends |= {place[at] for at in stops}
+            said += plain.encode() + _APART
+            spans_end = spans_end if is_option else len(said)
+        if not starts:
             raise InvalidGrammar("", "the texts hold no word")
-        self._text = bytes(self._said)
-        opening = self._place(self._starts, may_end=False)
-        apart = [token for token, at in opening.leads.items() if min(at) > spans]
+        self._words, self._text, self._ends = words, bytes(said), ends
+        opening = self._place(starts, may_end=False)
+        apart = [token for token, at in opening.leads.items() if min(at) > spans_end]
         leaning = (apart, form.leaning) if form.leaning else None
         self.opening = replace(opening, allowed=replace(opening.allowed, leaning=leaning))
 
     def after(self, place: Place, token: int) -> Place:
-        """The place after one of the tokens that may come next."""
+        """The place after one of the tokens that may come next; after the closing one nothing may."""
         at = place.leads.get(token, [])
         return self._place(at, may_end=not self._ends.isdisjoint(at))
-
-    def _add(self, text: str, *, is_whole: bool) -> None:
-        plain = " ".join(text.split())
-        starts, ends = ([0], [len(plain)]) if is_whole else _bounds(plain)
-        place = list(accumulate((len(letter.encode()) for letter in plain), initial=len(self._said)))
-        self._starts += [place[start] for start in starts if plain]
-        self._ends |= {place[end] for end in ends}
-        self._said += plain.encode() + _APART
 
     def _place(self, places: Iterable[int], *, may_end: bool) -> Place:
         leads: dict[int, list[int]] = {}
@@ -109,7 +106,10 @@ class SpanMatching:
 
     def accept(self, token: int) -> None:
         """Take note of the answer's next token."""
-        self._place, self._tried = self._excerpts.after(self._place, token), []
+        if self._tried and self._tried[0][0] == token:
+            (_, self._place), *self._tried = self._tried
+        else:
+            self._place, self._tried = self._excerpts.after(self._place, token), []
 
     def allowed(self, draft: Sequence[int]) -> list[Allowed | None]:
         """What may come next, and what after each token of a draft; None after what is not `fitting`."""

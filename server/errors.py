@@ -178,6 +178,7 @@ WIRE: dict[type[Exception], Wire] = {
         "identity_unavailable", 5, "Keys and tokens cannot be checked at the moment; retry shortly."
     ),
     FAILED: _later("ledger_unavailable", 1, "Keys and erasures cannot be looked up at the moment; retry shortly."),
+    ReadersBusy: _later("too_many_large_bodies", 1, "Too many large bodies wait to be read; retry shortly."),
     NotReady: Wire(HTTPStatus.SERVICE_UNAVAILABLE, "server_error", "not_ready", retry_after_s=1),
     ClientLeft: Wire(CLIENT_LEFT, _INVALID, "client_left", message="The client closed the connection."),
 }
@@ -255,14 +256,7 @@ def install(app: FastAPI, *, retry_after_s: int) -> None:
     for kind in WIRE:
         app.add_exception_handler(kind, respond)
     app.add_exception_handler(RequestValidationError, _refuse)
-
-    async def put_off(_: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, ReadersBusy)
-        body = body_of(error.detail, "server_error", None, "too_many_large_bodies")
-        return JSONResponse(body, error.status_code, {"Retry-After": str(retry_after_s)})
-
     app.add_exception_handler(NotTheForm, _refuse_form)
-    app.add_exception_handler(ReadersBusy, put_off)
     app.add_exception_handler(HTTPException, _pass_on)
 
 

@@ -49,7 +49,7 @@ class ReadersBusy(HTTPException):
     """So many large bodies wait to be read that one more is better sent again later."""
 
     def __init__(self) -> None:
-        super().__init__(HTTPStatus.SERVICE_UNAVAILABLE, "Too many large bodies wait to be read; retry shortly.")
+        super().__init__(HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class JsonRequest(Request):

@@ -1,4 +1,4 @@
-"""Who does it: is the answer to "who" the doer of what was asked, and not of what stands beside it?"""
+"""What is done, and who does it: is the answer said of the deed that was asked about, and not of one beside it?"""
 
 from collections.abc import Sequence, Set
 

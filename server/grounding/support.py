@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, dropwhile
 from typing import Literal
 
 from retrieval.claim import Claim
@@ -281,9 +281,9 @@ class Sources:
             yield " ".join([*missing, part])
 
 
-def _named(said: Sequence[Word]) -> Sequence[Word]:
+def _named(said: Sequence[Word]) -> list[Word]:
     """The words behind the articles in front."""
-    return said[1:] and _named(said[1:]) if said and said[0].key in ARTICLES else said
+    return list(dropwhile(lambda word: word.key in ARTICLES, said))
 
 
 def _is_phrase(said: Sequence[Word]) -> bool:
