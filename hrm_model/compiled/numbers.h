@@ -163,10 +163,13 @@ INLINE AVX512 wide read_wide(const void *packed, int64_t at, int is_bf16) {
     return (wide)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)low), (__m256)high, 1);
 }
 
-/* As `tile`, for up to WIDE_ROWS tokens. */
-INLINE AVX512 void wide_tile(int rows, int panels, int is_bf16, const float *x, int64_t inputs, const void *packed,
-                             float *out, int64_t out_stride) {
+/* As `tile`, for up to WIDE_ROWS tokens. The first of them ask for the panels after these: keys and values have driven
+ * the weights out of the core's own cache, and a panel is too short for the processor to see where reading leads. */
+INLINE AVX512 void wide_tile(int rows, int panels, int is_bf16, int is_first, const float *x, int64_t inputs,
+                             const void *packed, float *out, int64_t out_stride) {
     wide sum[WIDE_ROWS][ABREAST];
+    const int64_t share = panels * PANEL * (is_bf16 ? 2 : 4); /* of the next panels' bytes, for each input of these */
+    const char *next = (const char *)packed + inputs * share;
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
@@ -175,6 +178,8 @@ INLINE AVX512 void wide_tile(int rows, int panels, int is_bf16, const float *x, 
         wide weight[ABREAST];
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) weight[p] = read_wide(packed, p * inputs + i, is_bf16);
+        if (is_first)
+            for (int64_t at = i * share; at < (i + 1) * share; at += 64) __builtin_prefetch(next + at);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
@@ -200,7 +205,7 @@ INLINE AVX512 void wide_product_as(int is_bf16, const void *packed, const float 
 #define TILES(R, P)                                                                                           \
     case R:                                                                                                   \
         for (; one + P <= count; one += P)                                                                    \
-            wide_tile(R, P, is_bf16, from, inputs, w + one * size, to + one * PANEL, out_stride);             \
+            wide_tile(R, P, is_bf16, t == 0, from, inputs, w + one * size, to + one * PANEL, out_stride);     \
         break;
             switch (rows) {
                 TILES(1, 4) TILES(2, 4) TILES(3, 2) TILES(4, 2) TILES(5, 2) TILES(6, 2)
