@@ -1,13 +1,15 @@
 """Who may use a route: asked before the body is read, so that a stranger learns nothing and costs nothing."""
 
 from asyncio import CancelledError
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from server import quota
 from server.audit.facts import ActFacts
@@ -70,10 +72,24 @@ def _is_recorded(request: Request) -> bool:
     return getattr(request.state, "is_recorded", False)
 
 
-def _refuse_repeated(request: Request) -> None:
-    """No parameter of an address is a list, and of two values one would be passed over."""
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    """Name the parameters that a route reads from its address, those of its dependencies included."""
+    for field in dependant.query_params:
+        kind = field.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from (part.alias or name for name, part in kind.model_fields.items())
+        else:
+            yield field.alias
+    for inner in dependant.dependencies:
+        yield from _query_names(inner)
+
+
+def _check_query(request: Request, known: frozenset[str]) -> None:
+    """No parameter of an address is passed over: neither one that nobody reads, nor one of two values."""
     seen = set[str]()
     for name, _ in request.query_params.multi_items():
+        if name not in known:
+            raise InvalidRequest(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
         if name in seen:
             raise InvalidRequest(f"Invalid '{name}': it is given more than once.", param=name)
         seen.add(name)
@@ -93,6 +109,7 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler, which would read and parse the body first."""
         inner = super().get_route_handler()
+        known = frozenset(_query_names(self.dependant))
         form = partial(self.body_field.validate, loc=("body",)) if self.body_field else _no_form
 
         async def guarded(request: Request) -> Response:
@@ -116,7 +133,7 @@ class GuardedRoute(APIRoute):
                     caller.require(*self.roles)
                 if self.changes:
                     note = await note_act(request, caller, services)
-                _refuse_repeated(request)
+                _check_query(request, known)
                 depth = services.policy.max_json_depth
                 readers = request.app.state.readers
                 read = JsonRequest(request.scope, request.receive, max_depth=depth, form=form, readers=readers)

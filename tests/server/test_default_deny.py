@@ -80,3 +80,18 @@ async def test_methods_and_paths_that_there_are_not_tell_strangers_nothing() -> 
             answer = await stranger.request(method, path)
             assert answer.status_code in (404, 405)
             assert set(answer.json()) == {"error"}
+
+
+async def test_a_parameter_that_a_route_does_not_read_is_a_400_that_names_it() -> None:
+    async with client("admin") as asking:
+        for name, method, path in calls():
+            if name in OPEN:
+                continue
+            answer = await asking.request(method, path, params={"tempurature": "0"})
+            assert answer.status_code == 400, name
+            assert answer.json()["error"] == {
+                "message": "Unknown parameter: 'tempurature'.",
+                "type": "invalid_request_error",
+                "param": "tempurature",
+                "code": "unknown_parameter",
+            }
