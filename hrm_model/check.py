@@ -119,7 +119,8 @@ def _needs(config: HrmConfig, placement: Placement) -> Iterator[str]:
     token = placement.kv_token_bytes(config)
     dtype = str(placement.dtype).removeprefix("torch.")
     rounded = [f"{what} in {kind}" for what, kind in _rounded(placement)]
-    yield f"placement        {', '.join([placement.device, dtype, *rounded])}"
+    twice = ["weights twice, for prompts and for answers"] if placement.in_panels else []
+    yield f"placement        {', '.join([placement.device, dtype, *rounded, *twice])}"
     yield f"weights need     {_size(placement.weight_bytes(config))}"
     yield (
         f"cache needs      {_size(token)} a token, {_size(token * config.max_position_embeddings)} for a full context "
@@ -161,7 +162,8 @@ def _trial(folder: Path, config: HrmConfig, placement: Placement) -> Trial:
 
 
 def _decode(model: HrmText, config: HrmConfig, placement: Placement, prompt: int) -> tuple[float, float]:
-    pages = pages_for(prompt + _DECODE_STEPS + 1)
+    steps = min(_DECODE_STEPS, config.max_position_embeddings - prompt)
+    pages = pages_for(prompt + steps + 1)
     cache = placement.cache(config, pages)
     runner = Runner(model, cache, placement.device, compiled_step(model, cache))
     ids = [index % min(256, config.vocab_size) for index in range(prompt)]
@@ -170,9 +172,9 @@ def _decode(model: HrmText, config: HrmConfig, placement: Placement, prompt: int
     with torch.inference_mode():
         sequence.ids.append(int(runner.forward([sequence])[0].argmax()))
         first = time.perf_counter()
-        for _ in range(_DECODE_STEPS):
+        for _ in range(steps):
             sequence.ids.append(int(runner.forward([sequence])[0].argmax()))
-    return first - began, _DECODE_STEPS / (time.perf_counter() - first)
+    return first - began, steps / (time.perf_counter() - first)
 
 
 def _size(count: int) -> str:

@@ -11,12 +11,13 @@ from hrm_model.config import HrmConfig
 from hrm_model.free_memory import free_memory
 from hrm_model.pages import PAGE_TOKENS, pages_for
 from hrm_model.projections.choose import Weights, check_weights, stack_bytes
+from hrm_model.projections.panelled import can_panel
 
 KvDtype = Literal["auto", "int8"]
 
 SMALL_PARAMETERS = 100_000_000  # below this, fp32 on a CPU costs little memory and no time, and is exact
 _SLICE_TOKENS, _SLICE_TOKENS_SMALL = 64, 256  # see `default_slice_tokens`
-_MEMORY_SHARE = 0.25  # of free memory, for the cache, unless a size is given
+_MEMORY_SHARE = 0.25  # of free memory, at most: for the cache, unless a size is given, and for weights in panels
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Placement:
     weights: Weights
     kv_dtype: KvDtype
     pages: int
+    in_panels: bool = False  # whether the stacks' weights are held once more, as the compiled step reads them
 
     @property
     def kv_tokens(self) -> int:
@@ -52,7 +54,8 @@ class Placement:
     def weight_bytes(self, config: HrmConfig) -> int:
         """Bytes of all weights; embedding, head and z_L_init are never rounded."""
         others = config.parameters - 2 * config.stack_parameters
-        return 2 * stack_bytes(config, self.weights, self.dtype) + others * self.dtype.itemsize
+        once = 2 * stack_bytes(config, self.weights, self.dtype) + others * self.dtype.itemsize
+        return once + (_panel_bytes(config, self.dtype) if self.in_panels else 0)
 
 
 def kv_token_bytes(config: HrmConfig, dtype: torch.dtype, kv_dtype: KvDtype) -> int:
@@ -60,6 +63,11 @@ def kv_token_bytes(config: HrmConfig, dtype: torch.dtype, kv_dtype: KvDtype) -> 
     if kv_dtype == "int8":
         return config.kv_bytes_per_token(1) + 2 * config.slots * config.num_heads * SCALE.itemsize
     return config.kv_bytes_per_token(dtype.itemsize)
+
+
+def _panel_bytes(config: HrmConfig, dtype: torch.dtype) -> int:
+    """Bytes of what is held twice in panels: the stacks' projections, and the head."""
+    return 2 * stack_bytes(config, "auto", dtype) + config.vocab_size * config.hidden_size * dtype.itemsize
 
 
 def default_slice_tokens(config: HrmConfig) -> int:
@@ -114,7 +122,12 @@ def place(
     if pages < 1:
         room = "a quarter of the free memory" if kv_bytes is None else f"a cache of {kv_bytes} bytes"
         raise ValueError(f"{room} holds no page of cache; one takes {page_bytes} bytes")
-    return Placement(where, kind, chosen, kv, pages)
+    in_panels = (
+        (where, chosen, kv) == ("cpu", "auto", "auto")
+        and can_panel(config, kind)
+        and _panel_bytes(config, kind) <= free_bytes(where) * _MEMORY_SHARE
+    )
+    return Placement(where, kind, chosen, kv, pages, in_panels)
 
 
 def _check_kv(kv_dtype: str, device: str) -> KvDtype:

@@ -16,7 +16,7 @@ from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for, rows_of
 from hrm_model.sampling import Draw, Drawn, NotFinite, draw
 from hrm_model.sequence import Reading, Sequence
-from hrm_model.threads import compute_alone
+from hrm_model.threads import compute_alone, computing_on
 
 COPIED_PAGES = 16  # at a time; on their way they take memory beside the cache, 96 MiB of a 1B network in bf16
 
@@ -31,6 +31,8 @@ class Runner:
             compiled: of the same network and cache; None leaves all to torch.
         """
         self._model, self._cache, self._device, self._compiled = model, cache, device, compiled
+        self._reader = compiled if compiled is not None and compiled.reads_prompts else None
+        self._threads = torch.get_num_threads()
         self._reading: _Underway | None = None
 
     def settle(self) -> None:
@@ -135,12 +137,38 @@ class Runner:
         Returns:
             (R, V) logits after each sequence's last id and each token of its draft, in order; R is B without drafts.
         """
-        logits_RV = self._compiled(_tokens(sequences)) if self._compiled is not None else self._by_torch(sequences)
+        if self._compiled is None:
+            logits_RV = self._by_torch(sequences)
+        elif self._reader is not None:
+            logits_RV = self._compiled(_tokens(sequences))
+        else:
+            logits_RV = self._by_both(self._compiled, sequences)
         for sequence in sequences:
             sequence.cached = len(sequence.ids)
         return logits_RV
 
+    def _by_both(self, compiled: CompiledStep, sequences: Items[Sequence]) -> Tensor:
+        """Read prompts by torch, which multiplies many rows faster, and write by the compiled step."""
+        writers, readers = [s for s in sequences if s.cached], [s for s in sequences if not s.cached]
+        tokens = _tokens(writers)
+        if compiled.most_tokens is not None and len(tokens) > compiled.most_tokens:
+            return self._by_torch(sequences)
+        if not readers:
+            return compiled(tokens)
+        if not writers:
+            return self._by_torch(readers)
+        rows_of = {
+            id(sequence): rows
+            for some, logits_RV in ((writers, compiled(tokens)), (readers, self._by_torch(readers).float()))
+            for sequence, rows in zip(some, torch.split(logits_RV, [len(s.draft) + 1 for s in some]), strict=True)
+        }
+        return torch.cat([rows_of[id(sequence)] for sequence in sequences])
+
     def _by_torch(self, sequences: Items[Sequence]) -> Tensor:
+        with computing_on(self._threads):
+            return self._forward(sequences)
+
+    def _forward(self, sequences: Items[Sequence]) -> Tensor:
         ids_T, position_T, spans = self._spans(sequences)
         attend = PagedAttention(self._cache, spans, self._device)
         slow_TD = self._model(ids_T, position_T, attend)
@@ -154,20 +182,21 @@ class Runner:
         return self._model.logits(slow_TD[torch.tensor(last_R, device=self._device)])
 
     def _begin(self, reading: Reading) -> "_Underway":
-        if self._compiled is not None:
-            return _Underway(reading, self._compiled.begin(_tokens(reading.leaders)).advance)
+        if self._reader is not None:
+            return _Underway(reading, self._reader.begin(_tokens(reading.leaders)).advance)
         ids_T, position_T, spans = self._spans(reading.leaders)
         passes = self._model.paced(ids_T, position_T, PagedAttention(self._cache, spans, self._device))
         rows = list(accumulate(leader.prompt_len for leader in reading.leaders))
 
         def advance(layers: int) -> Tensor | None:
-            try:
-                for _ in range(layers):
-                    next(passes)
-            except StopIteration as end:
-                slow_TD: Tensor = end.value
-                return self._model.logits(slow_TD[torch.tensor(rows, device=self._device) - 1])
-            return None
+            with computing_on(self._threads):
+                try:
+                    for _ in range(layers):
+                        next(passes)
+                except StopIteration as end:
+                    slow_TD: Tensor = end.value
+                    return self._model.logits(slow_TD[torch.tensor(rows, device=self._device) - 1])
+                return None
 
         return _Underway(reading, advance)
 

@@ -1,5 +1,7 @@
 """How many threads torch computes on, thread by thread."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread
 
 import torch
@@ -17,3 +19,14 @@ def compute_alone() -> None:
     other = Thread(target=torch.set_num_threads, args=(threads,))
     other.start()
     other.join()
+
+
+@contextmanager
+def computing_on(threads: int) -> Iterator[None]:
+    """Let torch compute on so many threads meanwhile, where the calling thread computes alone otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -2,8 +2,6 @@
 
 #pragma once
 
-#include <string.h>
-
 #include "wide_attention.h"
 
 /* How well one query, or four of one sequence, fit up to a page of keys. A score is the same either way. */
@@ -96,6 +94,23 @@ INLINE void bring_near(const float *page, int64_t stride, int64_t width, int64_t
     __asm__ volatile("" : : "x"(sum[0] + sum[1])); /* nobody needs it, which the compiler is not to know */
 }
 
+/* Some heads of up to a page of keys or values in fp32, each `*stride` numbers behind the one before: where they lie, or
+ * widened in the thread's own memory. */
+INLINE const float *page_of(Engine *engine, const void *all, int64_t at, int64_t width, int64_t count, int is_read_once,
+                            int64_t number, int64_t *stride) {
+    const int64_t inner = engine->net.heads * engine->net.head_dim;
+    if (engine->net.is_short) {
+        for (int64_t k = 0; k < count; k++)
+            widen((const uint16_t *)all + at + k * inner, engine->page[number] + k * width, width);
+        *stride = width;
+        return engine->page[number];
+    }
+    const float *page = (const float *)all + at;
+    if (is_read_once && engine->is_far) bring_near(page, inner, width, count);
+    *stride = inner;
+    return page;
+}
+
 /* Some heads of one token, or of four of one sequence that read the same keys, meet those keys. They do so page by
  * page, so that what lies side by side is read together. What they take from there is put down at `place`. */
 INLINE void attend(int queries, int is_wide, Engine *engine, int64_t slot, int64_t token, int64_t place,
@@ -109,15 +124,16 @@ INLINE void attend(int queries, int is_wide, Engine *engine, int64_t slot, int64
     float *mixed = engine->mixed + place * inner, *scores = engine->scores[number], *sums = scores + net->heads * each;
     for (int64_t k = 0; k < count; k += PAGE_TOKENS) {
         const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
-        const float *keys = net->keys + slot * net->slot_size + row_of(step, token, k) * inner;
-        if (queries == 1 && engine->is_far) bring_near(keys + near, inner, near_width, here); /* four share one's */
+        const int64_t at = slot * net->slot_size + row_of(step, token, k) * inner + near;
+        int64_t stride; /* four queries share what is read */
+        const float *keys = page_of(engine, net->keys, at, near_width, here, queries == 1, number, &stride);
         for (int64_t head = first_head; head < end_head; head++) {
-            const float *query = parts + inner + head * size, *key = keys + head * size;
+            const float *query = parts + inner + head * size, *key = keys + (head - first_head) * size;
             if (is_wide)
-                (queries == 1 ? wide_fit_one : wide_fit_four)(query, width, key, inner, size, here,
+                (queries == 1 ? wide_fit_one : wide_fit_four)(query, width, key, stride, size, here,
                                                               scores + head * each + k, room);
             else
-                fit(queries, query, width, key, inner, size, here, scores + head * each + k, room);
+                fit(queries, query, width, key, stride, size, here, scores + head * each + k, room);
         }
     }
     for (int64_t head = first_head; head < end_head; head++)
@@ -127,17 +143,18 @@ INLINE void attend(int queries, int is_wide, Engine *engine, int64_t slot, int64
         }
     for (int64_t k = 0; k < count; k += PAGE_TOKENS) {
         const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
-        const float *values = net->values + slot * net->slot_size + row_of(step, token, k) * inner;
-        if (queries == 1 && engine->is_far) bring_near(values + near, inner, near_width, here);
+        const int64_t at = slot * net->slot_size + row_of(step, token, k) * inner + near;
+        int64_t stride;
+        const float *values = page_of(engine, net->values, at, near_width, here, queries == 1, number, &stride);
         for (int64_t head = first_head; head < end_head; head++) {
-            const float *weight = scores + head * each + k, *value = values + head * size;
+            const float *weight = scores + head * each + k, *value = values + (head - first_head) * size;
             if (is_wide)
-                (queries == 1 ? wide_mix_one : wide_mix_four)(weight, room, value, inner, size, here,
+                (queries == 1 ? wide_mix_one : wide_mix_four)(weight, room, value, stride, size, here,
                                                               mixed + head * size, inner);
             else if (queries > 1 || size % 64)
-                mix(queries, 2, weight, room, value, inner, size, here, mixed + head * size, inner);
+                mix(queries, 2, weight, room, value, stride, size, here, mixed + head * size, inner);
             else
-                mix(queries, 8, weight, room, value, inner, size, here, mixed + head * size, inner);
+                mix(queries, 8, weight, room, value, stride, size, here, mixed + head * size, inner);
         }
     }
     for (int64_t head = first_head; head < end_head; head++) /* the gate is bent already */

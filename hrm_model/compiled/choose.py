@@ -10,28 +10,33 @@ from hrm_model.model import HrmText
 from hrm_model.placement import SMALL_PARAMETERS
 
 MOST_THREADS = 8  # a small network's matrices have no work for more, and all wait for each other many times a step
+MOST_BESIDE_TILES = 8  # tokens: so many wait for the weights, more for products, which AMX makes several times as fast
 
 log = logging.getLogger(__name__)
 
 
 def compiled_step(model: HrmText, cache: KvCache) -> CompiledStep | None:
-    """The compiled step for a small network in fp32, on torch's number of threads or 8; None leaves steps to torch.
+    """The compiled step for a small network in fp32, or one in bf16 whose weights are in panels; None: torch makes all.
 
-    A large network's steps are spent in its products, and its weights would be held twice: once for torch.
+    It has as many threads as torch, a small network's at most 8. A large one in fp32 would be held twice, and in fp32.
     """
+    is_small, dtype = model.config.parameters < SMALL_PARAMETERS, model.model.embed_tokens.weight.dtype
     reason = objection(model, cache)
-    if reason is None and model.config.parameters >= SMALL_PARAMETERS:
+    if reason is None and not is_small and dtype is torch.float32:
         reason = "the network is large"
+    tiles = False
     if reason is None:
         try:
-            loaded()
+            tiles = bool(loaded().hrm_has_tiles())
         except OSError as error:
             reason = str(error)
     if reason is not None:
         log.info("steps run on torch: %s", reason)
         return None
     assert isinstance(cache, PagedCache)
-    threads = min(torch.get_num_threads(), MOST_THREADS)
-    step = CompiledStep(model, cache, threads=threads)
-    log.info("steps run compiled, on %d threads, in vectors of %d bits", threads, 512 if step.is_wide else 256)
+    threads = min(torch.get_num_threads(), MOST_THREADS) if is_small else torch.get_num_threads()
+    few = MOST_BESIDE_TILES if tiles and dtype is torch.bfloat16 else None
+    step = CompiledStep(model, cache, threads=threads, most_tokens=few)
+    what = "steps run" if step.reads_prompts else "answers are written"
+    log.info("%s compiled, on %d threads, in vectors of %d bits", what, threads, 512 if step.is_wide else 256)
     return step

@@ -20,12 +20,14 @@ typedef struct {
     int64_t layers, passes, cycle; /* layers of a stack; passes in all; every so many of them one is the slow stack's */
     int64_t threads;
     float eps, scale;               /* of the norms; of the embedding */
-    const float *embedding, *start; /* (V, D); z_L at the beginning, (D) */
+    const void *embedding;          /* (V, D) */
+    const float *start;             /* z_L at the beginning, (D) */
     const float *cosine, *sine;     /* (positions, K/2) */
     const Layer *fast, *slow;       /* the stacks' layers */
     Matrix head;
-    float *keys, *values; /* (slots, rows, N, K) */
-    int64_t slot_size;    /* numbers in a slot */
+    void *keys, *values; /* (slots, rows, N, K) */
+    int64_t slot_size;   /* numbers in a slot */
+    int64_t is_short;    /* whether embedding, keys and values are bf16, or fp32 */
 } Network;
 
 /* T tokens. Each stands at `position` of its sequence, reads `readable` keys of it, and has its pages at `page_at`. */
@@ -44,7 +46,7 @@ typedef struct Engine {
     int is_far;       /* whether the step's keys and values have to come from memory */
     int64_t capacity; /* tokens that the memory below is for */
     float *parts, *mixed, *hidden;
-    float **own, **scores; /* each thread's */
+    float **own, **scores, **page; /* each thread's */
     pthread_t *workers;
     pthread_mutex_t lock;
     pthread_cond_t wake;

@@ -31,6 +31,7 @@ def opened(path: str | None) -> ctypes.CDLL:
         functions.hrm_step.argtypes, functions.hrm_step.restype = (c_void_p, c_void_p, c_int64), c_int
         functions.hrm_close.argtypes, functions.hrm_close.restype = (c_void_p,), None
         functions.hrm_is_wide_here.argtypes, functions.hrm_is_wide_here.restype = (), c_int
+        functions.hrm_has_tiles.argtypes, functions.hrm_has_tiles.restype = (), c_int
     except AttributeError as error:
         raise OSError("it was built from another version of step.c; install again") from error
     if not functions.hrm_runs_here():

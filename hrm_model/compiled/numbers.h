@@ -8,6 +8,7 @@
 #include <immintrin.h>
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 #define PANEL 16     /* outputs whose weights lie side by side: two registers, or a wide one */
 #define ROWS 6       /* tokens that share a read of a panel */
@@ -42,6 +43,24 @@ INLINE float total(vec v) {
     float to[4];
     totals(v, v, v, v, to);
     return to[0];
+}
+
+/* bf16 numbers in fp32. */
+INLINE void widen(const uint16_t *from, float *to, int64_t count) {
+    for (int64_t i = 0; i < count; i += 8) {
+        const __m256i both = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(from + i)));
+        _mm256_storeu_si256((__m256i *)(to + i), _mm256_slli_epi32(both, 16));
+    }
+}
+
+/* fp32 numbers in bf16: the nearest, of two as near the even one. NaN stays one. */
+INLINE void shorten(const float *from, uint16_t *to, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t number;
+        memcpy(&number, from + i, sizeof number);
+        const uint32_t rounded = number + 0x7fff + (number >> 16 & 1);
+        to[i] = (uint16_t)((from[i] == from[i] ? rounded : number | 0x400000) >> 16);
+    }
 }
 
 /* What is done number by number, in vectors of eight and of sixteen; the bits are the same. */
@@ -196,8 +215,9 @@ INLINE AVX512 void wide_product_as(int is_bf16, const void *packed, const float 
     const int64_t size = inputs * PANEL * (is_bf16 ? 2 : 4);
     for (int64_t p = 0; p < panels; p += ABREAST) {
         const int64_t count = panels - p < ABREAST ? panels - p : ABREAST;
-        for (int64_t t = 0; t < tokens; t += WIDE_ROWS) {
-            const int64_t rows = tokens - t < WIDE_ROWS ? tokens - t : WIDE_ROWS;
+        int64_t tiles = (tokens + WIDE_ROWS - 1) / WIDE_ROWS;
+        for (int64_t t = 0, rows; t < tokens; t += rows, tiles--) {
+            rows = (tokens - t + tiles - 1) / tiles; /* about as many in each: a few take as long as twice as many */
             const float *from = x + t * inputs;
             const char *w = (const char *)packed + p * size;
             float *to = out + t * out_stride + p * PANEL;
@@ -232,7 +252,7 @@ static AVX512 void wide_product(int is_bf16, const void *packed, const float *x,
 static void product(Matrix matrix, int64_t first_panel, int64_t panels, const float *x, int64_t tokens, int64_t inputs,
                     float *out, int64_t out_stride) {
     const char *from = (const char *)matrix.packed + first_panel * inputs * PANEL * (matrix.is_bf16 ? 2 : 4);
-    if (matrix.is_wide && tokens > 1) /* one token's time is spent in reading */
+    if (matrix.is_wide)
         wide_product(matrix.is_bf16 != 0, from, x, tokens, inputs, panels, out, out_stride);
     else if (matrix.is_bf16)
         product_as(1, from, x, tokens, inputs, panels, out, out_stride);

@@ -5,6 +5,7 @@
  * out with the same bits alone and among others.
  */
 
+#include <cpuid.h>
 #include <sched.h>
 #include <stdlib.h>
 
@@ -48,6 +49,14 @@ INLINE void turn(const float *from, float *to, const float *cosine, const float 
     }
 }
 
+/* Put a head's key or value where keys or values are. */
+INLINE void keep(const Network *net, void *all, int64_t at, const float *head) {
+    if (net->is_short)
+        shorten(head, (uint16_t *)all + at, net->head_dim);
+    else
+        memcpy((float *)all + at, head, (size_t)net->head_dim * sizeof(float));
+}
+
 /* A chunk of tokens, normed: by each thread for itself, which takes less than waiting for others. */
 static const float *normed(Engine *engine, Chosen chosen, int64_t from, int64_t count, int64_t number) {
     const int64_t width = engine->net.width;
@@ -81,9 +90,9 @@ static void project(Engine *engine, const Layer *layer, int64_t slot, int64_t nu
                 else if (kind == 1)
                     turn(part, part, cosine, sine, size / 2);
                 else if (kind == 2)
-                    turn(part, net->keys + at, cosine, sine, size / 2);
+                    turn(part, part, cosine, sine, size / 2), keep(net, net->keys, at, part);
                 else
-                    memcpy(net->values + at, part, (size_t)size * sizeof(float));
+                    keep(net, net->values, at, part);
             }
         }
     }
@@ -109,21 +118,23 @@ static void add_product(Engine *engine, Chosen chosen, Matrix matrix, const floa
     }
 }
 
-/* hidden = silu(gate) * up. Panels come in fours, two of gates and the two of what they let through. */
+/* hidden = silu(gate) * up. All gates come first in the matrix, then what they let through. */
 static void feed(Engine *engine, Chosen chosen, Matrix matrix, int64_t number) {
     const Network *net = &engine->net;
-    const int64_t unit = ABREAST * PANEL, half = unit / 2;
+    const int64_t panels = net->feed / PANEL;
     int64_t first, end;
-    share(net->feed / half, number, net->threads, &first, &end);
+    share((panels + ABREAST - 1) / ABREAST, number, net->threads, &first, &end);
     float *pair = engine->scores[number];
     for (int64_t from = 0; from < chosen.count; from += CHUNK) {
         const int64_t tokens = chunk(from, chosen.count);
         const float *x = normed(engine, chosen, from, tokens, number);
-        for (int64_t one = first; one < end; one++) {
-            product(matrix, one * ABREAST, ABREAST, x, tokens, net->width, pair, unit);
+        for (int64_t p = first * ABREAST; p < end * ABREAST && p < panels; p += ABREAST) {
+            const int64_t count = panels - p < ABREAST ? panels - p : ABREAST, half = count * PANEL;
+            product(matrix, p, count, x, tokens, net->width, pair, 2 * half);
+            product(matrix, panels + p, count, x, tokens, net->width, pair + half, 2 * half);
             for (int64_t t = 0; t < tokens; t++)
                 (matrix.is_wide ? wide_let_through : let_through)(
-                    pair + t * unit, engine->hidden + (from + t) * net->feed + one * half, half);
+                    pair + t * 2 * half, engine->hidden + (from + t) * net->feed + p * PANEL, half);
         }
     }
 }
@@ -143,6 +154,22 @@ static void block(Engine *engine, Chosen chosen, const Layer *layer, int64_t slo
     meet(engine);
 }
 
+/* Where a token begins. */
+static void embed(const Network *net, const Step *step, int64_t token) {
+    const int64_t at = step->id[token] * net->width;
+    float *slow = step->slow + token * net->width, *fast = step->fast + token * net->width;
+    float *x = step->x + token * net->width;
+    if (net->is_short)
+        widen((const uint16_t *)net->embedding + at, slow, net->width);
+    else
+        memcpy(slow, (const float *)net->embedding + at, (size_t)net->width * sizeof(float));
+    for (int64_t i = 0; i < net->width; i++) {
+        slow[i] *= net->scale;
+        fast[i] = net->start[i];
+        x[i] = slow[i] + fast[i];
+    }
+}
+
 /* What one thread does of a step. */
 static void run(Engine *engine, int64_t number) {
     const Network *net = &engine->net;
@@ -154,11 +181,7 @@ static void run(Engine *engine, int64_t number) {
     int64_t first, end;
     share(step->tokens, number, net->threads, &first, &end); /* what it does of each token, but for products */
     for (int64_t t = first; t < end && !step->first_layer; t++)
-        for (int64_t i = t * net->width, j = 0; j < net->width; i++, j++) {
-            step->slow[i] = net->embedding[step->id[t] * net->width + j] * net->scale;
-            step->fast[i] = net->start[j];
-            step->x[i] = step->slow[i] + step->fast[i];
-        }
+        embed(net, step, t);
     meet(engine);
     for (int64_t slot = step->first_layer; slot < last; slot++) {
         const int64_t layer = slot % net->layers;
@@ -217,6 +240,7 @@ static void let_go(Engine *engine) {
     for (int64_t n = 0; n < engine->net.threads; n++) {
         free(engine->own[n]), engine->own[n] = NULL;
         free(engine->scores[n]), engine->scores[n] = NULL;
+        free(engine->page[n]), engine->page[n] = NULL;
     }
     engine->capacity = 0;
 }
@@ -228,11 +252,12 @@ static int make_room(Engine *engine, int64_t tokens, int64_t positions) {
     if (tokens <= engine->capacity) return 1;
     let_go(engine);
     int64_t own = QUERIES * net->heads * (positions + 8 + 1);
-    if (own < CHUNK * ABREAST * PANEL) own = CHUNK * ABREAST * PANEL;
+    if (own < 2 * CHUNK * ABREAST * PANEL) own = 2 * CHUNK * ABREAST * PANEL;
     int got = (engine->parts = numbers(tokens * 4 * inner)) && (engine->mixed = numbers(tokens * inner)) &&
               (engine->hidden = numbers(tokens * net->feed));
     for (int64_t n = 0; n < net->threads; n++)
-        got = got && (engine->own[n] = numbers(CHUNK * width)) && (engine->scores[n] = numbers(own));
+        got = got && (engine->own[n] = numbers(CHUNK * width)) && (engine->scores[n] = numbers(own)) &&
+              (engine->page[n] = numbers(net->is_short ? PAGE_TOKENS * inner : 1));
     if (got)
         engine->capacity = tokens;
     else
@@ -248,6 +273,12 @@ int hrm_runs_here(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu
 /* Whether products may be wide, and gain by it: processors before those with bf16 slow down for such vectors. */
 int hrm_is_wide_here(void) { return __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16"); }
 
+/* Whether this processor multiplies bf16 tile by tile (AMX), which nothing here does. */
+int hrm_has_tiles(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && d >> 22 & 1 && d >> 24 & 1;
+}
+
 /* Tells structs of another version. */
 int hrm_layout(void) { return (int)(sizeof(Network) << 16 | sizeof(Step)); }
 
@@ -259,7 +290,7 @@ void hrm_close(Engine *engine) {
     pthread_mutex_unlock(&engine->lock);
     for (int64_t n = 0; n + 1 < engine->net.threads; n++) pthread_join(engine->workers[n], NULL);
     let_go(engine);
-    free(engine->workers), free(engine->own), free(engine->scores);
+    free(engine->workers), free(engine->own), free(engine->scores), free(engine->page);
     pthread_mutex_destroy(&engine->lock), pthread_cond_destroy(&engine->wake);
     free(engine);
 }
@@ -274,8 +305,10 @@ Engine *hrm_open(const Network *network) {
     engine->workers = calloc((size_t)wanted, sizeof *engine->workers);
     engine->own = calloc((size_t)wanted, sizeof *engine->own);
     engine->scores = calloc((size_t)wanted, sizeof *engine->scores);
+    engine->page = calloc((size_t)wanted, sizeof *engine->page);
+    const int has_places = engine->own && engine->scores && engine->page;
     int64_t begun = 1;
-    for (; engine->workers && engine->own && engine->scores && begun < wanted; begun++) {
+    for (; engine->workers && has_places && begun < wanted; begun++) {
         Worker *worker = malloc(sizeof *worker);
         if (!worker) break;
         *worker = (Worker){engine, begun};
@@ -284,8 +317,8 @@ Engine *hrm_open(const Network *network) {
             break;
         }
     }
-    if (begun == wanted && engine->workers && engine->own && engine->scores) return engine;
-    engine->net.threads = engine->own && engine->scores ? begun : 0; /* those that have a place to let go of */
+    if (begun == wanted && engine->workers && has_places) return engine;
+    engine->net.threads = has_places ? begun : 0; /* those that have a place to let go of */
     hrm_close(engine);
     return NULL;
 }

@@ -12,13 +12,12 @@ from torch import Tensor
 
 from hrm_model.cache import PagedCache
 from hrm_model.compiled.library import library
+from hrm_model.compiled.panels import PANEL, packed_panels
 from hrm_model.layers import Block, Rotary, Stack
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS
+from hrm_model.projections.panelled import PanelledLinear
 from hrm_model.sequence import Sequence
-
-PANEL = 16  # outputs whose weights lie side by side
-_HALF = 2 * PANEL  # of what is fed forward in one go: as many gates beside as many that they let through
 
 
 class _Matrix(Structure):
@@ -39,6 +38,7 @@ class _Network(Structure):
         ("head", _Matrix),
         *((name, c_void_p) for name in ("keys", "values")),
         ("slot_size", c_int64),
+        ("is_short", c_int64),
     )
 
 
@@ -65,31 +65,44 @@ def objection(model: HrmText, cache: object) -> str | None:
     """Why the compiled step cannot take this network and cache; None where it can."""
     config = model.config
     weight = model.model.embed_tokens.weight
-    if weight.device.type != "cpu" or weight.dtype is not torch.float32:
+    if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16):
         return f"the network computes in {str(weight.dtype).removeprefix('torch.')} on {weight.device.type}"
-    if not all(isinstance(module, torch.nn.Linear) for module in _projections(model)):
-        return "its weights are rounded"
-    if type(cache) is not PagedCache or cache.key.dtype is not torch.float32:
+    kind = torch.nn.Linear if weight.dtype is torch.float32 else PanelledLinear
+    if not all(isinstance(module, kind) for module in _projections(model)):
+        return "its weights are rounded, or not in panels"
+    if type(cache) is not PagedCache or cache.key.dtype is not weight.dtype:
         return "its keys and values are rounded"
-    if config.hidden_size % PANEL or config.head_dim % PANEL or config.intermediate_size % _HALF:
-        return f"its width and heads are no multiples of {PANEL}, or its feed-forward none of {_HALF}"
+    if config.hidden_size % PANEL or config.head_dim % PANEL or config.intermediate_size % PANEL:
+        return f"its width, heads or feed-forward are no multiples of {PANEL}"
     return None
 
 
 class CompiledStep:
     """A network and its cache behind one call. Only one thread may call it at a time."""
 
-    def __init__(self, model: HrmText, cache: PagedCache, *, threads: int, is_wide: bool | None = None) -> None:
+    def __init__(
+        self,
+        model: HrmText,
+        cache: PagedCache,
+        *,
+        threads: int,
+        is_wide: bool | None = None,
+        most_tokens: int | None = None,
+    ) -> None:
         """Pack the weights; threads - 1 threads begin, and end when this is forgotten.
 
         Args:
             is_wide: whether it computes in vectors of 512 bits, which changes no bit of it; None: where that is faster.
+            most_tokens: of a step that is faster here than on torch; None: any.
 
         Raises:
             MemoryError: there is no memory for it, or no more threads.
         """
         config, body = model.config, model.model
         functions = loaded()
+        dtype = body.embed_tokens.weight.dtype
+        self.reads_prompts = dtype is torch.float32
+        self.most_tokens = most_tokens
         self.is_wide = bool(functions.hrm_is_wide_here()) if is_wide is None else is_wide
         self._cache, self._kept = cache, list[object]()
         rotary = Rotary(torch.arange(config.max_position_embeddings), config.head_dim, config.rope_theta, torch.float32)
@@ -107,15 +120,16 @@ class CompiledStep:
             eps=config.rms_norm_eps,
             scale=config.embedding_scale,
             embedding=self._address(body.embed_tokens.weight),
-            start=self._address(body.z_L_init),
+            start=self._address(body.z_L_init.float()),
             cosine=self._address(rotary.cosine_TK),
             sine=self._address(rotary.sine_TK),
             fast=self._layers(body.L_module),
             slow=self._layers(body.H_module),
-            head=self._matrix(model.lm_head.weight),
+            head=self._matrix(packed_panels(model.lm_head.weight)),
             keys=cache.key.data_ptr(),
             values=cache.value.data_ptr(),
             slot_size=cache.key.stride(0),
+            is_short=dtype is torch.bfloat16,
         )
         self._positions = config.max_position_embeddings
         self._step = functions.hrm_step
@@ -160,15 +174,12 @@ class CompiledStep:
         layers = (_Layer * len(stack.layers))()
         for layer, block in zip(layers, stack.layers, strict=True):
             assert isinstance(block, Block)
-            layer.gqkv, layer.out = self._matrix(block.attn.gqkv_proj.weight), self._matrix(block.attn.o_proj.weight)
-            layer.gate_up = self._matrix(_side_by_side(block.mlp.gate_up_proj.weight))
-            layer.down = self._matrix(block.mlp.down_proj.weight)
+            layer.gqkv, layer.out, layer.gate_up, layer.down = map(self._matrix, map(_panels_of, _matrices(block)))
         self._kept.append(layers)
         return layers
 
-    def _matrix(self, weight_OI: Tensor) -> _Matrix:
-        packed = packed_panels(weight_OI)
-        return _Matrix(self._address(packed), packed.dtype is torch.bfloat16, self.is_wide)
+    def _matrix(self, panels_PIO: Tensor) -> _Matrix:
+        return _Matrix(self._address(panels_PIO), panels_PIO.dtype is torch.bfloat16, self.is_wide)
 
     def _address(self, tensor: Tensor) -> int:
         self._kept.append(kept := tensor.contiguous())
@@ -227,35 +238,17 @@ def loaded() -> ctypes.CDLL:
     return found
 
 
-def packed_panels(weight_OI: Tensor) -> Tensor:
-    """Lay a weight out as step.c reads it: in bf16 where that says the same, else in fp32.
-
-    Args:
-        weight_OI: (O, I) fp32.
-
-    Returns:
-        (P, I, PANEL): for each panel of outputs and each input its weights. Past the last output there are zeros. In
-        bf16 the panel's two halves are zipped, so that each pair makes one 32-bit number.
-    """
-    padded_OI = torch.nn.functional.pad(weight_OI, (0, 0, 0, -len(weight_OI) % PANEL))
-    panels_PIO = padded_OI.view(-1, PANEL, padded_OI.shape[1]).transpose(1, 2)
-    short_PIO = panels_PIO.bfloat16()
-    if not torch.equal(short_PIO.float(), panels_PIO):
-        return panels_PIO.contiguous()
-    return torch.stack(short_PIO.chunk(2, dim=-1), dim=-1).flatten(2).contiguous()
-
-
-def _side_by_side(gate_up_OI: Tensor) -> Tensor:
-    """Rows gate | up reordered so that each half unit of gates is followed by what they let through."""
-    _, inputs = gate_up_OI.shape
-    return gate_up_OI.view(2, -1, _HALF, inputs).transpose(0, 1).reshape(-1, inputs)
-
-
 def _projections(model: HrmText) -> list[torch.nn.Module]:
     blocks = [*model.model.L_module.layers, *model.model.H_module.layers]
-    return [
-        module
-        for block in blocks
-        if isinstance(block, Block)
-        for module in (block.attn.gqkv_proj, block.attn.o_proj, block.mlp.gate_up_proj, block.mlp.down_proj)
-    ]
+    return [module for block in blocks if isinstance(block, Block) for module in _matrices(block)]
+
+
+def _matrices(block: Block) -> tuple[torch.nn.Module, ...]:
+    return (block.attn.gqkv_proj, block.attn.o_proj, block.mlp.gate_up_proj, block.mlp.down_proj)
+
+
+def _panels_of(projection: torch.nn.Module) -> Tensor:
+    if isinstance(projection, PanelledLinear):
+        return projection.panels_PIO
+    assert isinstance(projection, torch.nn.Linear)
+    return packed_panels(projection.weight)

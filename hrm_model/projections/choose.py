@@ -10,6 +10,7 @@ from hrm_model.config import HrmConfig
 from hrm_model.projections.int4 import GROUP, Int4Linear, Unpacker, block_outputs
 from hrm_model.projections.int8 import Int8Linear, widest_weight
 from hrm_model.projections.packed import PackedLinear, can_pack
+from hrm_model.projections.panelled import PanelledLinear
 from hrm_model.projections.widened import Scratch, WidenedLinear, can_multiply
 
 Weights = Literal["auto", "int8", "int4"]
@@ -34,14 +35,19 @@ def check_weights(weights: str, device: str) -> Weights:
     raise ValueError(f"weights are {weights!r}; expected one of {', '.join(get_args(Weights))}")
 
 
-def projections(weights: Weights, dtype: torch.dtype, device: str) -> Project | None:
+def projections(weights: Weights, dtype: torch.dtype, device: str, *, in_panels: bool = False) -> Project | None:
     """Choose what makes the projections of one network; None leaves nn.Linear.
 
     Args:
         weights: as `check_weights` returns it.
         dtype: of activations, and of weights that stay as they are.
         device: where they run.
+        in_panels: the compiled step will read them, too.
     """
+    if in_panels:
+        whole = projections(weights, dtype, device)
+        assert whole is not None, "there are panels in bf16 on a CPU, where torch has projections of ours"
+        return lambda weight_OI: PanelledLinear(weight_OI.to(dtype), whole(weight_OI))
     if weights == "int8":
         return Int8Linear
     if weights == "int4":

@@ -63,6 +63,16 @@ def test_the_figures_are_those_of_the_configuration(folder: Path) -> None:
     assert "cache needs      2.0 KiB a token, 128.0 KiB for a full context of 64" in report
 
 
+@pytest.mark.compiled
+def test_a_network_in_bf16_is_held_twice_and_that_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hrm_model.placement.SMALL_PARAMETERS", 0)
+
+    report = "\n".join(check_model(folder))
+
+    assert "placement        cpu, bfloat16, weights twice, for prompts and for answers" in report
+    assert report.endswith("servable         yes")
+
+
 def test_what_rounding_saves_is_said_and_tried(folder: Path) -> None:
     report = "\n".join(check_model(folder, weights="int8", kv_dtype="int8"))
 

@@ -19,6 +19,7 @@ from hrm_model.errors import CheckpointError
 from hrm_model.loading import load_engine
 from hrm_model.pages import PAGE_TOKENS, pages_for
 from hrm_model.placement import default_slice_tokens, place
+from hrm_model.projections.choose import stack_bytes
 from hrm_model.runner import Runner
 from hrm_model.sequence import Sequence
 from hrm_model.types import Sampling
@@ -200,6 +201,25 @@ def placed(config: HrmConfig = CONFIG, **changes: Any) -> Any:
 def test_a_small_network_runs_in_fp32_on_a_cpu_and_a_large_one_in_its_own_dtype() -> None:
     assert placed().dtype is torch.float32
     assert placed(LARGE).dtype is torch.bfloat16
+
+
+@pytest.mark.compiled
+def test_bf16_on_a_cpu_is_held_in_panels_too_where_a_quarter_of_the_free_memory_takes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_bf16 = placed(dtype="bfloat16")
+    panels = 2 * stack_bytes(CONFIG, "auto", torch.bfloat16) + 2 * CONFIG.vocab_size * CONFIG.hidden_size
+
+    assert in_bf16.in_panels
+    assert in_bf16.weight_bytes(CONFIG) == replace(in_bf16, in_panels=False).weight_bytes(CONFIG) + panels
+    for other in ({"dtype": "float32"}, {"dtype": "float16"}, {"weights": "int8"}, {"kv_dtype": "int8"}):
+        changes: dict[str, Any] = {"dtype": "bfloat16"} | other
+        assert not placed(**changes).in_panels
+    assert not placed(replace(CONFIG, intermediate_size=200), dtype="bfloat16").in_panels
+    monkeypatch.setattr("hrm_model.placement.free_memory", lambda: 4 * panels)
+    assert placed(dtype="bfloat16").in_panels
+    monkeypatch.setattr("hrm_model.placement.free_memory", lambda: 4 * panels - 1)
+    assert not placed(dtype="bfloat16").in_panels
 
 
 def test_a_dtype_that_is_asked_for_is_taken() -> None:

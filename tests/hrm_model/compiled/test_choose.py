@@ -2,16 +2,20 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from hrm_model.cache import KvCache, PagedCache
 from hrm_model.cache_int8 import Int8Cache
-from hrm_model.compiled.choose import MOST_THREADS, compiled_step
+from hrm_model.compiled.choose import MOST_BESIDE_TILES, MOST_THREADS, compiled_step
 from hrm_model.compiled.library import opened
-from hrm_model.compiled.step import objection
+from hrm_model.compiled.step import loaded, objection
+from hrm_model.loading import load_placed
 from hrm_model.model import HrmText
+from hrm_model.placement import place
+from tests.bench.one_b import write_random
 from tests.engines import CONFIG, Tiny
 
 
@@ -34,13 +38,36 @@ def test_rounded_numbers_and_odd_sizes_are_left_to_torch_for_a_reason_that_the_l
 ) -> None:
     narrow = HrmText(replace(CONFIG, hidden_size=24))
     rounded = tiny.changed(lambda model: model.bfloat16()).model
+    halved = tiny.changed(lambda model: model.half()).model
 
-    assert objection(rounded, cache_of(dtype=torch.bfloat16)) == "the network computes in bfloat16 on cpu"
-    assert objection(narrow, cache_of()) == "its width and heads are no multiples of 16, or its feed-forward none of 32"
+    assert objection(rounded, cache_of(dtype=torch.bfloat16)) == "its weights are rounded, or not in panels"
+    assert objection(halved, cache_of(dtype=torch.float16)) == "the network computes in float16 on cpu"
+    assert objection(narrow, cache_of()) == "its width, heads or feed-forward are no multiples of 16"
     assert objection(tiny.model, cache_of(Int8Cache)) == "its keys and values are rounded"
     with caplog.at_level(logging.INFO):
         assert compiled_step(rounded, cache_of(dtype=torch.bfloat16)) is None
-    assert caplog.messages == ["steps run on torch: the network computes in bfloat16 on cpu"]
+    assert caplog.messages == ["steps run on torch: its weights are rounded, or not in panels"]
+
+
+@pytest.mark.compiled
+def test_a_network_of_any_size_in_bf16_has_it_for_answers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_random(tmp_path, replace(CONFIG, dtype="bfloat16"))
+    monkeypatch.setattr("hrm_model.compiled.choose.SMALL_PARAMETERS", 0)
+    placement = place(CONFIG, dtype="bfloat16", device="cpu", kv_bytes=1 << 22, max_running=4)
+    model = load_placed(tmp_path, placement)
+
+    for has_tiles in (False, True):
+        caplog.clear()
+        monkeypatch.setattr(loaded(), "hrm_has_tiles", lambda has_tiles=has_tiles: has_tiles)
+        with caplog.at_level(logging.INFO):
+            step = compiled_step(model, placement.cache(CONFIG))
+
+        assert step is not None
+        assert not step.reads_prompts
+        assert step.most_tokens == (MOST_BESIDE_TILES if has_tiles else None)
+        assert caplog.messages[0].startswith(f"answers are written compiled, on {torch.get_num_threads()} threads")
 
 
 def test_where_it_was_not_built_the_reason_says_so() -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from hrm_model.cache import PagedCache
-from hrm_model.compiled.step import CompiledStep, Token, packed_panels
+from hrm_model.compiled.panels import packed_panels
+from hrm_model.compiled.step import CompiledStep, Token
 from hrm_model.config import HrmConfig
 from hrm_model.model import HrmText
 from hrm_model.pages import pages_for
@@ -80,7 +81,8 @@ class Written:
         is_wide: bool | None = None,
     ) -> None:
         each = pages_for(max(PROMPTS) + 16)
-        self.cache = PagedCache(model.config, each * len(numbers), dtype=torch.float32, device="cpu")
+        dtype = model.model.embed_tokens.weight.dtype
+        self.cache = PagedCache(model.config, each * len(numbers), dtype=dtype, device="cpu")
         pages = list(range(self.cache.pages))
         if scattered:
             pages = torch.randperm(len(pages), generator=torch.Generator().manual_seed(1)).tolist()
