@@ -1,5 +1,6 @@
 """The projections that stand in for nn.Linear: near it, the same whatever the batch, and sized as was said."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -210,3 +211,19 @@ def test_a_cpu_whose_layout_is_not_known_is_refused() -> None:
         elsewhere(ATEN_CPU_CAPABILITY="default")
 
     assert "torch packs int4 weights in a layout for this CPU that is not known here" in caught.value.stderr
+
+
+@pytest.mark.parametrize("rows", [1, 2, 8, 128])
+def test_int8_products_are_none_of_onednns_reference_code(rows: int) -> None:
+    asked = (
+        "import torch; from hrm_model.projections.int8 import Int8Linear;"
+        "generator = torch.Generator().manual_seed(0);"
+        f"Int8Linear(torch.randn(256, 128, generator=generator))(torch.randn({rows}, 128).bfloat16())"
+    )
+
+    environment = {**os.environ, "ONEDNN_VERBOSE": "1"}
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=environment)
+
+    used = [line.split(",")[5:7] for line in done.stdout.splitlines() if ",exec," in line]
+    assert [name for kind, name in used if kind in ("matmul", "inner_product")], "a product was made"
+    assert not [name for kind, name in used if kind != "reorder" and name.startswith("ref")]
