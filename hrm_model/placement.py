@@ -7,10 +7,11 @@ import torch
 
 from hrm_model.cache import KvCache, PagedCache
 from hrm_model.cache_int8 import SCALE, Int8Cache
+from hrm_model.compiled.panels import panel_bytes
 from hrm_model.config import HrmConfig
 from hrm_model.free_memory import free_memory
 from hrm_model.pages import PAGE_TOKENS, pages_for
-from hrm_model.projections.choose import Weights, check_weights, stack_bytes
+from hrm_model.projections.choose import Weights, check_weights, stack_bytes, stack_panel_bytes
 from hrm_model.projections.panelled import can_panel
 
 KvDtype = Literal["auto", "int8"]
@@ -55,7 +56,7 @@ class Placement:
         """Bytes of all weights; embedding, head and z_L_init are never rounded."""
         others = config.parameters - 2 * config.stack_parameters
         once = 2 * stack_bytes(config, self.weights, self.dtype) + others * self.dtype.itemsize
-        return once + (_panel_bytes(config, self.dtype) if self.in_panels else 0)
+        return once + (_panel_bytes(config, self.weights) if self.in_panels else 0)
 
 
 def kv_token_bytes(config: HrmConfig, dtype: torch.dtype, kv_dtype: KvDtype) -> int:
@@ -65,9 +66,9 @@ def kv_token_bytes(config: HrmConfig, dtype: torch.dtype, kv_dtype: KvDtype) -> 
     return config.kv_bytes_per_token(dtype.itemsize)
 
 
-def _panel_bytes(config: HrmConfig, dtype: torch.dtype) -> int:
-    """Bytes of what is held twice in panels: the stacks' projections, and the head."""
-    return 2 * stack_bytes(config, "auto", dtype) + config.vocab_size * config.hidden_size * dtype.itemsize
+def _panel_bytes(config: HrmConfig, weights: Weights) -> int:
+    """Bytes of what is held once more in panels: the stacks' projections, and the head."""
+    return 2 * stack_panel_bytes(config, weights) + panel_bytes(config.vocab_size, config.hidden_size, "bf16")
 
 
 def default_slice_tokens(config: HrmConfig) -> int:
@@ -123,9 +124,9 @@ def place(
         room = "a quarter of the free memory" if kv_bytes is None else f"a cache of {kv_bytes} bytes"
         raise ValueError(f"{room} holds no page of cache; one takes {page_bytes} bytes")
     in_panels = (
-        (where, chosen, kv) == ("cpu", "auto", "auto")
-        and can_panel(config, kind)
-        and _panel_bytes(config, kind) <= free_bytes(where) * _MEMORY_SHARE
+        (where, kv) == ("cpu", "auto")
+        and can_panel(config, kind, in_int4=chosen == "int4")
+        and _panel_bytes(config, chosen) <= free_bytes(where) * _MEMORY_SHARE
     )
     return Placement(where, kind, chosen, kv, pages, in_panels)
 

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "numbers.h"
+#include "products.h"
 
 #define PAGE_TOKENS 16
 #define FAR (16 << 20) /* bytes of keys and values that no cache is likely to hold from one step to the next */

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from collections.abc import Sequence as Items
 from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from hrm_model.cache import PagedCache
 from hrm_model.compiled.library import library
-from hrm_model.compiled.panels import PANEL, packed_panels
+from hrm_model.compiled.panels import PANEL, Kind, Panels, packed_panels
 from hrm_model.layers import Block, Rotary, Stack
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS
@@ -21,7 +22,7 @@ from hrm_model.sequence import Sequence
 
 
 class _Matrix(Structure):
-    _fields_ = (("packed", c_void_p), ("is_bf16", c_int64), ("is_wide", c_int64))
+    _fields_ = (("packed", c_void_p), ("scale", c_void_p), ("kind", c_int64), ("is_wide", c_int64))
 
 
 class _Layer(Structure):
@@ -178,8 +179,9 @@ class CompiledStep:
         self._kept.append(layers)
         return layers
 
-    def _matrix(self, panels_PIO: Tensor) -> _Matrix:
-        return _Matrix(self._address(panels_PIO), panels_PIO.dtype is torch.bfloat16, self.is_wide)
+    def _matrix(self, panels: Panels) -> _Matrix:
+        scale = None if panels.scale_O is None else self._address(panels.scale_O)
+        return _Matrix(self._address(panels.packed), scale, get_args(Kind).index(panels.kind), self.is_wide)
 
     def _address(self, tensor: Tensor) -> int:
         self._kept.append(kept := tensor.contiguous())
@@ -247,8 +249,8 @@ def _matrices(block: Block) -> tuple[torch.nn.Module, ...]:
     return (block.attn.gqkv_proj, block.attn.o_proj, block.mlp.gate_up_proj, block.mlp.down_proj)
 
 
-def _panels_of(projection: torch.nn.Module) -> Tensor:
+def _panels_of(projection: torch.nn.Module) -> Panels:
     if isinstance(projection, PanelledLinear):
-        return projection.panels_PIO
+        return projection.panels
     assert isinstance(projection, torch.nn.Linear)
     return packed_panels(projection.weight)

@@ -6,11 +6,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from hrm_model.compiled.panels import Kind, Panels, int4_panels, int8_panels, packed_panels, panel_bytes
 from hrm_model.config import HrmConfig
 from hrm_model.projections.int4 import GROUP, Int4Linear, Unpacker, block_outputs
 from hrm_model.projections.int8 import Int8Linear, widest_weight
 from hrm_model.projections.packed import PackedLinear, can_pack
 from hrm_model.projections.panelled import PanelledLinear
+from hrm_model.projections.rounding import round_groups, round_rows
 from hrm_model.projections.widened import Scratch, WidenedLinear, can_multiply
 
 Weights = Literal["auto", "int8", "int4"]
@@ -47,7 +49,7 @@ def projections(weights: Weights, dtype: torch.dtype, device: str, *, in_panels:
     if in_panels:
         whole = projections(weights, dtype, device)
         assert whole is not None, "there are panels in bf16 on a CPU, where torch has projections of ours"
-        return lambda weight_OI: PanelledLinear(weight_OI.to(dtype), whole(weight_OI))
+        return lambda weight_OI: PanelledLinear(_in_panels(weight_OI, weights, dtype), whole(weight_OI))
     if weights == "int8":
         return Int8Linear
     if weights == "int4":
@@ -61,11 +63,32 @@ def projections(weights: Weights, dtype: torch.dtype, device: str, *, in_panels:
     return PackedLinear if can_pack(dtype) else None
 
 
+def _in_panels(weight_OI: Tensor, weights: Weights, dtype: torch.dtype) -> Panels:
+    match weights:
+        case "auto":
+            return packed_panels(weight_OI.to(dtype))
+        case "int8":
+            whole_OI, scale_O1 = round_rows(weight_OI.float(), widest_weight())
+            return int8_panels(whole_OI, scale_O1.flatten())
+        case "int4":
+            return int4_panels(round_groups(weight_OI.float(), GROUP, steps=widest_weight() // 8))
+
+
+def stack_panel_bytes(config: HrmConfig, weights: Weights) -> int:
+    """Bytes of one stack's projections in panels."""
+    kind: Kind = "bf16" if weights == "auto" else weights
+    return config.layers_per_stack * sum(panel_bytes(outputs, inputs, kind) for outputs, inputs in _shapes(config))
+
+
 def stack_bytes(config: HrmConfig, weights: Weights, dtype: torch.dtype) -> int:
     """Bytes of one stack's projections."""
+    return config.layers_per_stack * sum(_bytes(outputs, inputs, weights, dtype) for outputs, inputs in _shapes(config))
+
+
+def _shapes(config: HrmConfig) -> tuple[tuple[int, int], ...]:
+    """(O, I) of a layer's projections."""
     inner, width, feed = config.num_heads * config.head_dim, config.hidden_size, config.intermediate_size
-    shapes = ((4 * inner, width), (width, inner), (2 * feed, width), (width, feed))
-    return config.layers_per_stack * sum(_bytes(outputs, inputs, weights, dtype) for outputs, inputs in shapes)
+    return ((4 * inner, width), (width, inner), (2 * feed, width), (width, feed))
 
 
 def _bytes(outputs: int, inputs: int, weights: Weights, dtype: torch.dtype) -> int:

@@ -4,32 +4,34 @@ import torch
 from torch import Tensor, nn
 
 from hrm_model.compiled.library import library
-from hrm_model.compiled.panels import PANEL, packed_panels
+from hrm_model.compiled.panels import GROUP, PANEL, Panels
 from hrm_model.config import HrmConfig
 
 
-def can_panel(config: HrmConfig, dtype: torch.dtype) -> bool:
-    """Say whether the compiled step can read such weights here, and gain by it."""
+def can_panel(config: HrmConfig, dtype: torch.dtype, *, in_int4: bool) -> bool:
+    """Say whether the compiled step can read a network's weights here, and gain by it."""
     try:
         library()
     except OSError:
         return False
     sizes = (config.hidden_size, config.head_dim, config.intermediate_size)
-    return dtype is torch.bfloat16 and not any(size % PANEL for size in sizes)
+    inputs = (config.hidden_size, config.num_heads * config.head_dim, config.intermediate_size)
+    is_whole = not any(size % PANEL for size in sizes) and not (in_int4 and any(size % GROUP for size in inputs))
+    return dtype is torch.bfloat16 and is_whole
 
 
 class PanelledLinear(nn.Module):
     """Stands in for nn.Linear without a bias."""
 
-    def __init__(self, weight_OI: Tensor, whole: nn.Module) -> None:
+    def __init__(self, panels: Panels, whole: nn.Module) -> None:
         """Keep a weight.
 
         Args:
-            weight_OI: (O, I) bf16.
+            panels: the weight as the compiled step reads it.
             whole: what multiplies by it when torch asks.
         """
         super().__init__()
-        self.panels_PIO = packed_panels(weight_OI)
+        self.panels = panels
         self._whole = whole
 
     def forward(self, x_TI: Tensor) -> Tensor:
@@ -39,4 +41,4 @@ class PanelledLinear(nn.Module):
     @property
     def bytes(self) -> int:
         """Bytes of the panels; `whole` has its own."""
-        return self.panels_PIO.numel() * self.panels_PIO.element_size()
+        return self.panels.bytes

@@ -19,7 +19,7 @@ from hrm_model.errors import CheckpointError
 from hrm_model.loading import load_engine
 from hrm_model.pages import PAGE_TOKENS, pages_for
 from hrm_model.placement import default_slice_tokens, place
-from hrm_model.projections.choose import stack_bytes
+from hrm_model.projections.choose import stack_panel_bytes
 from hrm_model.runner import Runner
 from hrm_model.sequence import Sequence
 from hrm_model.types import Sampling
@@ -208,11 +208,15 @@ def test_bf16_on_a_cpu_is_held_in_panels_too_where_a_quarter_of_the_free_memory_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     in_bf16 = placed(dtype="bfloat16")
-    panels = 2 * stack_bytes(CONFIG, "auto", torch.bfloat16) + 2 * CONFIG.vocab_size * CONFIG.hidden_size
+    panels = 2 * stack_panel_bytes(CONFIG, "auto") + 2 * CONFIG.vocab_size * CONFIG.hidden_size
 
     assert in_bf16.in_panels
     assert in_bf16.weight_bytes(CONFIG) == replace(in_bf16, in_panels=False).weight_bytes(CONFIG) + panels
-    for other in ({"dtype": "float32"}, {"dtype": "float16"}, {"weights": "int8"}, {"kv_dtype": "int8"}):
+    assert placed(dtype="bfloat16", weights="int8").in_panels
+    in_groups = replace(CONFIG, hidden_size=64, num_heads=1, head_dim=64, intermediate_size=128)
+    assert placed(in_groups, dtype="bfloat16", weights="int4").in_panels
+    assert not placed(replace(in_groups, intermediate_size=96), dtype="bfloat16", weights="int4").in_panels
+    for other in ({"dtype": "float32"}, {"dtype": "float16"}, {"kv_dtype": "int8"}):
         changes: dict[str, Any] = {"dtype": "bfloat16"} | other
         assert not placed(**changes).in_panels
     assert not placed(replace(CONFIG, intermediate_size=200), dtype="bfloat16").in_panels

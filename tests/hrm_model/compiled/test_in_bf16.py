@@ -1,4 +1,5 @@
-"""hrm_model.compiled where weights, keys and values are bf16: torch reads prompts, and answers are written in fp32."""
+"""hrm_model.compiled where keys and values are bf16, and weights that or rounded: torch reads prompts, and answers are
+written in fp32."""
 
 import pytest
 import torch
@@ -7,31 +8,62 @@ from torch import Tensor
 from hrm_model.cache import PagedCache
 from hrm_model.layers import GatedAttention, SwiGlu
 from hrm_model.model import HrmText
-from hrm_model.projections.choose import projections
+from hrm_model.projections.choose import Weights, projections
+from hrm_model.projections.int4 import GROUP
+from hrm_model.projections.int8 import widest_weight
+from hrm_model.projections.rounding import round_groups, round_rows
 from hrm_model.runner import Runner
 from tests.hrm_model.compiled.test_step import EVERYONE, SHAPES, STEPS, Written, answer_of, network
 
 pytestmark = pytest.mark.compiled
 
 
-@pytest.fixture(scope="module", params=SHAPES)
-def exact(request: pytest.FixtureRequest) -> HrmText:
-    """The network in fp32, whose weights are bf16 numbers."""
-    return network(SHAPES[request.param], in_bf16=True)
+KINDS: list[tuple[str, Weights]] = [
+    ("heads of 64", "auto"),
+    ("heads of 48", "auto"),
+    ("heads of 64", "int8"),
+    ("heads of 64", "int4"),
+]
 
 
-@pytest.fixture(scope="module")
-def model(exact: HrmText) -> HrmText:
-    """The same network as serving loads it in bf16."""
-    found = HrmText(exact.config).requires_grad_(False).eval()
-    found.load_state_dict(exact.state_dict())
-    project = projections("auto", torch.bfloat16, "cpu", in_panels=True)
+@pytest.fixture(scope="module", params=KINDS, ids=" ".join)
+def pair(request: pytest.FixtureRequest) -> tuple[HrmText, HrmText]:
+    """A network in fp32 whose weights are numbers that the other's can be, and the same as serving loads it in bf16."""
+    shape, weights = request.param
+    exact = network(SHAPES[shape], in_bf16=True)
+    served = HrmText(exact.config).requires_grad_(False).eval()
+    served.load_state_dict(exact.state_dict())
+    project = projections(weights, torch.bfloat16, "cpu", in_panels=True)
     assert project is not None
-    for name, module in list(found.named_modules()):
-        parent = found.get_submodule(name.rpartition(".")[0])
+    for name, module in list(exact.named_modules()):
+        parent = exact.get_submodule(name.rpartition(".")[0])
         if isinstance(module, torch.nn.Linear) and isinstance(parent, GatedAttention | SwiGlu):
-            found.set_submodule(name, project(module.weight.bfloat16()))
-    return found.bfloat16()
+            served.set_submodule(name, project(module.weight))
+            module.weight.copy_(as_rounded(module.weight, weights))
+    return exact, served.bfloat16()
+
+
+def as_rounded(weight_OI: Tensor, weights: Weights) -> Tensor:
+    """What a weight is once it is rounded."""
+    match weights:
+        case "auto":
+            return weight_OI
+        case "int8":
+            whole_OI, scale_O1 = round_rows(weight_OI.float(), widest_weight())
+            return whole_OI * scale_O1
+        case "int4":
+            rounded = round_groups(weight_OI.float(), GROUP, steps=widest_weight() // 8)
+            return rounded.int8_OI * rounded.scale_O[:, None]
+
+
+@pytest.fixture
+def exact(pair: tuple[HrmText, HrmText]) -> HrmText:
+    return pair[0]
+
+
+@pytest.fixture
+def model(pair: tuple[HrmText, HrmText]) -> HrmText:
+    return pair[1]
 
 
 def in_fp32(exact: HrmText, written: Written) -> Tensor:

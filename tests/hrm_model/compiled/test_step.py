@@ -259,11 +259,12 @@ def test_weights_that_are_bf16_numbers_are_held_as_such_and_no_others() -> None:
 
     exact, short = packed_panels(weight_OI), packed_panels(weight_OI.bfloat16().float())
 
-    assert (exact.dtype, short.dtype) == (torch.float32, torch.bfloat16)
-    assert torch.equal(exact.transpose(1, 2).reshape(-1, 6)[:20], weight_OI)
-    assert not exact[1, :, 4:].any(), "what follows the last output is zero"
-    assert torch.equal(short[0, 2, ::2].float(), weight_OI[:8, 2].bfloat16().float())
-    assert torch.equal(short[0, 2, 1::2].float(), weight_OI[8:16, 2].bfloat16().float())
+    assert (exact.kind, short.kind) == ("fp32", "bf16")
+    assert (exact.packed.dtype, short.packed.dtype) == (torch.float32, torch.bfloat16)
+    assert torch.equal(exact.packed.transpose(1, 2).reshape(-1, 6)[:20], weight_OI)
+    assert not exact.packed[1, :, 4:].any(), "what follows the last output is zero"
+    assert torch.equal(short.packed[0, 2, ::2].float(), weight_OI[:8, 2].bfloat16().float())
+    assert torch.equal(short.packed[0, 2, 1::2].float(), weight_OI[8:16, 2].bfloat16().float())
 
 
 def test_a_token_whose_place_is_wrong_is_noticed(model: HrmText) -> None:

@@ -1,0 +1,259 @@
+/* Products by packed matrices. Each sum has one order, whatever is beside it.
+ *
+ * They come twice, in vectors of eight and of sixteen. A sum lies in a lane of its own in both, so its bits are equal.
+ */
+
+#pragma once
+
+#include "numbers.h"
+
+#define PANEL 16     /* outputs whose weights lie side by side: two registers, or a wide one */
+#define ROWS 6       /* tokens that share a read of a panel */
+#define WIDE_ROWS 12 /* the same where there are 32 registers */
+#define ABREAST 4    /* panels read at once for one token, or additions would wait for each other */
+#define GROUP 64     /* inputs whose int4 weights share a multiplier for each output */
+#define GROUP_BYTES (PANEL + GROUP * PANEL / 2) /* a panel's multipliers, then two inputs in each row of bytes */
+
+/* How a panel's weights are written, for each input a row of its outputs: in fp32; in bf16 with the panel's halves
+ * zipped; in int8; in int4, the lower halves of a row of bytes being the first of two inputs, and -8 being 0. */
+typedef enum { IN_FP32, IN_BF16, IN_INT8, IN_INT4 } Kind;
+
+/* (outputs, inputs) in panels. */
+typedef struct {
+    const void *packed;
+    const float *scale;    /* of each output, where weights are whole numbers */
+    int64_t kind, is_wide; /* how they are written; whether this processor works on sixteen numbers at a time */
+} Matrix;
+
+INLINE int64_t panel_bytes(int kind, int64_t inputs) {
+    switch (kind) {
+        case IN_FP32: return inputs * PANEL * 4;
+        case IN_BF16: return inputs * PANEL * 2;
+        case IN_INT8: return inputs * PANEL;
+        default: return inputs / GROUP * GROUP_BYTES;
+    }
+}
+
+/* Where the bytes of a panel's input stand, and those of its group's multipliers. */
+INLINE const uint8_t *int4_row(const void *packed, int64_t input) {
+    return (const uint8_t *)packed + input / GROUP * GROUP_BYTES + PANEL + input % GROUP / 2 * PANEL;
+}
+
+INLINE const uint8_t *int4_multipliers(const void *packed, int64_t input) {
+    return (const uint8_t *)packed + input / GROUP * GROUP_BYTES;
+}
+
+/* Eight whole numbers in fp32. */
+INLINE vec from_int8(const uint8_t *at) {
+    return (vec)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)at)));
+}
+
+INLINE vec from_int4(const uint8_t *at, int is_second) {
+    const ints both = (ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)at));
+    return (vec)_mm256_cvtepi32_ps((__m256i)(is_second ? both >> 4 : both & 15));
+}
+
+/* An input's weights in a panel. Of int4, `many` are the multipliers of its group, read where a group begins. */
+INLINE void read_panel(int kind, const void *packed, int64_t input, int is_second, vec many[2], vec *low, vec *high) {
+    switch (kind) {
+        case IN_FP32:
+            *low = *(const vec *)((const float *)packed + input * PANEL);
+            *high = *(const vec *)((const float *)packed + input * PANEL + 8);
+            return;
+        case IN_BF16: {
+            const bits both = *(const bits *)((const uint16_t *)packed + input * PANEL);
+            *low = (vec)(both << 16);
+            *high = (vec)(both & 0xffff0000u);
+            return;
+        }
+        case IN_INT8:
+            *low = from_int8((const uint8_t *)packed + input * PANEL);
+            *high = from_int8((const uint8_t *)packed + input * PANEL + 8);
+            return;
+        default:
+            if (input % GROUP == 0 && !is_second) {
+                many[0] = from_int8(int4_multipliers(packed, input));
+                many[1] = from_int8(int4_multipliers(packed, input) + 8);
+            }
+            *low = (from_int4(int4_row(packed, input), is_second) - 8.0f) * many[0];
+            *high = (from_int4(int4_row(packed, input) + 8, is_second) - 8.0f) * many[1];
+    }
+}
+
+/* `rows` tokens by `panels` panels; all counts but `inputs` are known where this is called. */
+INLINE void tile(int rows, int panels, int kind, const float *x, int64_t inputs, const char *packed, const float *scale,
+                 float *out, int64_t out_stride) {
+    const int64_t size = panel_bytes(kind, inputs), step = kind == IN_INT4 ? 2 : 1;
+    vec sum[ROWS][2 * ABREAST], many[ABREAST][2] = {{{0}}};
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int p = 0; p < 2 * panels; p++) sum[r][p] = splat(0);
+    for (int64_t i = 0; i < inputs; i += step)
+#pragma GCC unroll 2
+        for (int s = 0; s < step; s++)
+#pragma GCC unroll 8
+            for (int p = 0; p < panels; p++) {
+                vec low, high;
+                read_panel(kind, packed + p * size, i, s, many[p], &low, &high);
+#pragma GCC unroll 8
+                for (int r = 0; r < rows; r++) {
+                    sum[r][2 * p] += low * x[r * inputs + i + s];
+                    sum[r][2 * p + 1] += high * x[r * inputs + i + s];
+                }
+            }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+        for (int p = 0; p < 2 * panels; p++) {
+            if (scale) sum[r][p] *= *(const vec *)(scale + 8 * p);
+            *(vec *)(out + r * out_stride + 8 * p) = sum[r][p];
+        }
+}
+
+INLINE void product_as(int kind, const char *packed, const float *scale, const float *x, int64_t tokens, int64_t inputs,
+                       int64_t panels, float *out, int64_t out_stride) {
+    const int64_t size = panel_bytes(kind, inputs);
+    for (int64_t p = 0; p < panels; p += ABREAST) {
+        const int whole = panels - p >= ABREAST;
+        for (int64_t t = 0; t < tokens; t += ROWS) {
+            const int64_t rows = tokens - t < ROWS ? tokens - t : ROWS;
+            const float *from = x + t * inputs;
+            float *to = out + t * out_stride + p * PANEL;
+            const char *w = packed + p * size;
+            const float *s = scale ? scale + p * PANEL : NULL;
+#define TILE(R, P) tile(R, P, kind, from, inputs, w, s, to, out_stride)
+#define ON(P) w += (P) * size, to += (P) * PANEL, s = s ? s + (P) * PANEL : NULL
+            if (whole && rows == 1) {
+                TILE(1, ABREAST);
+            } else if (whole && rows == 2) {
+                TILE(2, 2);
+                ON(2);
+                TILE(2, 2);
+            } else {
+                const int64_t count = whole ? ABREAST : panels - p;
+                for (int64_t one = 0; one < count; one++, ON(1)) {
+                    switch (rows) {
+                        case 1: TILE(1, 1); break;
+                        case 2: TILE(2, 1); break;
+                        case 3: TILE(3, 1); break;
+                        case 4: TILE(4, 1); break;
+                        case 5: TILE(5, 1); break;
+                        default: TILE(6, 1);
+                    }
+                }
+            }
+#undef TILE
+#undef ON
+        }
+    }
+}
+
+INLINE AVX512 wide wide_from_int8(const uint8_t *at) {
+    return (wide)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)at)));
+}
+
+INLINE AVX512 wide read_wide(int kind, const char *packed, int64_t input, int is_second, wide *many) {
+    vec low, high;
+    switch (kind) {
+        case IN_FP32: return *(const wide *)((const float *)packed + input * PANEL);
+        case IN_BF16:
+            read_panel(IN_BF16, packed, input, 0, NULL, &low, &high);
+            return (wide)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)low), (__m256)high, 1);
+        case IN_INT8: return wide_from_int8((const uint8_t *)packed + input * PANEL);
+        default: {
+            if (input % GROUP == 0 && !is_second) *many = wide_from_int8(int4_multipliers(packed, input));
+            const wide_ints both =
+                (wide_ints)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)int4_row(packed, input)));
+            return ((wide)_mm512_cvtepi32_ps((__m512i)(is_second ? both >> 4 : both & 15)) - 8.0f) * *many;
+        }
+    }
+}
+
+/* As `tile`, for up to WIDE_ROWS tokens. The first of them ask for the panels after these: keys and values have driven
+ * the weights out of the core's own cache, and a panel is too short for the processor to see where reading leads. */
+INLINE AVX512 void wide_tile(int rows, int panels, int kind, int is_first, const float *x, int64_t inputs,
+                             const char *packed, const float *scale, float *out, int64_t out_stride) {
+    const int64_t size = panel_bytes(kind, inputs), step = kind == IN_INT4 ? 2 : 1;
+    const int64_t after = kind == IN_INT4 ? GROUP : 1; /* inputs; so often the next panels are asked for */
+    const int64_t ahead = panels * panel_bytes(kind, after);
+    wide sum[WIDE_ROWS][ABREAST], many[ABREAST] = {{0}};
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) sum[r][p] = (wide){0};
+    for (int64_t i = 0; i < inputs; i += step) {
+        if (is_first && i % after == 0)
+            for (int64_t at = i / after * ahead; at < (i / after + 1) * ahead; at += 64)
+                __builtin_prefetch(packed + panels * size + at);
+#pragma GCC unroll 2
+        for (int s = 0; s < step; s++) {
+            wide weight[ABREAST];
+#pragma GCC unroll 4
+            for (int p = 0; p < panels; p++) weight[p] = read_wide(kind, packed + p * size, i, s, many + p);
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+                for (int p = 0; p < panels; p++) sum[r][p] += weight[p] * x[r * inputs + i + s];
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) {
+            if (scale) sum[r][p] *= *(const wide *)(scale + PANEL * p);
+            *(wide *)(out + r * out_stride + PANEL * p) = sum[r][p];
+        }
+}
+
+INLINE AVX512 void wide_product_as(int kind, const char *packed, const float *scale, const float *x, int64_t tokens,
+                                   int64_t inputs, int64_t panels, float *out, int64_t out_stride) {
+    const int64_t size = panel_bytes(kind, inputs);
+    for (int64_t p = 0; p < panels; p += ABREAST) {
+        const int64_t count = panels - p < ABREAST ? panels - p : ABREAST;
+        int64_t tiles = (tokens + WIDE_ROWS - 1) / WIDE_ROWS;
+        for (int64_t t = 0, rows; t < tokens; t += rows, tiles--) {
+            rows = (tokens - t + tiles - 1) / tiles; /* about as many in each: a few take as long as twice as many */
+            const float *from = x + t * inputs;
+            int64_t one = 0;
+#define TILES(R, P)                                                                                           \
+    case R:                                                                                                   \
+        for (; one + P <= count; one += P)                                                                    \
+            wide_tile(R, P, kind, t == 0, from, inputs, packed + (p + one) * size,                            \
+                      scale ? scale + (p + one) * PANEL : NULL, out + t * out_stride + (p + one) * PANEL,     \
+                      out_stride);                                                                            \
+        break;
+            switch (rows) {
+                TILES(1, 4) TILES(2, 4) TILES(3, 2) TILES(4, 2) TILES(5, 2) TILES(6, 2)
+                TILES(7, 2) TILES(8, 2) TILES(9, 2) TILES(10, 2) TILES(11, 2) TILES(12, 2)
+            }
+            switch (rows) {
+                TILES(1, 1) TILES(2, 1) TILES(3, 1) TILES(4, 1) TILES(5, 1) TILES(6, 1)
+                TILES(7, 1) TILES(8, 1) TILES(9, 1) TILES(10, 1) TILES(11, 1) TILES(12, 1)
+            }
+#undef TILES
+        }
+    }
+}
+
+#define BY_KIND(NAME, AS, TARGET)                                                                             \
+    static TARGET void NAME(int64_t kind, const char *packed, const float *scale, const float *x,             \
+                            int64_t tokens, int64_t inputs, int64_t panels, float *out, int64_t out_stride) { \
+        switch (kind) {                                                                                       \
+            case IN_FP32: AS(IN_FP32, packed, NULL, x, tokens, inputs, panels, out, out_stride); break;       \
+            case IN_BF16: AS(IN_BF16, packed, NULL, x, tokens, inputs, panels, out, out_stride); break;       \
+            case IN_INT8: AS(IN_INT8, packed, scale, x, tokens, inputs, panels, out, out_stride); break;      \
+            default: AS(IN_INT4, packed, scale, x, tokens, inputs, panels, out, out_stride);                  \
+        }                                                                                                     \
+    }
+BY_KIND(narrow_product, product_as, )
+BY_KIND(wide_product, wide_product_as, AVX512)
+
+/* out (T, panels * PANEL) = x (T, inputs) by some panels of a matrix. */
+static void product(Matrix matrix, int64_t first_panel, int64_t panels, const float *x, int64_t tokens, int64_t inputs,
+                    float *out, int64_t out_stride) {
+    const char *packed = (const char *)matrix.packed + first_panel * panel_bytes((int)matrix.kind, inputs);
+    const float *scale = matrix.scale ? matrix.scale + first_panel * PANEL : NULL;
+    (matrix.is_wide ? wide_product : narrow_product)(matrix.kind, packed, scale, x, tokens, inputs, panels, out,
+                                                     out_stride);
+}
