@@ -12,9 +12,10 @@ from contextlib import AbstractContextManager
 import torch
 
 from tests.bench.shapes import Shape
-from tests.bench.sides import ROOT, Ask, Setting, Side, started
+from tests.bench.sides import OURS, ROOT, Ask, Setting, Side, started
 
-SIDES = ("native", "vllm", "transformers")
+PEERS = ("vllm", "transformers")
+SIDES = (*OURS, *PEERS)
 _REST_S = 0.5
 
 
@@ -22,7 +23,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """The arguments that all comparisons take."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--shape", choices=("tiny", "mini", "1b"), default="mini")
-    made.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
+    made.add_argument("--sides", nargs="+", choices=SIDES, default=["native", *PEERS])
     made.add_argument("--batches", nargs="+", type=int, default=[1, 8, 32])
     made.add_argument("--rounds", type=int, default=5, help="times that each side is asked, in turn; medians count")
     made.add_argument("--threads", type=int, default=2)
@@ -55,14 +56,12 @@ def in_turn(sides: Sequence[Side], rounds: int, measure: Callable[[Side, int], f
 
 
 def ratios(found: Mapping[str, float], *, more_is_better: bool = True) -> dict[str, float]:
-    """How many times better ours is than each peer."""
-    ours = found.get("native")
-    if ours is None:
-        return {}
+    """How many times better each of ours is than each peer."""
     return {
-        name: round(ours / value if more_is_better else value / ours, 2)
-        for name, value in found.items()
-        if name != "native"
+        peer if ours == "native" else f"{peer} by {ours}": round(mine / value if more_is_better else value / mine, 2)
+        for ours, mine in found.items()
+        for peer, value in found.items()
+        if ours in OURS and peer in PEERS
     }
 
 

@@ -35,3 +35,4 @@ def test_the_longest_silence_is_between_two_tokens_of_one_stream() -> None:
 def test_a_ratio_above_one_means_that_ours_is_better() -> None:
     assert ratios({"native": 30.0, "vllm": 10.0}) == {"vllm": 3.0}
     assert ratios({"native": 2.0, "vllm": 10.0}, more_is_better=False) == {"vllm": 5.0}
+    assert ratios({"native": 6.0, "int4": 9.0, "vllm": 3.0}) == {"vllm": 2.0, "vllm by int4": 3.0}

@@ -24,6 +24,7 @@ from typing import IO
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 READY = {"ready": True}
+OURS = {"native": "auto", "int8": "int8", "int4": "int4"}  # our engine, by the number format of its stacks' weights
 PEERS_PYTHON = "PEERS_PYTHON"  # the environment variable that `make bench-peers` sets
 VLLM_SETTINGS = {
     "VLLM_CPU_KVCACHE_SPACE": "4",
@@ -99,6 +100,8 @@ def command(name: str, setting: Setting) -> list[str]:
     if not python:
         raise SystemExit(f"{PEERS_PYTHON} names no Python with vLLM; `make bench-peers` makes one")
     options = [str(setting.model), setting.dtype, str(setting.context), str(setting.threads)]
+    if name in OURS:
+        return [python, "-u", str(HERE / "native_side.py"), *options, OURS[name]]
     return [python, "-u", str(HERE / f"{name}_side.py"), *options]
 
 

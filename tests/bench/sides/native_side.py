@@ -75,11 +75,11 @@ async def serve(engine: NativeEngine, bias: Bias) -> None:
 
 def main() -> None:
     """Load, warm up and serve."""
-    model, dtype, context, threads = sys.argv[1:]
+    model, dtype, context, threads, weights = sys.argv[1:]
     torch.set_num_threads(int(threads))
     config = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
     assert config["max_position_embeddings"] >= int(context), "the checkpoint's context is shorter"
-    engine = load_engine(Path(model), dtype=dtype, draft_tokens=0)
+    engine = load_engine(Path(model), dtype=dtype, draft_tokens=0, weights=weights)
     engine.start()
     asyncio.run(serve(engine, against_silence(Path(model))))
 
