@@ -34,49 +34,41 @@ INLINE int64_t panel_bytes(int kind, int64_t inputs) {
     }
 }
 
-/* Where the bytes of a panel's input stand, and those of its group's multipliers. */
-INLINE const uint8_t *int4_row(const void *packed, int64_t input) {
-    return (const uint8_t *)packed + input / GROUP * GROUP_BYTES + PANEL + input % GROUP / 2 * PANEL;
-}
-
-INLINE const uint8_t *int4_multipliers(const void *packed, int64_t input) {
-    return (const uint8_t *)packed + input / GROUP * GROUP_BYTES;
-}
+/* Inputs that are gone through together: of int4 a group, whose multipliers stand before its rows. */
+INLINE int64_t block_inputs(int kind) { return kind == IN_INT4 ? GROUP : 1; }
 
 /* Eight whole numbers in fp32. */
-INLINE vec from_int8(const uint8_t *at) {
+INLINE vec from_int8(const char *at) {
     return (vec)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)at)));
 }
 
-INLINE vec from_int4(const uint8_t *at, int is_second) {
+INLINE vec from_int4(const char *at, int is_second) {
     const ints both = (ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)at));
     return (vec)_mm256_cvtepi32_ps((__m256i)(is_second ? both >> 4 : both & 15));
 }
 
-/* An input's weights in a panel. Of int4, `many` are the multipliers of its group, read where a group begins. */
-INLINE void read_panel(int kind, const void *packed, int64_t input, int is_second, vec many[2], vec *low, vec *high) {
+/* A panel's weights of an input of a block, or of its second one where two share a row. */
+INLINE void read_panel(int kind, const char *block, int64_t input, int is_second, const vec many[2], vec *low,
+                       vec *high) {
     switch (kind) {
         case IN_FP32:
-            *low = *(const vec *)((const float *)packed + input * PANEL);
-            *high = *(const vec *)((const float *)packed + input * PANEL + 8);
+            *low = *(const vec *)block;
+            *high = *(const vec *)(block + 32);
             return;
         case IN_BF16: {
-            const bits both = *(const bits *)((const uint16_t *)packed + input * PANEL);
+            const bits both = *(const bits *)block;
             *low = (vec)(both << 16);
             *high = (vec)(both & 0xffff0000u);
             return;
         }
         case IN_INT8:
-            *low = from_int8((const uint8_t *)packed + input * PANEL);
-            *high = from_int8((const uint8_t *)packed + input * PANEL + 8);
+            *low = from_int8(block);
+            *high = from_int8(block + 8);
             return;
         default:
-            if (input % GROUP == 0 && !is_second) {
-                many[0] = from_int8(int4_multipliers(packed, input));
-                many[1] = from_int8(int4_multipliers(packed, input) + 8);
-            }
-            *low = (from_int4(int4_row(packed, input), is_second) - 8.0f) * many[0];
-            *high = (from_int4(int4_row(packed, input) + 8, is_second) - 8.0f) * many[1];
+            block += PANEL + input / 2 * PANEL;
+            *low = (from_int4(block, is_second) - 8.0f) * many[0];
+            *high = (from_int4(block + 8, is_second) - 8.0f) * many[1];
     }
 }
 
@@ -84,24 +76,30 @@ INLINE void read_panel(int kind, const void *packed, int64_t input, int is_secon
 INLINE void tile(int rows, int panels, int kind, const float *x, int64_t inputs, const char *packed, const float *scale,
                  float *out, int64_t out_stride) {
     const int64_t size = panel_bytes(kind, inputs), step = kind == IN_INT4 ? 2 : 1;
+    const int64_t together = block_inputs(kind), block_size = panel_bytes(kind, together);
     vec sum[ROWS][2 * ABREAST], many[ABREAST][2] = {{{0}}};
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int p = 0; p < 2 * panels; p++) sum[r][p] = splat(0);
-    for (int64_t i = 0; i < inputs; i += step)
+    for (int64_t first = 0; first < inputs; first += together, packed += block_size) {
+        if (kind == IN_INT4)
+#pragma GCC unroll 8
+            for (int p = 0; p < 2 * panels; p++) many[p / 2][p % 2] = from_int8(packed + p / 2 * size + p % 2 * 8);
+        for (int64_t i = 0; i < together; i += step)
 #pragma GCC unroll 2
-        for (int s = 0; s < step; s++)
+            for (int s = 0; s < step; s++)
 #pragma GCC unroll 8
-            for (int p = 0; p < panels; p++) {
-                vec low, high;
-                read_panel(kind, packed + p * size, i, s, many[p], &low, &high);
+                for (int p = 0; p < panels; p++) {
+                    vec low, high;
+                    read_panel(kind, packed + p * size, i, s, many[p], &low, &high);
 #pragma GCC unroll 8
-                for (int r = 0; r < rows; r++) {
-                    sum[r][2 * p] += low * x[r * inputs + i + s];
-                    sum[r][2 * p + 1] += high * x[r * inputs + i + s];
+                    for (int r = 0; r < rows; r++) {
+                        sum[r][2 * p] += low * x[r * inputs + first + i + s];
+                        sum[r][2 * p + 1] += high * x[r * inputs + first + i + s];
+                    }
                 }
-            }
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
@@ -149,23 +147,24 @@ INLINE void product_as(int kind, const char *packed, const float *scale, const f
     }
 }
 
-INLINE AVX512 wide wide_from_int8(const uint8_t *at) {
+INLINE AVX512 wide wide_from_int8(const char *at) {
     return (wide)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)at)));
 }
 
-INLINE AVX512 wide read_wide(int kind, const char *packed, int64_t input, int is_second, wide *many) {
+INLINE AVX512 wide read_wide(int kind, const char *block, int64_t input, int is_second, wide many) {
     vec low, high;
     switch (kind) {
-        case IN_FP32: return *(const wide *)((const float *)packed + input * PANEL);
+        case IN_FP32: return *(const wide *)block;
         case IN_BF16:
-            read_panel(IN_BF16, packed, input, 0, NULL, &low, &high);
+            read_panel(IN_BF16, block, 0, 0, NULL, &low, &high);
             return (wide)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)low), (__m256)high, 1);
-        case IN_INT8: return wide_from_int8((const uint8_t *)packed + input * PANEL);
+        case IN_INT8: return wide_from_int8(block);
         default: {
-            if (input % GROUP == 0 && !is_second) *many = wide_from_int8(int4_multipliers(packed, input));
+            const __m512 number = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
             const wide_ints both =
-                (wide_ints)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)int4_row(packed, input)));
-            return ((wide)_mm512_cvtepi32_ps((__m512i)(is_second ? both >> 4 : both & 15)) - 8.0f) * *many;
+                (wide_ints)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(block + PANEL + input / 2 * PANEL)));
+            /* Looked up by the lower halves alone. */
+            return (wide)_mm512_permutexvar_ps((__m512i)(is_second ? both >> 4 : both), number) * many;
         }
     }
 }
@@ -175,27 +174,30 @@ INLINE AVX512 wide read_wide(int kind, const char *packed, int64_t input, int is
 INLINE AVX512 void wide_tile(int rows, int panels, int kind, int is_first, const float *x, int64_t inputs,
                              const char *packed, const float *scale, float *out, int64_t out_stride) {
     const int64_t size = panel_bytes(kind, inputs), step = kind == IN_INT4 ? 2 : 1;
-    const int64_t after = kind == IN_INT4 ? GROUP : 1; /* inputs; so often the next panels are asked for */
-    const int64_t ahead = panels * panel_bytes(kind, after);
+    const int64_t together = block_inputs(kind), block_size = panel_bytes(kind, together);
+    const char *next = packed + panels * size;
     wide sum[WIDE_ROWS][ABREAST], many[ABREAST] = {{0}};
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) sum[r][p] = (wide){0};
-    for (int64_t i = 0; i < inputs; i += step) {
-        if (is_first && i % after == 0)
-            for (int64_t at = i / after * ahead; at < (i / after + 1) * ahead; at += 64)
-                __builtin_prefetch(packed + panels * size + at);
+    for (int64_t first = 0; first < inputs; first += together, packed += block_size, next += panels * block_size) {
+        if (is_first)
+            for (int64_t at = 0; at < panels * block_size; at += 64) __builtin_prefetch(next + at);
+        if (kind == IN_INT4)
+#pragma GCC unroll 4
+            for (int p = 0; p < panels; p++) many[p] = wide_from_int8(packed + p * size);
+        for (int64_t i = 0; i < together; i += step)
 #pragma GCC unroll 2
-        for (int s = 0; s < step; s++) {
-            wide weight[ABREAST];
+            for (int s = 0; s < step; s++) {
+                wide weight[ABREAST];
 #pragma GCC unroll 4
-            for (int p = 0; p < panels; p++) weight[p] = read_wide(kind, packed + p * size, i, s, many + p);
+                for (int p = 0; p < panels; p++) weight[p] = read_wide(kind, packed + p * size, i, s, many[p]);
 #pragma GCC unroll 16
-            for (int r = 0; r < rows; r++)
+                for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
-                for (int p = 0; p < panels; p++) sum[r][p] += weight[p] * x[r * inputs + i + s];
-        }
+                    for (int p = 0; p < panels; p++) sum[r][p] += weight[p] * x[r * inputs + first + i + s];
+            }
     }
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
