@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
+from hrm_model.compiled.choose import compiled_step
 from hrm_model.config import HrmConfig, read_config
 from hrm_model.loading import load_engine, load_placed
 from hrm_model.model import HrmText
@@ -134,7 +135,8 @@ def begun(
 ) -> tuple[Runner, list[Running]]:
     """A runner with a cache of its own, and so many sequences that have not been read."""
     each = pages_for(len(prompt) + room)
-    runner = Runner(model, placement.cache(model.config, each * batch), "cpu")
+    cache = placement.cache(model.config, each * batch)
+    runner = Runner(model, cache, "cpu", compiled_step(model, cache))
     return runner, [
         Running(
             i, 0, list(prompt), len(prompt), len(prompt), Sampling(seed=0), room, list(range(i * each, (i + 1) * each))
