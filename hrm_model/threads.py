@@ -23,10 +23,12 @@ def compute_alone() -> None:
 
 @contextmanager
 def computing_on(threads: int) -> Iterator[None]:
-    """Let torch compute on so many threads meanwhile, where the calling thread computes alone otherwise."""
-    before = torch.get_num_threads()
+    """Let torch compute on so many threads meanwhile, although the calling thread computes alone."""
+    if torch.get_num_threads() == threads:
+        yield
+        return
     torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        compute_alone()
