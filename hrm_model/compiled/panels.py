@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
-from mmap import MADV_HUGEPAGE, mmap
+from mmap import MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Literal
 
 import torch
@@ -91,7 +91,8 @@ def _panels(weight_OI: Tensor) -> Tensor:
 
 def _in_huge_pages(tensor: Tensor) -> Tensor:
     """A copy that the system may put into pages of 2 MB, which take fewer walks to find while all of it is read."""
-    memory = mmap(-1, tensor.numel() * tensor.element_size())
+    # Private: what is shared gets no such pages.
+    memory = mmap(-1, tensor.numel() * tensor.element_size(), flags=MAP_PRIVATE | MAP_ANONYMOUS)
     with suppress(OSError):  # a kernel that was built without them
         memory.madvise(MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=tensor.dtype).view(tensor.shape).copy_(tensor)
