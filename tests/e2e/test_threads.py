@@ -29,7 +29,7 @@ def tasks():
 told = []
 class Listening(logging.Handler):
     def emit(self, record):
-        told.append(record.args[0])
+        told.append(next((one for one in record.args if isinstance(one, int)), None))
 choose.log.addHandler(Listening())
 choose.log.setLevel(logging.INFO)
 counts = [tasks()]

@@ -91,7 +91,7 @@ async def test_a_head_may_be_as_long_as_the_limit_and_no_longer(name: bytes, lin
     ("target", "host", "status"),
     [
         (b"http://127.0.0.1/livez", b"elsewhere.example", 200),
-        (b"HTTP://127.0.0.1:8000/v1/models?x=1", b"127.0.0.1", 200),
+        (b"HTTP://127.0.0.1:8000/livez?x=1", b"127.0.0.1", 200),
         (b"http://127.0.0.1", b"127.0.0.1", 404),
         (b"http://elsewhere.example/livez", b"127.0.0.1", 403),
         (b"http://ann@127.0.0.1/livez", b"127.0.0.1", 404),
