@@ -8,10 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from hrm_model.config import HrmConfig
+from hrm_model.projections.int4 import GROUP
 from hrm_model.projections.rounding import Int4
 
 PANEL = 16  # outputs whose weights lie side by side
-GROUP = 64  # inputs whose int4 weights share a multiplier for each output
 
 Kind = Literal["fp32", "bf16", "int8", "int4"]
 
@@ -81,6 +82,11 @@ def panel_bytes(outputs: int, inputs: int, kind: Kind) -> int:
             return outputs * inputs + 4 * outputs
         case "int4":
             return outputs * inputs // GROUP * (1 + GROUP // 2) + 4 * outputs
+
+
+def fits(config: HrmConfig) -> bool:
+    """Say whether a network's matrices are made of whole panels, and so are the heads in them."""
+    return not any(size % PANEL for size in (config.hidden_size, config.head_dim, config.intermediate_size))
 
 
 def _panels(weight_OI: Tensor) -> Tensor:

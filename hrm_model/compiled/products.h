@@ -256,6 +256,7 @@ static void product(Matrix matrix, int64_t first_panel, int64_t panels, const fl
                     float *out, int64_t out_stride) {
     const char *packed = (const char *)matrix.packed + first_panel * panel_bytes((int)matrix.kind, inputs);
     const float *scale = matrix.scale ? matrix.scale + first_panel * PANEL : NULL;
-    (matrix.is_wide ? wide_product : narrow_product)(matrix.kind, packed, scale, x, tokens, inputs, panels, out,
-                                                     out_stride);
+    /* One token's time is spent in reading, but for whole numbers. */
+    const int is_wide = matrix.is_wide && (tokens > 1 || scale);
+    (is_wide ? wide_product : narrow_product)(matrix.kind, packed, scale, x, tokens, inputs, panels, out, out_stride);
 }

@@ -1,8 +1,8 @@
 /* One step of HRM-Text in fp32: some tokens through all passes of both stacks, over keys and values in pages.
  *
- * A small network's step is made of calls and of reading its weights; here it is one call, and weights that are bf16
- * numbers are read as such. Every sum is taken in an order that depends on its own token alone, so that a token comes
- * out with the same bits alone and among others.
+ * A step on torch is made of calls and of reading weights; here it is one call, and weights, keys and values are read
+ * as they are held, in fp32 or less. Every sum is taken in an order that depends on its own token alone, so that a
+ * token comes out with the same bits alone and among others.
  */
 
 #include <cpuid.h>

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hrm_model.cache import PagedCache
 from hrm_model.compiled.library import library
-from hrm_model.compiled.panels import PANEL, Kind, Panels, packed_panels
+from hrm_model.compiled.panels import PANEL, Kind, Panels, fits, packed_panels
 from hrm_model.layers import Block, Rotary, Stack
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS
@@ -73,7 +73,7 @@ def objection(model: HrmText, cache: object) -> str | None:
         return "its weights are rounded, or not in panels"
     if type(cache) is not PagedCache or cache.key.dtype is not weight.dtype:
         return "its keys and values are rounded"
-    if config.hidden_size % PANEL or config.head_dim % PANEL or config.intermediate_size % PANEL:
+    if not fits(config):
         return f"its width, heads or feed-forward are no multiples of {PANEL}"
     return None
 

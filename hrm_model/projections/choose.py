@@ -6,13 +6,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from hrm_model.compiled.panels import Kind, Panels, int4_panels, int8_panels, packed_panels, panel_bytes
+from hrm_model.compiled.panels import Kind, int4_panels, int8_panels, packed_panels, panel_bytes
 from hrm_model.config import HrmConfig
-from hrm_model.projections.int4 import GROUP, Int4Linear, Unpacker, block_outputs
-from hrm_model.projections.int8 import Int8Linear, widest_weight
+from hrm_model.projections.int4 import GROUP, Int4Linear, Unpacker, block_outputs, rounded_to_int4
+from hrm_model.projections.int8 import Int8Linear, rounded_to_int8, widest_weight
 from hrm_model.projections.packed import PackedLinear, can_pack
 from hrm_model.projections.panelled import PanelledLinear
-from hrm_model.projections.rounding import round_groups, round_rows
 from hrm_model.projections.widened import Scratch, WidenedLinear, can_multiply
 
 Weights = Literal["auto", "int8", "int4"]
@@ -46,15 +45,20 @@ def projections(weights: Weights, dtype: torch.dtype, device: str, *, in_panels:
         device: where they run.
         in_panels: the compiled step will read them, too.
     """
-    if in_panels:
-        whole = projections(weights, dtype, device)
-        assert whole is not None, "there are panels in bf16 on a CPU, where torch has projections of ours"
-        return lambda weight_OI: PanelledLinear(_in_panels(weight_OI, weights, dtype), whole(weight_OI))
     if weights == "int8":
-        return Int8Linear
+        return _int8_in_panels if in_panels else Int8Linear.of
     if weights == "int4":
         unpacker = Unpacker()
-        return lambda weight_OI: Int4Linear(weight_OI, dtype, unpacker)
+        make = _int4_in_panels if in_panels else Int4Linear.of
+        return lambda weight_OI: make(weight_OI, dtype, unpacker)
+    whole = _unrounded(dtype, device)
+    if not in_panels:
+        return whole
+    assert whole is not None, "there are panels in bf16 on a CPU, where torch has projections of ours"
+    return lambda weight_OI: PanelledLinear(packed_panels(weight_OI.to(dtype)), whole(weight_OI))
+
+
+def _unrounded(dtype: torch.dtype, device: str) -> Project | None:
     if not device.startswith("cpu"):
         return None
     if not can_multiply(dtype):
@@ -63,15 +67,16 @@ def projections(weights: Weights, dtype: torch.dtype, device: str, *, in_panels:
     return PackedLinear if can_pack(dtype) else None
 
 
-def _in_panels(weight_OI: Tensor, weights: Weights, dtype: torch.dtype) -> Panels:
-    match weights:
-        case "auto":
-            return packed_panels(weight_OI.to(dtype))
-        case "int8":
-            whole_OI, scale_O1 = round_rows(weight_OI.float(), widest_weight())
-            return int8_panels(whole_OI, scale_O1.flatten())
-        case "int4":
-            return int4_panels(round_groups(weight_OI.float(), GROUP, steps=widest_weight() // 8))
+def _int8_in_panels(weight_OI: Tensor) -> PanelledLinear:
+    whole_OI, scale_O = rounded_to_int8(weight_OI)
+    return PanelledLinear(int8_panels(whole_OI, scale_O), Int8Linear(whole_OI, scale_O))
+
+
+def _int4_in_panels(weight_OI: Tensor, dtype: torch.dtype, unpacker: Unpacker) -> PanelledLinear:
+    rounded = rounded_to_int4(weight_OI)
+    return PanelledLinear(
+        int4_panels(rounded.first(len(weight_OI))), Int4Linear(rounded, weight_OI.shape, dtype, unpacker)
+    )
 
 
 def stack_panel_bytes(config: HrmConfig, weights: Weights) -> int:

@@ -5,13 +5,14 @@ in the output. Inputs are padded to whole groups and outputs to whole blocks, wi
 """
 
 from functools import cache
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hrm_model.projections.int8 import widest_weight
-from hrm_model.projections.rounding import round_groups, round_rows
+from hrm_model.projections.rounding import Int4, round_groups, round_rows
 
 GROUP = 64  # inputs that share a multiplier; 32 would take 5 bits a weight with torch's scales, 64 takes 4.5
 KERNEL_ROWS = 16  # past them, unpacking costs less than what torch's kernel takes for each further row
@@ -73,29 +74,44 @@ class Unpacker:
         return weight_IO
 
 
+def rounded_to_int4(weight_OI: Tensor, group: int = GROUP) -> Int4:
+    """Round a weight, padded to whole blocks of outputs and groups of inputs.
+
+    Args:
+        weight_OI: (O, I) floating point.
+        group: inputs that share a multiplier: 32, 64, 128 or 256.
+    """
+    outputs, inputs = weight_OI.shape
+    padding = (0, -inputs % group, 0, -outputs % block_outputs())
+    return round_groups(functional.pad(weight_OI.float(), padding), group, steps=widest_weight() // 8)
+
+
 class Int4Linear(nn.Module):
     """Stands in for nn.Linear without a bias."""
 
-    def __init__(self, weight_OI: Tensor, dtype: torch.dtype, unpacker: Unpacker, group: int = GROUP) -> None:
-        """Round and pack a weight.
+    def __init__(self, rounded: Int4, shape: torch.Size, dtype: torch.dtype, unpacker: Unpacker) -> None:
+        """Pack a rounded weight.
 
         Args:
-            weight_OI: (O, I) floating point.
+            rounded: see `rounded_to_int4`.
+            shape: (O, I), without padding.
             dtype: of the activations that will come.
             unpacker: shared by the projections that one thread uses.
-            group: inputs that share a multiplier: 32, 64, 128 or 256.
         """
         super().__init__()
-        self._group, self._unpacker = group, unpacker
-        self._outputs, self._inputs = weight_OI.shape
-        padding = (0, -self._inputs % group, 0, -self._outputs % block_outputs())
-        rounded = round_groups(functional.pad(weight_OI.float(), padding), group, steps=widest_weight() // 8)
+        self._group, self._unpacker = rounded.whole_OI.shape[1] // rounded.multiplier_OG.shape[1], unpacker
+        self._outputs, self._inputs = shape
         self._packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(rounded.whole_OI.int() + 8, 1)
         # As the kernel's scales, the multipliers are exact in every dtype; its zero points are 0.
         self._kind = torch.bfloat16 if dtype is torch.bfloat16 else torch.float32
         multiplier_GO = rounded.multiplier_OG.t().to(self._kind)
         self._multiplier_GO2 = torch.stack((multiplier_GO, torch.zeros_like(multiplier_GO)), -1).contiguous()
         self._scale_O = rounded.scale_O.to(self._kind)
+
+    @classmethod
+    def of(cls, weight_OI: Tensor, dtype: torch.dtype, unpacker: Unpacker, group: int = GROUP) -> Self:
+        """Round and pack a weight."""
+        return cls(rounded_to_int4(weight_OI, group), weight_OI.shape, dtype, unpacker)
 
     def forward(self, x_TI: Tensor) -> Tensor:
         value_TI, scale_T1 = round_rows(x_TI)

@@ -5,6 +5,7 @@ these projections are more exact under load than the bf16 ones that they stand i
 """
 
 from functools import cache
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -64,13 +65,24 @@ class Int8Product:
         return int(self._packed.numel()) + 12 * len(self._scale_O)  # a scale of 4 bytes, a zero point of 8
 
 
+def rounded_to_int8(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
+    """Round a weight: (O, I) int8, and (O,) fp32 scales."""
+    whole_OI, scale_O1 = round_rows(weight_OI.float(), widest_weight())
+    return whole_OI, scale_O1.flatten()
+
+
 class Int8Linear(nn.Module):
     """Stands in for nn.Linear without a bias."""
 
-    def __init__(self, weight_OI: Tensor) -> None:
+    def __init__(self, whole_OI: Tensor, scale_O: Tensor) -> None:
+        """Pack a rounded weight."""
         super().__init__()
-        value_OI, scale_O1 = round_rows(weight_OI.float(), widest_weight())
-        self._product = Int8Product(value_OI, scale_O1.flatten())
+        self._product = Int8Product(whole_OI, scale_O)
+
+    @classmethod
+    def of(cls, weight_OI: Tensor) -> Self:
+        """Round and pack a weight."""
+        return cls(*rounded_to_int8(weight_OI))
 
     def forward(self, x_TI: Tensor) -> Tensor:
         value_TI, scale_T1 = round_rows(x_TI)

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from hrm_model.compiled.library import library
-from hrm_model.compiled.panels import GROUP, PANEL, Panels
+from hrm_model.compiled.panels import Panels, fits
 from hrm_model.config import HrmConfig
+from hrm_model.projections.int4 import GROUP
 
 
 def can_panel(config: HrmConfig, dtype: torch.dtype, *, in_int4: bool) -> bool:
@@ -14,10 +15,8 @@ def can_panel(config: HrmConfig, dtype: torch.dtype, *, in_int4: bool) -> bool:
         library()
     except OSError:
         return False
-    sizes = (config.hidden_size, config.head_dim, config.intermediate_size)
     inputs = (config.hidden_size, config.num_heads * config.head_dim, config.intermediate_size)
-    is_whole = not any(size % PANEL for size in sizes) and not (in_int4 and any(size % GROUP for size in inputs))
-    return dtype is torch.bfloat16 and is_whole
+    return dtype is torch.bfloat16 and fits(config) and not (in_int4 and any(size % GROUP for size in inputs))
 
 
 class PanelledLinear(nn.Module):

@@ -52,6 +52,10 @@ class Int4:
     multiplier_OG: Tensor  # int8, never 0
     scale_O: Tensor  # fp32, each exact in bf16 as well
 
+    def first(self, outputs: int) -> "Int4":
+        """The first of its outputs."""
+        return Int4(self.whole_OI[:outputs], self.multiplier_OG[:outputs], self.scale_O[:outputs])
+
     @property
     def int8_OI(self) -> Tensor:
         """The int8 weight."""

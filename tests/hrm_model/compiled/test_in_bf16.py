@@ -9,11 +9,10 @@ from hrm_model.cache import PagedCache
 from hrm_model.layers import GatedAttention, SwiGlu
 from hrm_model.model import HrmText
 from hrm_model.projections.choose import Weights, projections
-from hrm_model.projections.int4 import GROUP
-from hrm_model.projections.int8 import widest_weight
-from hrm_model.projections.rounding import round_groups, round_rows
+from hrm_model.projections.int4 import rounded_to_int4
+from hrm_model.projections.int8 import rounded_to_int8
 from hrm_model.runner import Runner
-from tests.hrm_model.compiled.test_step import EVERYONE, SHAPES, STEPS, Written, answer_of, network
+from tests.hrm_model.compiled.written import EVERYONE, SHAPES, STEPS, Written, drafted_and_token_by_token, network
 
 pytestmark = pytest.mark.compiled
 
@@ -49,10 +48,10 @@ def as_rounded(weight_OI: Tensor, weights: Weights) -> Tensor:
         case "auto":
             return weight_OI
         case "int8":
-            whole_OI, scale_O1 = round_rows(weight_OI.float(), widest_weight())
-            return whole_OI * scale_O1
+            whole_OI, scale_O = rounded_to_int8(weight_OI)
+            return whole_OI * scale_O[:, None]
         case "int4":
-            rounded = round_groups(weight_OI.float(), GROUP, steps=widest_weight() // 8)
+            rounded = rounded_to_int4(weight_OI).first(len(weight_OI))
             return rounded.int8_OI * rounded.scale_O[:, None]
 
 
@@ -113,14 +112,7 @@ def test_nobodys_answer_has_other_bits_in_company_on_more_threads_or_in_scattere
 
 
 def test_a_draft_has_the_bits_of_writing_token_by_token(model: HrmText) -> None:
-    slowly, at_once = Written(model, EVERYONE[:3]), Written(model, EVERYONE[:3])
-    expected = torch.stack([slowly.step(slowly.runner) for _ in range(STEPS)], dim=1)
-
-    for sequence in at_once.sequences:
-        sequence.draft = [answer_of(sequence.request, len(sequence.ids) + ahead) for ahead in range(STEPS - 1)]
-    drafted = at_once.step(at_once.runner)
-
-    assert torch.equal(drafted.view(3, STEPS, -1), expected)
+    assert torch.equal(*drafted_and_token_by_token(model))
 
 
 @pytest.mark.wide

@@ -24,11 +24,11 @@ ROWS = (1, 2, 3, KERNEL_ROWS, KERNEL_ROWS + 1, 100)
 
 
 def int8(weight: Tensor, dtype: torch.dtype) -> nn.Module:
-    return Int8Linear(weight)
+    return Int8Linear.of(weight)
 
 
 def int4(weight: Tensor, dtype: torch.dtype) -> nn.Module:
-    return Int4Linear(weight, dtype, Unpacker())
+    return Int4Linear.of(weight, dtype, Unpacker())
 
 
 def drawn(outputs: int, inputs: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -64,7 +64,7 @@ def test_int8_is_the_product_of_what_was_rounded(shape: tuple[int, int]) -> None
 
     wanted = (whole_T.double() @ whole_O.double().t()) * scale_T.double() * scale_O.double().t()
 
-    torch.testing.assert_close(Int8Linear(weight)(x).double(), wanted, rtol=1e-6, atol=0)
+    torch.testing.assert_close(Int8Linear.of(weight)(x).double(), wanted, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("group", [32, 64, 128])
@@ -75,7 +75,7 @@ def test_int4_is_the_product_of_what_was_rounded(shape: tuple[int, int], group: 
     rounded, (whole_T, scale_T) = round_groups(padded, group, widest_weight() // 8), round_rows(x)
     wanted = (whole_T.double() @ rounded.int8_OI[:, : shape[1]].double().t()) * scale_T.double() * rounded.scale_O
 
-    linear = Int4Linear(weight, torch.float32, Unpacker(), group)
+    linear = Int4Linear.of(weight, torch.float32, Unpacker(), group)
 
     for rows in (KERNEL_ROWS, len(x)):
         torch.testing.assert_close(linear(x[:rows]).double(), wanted[:rows], rtol=1e-6, atol=0)
@@ -87,7 +87,7 @@ def test_products_are_near_those_of_the_weight(dtype: torch.dtype) -> None:
     wanted = x.float() @ weight.t()
 
     # Of normal numbers rounding to 127 steps loses 0.7 % each side, to int4 9 %: see test_rounding.py.
-    assert relative(Int8Linear(weight)(x), wanted) < 1.3 * hypot(0.007, 0.007 * WIDEST / widest_weight())
+    assert relative(Int8Linear.of(weight)(x), wanted) < 1.3 * hypot(0.007, 0.007 * WIDEST / widest_weight())
     assert 0.05 < relative(int4(weight, dtype)(x), wanted) < 0.1
 
 
@@ -159,7 +159,7 @@ def test_projections_that_share_an_unpacker_do_not_meet() -> None:
     shared = Unpacker()
     (small, x), (large, y) = drawn(64, 64, torch.float32), drawn(640, 192, torch.float32)
 
-    first, second = (Int4Linear(weight, torch.float32, shared) for weight in (small, large))
+    first, second = (Int4Linear.of(weight, torch.float32, shared) for weight in (small, large))
 
     for linear, rows, weight in ((first, x, small), (second, y, large), (first, x, small)):
         assert torch.equal(linear(rows), int4(weight, torch.float32)(rows))
@@ -175,9 +175,9 @@ torch.manual_seed(0)
 weight, x = torch.randn(96, 128), torch.randn(20, 128)
 wanted = x @ weight.t()
 errors = [float((linear(x) - wanted).norm() / wanted.norm())
-          for linear in (Int8Linear(weight), Int4Linear(weight, x.dtype, Unpacker()))]
+          for linear in (Int8Linear.of(weight), Int4Linear.of(weight, x.dtype, Unpacker()))]
 same = [torch.equal(linear(x)[:4], linear(x[:4]))
-        for linear in (Int8Linear(weight), Int4Linear(weight, x.dtype, Unpacker()))]
+        for linear in (Int8Linear.of(weight), Int4Linear.of(weight, x.dtype, Unpacker()))]
 print(widest_weight(), block_outputs(), *(f"{error:.3f}" for error in errors), *same)
 """
 
@@ -218,7 +218,7 @@ def test_int8_products_are_none_of_onednns_reference_code(rows: int) -> None:
     asked = (
         "import torch; from hrm_model.projections.int8 import Int8Linear;"
         "generator = torch.Generator().manual_seed(0);"
-        f"Int8Linear(torch.randn(256, 128, generator=generator))(torch.randn({rows}, 128).bfloat16())"
+        f"Int8Linear.of(torch.randn(256, 128, generator=generator))(torch.randn({rows}, 128).bfloat16())"
     )
 
     environment = {**os.environ, "ONEDNN_VERBOSE": "1"}
