@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hrm_model.projections.int8 import widest_weight
+from hrm_model.projections.int8 import whole_product, widest_weight
 from hrm_model.projections.rounding import Int4, round_groups, round_rows
 
 GROUP = 64  # inputs that share a multiplier; 32 would take 5 bits a weight with torch's scales, 64 takes 4.5
@@ -135,7 +135,7 @@ class Int4Linear(nn.Module):
             multiplier_GO = self._multiplier_GO2[:, mine, 0].to(torch.int8)
             weight_IO = self._unpacker(packed_BIh[first : first + at_once], multiplier_GO)
             # The kernel's sums come in its dtype; these are rounded to it before they are scaled, too.
-            sum_TO = torch._int_mm(value_TI, weight_IO).to(self._kind)
+            sum_TO = whole_product(value_TI, weight_IO).to(self._kind)
             torch.mul(sum_TO.mul_(self._scale_O[mine]), scale_T1, out=out_TO[:, mine])
         return out_TO
 

@@ -14,6 +14,7 @@ from hrm_model.projections.rounding import WIDEST, round_rows
 
 _ZERO = 128  # of a byte without a sign
 _SAFE = 64  # 255 * 64 * 2 stays below 32,768
+_EXACT = 1024  # products of two int8 numbers, whose sum is below 2^24
 
 
 @cache
@@ -30,7 +31,7 @@ def widest_weight() -> int:
         row_TI[1].neg_()
         wanted_TO = row_TI.double() @ value_OI.double().t()
         try:
-            products = Int8Product(value_OI, torch.ones(32))(row_TI, torch.float32), torch._int_mm(row_TI, value_OI.t())
+            products = Int8Product(value_OI, torch.ones(32))(row_TI), whole_product(row_TI, value_OI.t())
         except (RuntimeError, AttributeError, NotImplementedError) as error:
             raise ValueError(f"torch has no int8 products for this CPU: {error}") from error
         if all(torch.equal(product.double(), wanted_TO) for product in products):
@@ -46,16 +47,16 @@ class Int8Product:
         self._scale_O = scale_O.float().contiguous()
         self._zero_O = torch.zeros(len(scale_O), dtype=torch.int64)
 
-    def __call__(self, value_TI: Tensor, dtype: torch.dtype) -> Tensor:
-        """(T, O) sums times the outputs' scales, in `dtype`: bf16 or fp32."""
+    def __call__(self, value_TI: Tensor) -> Tensor:
+        """(T, O) fp32 sums times the outputs' scales."""
         count = len(value_TI)
         if count == 1:  # for one row of a small matrix oneDNN takes its reference code, 200 times slower
             value_TI = value_TI.repeat(2, 1)
-        # With 128 more, which is their zero point: for rows with a sign oneDNN has but reference code, a thousand times
-        # slower, on CPUs with VNNI and without AMX.
+        # With 128 more, which is their zero point, and in fp32: oneDNN has but reference code, a thousand times slower,
+        # for rows with a sign on CPUs with VNNI and without AMX, and for sums in bf16 on those without AVX-512.
         value_TI = value_TI.view(torch.uint8) ^ _ZERO
         out_TO: Tensor = torch.ops.onednn.qlinear_pointwise(
-            value_TI, 1.0, _ZERO, self._packed, self._scale_O, self._zero_O, None, 1.0, 0, dtype, "none", [], ""
+            value_TI, 1.0, _ZERO, self._packed, self._scale_O, self._zero_O, None, 1.0, 0, torch.float32, "none", [], ""
         )
         return out_TO[:count]
 
@@ -63,6 +64,17 @@ class Int8Product:
     def bytes(self) -> int:
         """Bytes of the weight and its scales."""
         return int(self._packed.numel()) + 12 * len(self._scale_O)  # a scale of 4 bytes, a zero point of 8
+
+
+def whole_product(value_TI: Tensor, weight_IO: Tensor) -> Tensor:
+    """(T, O) sums of int8 products, int32 or the same in fp64, by a weight that is used this once."""
+    if torch.cpu._is_vnni_supported():
+        return torch._int_mm(value_TI, weight_IO)
+    # There torch has a plain loop for it, eighty times slower than fp32, in which sums of so many are exact.
+    sum_TO = torch.zeros(len(value_TI), weight_IO.shape[1], dtype=torch.float64)
+    for value_Ti, weight_iO in zip(torch.split(value_TI, _EXACT, 1), torch.split(weight_IO, _EXACT), strict=True):
+        sum_TO += value_Ti.float() @ weight_iO.float()
+    return sum_TO
 
 
 def rounded_to_int8(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +98,7 @@ class Int8Linear(nn.Module):
 
     def forward(self, x_TI: Tensor) -> Tensor:
         value_TI, scale_T1 = round_rows(x_TI)
-        return self._product(value_TI, scale_T1.dtype).mul_(scale_T1).to(x_TI.dtype)
+        return self._product(value_TI).mul_(scale_T1).to(x_TI.dtype)
 
     @property
     def bytes(self) -> int:
