@@ -65,7 +65,7 @@ def int4_panels(rounded: Int4) -> Panels:
         rounded: of O outputs, a multiple of PANEL, and groups of GROUP inputs.
     """
     outputs, groups = rounded.multiplier_OG.shape
-    nibble_PGi2O = _panels(rounded.whole_OI + 8).view(outputs // PANEL, groups, GROUP // 2, 2, PANEL)
+    nibble_PGi2O = _panels(rounded.whole_OI & 15).view(outputs // PANEL, groups, GROUP // 2, 2, PANEL)
     rows_PGb = (nibble_PGi2O[:, :, :, 0] | nibble_PGi2O[:, :, :, 1] << 4).flatten(2)
     multiplier_PGO = _panels(rounded.multiplier_OG)
     return Panels("int4", _in_huge_pages(torch.cat((multiplier_PGO, rows_PGb), dim=-1)), rounded.scale_O.float())

@@ -15,7 +15,7 @@
 #define GROUP_BYTES (PANEL + GROUP * PANEL / 2) /* a panel's multipliers, then two inputs in each row of bytes */
 
 /* How a panel's weights are written, for each input a row of its outputs: in fp32; in bf16 with the panel's halves
- * zipped; in int8; in int4, the lower halves of a row of bytes being the first of two inputs, and -8 being 0. */
+ * zipped; in int8; in int4, the lower halves of a row of bytes being the first of two inputs. */
 typedef enum { IN_FP32, IN_BF16, IN_INT8, IN_INT4 } Kind;
 
 /* (outputs, inputs) in panels. */
@@ -43,13 +43,12 @@ INLINE vec from_int8(const char *at) {
 }
 
 INLINE vec from_int4(const char *at, int is_second) {
-    const ints both = (ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)at));
-    return (vec)_mm256_cvtepi32_ps((__m256i)(is_second ? both >> 4 : both & 15));
+    const ints both = (ints)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)at));
+    return (vec)_mm256_cvtepi32_ps((__m256i)((is_second ? both : both << 28) >> (is_second ? 4 : 28)));
 }
 
-/* A panel's weights of an input of a block, or of its second one where two share a row. */
-INLINE void read_panel(int kind, const char *block, int64_t input, int is_second, const vec many[2], vec *low,
-                       vec *high) {
+/* A panel's weights of an input of a block, or of its second one where two share a row; multipliers are left out. */
+INLINE void read_panel(int kind, const char *block, int64_t input, int is_second, vec *low, vec *high) {
     switch (kind) {
         case IN_FP32:
             *low = *(const vec *)block;
@@ -67,8 +66,8 @@ INLINE void read_panel(int kind, const char *block, int64_t input, int is_second
             return;
         default:
             block += PANEL + input / 2 * PANEL;
-            *low = (from_int4(block, is_second) - 8.0f) * many[0];
-            *high = (from_int4(block + 8, is_second) - 8.0f) * many[1];
+            *low = from_int4(block, is_second);
+            *high = from_int4(block + 8, is_second);
     }
 }
 
@@ -77,35 +76,40 @@ INLINE void tile(int rows, int panels, int kind, const float *x, int64_t inputs,
                  float *out, int64_t out_stride) {
     const int64_t size = panel_bytes(kind, inputs), step = kind == IN_INT4 ? 2 : 1;
     const int64_t together = block_inputs(kind), block_size = panel_bytes(kind, together);
-    vec sum[ROWS][2 * ABREAST], many[ABREAST][2] = {{{0}}};
+    vec sum[ROWS][2 * ABREAST], part[ROWS][2 * ABREAST];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
-        for (int p = 0; p < 2 * panels; p++) sum[r][p] = splat(0);
+        for (int p = 0; p < 2 * panels; p++) sum[r][p] = part[r][p] = splat(0);
     for (int64_t first = 0; first < inputs; first += together, packed += block_size) {
-        if (kind == IN_INT4)
-#pragma GCC unroll 8
-            for (int p = 0; p < 2 * panels; p++) many[p / 2][p % 2] = from_int8(packed + p / 2 * size + p % 2 * 8);
         for (int64_t i = 0; i < together; i += step)
 #pragma GCC unroll 2
             for (int s = 0; s < step; s++)
 #pragma GCC unroll 8
                 for (int p = 0; p < panels; p++) {
                     vec low, high;
-                    read_panel(kind, packed + p * size, i, s, many[p], &low, &high);
+                    read_panel(kind, packed + p * size, i, s, &low, &high);
 #pragma GCC unroll 8
                     for (int r = 0; r < rows; r++) {
-                        sum[r][2 * p] += low * x[r * inputs + first + i + s];
-                        sum[r][2 * p + 1] += high * x[r * inputs + first + i + s];
+                        part[r][2 * p] += low * x[r * inputs + first + i + s];
+                        part[r][2 * p + 1] += high * x[r * inputs + first + i + s];
                     }
                 }
+        if (kind != IN_INT4) continue;
+#pragma GCC unroll 8
+        for (int p = 0; p < 2 * panels; p++) {
+            const vec many = from_int8(packed + p / 2 * size + p % 2 * 8);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) sum[r][p] += part[r][p] * many, part[r][p] = splat(0);
+        }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
         for (int p = 0; p < 2 * panels; p++) {
-            if (scale) sum[r][p] *= *(const vec *)(scale + 8 * p);
-            *(vec *)(out + r * out_stride + 8 * p) = sum[r][p];
+            if (kind == IN_INT4) part[r][p] = sum[r][p];
+            if (scale) part[r][p] *= *(const vec *)(scale + 8 * p);
+            *(vec *)(out + r * out_stride + 8 * p) = part[r][p];
         }
 }
 
@@ -151,20 +155,20 @@ INLINE AVX512 wide wide_from_int8(const char *at) {
     return (wide)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)at)));
 }
 
-INLINE AVX512 wide read_wide(int kind, const char *block, int64_t input, int is_second, wide many) {
+INLINE AVX512 wide read_wide(int kind, const char *block, int64_t input, int is_second) {
     vec low, high;
     switch (kind) {
         case IN_FP32: return *(const wide *)block;
         case IN_BF16:
-            read_panel(IN_BF16, block, 0, 0, NULL, &low, &high);
+            read_panel(IN_BF16, block, 0, 0, &low, &high);
             return (wide)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)low), (__m256)high, 1);
         case IN_INT8: return wide_from_int8(block);
         default: {
-            const __m512 number = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+            const __m512 number = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
             const wide_ints both =
                 (wide_ints)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(block + PANEL + input / 2 * PANEL)));
             /* Looked up by the lower halves alone. */
-            return (wide)_mm512_permutexvar_ps((__m512i)(is_second ? both >> 4 : both), number) * many;
+            return (wide)_mm512_permutexvar_ps((__m512i)(is_second ? both >> 4 : both), number);
         }
     }
 }
@@ -176,35 +180,40 @@ INLINE AVX512 void wide_tile(int rows, int panels, int kind, int is_first, const
     const int64_t size = panel_bytes(kind, inputs), step = kind == IN_INT4 ? 2 : 1;
     const int64_t together = block_inputs(kind), block_size = panel_bytes(kind, together);
     const char *next = packed + panels * size;
-    wide sum[WIDE_ROWS][ABREAST], many[ABREAST] = {{0}};
+    wide sum[WIDE_ROWS][ABREAST], part[WIDE_ROWS][ABREAST];
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
-        for (int p = 0; p < panels; p++) sum[r][p] = (wide){0};
+        for (int p = 0; p < panels; p++) sum[r][p] = part[r][p] = (wide){0};
     for (int64_t first = 0; first < inputs; first += together, packed += block_size, next += panels * block_size) {
         if (is_first)
             for (int64_t at = 0; at < panels * block_size; at += 64) __builtin_prefetch(next + at);
-        if (kind == IN_INT4)
-#pragma GCC unroll 4
-            for (int p = 0; p < panels; p++) many[p] = wide_from_int8(packed + p * size);
         for (int64_t i = 0; i < together; i += step)
 #pragma GCC unroll 2
             for (int s = 0; s < step; s++) {
                 wide weight[ABREAST];
 #pragma GCC unroll 4
-                for (int p = 0; p < panels; p++) weight[p] = read_wide(kind, packed + p * size, i, s, many[p]);
+                for (int p = 0; p < panels; p++) weight[p] = read_wide(kind, packed + p * size, i, s);
 #pragma GCC unroll 16
                 for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
-                    for (int p = 0; p < panels; p++) sum[r][p] += weight[p] * x[r * inputs + first + i + s];
+                    for (int p = 0; p < panels; p++) part[r][p] += weight[p] * x[r * inputs + first + i + s];
             }
+        if (kind != IN_INT4) continue;
+#pragma GCC unroll 4
+        for (int p = 0; p < panels; p++) {
+            const wide many = wide_from_int8(packed + p * size);
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; r++) sum[r][p] += part[r][p] * many, part[r][p] = (wide){0};
+        }
     }
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) {
-            if (scale) sum[r][p] *= *(const wide *)(scale + PANEL * p);
-            *(wide *)(out + r * out_stride + PANEL * p) = sum[r][p];
+            if (kind == IN_INT4) part[r][p] = sum[r][p];
+            if (scale) part[r][p] *= *(const wide *)(scale + PANEL * p);
+            *(wide *)(out + r * out_stride + PANEL * p) = part[r][p];
         }
 }
 
