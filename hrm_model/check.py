@@ -119,7 +119,7 @@ def _needs(config: HrmConfig, placement: Placement) -> Iterator[str]:
     token = placement.kv_token_bytes(config)
     dtype = str(placement.dtype).removeprefix("torch.")
     rounded = [f"{what} in {kind}" for what, kind in _rounded(placement)]
-    twice = ["weights twice, for prompts and for answers"] if placement.in_panels else []
+    twice = ["weights twice, for prompts and for answers"] if placement.panels == "beside" else []
     yield f"placement        {', '.join([placement.device, dtype, *rounded, *twice])}"
     yield f"weights need     {_size(placement.weight_bytes(config))}"
     yield (

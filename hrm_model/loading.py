@@ -90,7 +90,7 @@ def load_placed(folder: Path, placement: Placement) -> HrmText:
     Raises:
         CheckpointError: see `load_model`.
     """
-    project = projections(placement.weights, placement.dtype, placement.device, in_panels=placement.in_panels)
+    project = projections(placement.weights, placement.dtype, placement.device, placement.panels)
     return load_model(folder, dtype=placement.dtype, device=placement.device, project=project)
 
 

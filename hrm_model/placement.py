@@ -11,14 +11,21 @@ from hrm_model.compiled.panels import panel_bytes
 from hrm_model.config import HrmConfig
 from hrm_model.free_memory import free_memory
 from hrm_model.pages import PAGE_TOKENS, pages_for
-from hrm_model.projections.choose import Weights, check_weights, stack_bytes, stack_panel_bytes
+from hrm_model.projections.choose import (
+    Panelled,
+    Weights,
+    check_weights,
+    stack_bytes,
+    stack_panel_bytes,
+    torch_reads_faster,
+)
 from hrm_model.projections.panelled import can_panel
 
 KvDtype = Literal["auto", "int8"]
 
 SMALL_PARAMETERS = 100_000_000  # below this, fp32 on a CPU costs little memory and no time, and is exact
 _SLICE_TOKENS, _SLICE_TOKENS_SMALL = 64, 256  # see `default_slice_tokens`
-_MEMORY_SHARE = 0.25  # of free memory, at most: for the cache, unless a size is given, and for weights in panels
+_MEMORY_SHARE = 0.25  # of free memory, at most: for the cache, unless a size is given, and for a second copy of weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class Placement:
     weights: Weights
     kv_dtype: KvDtype
     pages: int
-    in_panels: bool = False  # whether the stacks' weights are held once more, as the compiled step reads them
+    panels: Panelled = "no"  # whether the stacks' weights are held as the compiled step reads them
 
     @property
     def kv_tokens(self) -> int:
@@ -50,13 +57,18 @@ class Placement:
     def step_bytes(self, config: HrmConfig) -> int:
         """Bytes of weights that a decode step reads: each pass its stack once, and the head at the end."""
         head = config.vocab_size * config.hidden_size * self.dtype.itemsize
-        return config.passes * stack_bytes(config, self.weights, self.dtype) + head
+        return config.passes * self._stack_bytes(config, for_torch=self.panels == "no") + head
 
     def weight_bytes(self, config: HrmConfig) -> int:
         """Bytes of all weights; embedding, head and z_L_init are never rounded."""
         others = config.parameters - 2 * config.stack_parameters
-        once = 2 * stack_bytes(config, self.weights, self.dtype) + others * self.dtype.itemsize
-        return once + (_panel_bytes(config, self.weights) if self.in_panels else 0)
+        held = others * self.dtype.itemsize
+        if self.panels != "alone":
+            held += 2 * self._stack_bytes(config, for_torch=True)
+        return held if self.panels == "no" else held + _panel_bytes(config, self.weights)
+
+    def _stack_bytes(self, config: HrmConfig, *, for_torch: bool) -> int:
+        return stack_bytes(config, self.weights, self.dtype) if for_torch else stack_panel_bytes(config, self.weights)
 
 
 def kv_token_bytes(config: HrmConfig, dtype: torch.dtype, kv_dtype: KvDtype) -> int:
@@ -67,7 +79,7 @@ def kv_token_bytes(config: HrmConfig, dtype: torch.dtype, kv_dtype: KvDtype) -> 
 
 
 def _panel_bytes(config: HrmConfig, weights: Weights) -> int:
-    """Bytes of what is held once more in panels: the stacks' projections, and the head."""
+    """Bytes of what is in panels: the stacks' projections, and the head."""
     return 2 * stack_panel_bytes(config, weights) + panel_bytes(config.vocab_size, config.hidden_size, "bf16")
 
 
@@ -123,12 +135,17 @@ def place(
     if pages < 1:
         room = "a quarter of the free memory" if kv_bytes is None else f"a cache of {kv_bytes} bytes"
         raise ValueError(f"{room} holds no page of cache; one takes {page_bytes} bytes")
-    in_panels = (
-        (where, kv) == ("cpu", "auto")
-        and can_panel(config, kind, in_int4=chosen == "int4")
-        and _panel_bytes(config, chosen) <= free_bytes(where) * _MEMORY_SHARE
-    )
-    return Placement(where, kind, chosen, kv, pages, in_panels)
+    panels: Panelled = "no"
+    if (where, kv) == ("cpu", "auto") and can_panel(config, kind, in_int4=chosen == "int4"):
+        panels = _panels(config, kind, chosen)
+    return Placement(where, kind, chosen, kv, pages, panels)
+
+
+def _panels(config: HrmConfig, dtype: torch.dtype, weights: Weights) -> Panelled:
+    """Choose where the compiled step takes a network, from what is free and who is faster."""
+    if not torch_reads_faster(weights, dtype):
+        return "alone"
+    return "beside" if _panel_bytes(config, weights) <= free_bytes("cpu") * _MEMORY_SHARE else "no"
 
 
 def _check_kv(kv_dtype: str, device: str) -> KvDtype:

@@ -5,7 +5,8 @@ import logging
 import torch
 
 from hrm_model.cache import KvCache, PagedCache
-from hrm_model.compiled.step import CompiledStep, loaded, objection
+from hrm_model.compiled.library import library
+from hrm_model.compiled.step import CompiledStep, objection
 from hrm_model.model import HrmText
 from hrm_model.placement import SMALL_PARAMETERS
 
@@ -27,7 +28,7 @@ def compiled_step(model: HrmText, cache: KvCache) -> CompiledStep | None:
     tiles = False
     if reason is None:
         try:
-            tiles = bool(loaded().hrm_has_tiles())
+            tiles = bool(library().hrm_has_tiles())
         except OSError as error:
             reason = str(error)
     if reason is not None:

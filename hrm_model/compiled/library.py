@@ -5,6 +5,8 @@ from ctypes import c_int, c_int64, c_void_p
 from functools import cache
 from importlib.util import find_spec
 
+from hrm_model.compiled.structs import LAYOUT
+
 
 @cache
 def library() -> ctypes.CDLL:
@@ -32,8 +34,11 @@ def opened(path: str | None) -> ctypes.CDLL:
         functions.hrm_close.argtypes, functions.hrm_close.restype = (c_void_p,), None
         functions.hrm_is_wide_here.argtypes, functions.hrm_is_wide_here.restype = (), c_int
         functions.hrm_has_tiles.argtypes, functions.hrm_has_tiles.restype = (), c_int
-    except AttributeError as error:
-        raise OSError("it was built from another version of step.c; install again") from error
+        is_another = functions.hrm_layout() != LAYOUT
+    except AttributeError:
+        is_another = True
+    if is_another:
+        raise OSError("it was built from another version of step.c; install again")
     if not functions.hrm_runs_here():
         raise OSError("it wants AVX2 and FMA, which this processor lacks")
     return functions

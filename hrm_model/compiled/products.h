@@ -12,6 +12,7 @@
 #define WIDE_ROWS 12 /* the same where there are 32 registers */
 #define ABREAST 4    /* panels read at once for one token, or additions would wait for each other */
 #define GROUP 64     /* inputs whose int4 weights share a multiplier for each output */
+#define FORMAT 1     /* of panels; a change of it goes with one in structs.py */
 #define GROUP_BYTES (PANEL + GROUP * PANEL / 2) /* a panel's multipliers, then two inputs in each row of bytes */
 
 /* How a panel's weights are written, for each input a row of its outputs: in fp32; in bf16 with the panel's halves

@@ -279,8 +279,8 @@ int hrm_has_tiles(void) {
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && d >> 22 & 1 && d >> 24 & 1;
 }
 
-/* Tells structs of another version. */
-int hrm_layout(void) { return (int)(sizeof(Network) << 16 | sizeof(Step)); }
+/* Tells structs and panels of another version. */
+int hrm_layout(void) { return (int)(FORMAT << 28 | sizeof(Network) << 16 | sizeof(Step)); }
 
 /* End an engine and its threads. */
 void hrm_close(Engine *engine) {

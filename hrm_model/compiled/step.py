@@ -4,7 +4,7 @@ import ctypes
 import weakref
 from collections.abc import Callable
 from collections.abc import Sequence as Items
-from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
+from ctypes import byref, c_int64
 from dataclasses import dataclass
 from typing import get_args
 
@@ -14,42 +14,12 @@ from torch import Tensor
 from hrm_model.cache import PagedCache
 from hrm_model.compiled.library import library
 from hrm_model.compiled.panels import PANEL, Kind, Panels, fits, packed_panels
+from hrm_model.compiled.structs import Layer, Matrix, Network, Step
 from hrm_model.layers import Block, Rotary, Stack
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS
 from hrm_model.projections.panelled import PanelledLinear
 from hrm_model.sequence import Sequence
-
-
-class _Matrix(Structure):
-    _fields_ = (("packed", c_void_p), ("scale", c_void_p), ("kind", c_int64), ("is_wide", c_int64))
-
-
-class _Layer(Structure):
-    _fields_ = tuple((name, _Matrix) for name in ("gqkv", "out", "gate_up", "down"))
-
-
-class _Network(Structure):
-    _fields_ = (
-        *((name, c_int64) for name in ("width", "heads", "head_dim", "feed", "vocab")),
-        *((name, c_int64) for name in ("layers", "passes", "cycle", "threads")),
-        *((name, c_float) for name in ("eps", "scale")),
-        *((name, c_void_p) for name in ("embedding", "start", "cosine", "sine")),
-        *((name, POINTER(_Layer)) for name in ("fast", "slow")),
-        ("head", _Matrix),
-        *((name, c_void_p) for name in ("keys", "values")),
-        ("slot_size", c_int64),
-        ("is_short", c_int64),
-    )
-
-
-class _Step(Structure):
-    _fields_ = (
-        *((name, c_int64) for name in ("tokens", "wanted")),
-        *((name, c_void_p) for name in ("id", "position", "readable", "page_at", "page", "wanted_row")),
-        *((name, c_int64) for name in ("first_layer", "end_layer")),
-        *((name, c_void_p) for name in ("slow", "fast", "x", "logits")),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +70,15 @@ class CompiledStep:
             MemoryError: there is no memory for it, or no more threads.
         """
         config, body = model.config, model.model
-        functions = loaded()
+        functions = library()
         dtype = body.embed_tokens.weight.dtype
-        self.reads_prompts = dtype is torch.float32
+        self.reads_prompts = dtype is torch.float32 or all(map(_is_alone, _projections(model)))
         self.most_tokens = most_tokens
         self.is_wide = bool(functions.hrm_is_wide_here()) if is_wide is None else is_wide
         self._cache, self._kept = cache, list[object]()
         rotary = Rotary(torch.arange(config.max_position_embeddings), config.head_dim, config.rope_theta, torch.float32)
         self._width, self._vocab, self._layer_count = config.hidden_size, config.vocab_size, model.layers
-        network = _Network(
+        network = Network(
             width=config.hidden_size,
             heads=config.num_heads,
             head_dim=config.head_dim,
@@ -167,21 +137,21 @@ class CompiledStep:
         if not 0 <= token.position < readable <= min(self._positions, len(token.sequence.pages) * PAGE_TOKENS):
             raise IndexError(f"position {token.position} with {len(token.sequence.pages)} pages of {PAGE_TOKENS}")
 
-    def _run(self, step: _Step) -> None:
+    def _run(self, step: Step) -> None:
         if self._step(self._engine, byref(step), self._positions):
             raise MemoryError(f"no memory for a step of {step.tokens} tokens")
 
-    def _layers(self, stack: Stack) -> "ctypes.Array[_Layer]":
-        layers = (_Layer * len(stack.layers))()
+    def _layers(self, stack: Stack) -> "ctypes.Array[Layer]":
+        layers = (Layer * len(stack.layers))()
         for layer, block in zip(layers, stack.layers, strict=True):
             assert isinstance(block, Block)
             layer.gqkv, layer.out, layer.gate_up, layer.down = map(self._matrix, map(_panels_of, _matrices(block)))
         self._kept.append(layers)
         return layers
 
-    def _matrix(self, panels: Panels) -> _Matrix:
+    def _matrix(self, panels: Panels) -> Matrix:
         scale = None if panels.scale_O is None else self._address(panels.scale_O)
-        return _Matrix(self._address(panels.packed), scale, get_args(Kind).index(panels.kind), self.is_wide)
+        return Matrix(self._address(panels.packed), scale, get_args(Kind).index(panels.kind), self.is_wide)
 
     def _address(self, tensor: Tensor) -> int:
         self._kept.append(kept := tensor.contiguous())
@@ -191,7 +161,7 @@ class CompiledStep:
 class Underway:
     """Tokens on their way through the layers. Where they stand is held here, so that others may go in between."""
 
-    def __init__(self, run: Callable[[_Step], None], tokens: Items[Token], width: int, vocab: int, layers: int) -> None:
+    def __init__(self, run: Callable[[Step], None], tokens: Items[Token], width: int, vocab: int, layers: int) -> None:
         pages: list[int] = []
         page_at: dict[int, int] = {}
         for token in tokens:
@@ -210,7 +180,7 @@ class Underway:
         self._state_3TD = torch.empty(3, len(tokens), width)
         self._logits_RV = torch.empty(len(columns[-1]), -(-vocab // PANEL) * PANEL)
         self._run, self._vocab, self._layers = run, vocab, layers
-        self._step = _Step(
+        self._step = Step(
             len(tokens),
             len(columns[-1]),
             *map(ctypes.addressof, self._arrays),
@@ -228,18 +198,6 @@ class Underway:
         return self._logits_RV[:, : self._vocab] if step.end_layer == self._layers else None
 
 
-def loaded() -> ctypes.CDLL:
-    """The library, once its structs are known to be these.
-
-    Raises:
-        OSError: see `library`; or it was built from another version of step.c.
-    """
-    found = library()
-    if found.hrm_layout() != ctypes.sizeof(_Network) << 16 | ctypes.sizeof(_Step):
-        raise OSError("it was built from another version of step.c; install again")
-    return found
-
-
 def _projections(model: HrmText) -> list[torch.nn.Module]:
     blocks = [*model.model.L_module.layers, *model.model.H_module.layers]
     return [module for block in blocks if isinstance(block, Block) for module in _matrices(block)]
@@ -247,6 +205,10 @@ def _projections(model: HrmText) -> list[torch.nn.Module]:
 
 def _matrices(block: Block) -> tuple[torch.nn.Module, ...]:
     return (block.attn.gqkv_proj, block.attn.o_proj, block.mlp.gate_up_proj, block.mlp.down_proj)
+
+
+def _is_alone(projection: torch.nn.Module) -> bool:
+    return isinstance(projection, PanelledLinear) and projection.is_alone
 
 
 def _panels_of(projection: torch.nn.Module) -> Panels:

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from hrm_model.compiled.panels import Kind, int4_panels, int8_panels, packed_panels, panel_bytes
 from hrm_model.config import HrmConfig
 from hrm_model.projections.int4 import GROUP, Int4Linear, Unpacker, block_outputs, rounded_to_int4
-from hrm_model.projections.int8 import Int8Linear, rounded_to_int8, widest_weight
+from hrm_model.projections.int8 import Int8Linear, has_int8_products, rounded_to_int8, widest_weight
 from hrm_model.projections.packed import PackedLinear, can_pack
 from hrm_model.projections.panelled import PanelledLinear
 from hrm_model.projections.widened import Scratch, WidenedLinear, can_multiply
 
 Weights = Literal["auto", "int8", "int4"]
+Panelled = Literal["no", "beside", "alone"]  # whether weights are in panels, beside torch's own copy or without one
 Project = Callable[[Tensor], nn.Module]  # an (O, I) weight -> what is called with (T, I) and returns (T, O)
 
 
@@ -36,47 +37,71 @@ def check_weights(weights: str, device: str) -> Weights:
     raise ValueError(f"weights are {weights!r}; expected one of {', '.join(get_args(Weights))}")
 
 
-def projections(weights: Weights, dtype: torch.dtype, device: str, *, in_panels: bool = False) -> Project | None:
+def torch_reads_faster(weights: Weights, dtype: torch.dtype) -> bool:
+    """Say whether torch multiplies many rows faster on this CPU than the compiled step does in fp32."""
+    match weights:
+        case "auto":
+            return can_multiply(dtype)
+        case "int8":
+            return True
+        case "int4":
+            return has_int8_products()
+
+
+def projections(weights: Weights, dtype: torch.dtype, device: str, panels: Panelled = "no") -> Project | None:
     """Choose what makes the projections of one network; None leaves nn.Linear.
 
     Args:
         weights: as `check_weights` returns it.
         dtype: of activations, and of weights that stay as they are.
         device: where they run.
-        in_panels: the compiled step will read them, too.
+        panels: whether the compiled step will read them, too, or alone.
     """
-    if weights == "int8":
-        return _int8_in_panels if in_panels else Int8Linear.of
-    if weights == "int4":
-        unpacker = Unpacker()
-        make = _int4_in_panels if in_panels else Int4Linear.of
-        return lambda weight_OI: make(weight_OI, dtype, unpacker)
-    whole = _unrounded(dtype, device)
-    if not in_panels:
+    match weights:
+        case "int8":
+            return _int8(panels)
+        case "int4":
+            return _int4(panels, dtype)
+        case "auto":
+            return _unrounded(panels, dtype, device)
+
+
+def _int8(panels: Panelled) -> Project:
+    def beside(weight_OI: Tensor) -> PanelledLinear:
+        whole_OI, scale_O = rounded_to_int8(weight_OI)
+        return PanelledLinear(int8_panels(whole_OI, scale_O), Int8Linear(whole_OI, scale_O))
+
+    return Int8Linear.of if panels == "no" else beside
+
+
+def _int4(panels: Panelled, dtype: torch.dtype) -> Project:
+    unpacker = Unpacker()
+
+    def in_panels(weight_OI: Tensor) -> PanelledLinear:
+        rounded = rounded_to_int4(weight_OI)
+        whole = None if panels == "alone" else Int4Linear(rounded, weight_OI.shape, dtype, unpacker)
+        return PanelledLinear(int4_panels(rounded.first(len(weight_OI))), whole)
+
+    return (lambda weight_OI: Int4Linear.of(weight_OI, dtype, unpacker)) if panels == "no" else in_panels
+
+
+def _unrounded(panels: Panelled, dtype: torch.dtype, device: str) -> Project | None:
+    if panels == "alone":
+        return lambda weight_OI: PanelledLinear(packed_panels(weight_OI.to(dtype)))
+    whole = _by_torch(dtype, device)
+    if panels == "no":
         return whole
     assert whole is not None, "there are panels in bf16 on a CPU, where torch has projections of ours"
     return lambda weight_OI: PanelledLinear(packed_panels(weight_OI.to(dtype)), whole(weight_OI))
 
 
-def _unrounded(dtype: torch.dtype, device: str) -> Project | None:
+def _by_torch(dtype: torch.dtype, device: str) -> Project | None:
     if not device.startswith("cpu"):
         return None
     if not can_multiply(dtype):
         scratch = Scratch()
         return lambda weight_OI: WidenedLinear(weight_OI, dtype, scratch)
     return PackedLinear if can_pack(dtype) else None
-
-
-def _int8_in_panels(weight_OI: Tensor) -> PanelledLinear:
-    whole_OI, scale_O = rounded_to_int8(weight_OI)
-    return PanelledLinear(int8_panels(whole_OI, scale_O), Int8Linear(whole_OI, scale_O))
-
-
-def _int4_in_panels(weight_OI: Tensor, dtype: torch.dtype, unpacker: Unpacker) -> PanelledLinear:
-    rounded = rounded_to_int4(weight_OI)
-    return PanelledLinear(
-        int4_panels(rounded.first(len(weight_OI))), Int4Linear(rounded, weight_OI.shape, dtype, unpacker)
-    )
 
 
 def stack_panel_bytes(config: HrmConfig, weights: Weights) -> int:

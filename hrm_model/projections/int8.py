@@ -66,11 +66,16 @@ class Int8Product:
         return int(self._packed.numel()) + 12 * len(self._scale_O)  # a scale of 4 bytes, a zero point of 8
 
 
+def has_int8_products() -> bool:
+    """Say whether torch has more than a plain loop for int8 matrices on this CPU: where there is VNNI."""
+    return torch.cpu._is_vnni_supported()
+
+
 def whole_product(value_TI: Tensor, weight_IO: Tensor) -> Tensor:
     """(T, O) sums of int8 products, int32 or the same in fp64, by a weight that is used this once."""
-    if torch.cpu._is_vnni_supported():
+    if has_int8_products():
         return torch._int_mm(value_TI, weight_IO)
-    # There torch has a plain loop for it, eighty times slower than fp32, in which sums of so many are exact.
+    # Eighty times as fast in fp32, in which sums of so many are exact.
     sum_TO = torch.zeros(len(value_TI), weight_IO.shape[1], dtype=torch.float64)
     for value_Ti, weight_iO in zip(torch.split(value_TI, _EXACT, 1), torch.split(weight_IO, _EXACT), strict=True):
         sum_TO += value_Ti.float() @ weight_iO.float()

@@ -1,4 +1,4 @@
-"""Projections whose weights are held twice: once for torch, which reads prompts, and once for the compiled step."""
+"""Projections whose weights the compiled step reads: beside torch's own copy, which reads prompts, or alone."""
 
 import torch
 from torch import Tensor, nn
@@ -22,20 +22,27 @@ def can_panel(config: HrmConfig, dtype: torch.dtype, *, in_int4: bool) -> bool:
 class PanelledLinear(nn.Module):
     """Stands in for nn.Linear without a bias."""
 
-    def __init__(self, panels: Panels, whole: nn.Module) -> None:
+    def __init__(self, panels: Panels, whole: nn.Module | None = None) -> None:
         """Keep a weight.
 
         Args:
             panels: the weight as the compiled step reads it.
-            whole: what multiplies by it when torch asks.
+            whole: what multiplies by it when torch asks; None: torch never will.
         """
         super().__init__()
         self.panels = panels
         self._whole = whole
 
     def forward(self, x_TI: Tensor) -> Tensor:
+        if self._whole is None:
+            raise RuntimeError("this weight is held for the compiled step alone")
         out_TO: Tensor = self._whole(x_TI)
         return out_TO
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether torch cannot multiply by it."""
+        return self._whole is None
 
     @property
     def bytes(self) -> int:

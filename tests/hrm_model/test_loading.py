@@ -203,27 +203,52 @@ def test_a_small_network_runs_in_fp32_on_a_cpu_and_a_large_one_in_its_own_dtype(
     assert placed(LARGE).dtype is torch.bfloat16
 
 
+IN_GROUPS = replace(CONFIG, hidden_size=64, num_heads=1, head_dim=64, intermediate_size=128)  # of int4 weights
+
+
+def who_reads_faster(torch_does: bool) -> Callable[[str, torch.dtype], bool]:
+    return lambda weights, dtype: torch_does
+
+
 @pytest.mark.compiled
 def test_bf16_on_a_cpu_is_held_in_panels_too_where_a_quarter_of_the_free_memory_takes_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("hrm_model.placement.torch_reads_faster", who_reads_faster(torch_does=True))
     in_bf16 = placed(dtype="bfloat16")
     panels = 2 * stack_panel_bytes(CONFIG, "auto") + 2 * CONFIG.vocab_size * CONFIG.hidden_size
 
-    assert in_bf16.in_panels
-    assert in_bf16.weight_bytes(CONFIG) == replace(in_bf16, in_panels=False).weight_bytes(CONFIG) + panels
-    assert placed(dtype="bfloat16", weights="int8").in_panels
-    in_groups = replace(CONFIG, hidden_size=64, num_heads=1, head_dim=64, intermediate_size=128)
-    assert placed(in_groups, dtype="bfloat16", weights="int4").in_panels
-    assert not placed(replace(in_groups, intermediate_size=96), dtype="bfloat16", weights="int4").in_panels
+    assert in_bf16.panels == "beside"
+    assert in_bf16.weight_bytes(CONFIG) == replace(in_bf16, panels="no").weight_bytes(CONFIG) + panels
+    assert placed(dtype="bfloat16", weights="int8").panels == "beside"
+    assert placed(IN_GROUPS, dtype="bfloat16", weights="int4").panels == "beside"
+    monkeypatch.setattr("hrm_model.placement.free_memory", lambda: 4 * panels)
+    assert placed(dtype="bfloat16").panels == "beside"
+    monkeypatch.setattr("hrm_model.placement.free_memory", lambda: 4 * panels - 1)
+    assert placed(dtype="bfloat16").panels == "no"
+
+
+@pytest.mark.compiled
+def test_where_torch_would_read_prompts_more_slowly_there_is_no_copy_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hrm_model.placement.torch_reads_faster", who_reads_faster(torch_does=False))
+    monkeypatch.setattr("hrm_model.placement.free_memory", lambda: 0)
+    alone = placed(dtype="bfloat16")
+    torchs = replace(alone, panels="no").weight_bytes(CONFIG)
+
+    assert alone.panels == "alone"
+    assert alone.weight_bytes(CONFIG) == torchs + 2 * CONFIG.vocab_size * CONFIG.hidden_size, "but for the head"
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("torch_does", [True, False])
+def test_what_the_compiled_step_cannot_read_is_in_no_panels(monkeypatch: pytest.MonkeyPatch, torch_does: bool) -> None:
+    monkeypatch.setattr("hrm_model.placement.torch_reads_faster", who_reads_faster(torch_does))
+
     for other in ({"dtype": "float32"}, {"dtype": "float16"}, {"kv_dtype": "int8"}):
         changes: dict[str, Any] = {"dtype": "bfloat16"} | other
-        assert not placed(**changes).in_panels
-    assert not placed(replace(CONFIG, intermediate_size=200), dtype="bfloat16").in_panels
-    monkeypatch.setattr("hrm_model.placement.free_memory", lambda: 4 * panels)
-    assert placed(dtype="bfloat16").in_panels
-    monkeypatch.setattr("hrm_model.placement.free_memory", lambda: 4 * panels - 1)
-    assert not placed(dtype="bfloat16").in_panels
+        assert placed(**changes).panels == "no"
+    assert placed(replace(CONFIG, intermediate_size=200), dtype="bfloat16").panels == "no"
+    assert placed(replace(IN_GROUPS, intermediate_size=96), dtype="bfloat16", weights="int4").panels == "no"
 
 
 def test_a_dtype_that_is_asked_for_is_taken() -> None:

@@ -1,5 +1,6 @@
 """A whole network in int8 and int4: what stays as it is, how near its logits are, and that batches change no answer."""
 
+from dataclasses import replace
 from math import hypot
 from pathlib import Path
 
@@ -38,6 +39,10 @@ def placed(weights: str = "auto", kv_dtype: str = "auto", dtype: str = "auto") -
     return place(CONFIG, dtype=dtype, device="cpu", kv_bytes=1 << 24, max_running=4, weights=weights, kv_dtype=kv_dtype)
 
 
+def by_torch(folder: Path, placement: Placement) -> HrmText:
+    return load_placed(folder, replace(placement, panels="no"))
+
+
 def decoding(model: HrmText, placement: Placement, numbers: tuple[int, ...]) -> list[Tensor]:
     """(STEPS, V) logits of each of some sequences that are read and written together, all fed the same answers."""
     each = pages_for(max(LENGTHS) + STEPS)
@@ -73,7 +78,7 @@ def test_logits_are_near_those_of_fp32(folder: Path, weights: Weights, kv_dtype:
     wanted = torch.cat(decoding(load_model(folder), placed(), numbers))
 
     placement = placed(weights, kv_dtype)
-    got = torch.cat(decoding(load_placed(folder, placement), placement, numbers))
+    got = torch.cat(decoding(by_torch(folder, placement), placement, numbers))
 
     # Eight matrices deep in this network, each adding what tests/hrm_model/projections/test_rounding.py allows it.
     # On CPUs whose int8 products are exact for 64 steps only, int8 is coarser.
@@ -89,7 +94,7 @@ def test_rounded_projections_make_a_batch_no_less_exact(
     folder: Path, weights: Weights, kv_dtype: str, dtype: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     placement = placed(weights, kv_dtype, dtype)
-    model = load_placed(folder, placement)
+    model = by_torch(folder, placement)
 
     together = decoding(model, placement, tuple(range(len(LENGTHS))))
     alone = [decoding(model, placement, (number,))[0] for number in range(len(LENGTHS))]
@@ -136,7 +141,7 @@ def test_the_bytes_that_are_foretold_are_those_that_are_held(folder: Path, weigh
 
     kinds = (Int8Linear, Int4Linear, PackedLinear, WidenedLinear, PanelledLinear)
     held = sum(module.bytes for module in model.modules() if isinstance(module, kinds))
-    if placement.in_panels:  # the head too, which the compiled step holds
+    if placement.panels != "no":  # the head too, which the compiled step holds
         held += model.lm_head.weight.numel() * model.lm_head.weight.element_size()
     held += sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
 

@@ -10,8 +10,8 @@ import torch
 from hrm_model.cache import KvCache, PagedCache
 from hrm_model.cache_int8 import Int8Cache
 from hrm_model.compiled.choose import MOST_BESIDE_TILES, MOST_THREADS, compiled_step
-from hrm_model.compiled.library import opened
-from hrm_model.compiled.step import loaded, objection
+from hrm_model.compiled.library import library, opened
+from hrm_model.compiled.step import objection
 from hrm_model.loading import load_placed
 from hrm_model.model import HrmText
 from hrm_model.placement import place
@@ -50,17 +50,17 @@ def test_rounded_numbers_and_odd_sizes_are_left_to_torch_for_a_reason_that_the_l
 
 
 @pytest.mark.compiled
-def test_a_network_of_any_size_in_bf16_has_it_for_answers(
+def test_a_network_of_any_size_in_bf16_has_it_for_answers_and_for_prompts_where_torch_is_slower(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_random(tmp_path, replace(CONFIG, dtype="bfloat16"))
     monkeypatch.setattr("hrm_model.compiled.choose.SMALL_PARAMETERS", 0)
     placement = place(CONFIG, dtype="bfloat16", device="cpu", kv_bytes=1 << 22, max_running=4)
-    model = load_placed(tmp_path, placement)
+    model = load_placed(tmp_path, replace(placement, panels="beside"))
 
     for has_tiles in (False, True):
         caplog.clear()
-        monkeypatch.setattr(loaded(), "hrm_has_tiles", lambda has_tiles=has_tiles: has_tiles)
+        monkeypatch.setattr(library(), "hrm_has_tiles", lambda has_tiles=has_tiles: has_tiles)
         with caplog.at_level(logging.INFO):
             step = compiled_step(model, placement.cache(CONFIG))
 
@@ -68,6 +68,13 @@ def test_a_network_of_any_size_in_bf16_has_it_for_answers(
         assert not step.reads_prompts
         assert step.most_tokens == (MOST_BESIDE_TILES if has_tiles else None)
         assert caplog.messages[0].startswith(f"answers are written compiled, on {torch.get_num_threads()} threads")
+
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        step = compiled_step(load_placed(tmp_path, replace(placement, panels="alone")), placement.cache(CONFIG))
+    assert step is not None
+    assert step.reads_prompts
+    assert caplog.messages[0].startswith("steps run compiled")
 
 
 def test_where_it_was_not_built_the_reason_says_so() -> None:

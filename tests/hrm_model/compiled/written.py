@@ -8,8 +8,12 @@ from torch import Tensor
 from hrm_model.cache import PagedCache
 from hrm_model.compiled.step import CompiledStep
 from hrm_model.config import HrmConfig
+from hrm_model.layers import GatedAttention, SwiGlu
 from hrm_model.model import HrmText
 from hrm_model.pages import pages_for
+from hrm_model.projections.choose import Panelled, Weights, projections
+from hrm_model.projections.int4 import rounded_to_int4
+from hrm_model.projections.int8 import rounded_to_int8
 from hrm_model.runner import Runner
 from hrm_model.sequence import Sequence
 from hrm_model.types import Sampling
@@ -59,6 +63,34 @@ def network(config: HrmConfig, *, in_bf16: bool = False) -> HrmText:
         if in_bf16:
             parameter.copy_(parameter.bfloat16())
     return model
+
+
+def exact_and_served(config: HrmConfig, weights: Weights, panels: Panelled) -> tuple[HrmText, HrmText]:
+    """A network in fp32 whose weights are numbers that the other's can be, and the same as serving loads it in bf16."""
+    exact = network(config, in_bf16=True)
+    served = HrmText(config).requires_grad_(False).eval()
+    served.load_state_dict(exact.state_dict())
+    project = projections(weights, torch.bfloat16, "cpu", panels)
+    assert project is not None
+    for name, module in list(exact.named_modules()):
+        parent = exact.get_submodule(name.rpartition(".")[0])
+        if isinstance(module, torch.nn.Linear) and isinstance(parent, GatedAttention | SwiGlu):
+            served.set_submodule(name, project(module.weight))
+            module.weight.copy_(as_rounded(module.weight, weights))
+    return exact, served.bfloat16()
+
+
+def as_rounded(weight_OI: Tensor, weights: Weights) -> Tensor:
+    """What a weight is once it is rounded."""
+    match weights:
+        case "auto":
+            return weight_OI
+        case "int8":
+            whole_OI, scale_O = rounded_to_int8(weight_OI)
+            return whole_OI * scale_O[:, None]
+        case "int4":
+            rounded = rounded_to_int4(weight_OI).first(len(weight_OI))
+            return rounded.int8_OI * rounded.scale_O[:, None]
 
 
 class Written:
