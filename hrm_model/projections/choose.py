@@ -57,51 +57,48 @@ def projections(weights: Weights, dtype: torch.dtype, device: str, panels: Panel
         device: where they run.
         panels: whether the compiled step will read them, too, or alone.
     """
+    if panels != "no":
+        return _in_panels(weights, dtype, is_alone=panels == "alone")
     match weights:
-        case "int8":
-            return _int8(panels)
-        case "int4":
-            return _int4(panels, dtype)
         case "auto":
-            return _unrounded(panels, dtype, device)
+            return _unrounded(dtype, device)
+        case "int8":
+            return Int8Linear.of
+        case "int4":
+            unpacker = Unpacker()
+            return lambda weight_OI: Int4Linear.of(weight_OI, dtype, unpacker)
 
 
-def _int8(panels: Panelled) -> Project:
-    def beside(weight_OI: Tensor) -> PanelledLinear:
-        whole_OI, scale_O = rounded_to_int8(weight_OI)
-        return PanelledLinear(int8_panels(whole_OI, scale_O), Int8Linear(whole_OI, scale_O))
-
-    return Int8Linear.of if panels == "no" else beside
-
-
-def _int4(panels: Panelled, dtype: torch.dtype) -> Project:
-    unpacker = Unpacker()
-
-    def in_panels(weight_OI: Tensor) -> PanelledLinear:
-        rounded = rounded_to_int4(weight_OI)
-        whole = None if panels == "alone" else Int4Linear(rounded, weight_OI.shape, dtype, unpacker)
-        return PanelledLinear(int4_panels(rounded.first(len(weight_OI))), whole)
-
-    return (lambda weight_OI: Int4Linear.of(weight_OI, dtype, unpacker)) if panels == "no" else in_panels
-
-
-def _unrounded(panels: Panelled, dtype: torch.dtype, device: str) -> Project | None:
-    if panels == "alone":
-        return lambda weight_OI: PanelledLinear(packed_panels(weight_OI.to(dtype)))
-    whole = _by_torch(dtype, device)
-    if panels == "no":
-        return whole
-    assert whole is not None, "there are panels in bf16 on a CPU, where torch has projections of ours"
-    return lambda weight_OI: PanelledLinear(packed_panels(weight_OI.to(dtype)), whole(weight_OI))
-
-
-def _by_torch(dtype: torch.dtype, device: str) -> Project | None:
+def _unrounded(dtype: torch.dtype, device: str) -> Project | None:
     if not device.startswith("cpu"):
         return None
     if not can_multiply(dtype):
         scratch = Scratch()
         return lambda weight_OI: WidenedLinear(weight_OI, dtype, scratch)
     return PackedLinear if can_pack(dtype) else None
+
+
+def _in_panels(weights: Weights, dtype: torch.dtype, *, is_alone: bool) -> Project:
+    whole, unpacker = _unrounded(dtype, "cpu"), Unpacker()
+
+    def unrounded(weight_OI: Tensor) -> PanelledLinear:
+        panels = packed_panels(weight_OI.to(dtype))
+        if is_alone:
+            return PanelledLinear(panels)
+        assert whole is not None, "there are panels in bf16 on a CPU, where torch has projections of ours"
+        return PanelledLinear(panels, whole(weight_OI))
+
+    def in_int8(weight_OI: Tensor) -> PanelledLinear:
+        whole_OI, scale_O = rounded_to_int8(weight_OI)
+        return PanelledLinear(int8_panels(whole_OI, scale_O), None if is_alone else Int8Linear(whole_OI, scale_O))
+
+    def in_int4(weight_OI: Tensor) -> PanelledLinear:
+        rounded = rounded_to_int4(weight_OI)
+        panels = int4_panels(rounded.first(len(weight_OI)))
+        return PanelledLinear(panels, None if is_alone else Int4Linear(rounded, weight_OI.shape, dtype, unpacker))
+
+    makers: dict[Weights, Project] = {"auto": unrounded, "int8": in_int8, "int4": in_int4}
+    return makers[weights]
 
 
 def stack_panel_bytes(config: HrmConfig, weights: Weights) -> int:

@@ -19,7 +19,7 @@ CONFIG = SHAPES["heads of 64"]
 EACH = pages_for(max(PROMPTS) + 1)
 
 
-@pytest.fixture(scope="module", params=["auto", "int4"])
+@pytest.fixture(scope="module", params=["auto", "int8", "int4"])
 def weights(request: pytest.FixtureRequest) -> Weights:
     kind: Weights = request.param
     return kind
