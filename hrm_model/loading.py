@@ -79,7 +79,7 @@ def load_engine(
         max_running=max_running,
         max_waiting=max_waiting,
         draft_tokens=draft_tokens,
-        slice_tokens=slice_tokens or default_slice_tokens(config),
+        slice_tokens=slice_tokens or default_slice_tokens(config, placement.panels),
         kept_pages=_kept_pages(config, placement, kept_bytes),
     )
 

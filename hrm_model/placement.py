@@ -24,7 +24,7 @@ from hrm_model.projections.panelled import can_panel
 KvDtype = Literal["auto", "int8"]
 
 SMALL_PARAMETERS = 100_000_000  # below this, fp32 on a CPU costs little memory and no time, and is exact
-_SLICE_TOKENS, _SLICE_TOKENS_SMALL = 64, 256  # see `default_slice_tokens`
+_SLICE_TOKENS, _SLICE_TOKENS_SMALL, _SLICE_TOKENS_ALONE = 64, 256, 16  # see `default_slice_tokens`
 _MEMORY_SHARE = 0.25  # of free memory, at most: for the cache, unless a size is given, and for a second copy of weights
 
 
@@ -83,13 +83,16 @@ def _panel_bytes(config: HrmConfig, weights: Weights) -> int:
     return 2 * stack_panel_bytes(config, weights) + panel_bytes(config.vocab_size, config.hidden_size, "bf16")
 
 
-def default_slice_tokens(config: HrmConfig) -> int:
+def default_slice_tokens(config: HrmConfig, panels: Panelled = "no") -> int:
     """Prompt tokens whose reading may hold up one step of those who write.
 
     A small network reads 256 tokens in the time of a few of its steps, and a usual prompt then joins the others' step
-    whole. A large one is busy with 64 for as long as with a step.
+    whole. A large one is busy with 64 for as long as with a step or two; where the CPU has no products of 16 bits for
+    them, for as long as with a dozen, and with 16 for as long as with three.
     """
-    return _SLICE_TOKENS_SMALL if config.parameters < SMALL_PARAMETERS else _SLICE_TOKENS
+    if config.parameters < SMALL_PARAMETERS:
+        return _SLICE_TOKENS_SMALL
+    return _SLICE_TOKENS_ALONE if panels == "alone" else _SLICE_TOKENS
 
 
 def place(

@@ -25,18 +25,12 @@ def compiled_step(model: HrmText, cache: KvCache) -> CompiledStep | None:
     reason = objection(model, cache)
     if reason is None and not is_small and dtype is torch.float32:
         reason = "the network is large"
-    tiles = False
-    if reason is None:
-        try:
-            tiles = bool(library().hrm_has_tiles())
-        except OSError as error:
-            reason = str(error)
     if reason is not None:
         log.info("steps run on torch: %s", reason)
         return None
     assert isinstance(cache, PagedCache)
     threads = min(torch.get_num_threads(), MOST_THREADS) if is_small else torch.get_num_threads()
-    few = MOST_BESIDE_TILES if tiles and dtype is torch.bfloat16 else None
+    few = MOST_BESIDE_TILES if library().hrm_has_tiles() and dtype is torch.bfloat16 else None
     step = CompiledStep(model, cache, threads=threads, most_tokens=few)
     what = "steps run" if step.reads_prompts else "answers are written"
     log.info("%s compiled, on %d threads, in vectors of %d bits", what, threads, 512 if step.is_wide else 256)

@@ -43,7 +43,7 @@ def packed_panels(weight_OI: Tensor) -> Panels:
     """
     panels_PIO = _panels(weight_OI)
     short_PIO = panels_PIO.bfloat16()
-    if not torch.equal(short_PIO.to(panels_PIO.dtype), panels_PIO):
+    if not torch.equal(short_PIO.to(panels_PIO.dtype).nan_to_num(), panels_PIO.nan_to_num()):
         return Panels("fp32", _in_huge_pages(panels_PIO.float()))
     return Panels("bf16", _in_huge_pages(torch.stack(short_PIO.chunk(2, dim=-1), dim=-1).flatten(2)))
 

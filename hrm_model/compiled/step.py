@@ -18,6 +18,7 @@ from hrm_model.compiled.structs import Layer, Matrix, Network, Step
 from hrm_model.layers import Block, Rotary, Stack
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS
+from hrm_model.projections.int4 import GROUP
 from hrm_model.projections.panelled import PanelledLinear
 from hrm_model.sequence import Sequence
 
@@ -38,13 +39,17 @@ def objection(model: HrmText, cache: object) -> str | None:
     weight = model.model.embed_tokens.weight
     if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16):
         return f"the network computes in {str(weight.dtype).removeprefix('torch.')} on {weight.device.type}"
-    kind = torch.nn.Linear if weight.dtype is torch.float32 else PanelledLinear
-    if not all(isinstance(module, kind) for module in _projections(model)):
-        return "its weights are rounded, or not in panels"
     if type(cache) is not PagedCache or cache.key.dtype is not weight.dtype:
         return "its keys and values are rounded"
     if not fits(config):
         return f"its width, heads or feed-forward are no multiples of {PANEL}"
+    try:
+        library()
+    except OSError as error:
+        return str(error)
+    kind = torch.nn.Linear if weight.dtype is torch.float32 else PanelledLinear
+    if not all(isinstance(module, kind) for module in _projections(model)):
+        return f"its weights are in no panels: rounded in fp32, in int4 by other groups than of {GROUP}, or too large"
     return None
 
 

@@ -287,6 +287,7 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_small_network_reads_more_of_a_prompt_beside_others_than_a_large_one() -> None:
     assert default_slice_tokens(CONFIG) == 256
     assert default_slice_tokens(LARGE) == 64
+    assert default_slice_tokens(LARGE, "alone") == 16
 
 
 def test_loading_leaves_torchs_compiler_where_it_is() -> None:

@@ -18,6 +18,8 @@ from hrm_model.placement import place
 from tests.bench.one_b import write_random
 from tests.engines import CONFIG, Tiny
 
+IN_NO_PANELS = "its weights are in no panels: rounded in fp32, in int4 by other groups than of 64, or too large"
+
 
 def cache_of(kind: type[PagedCache] | type[Int8Cache] = PagedCache, dtype: torch.dtype = torch.float32) -> KvCache:
     return kind(CONFIG, 4, dtype=dtype, device="cpu")
@@ -40,13 +42,14 @@ def test_rounded_numbers_and_odd_sizes_are_left_to_torch_for_a_reason_that_the_l
     rounded = tiny.changed(lambda model: model.bfloat16()).model
     halved = tiny.changed(lambda model: model.half()).model
 
-    assert objection(rounded, cache_of(dtype=torch.bfloat16)) == "its weights are rounded, or not in panels"
+    assert objection(rounded, cache_of(dtype=torch.bfloat16)) == IN_NO_PANELS
     assert objection(halved, cache_of(dtype=torch.float16)) == "the network computes in float16 on cpu"
     assert objection(narrow, cache_of()) == "its width, heads or feed-forward are no multiples of 16"
     assert objection(tiny.model, cache_of(Int8Cache)) == "its keys and values are rounded"
+    assert objection(rounded, cache_of(Int8Cache)) == "its keys and values are rounded"
     with caplog.at_level(logging.INFO):
         assert compiled_step(rounded, cache_of(dtype=torch.bfloat16)) is None
-    assert caplog.messages == ["steps run on torch: its weights are rounded, or not in panels"]
+    assert caplog.messages == [f"steps run on torch: {IN_NO_PANELS}"]
 
 
 @pytest.mark.compiled
@@ -75,6 +78,20 @@ def test_a_network_of_any_size_in_bf16_has_it_for_answers_and_for_prompts_where_
     assert step is not None
     assert step.reads_prompts
     assert caplog.messages[0].startswith("steps run compiled")
+
+
+def test_a_network_without_panels_for_want_of_the_library_is_told_of_the_library(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise OSError("it was built from another version of step.c; install again")
+
+    monkeypatch.setattr("hrm_model.compiled.step.library", missing)
+    in_bf16 = tiny.changed(lambda model: model.bfloat16()).model
+
+    said = objection(in_bf16, cache_of(dtype=torch.bfloat16))
+
+    assert said == "it was built from another version of step.c; install again"
 
 
 def test_where_it_was_not_built_the_reason_says_so() -> None:

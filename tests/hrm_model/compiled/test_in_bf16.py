@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hrm_model.cache import PagedCache
+from hrm_model.compiled.panels import packed_panels
 from hrm_model.model import HrmText
 from hrm_model.projections.choose import Weights
 from hrm_model.runner import Runner
@@ -144,3 +145,10 @@ def test_steps_of_more_tokens_than_are_faster_here_are_left_to_torch(model: HrmT
     whole.cache.key.copy_(parted.cache.key)
     whole.cache.value.copy_(parted.cache.value)
     assert torch.equal(parted.step(parted.runner), whole.step(whole.runner))
+
+
+def test_a_weight_that_is_no_number_takes_no_more_room_than_others() -> None:
+    weight_OI = torch.randn(32, 64, generator=torch.Generator().manual_seed(0)).bfloat16()
+    weight_OI[3, 5], weight_OI[7, 9] = torch.nan, torch.inf
+
+    assert packed_panels(weight_OI).kind == "bf16"
