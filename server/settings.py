@@ -73,7 +73,7 @@ class Settings(LimitSettings, TokenSettings, TransportSettings):
         default=None,
         description="Tokens of a new prompt whose reading may hold up one step of the answers that are being written; "
         "without it, what suits the model's size: 256 below 100 million parameters, else 64, "
-        "or 16 on a CPU that has no products of 16 bits.",
+        "or 16 on a CPU without products of its number format.",
     )
     prompt_cache_bytes: Annotated[ByteSize, Field(ge=0)] | None = Field(
         default=None,

@@ -72,7 +72,8 @@ INLINE void read_panel(int kind, const char *block, int64_t input, int is_second
     }
 }
 
-/* `rows` tokens by `panels` panels; all counts but `inputs` are known where this is called. */
+/* `rows` tokens by `panels` panels; all counts but `inputs` are known where this is called. In int4 a part of the sum is
+ * that of a group, which is multiplied once; otherwise the part is the sum. */
 INLINE void tile(int rows, int panels, int kind, const float *x, int64_t inputs, const char *packed, const float *scale,
                  float *out, int64_t out_stride) {
     const int64_t size = panel_bytes(kind, inputs), step = kind == IN_INT4 ? 2 : 1;

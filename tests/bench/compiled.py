@@ -65,7 +65,7 @@ def main() -> None:
     config = read_config(chosen.folder)
     placement = place(config, dtype=chosen.dtype, device="cpu", kv_bytes=None, max_running=1)
     model = load_placed(chosen.folder, placement)
-    by_torch = load_placed(chosen.folder, replace(placement, panels="no"))
+    by_torch = model if placement.panels != "alone" else load_placed(chosen.folder, replace(placement, panels="no"))
     length = chosen.prompt_tokens
     each = pages_for(length + 1)
     cache = PagedCache(config, each * max(arguments.batches), dtype=placement.dtype, device="cpu")
