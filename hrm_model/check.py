@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from hrm_model.compiled.choose import compiled_step
+from hrm_model.compiled.choose import step_and_reason
+from hrm_model.compiled.library import lack
 from hrm_model.config import HrmConfig, read_config
 from hrm_model.loading import PREFILL_TOKENS, check_vocabulary, load_placed
 from hrm_model.model import HrmText
@@ -33,6 +34,7 @@ class Trial:
     load_s: float
     first_token_s: float
     tokens_per_s: float
+    how: str  # steps run: compiled or on torch, and why
     peak_bytes: int
 
 
@@ -45,6 +47,7 @@ class Needs:
     free_bytes: int  # on the device, or left to this container, before anything is loaded
     threads: int  # that compute one operation together
     cores: int  # that this process may use
+    compiled_lack: str | None  # why the compiled step cannot run, on a CPU that could have it
 
 
 def needs(
@@ -74,17 +77,26 @@ def needs(
         free_bytes=free_bytes(placement.device),
         threads=torch.get_num_threads(),
         cores=len(os.sched_getaffinity(0)),
+        compiled_lack=lack() if placement.device == "cpu" else None,
     )
 
 
-def check_model(folder: Path, *, decode: bool = True, weights: str = "auto", kv_dtype: str = "auto") -> Iterator[str]:
+def check_model(
+    folder: Path,
+    *,
+    decode: bool = True,
+    dtype: str = "auto",
+    device: str = "auto",
+    weights: str = "auto",
+    kv_dtype: str = "auto",
+) -> Iterator[str]:
     """Yield a report line by line; raises where the folder cannot be served.
 
     Args:
         folder: a checkpoint.
         decode: also load it and decode, which takes its memory and some seconds; without it only names, shapes
             and sizes are read.
-        weights, kv_dtype: see `place`.
+        dtype, device, weights, kv_dtype: see `place`.
 
     Raises:
         CheckpointError: naming the file, and the tensor or key, that is wrong.
@@ -107,7 +119,7 @@ def check_model(folder: Path, *, decode: bool = True, weights: str = "auto", kv_
     size = sum(file.stat().st_size for file in files)
     yield f"weights          {len(files)} file(s), {_size(size)}, {len(expected_shapes(config))} tensors expected"
     placement = place(
-        config, dtype="auto", device="auto", kv_bytes=None, max_running=64, weights=weights, kv_dtype=kv_dtype
+        config, dtype=dtype, device=device, kv_bytes=None, max_running=64, weights=weights, kv_dtype=kv_dtype
     )
     yield from _needs(config, placement)
     if decode:
@@ -138,7 +150,7 @@ def _rounded(placement: Placement) -> Iterator[tuple[str, str]]:
 
 def _tried(folder: Path, config: HrmConfig, placement: Placement) -> Iterator[str]:
     trial = _trial(folder, config, placement)
-    yield f"loaded           in {trial.load_s:.1f} s"
+    yield f"loaded           in {trial.load_s:.1f} s; {trial.how}"
     yield f"first token      {trial.first_token_s:.2f} s after a prompt of {_prompt_tokens(config)} tokens"
     yield f"decoding         {trial.tokens_per_s:.1f} tokens/s, one answer alone"
     yield f"memory           {_size(trial.peak_bytes)} at most, {len(os.sched_getaffinity(0))} CPUs"
@@ -153,19 +165,20 @@ def _trial(folder: Path, config: HrmConfig, placement: Placement) -> Trial:
     model = load_placed(folder, placement)
     loaded = time.perf_counter()
     prompt = _prompt_tokens(config)
-    first_s, rate = _decode(model, config, placement, prompt)
+    first_s, rate, how = _decode(model, config, placement, prompt)
     if placement.device.startswith("cuda"):
         peak = torch.cuda.max_memory_allocated(placement.device)
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return Trial(loaded - began, first_s, rate, peak)
+    return Trial(loaded - began, first_s, rate, how, peak)
 
 
-def _decode(model: HrmText, config: HrmConfig, placement: Placement, prompt: int) -> tuple[float, float]:
+def _decode(model: HrmText, config: HrmConfig, placement: Placement, prompt: int) -> tuple[float, float, str]:
     steps = min(_DECODE_STEPS, config.max_position_embeddings - prompt)
     pages = pages_for(prompt + steps + 1)
     cache = placement.cache(config, pages)
-    runner = Runner(model, cache, placement.device, compiled_step(model, cache))
+    step, how = step_and_reason(model, cache)
+    runner = Runner(model, cache, placement.device, step)
     ids = [index % min(256, config.vocab_size) for index in range(prompt)]
     sequence = Sequence(0, 0, ids, prompt, prompt, Sampling(seed=0), pages * PAGE_TOKENS, list(range(pages)))
     began = time.perf_counter()
@@ -174,7 +187,7 @@ def _decode(model: HrmText, config: HrmConfig, placement: Placement, prompt: int
         first = time.perf_counter()
         for _ in range(steps):
             sequence.ids.append(int(runner.forward([sequence])[0].argmax()))
-    return first - began, steps / (time.perf_counter() - first)
+    return first - began, steps / (time.perf_counter() - first), how
 
 
 def _size(count: int) -> str:

@@ -1,5 +1,6 @@
 """How a checkpoint is held: on which device, in which number formats, with how much cache."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,7 @@ KvDtype = Literal["auto", "int8"]
 
 SMALL_PARAMETERS = 100_000_000  # below this, fp32 on a CPU costs little memory and no time, and is exact
 _SLICE_TOKENS, _SLICE_TOKENS_SMALL, _SLICE_TOKENS_ALONE = 64, 256, 16  # see `default_slice_tokens`
+_DEVICE = re.compile(r"cpu|cuda(:\d+)?", re.ASCII)
 _MEMORY_SHARE = 0.25  # of free memory, at most: for the cache, unless a size is given, and for a second copy of weights
 
 
@@ -110,7 +112,7 @@ def place(
     Args:
         dtype: "auto", "bfloat16", "float16" or "float32". Auto is fp32 for small networks on a CPU, else the
             checkpoint's own.
-        device: "auto", "cpu" or "cuda". Auto is CUDA where torch sees one.
+        device: "auto", "cpu", "cuda" or "cuda:N". Auto is CUDA where torch sees one.
         kv_bytes: the cache's size; None takes what `max_running` full contexts need, at most a quarter of the
             memory that is free now.
         weights: of the stacks' projections: "int8", "int4", or "auto", which leaves them in `dtype`.
@@ -120,6 +122,8 @@ def place(
         ValueError: the device is not there or cannot have what is asked, or the cache would not hold a single page.
     """
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if not _DEVICE.fullmatch(where):
+        raise ValueError(f"device is {device!r}; expected auto, cpu, cuda, or one of several as cuda:1")
     if where.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {device}, but torch sees no CUDA device")
     if dtype == "auto":

@@ -201,6 +201,9 @@ def _model(settings: Settings) -> Iterator[Finding]:
         yield Finding("threads", "warning", said, f"set OMP_NUM_THREADS={found.cores}, or they wait for each other")
     else:
         yield Finding("threads", "ok", said)
+    if found.compiled_lack is not None:
+        said = f"answers are written by torch alone, which is slower: {found.compiled_lack}"
+        yield Finding("compiled step", "warning", said, "install again on this machine, with a C compiler (gcc)")
 
 
 def _sqlite(settings: Settings) -> Iterator[Finding]:

@@ -17,21 +17,29 @@ log = logging.getLogger(__name__)
 
 
 def compiled_step(model: HrmText, cache: KvCache) -> CompiledStep | None:
+    """The step that `step_and_reason` gives; the log says which, and why."""
+    step, how = step_and_reason(model, cache)
+    log.info("%s", how)
+    return step
+
+
+def step_and_reason(model: HrmText, cache: KvCache) -> tuple[CompiledStep | None, str]:
     """The compiled step for a small network in fp32, or one in bf16 whose weights are in panels; None: torch makes all.
 
     It has as many threads as torch, a small network's at most 8. A large one in fp32 would be held twice, and in fp32.
+
+    Returns:
+        The step, and in words how steps run.
     """
     is_small, dtype = model.config.parameters < SMALL_PARAMETERS, model.model.embed_tokens.weight.dtype
     reason = objection(model, cache)
     if reason is None and not is_small and dtype is torch.float32:
         reason = "the network is large"
     if reason is not None:
-        log.info("steps run on torch: %s", reason)
-        return None
+        return None, f"steps run on torch: {reason}"
     assert isinstance(cache, PagedCache)
     threads = min(torch.get_num_threads(), MOST_THREADS) if is_small else torch.get_num_threads()
     few = MOST_BESIDE_TILES if library().hrm_has_tiles() and dtype is torch.bfloat16 else None
     step = CompiledStep(model, cache, threads=threads, most_tokens=few)
     what = "steps run" if step.reads_prompts else "answers are written"
-    log.info("%s compiled, on %d threads, in vectors of %d bits", what, threads, 512 if step.is_wide else 256)
-    return step
+    return step, f"{what} compiled, on {threads} threads, in vectors of {512 if step.is_wide else 256} bits"

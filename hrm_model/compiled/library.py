@@ -19,6 +19,15 @@ def library() -> ctypes.CDLL:
     return opened(None if found is None else found.origin)
 
 
+def lack() -> str | None:
+    """Why the compiled step cannot run here; None where it can."""
+    try:
+        library()
+    except OSError as error:
+        return str(error)
+    return None
+
+
 def opened(path: str | None) -> ctypes.CDLL:
     """Load step.c's functions from a file; None is one that is not there.
 

@@ -79,16 +79,16 @@ def origin(settings: Settings) -> Origin:
     return Origin(version("hrm-serve"), settings.model_id, _digest_of(files), _digest_of(code))
 
 
-def check_model(folder: Path, *, decode: bool, weights: str, kv_dtype: str) -> Iterator[str]:
+def check_model(folder: Path, *, decode: bool, dtype: str, device: str, weights: str, kv_dtype: str) -> Iterator[str]:
     """Say, line by line, whether a folder can be served, what it needs, and how fast it is about.
 
     Raises:
-        SettingsError: this machine cannot have such weights or such a cache.
+        SettingsError: this machine has no such device, or it cannot have such weights or such a cache.
     """
     from hrm_model.check import check_model as check
 
     try:
-        yield from check(folder, decode=decode, weights=weights, kv_dtype=kv_dtype)
+        yield from check(folder, decode=decode, dtype=dtype, device=device, weights=weights, kv_dtype=kv_dtype)
     except ValueError as error:
         raise SettingsError(str(error)) from error
 

@@ -5,17 +5,21 @@ from typing import Annotated, Literal
 
 import typer
 
+_AS_OF_SERVE = "As of `serve`."
+
 
 def check_model(
     folder: Annotated[Path, typer.Argument(help="A checkpoint's folder.", metavar="DIR")],
     decode: Annotated[bool, typer.Option("--decode/--no-decode", help="Load it and write a few tokens too.")] = True,
-    weights: Annotated[Literal["auto", "int8", "int4"], typer.Option(help="As of `serve`.")] = "auto",
-    kv_dtype: Annotated[Literal["auto", "int8"], typer.Option(help="As of `serve`.")] = "auto",
+    dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help=_AS_OF_SERVE)] = "auto",
+    device: Annotated[str, typer.Option(help=_AS_OF_SERVE)] = "auto",
+    weights: Annotated[Literal["auto", "int8", "int4"], typer.Option(help=_AS_OF_SERVE)] = "auto",
+    kv_dtype: Annotated[Literal["auto", "int8"], typer.Option(help=_AS_OF_SERVE)] = "auto",
 ) -> None:
     """Say whether a checkpoint can be served, what it needs, and about how fast it is."""
     from server.building.model import check_model as check
 
-    for line in check(folder, decode=decode, weights=weights, kv_dtype=kv_dtype):
+    for line in check(folder, decode=decode, dtype=dtype, device=device, weights=weights, kv_dtype=kv_dtype):
         print(line, flush=True)
 
 

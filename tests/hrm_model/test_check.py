@@ -51,6 +51,7 @@ def test_the_report_says_what_it_is_what_it_needs_and_how_fast_it_ran(folder: Pa
     ]
     assert "1 layers a stack, d=32, 2 heads of 16, FFN 48" in lines[1]
     assert "conditions direct, cot, noisy, synth" in lines[2]
+    assert "; steps run " in lines[8]
     assert "after a prompt of 55 tokens" in lines[9]
 
 
@@ -81,6 +82,18 @@ def test_what_rounding_saves_is_said_and_tried(folder: Path) -> None:
     # 8 slots of 2 heads, keys and values: 16 bytes and 2 for a scale.
     assert f"cache needs      {2 * 8 * 2 * 18} bytes a token" in report
     assert report.endswith("servable         yes")
+
+
+def test_formats_and_devices_are_those_of_serve(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    report = "\n".join(check_model(folder, dtype="float16", device="cpu"))
+
+    assert "placement        cpu, float16\n" in report
+    assert "steps run on torch: the network computes in float16 on cpu" in report
+    with pytest.raises(ValueError, match="device is cuda, but torch sees no CUDA device"):
+        list(check_model(folder, device="cuda"))
+    with pytest.raises(ValueError, match="device is 'tpu'; expected auto, cpu, cuda, or one of several as cuda:1"):
+        list(check_model(folder, device="tpu"))
 
 
 def test_without_decoding_nothing_is_loaded(folder: Path) -> None:

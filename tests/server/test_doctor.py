@@ -53,6 +53,12 @@ def data(used: Path, tmp_path: Path) -> Path:
     return shutil.copytree(used, tmp_path / "data")
 
 
+@pytest.fixture(autouse=True)
+def compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the compiled step was built, which tests of all else should not depend on."""
+    monkeypatch.setattr("hrm_model.check.lack", lambda: None)
+
+
 def examined(folder: Path, **settings: object) -> list[Finding]:
     return list(examine(Settings(data_dir=folder, port=0, **settings)))  # type: ignore[arg-type]
 
@@ -420,6 +426,18 @@ def test_a_model_that_is_none_and_a_cache_that_does_not_fit_are_errors(data: Pat
 
     assert (about, level) == ("memory", "error")
     assert "HRM_KV_CACHE_BYTES" in said
+
+
+def test_answers_that_torch_alone_writes_are_a_warning_where_they_could_be_written_faster(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hrm_model.check.lack", lambda: "it was not built: its installation found no C compiler")
+
+    ((about, level, said),) = wrong(data)
+
+    assert (about, level) == ("compiled step", "warning")
+    assert said.startswith("answers are written by torch alone, which is slower: it was not built")
+    assert "with a C compiler" in said
 
 
 def test_an_audit_log_that_is_off_is_a_warning(data: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from hrm_model.cache import KvCache, PagedCache
 from hrm_model.cache_int8 import Int8Cache
 from hrm_model.compiled.choose import MOST_BESIDE_TILES, MOST_THREADS, compiled_step
-from hrm_model.compiled.library import library, opened
+from hrm_model.compiled.library import lack, library, opened
 from hrm_model.compiled.step import objection
 from hrm_model.loading import load_placed
 from hrm_model.model import HrmText
@@ -104,3 +104,11 @@ def test_a_library_without_its_functions_is_one_of_another_version() -> None:
 
     with pytest.raises(OSError, match="another version"):
         opened(_hashlib.__file__)
+
+
+def test_what_is_lacking_is_why_it_cannot_be_loaded_and_nothing_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hrm_model.compiled.library.library", lambda: opened(None))
+    assert (lack() or "").startswith("it was not built")
+
+    monkeypatch.setattr("hrm_model.compiled.library.library", lambda: None)
+    assert lack() is None
