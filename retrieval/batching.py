@@ -2,13 +2,14 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
 
 from retrieval.chunking import Chunk
-from retrieval.embedder import Embedder
+from retrieval.embedder import Embedder, Vectors
 from retrieval.facts import Observe, Worked
 from retrieval.holding import later
 from retrieval.parsed import Parsed
@@ -16,8 +17,9 @@ from retrieval.store.contents import StoredChunk
 from retrieval.store.jobs import Job
 from retrieval.types import PersonalDataKind
 
-# Chunks in one forward pass; between two of them the lease is renewed, progress is told and a stop is noticed.
-BATCH = 32
+# Chunks embedded at a time, in several forward passes; between two batches the lease is renewed, progress is told and a
+# stop is noticed.
+BATCH = 64
 # Chunks that are sorted by length at a time, so that little of a batch is padding. A file waits for no more than these.
 WINDOW = 512
 # Of a file with more than a window, fewer go into each: whoever comes meanwhile does not wait for all 512.
@@ -60,6 +62,7 @@ class Pool:
         self._clock = clock
         self._readings: list[Reading] = []
         self._refused: deque[str] = deque()  # owners of files that were too large beside those in hand
+        self._in_batch: list[Reading] = []  # in hand when the batch that is under way began: its end counts their time
 
     def admit(self, reading: Reading) -> bool:
         """Take a file in, unless it is large and there are enough such in hand."""
@@ -81,6 +84,11 @@ class Pool:
         return list(self._readings)
 
     @property
+    def has_batch(self) -> bool:
+        """Whether there are chunks enough to begin with: the others can be read meanwhile."""
+        return self._left().total() >= BATCH
+
+    @property
     def is_full(self) -> bool:
         """Whether another owner's file would leave each less than a batch of the next window."""
         return sum(min(left, BATCH) for left in self._left().values()) >= WINDOW
@@ -91,28 +99,28 @@ class Pool:
         left = self._left()
         return {*self._refused, *(left if left.total() >= WINDOW else ())}
 
-    def embed(self, told: Callable[[list[Reading]], None]) -> Iterator[Reading]:
+    def embed(self, told: Callable[[list[Reading]], None], meanwhile: Callable[[], bool]) -> Iterator[Reading]:
         """Embed the next window; yield each file that is complete with a batch, which is then no more in here.
 
         Args:
             told: called before each batch with the files whose chunks are in it. It may drop files.
+            meanwhile: called again and again while a batch is computed, as long as it says that there is more to do. It
+                may admit files.
         """
         window = sorted(self._window(), key=lambda item: item[0].chunks[item[1]].end - item[0].chunks[item[1]].start)
         for start in range(0, len(window), BATCH):
             batch = window[start : start + BATCH]
-            told(list(dict.fromkeys(reading for reading, _ in batch)))
-            self._embed([item for item in batch if item[0] in self._readings])
+            told([reading for reading in dict.fromkeys(reading for reading, _ in batch) if reading in self._readings])
+            self._embed([item for item in batch if item[0] in self._readings], meanwhile)
             for reading in [reading for reading in self._readings if reading.is_complete]:
                 self.drop(reading)
                 yield reading
 
-    def wait(self, seconds: float, working: Mapping[Reading, int] | None = None) -> None:
-        """Count time as nobody's but of those who were worked on, by their shares."""
-        shares = working or {}
-        whole = sum(shares.values())
+    def wait(self, seconds: float) -> None:
+        """Count time as nobody's: it went into a file that is not in here."""
         for reading in self._readings:
-            own = shares.get(reading, 0) / whole if whole else 0.0
-            reading.job = later(reading.job, seconds * (1 - own))
+            if reading not in self._in_batch:
+                reading.job = later(reading.job, seconds)
 
     def _large(self) -> int:
         return sum(reading.is_large for reading in self._readings)
@@ -143,18 +151,34 @@ class Pool:
                 if not line:
                     del lines[owner]
 
-    def _embed(self, batch: list[tuple[Reading, int]]) -> None:
+    def _embed(self, batch: list[tuple[Reading, int]], meanwhile: Callable[[], bool]) -> None:
         if not batch:
             return
         chunks = [(reading, at, reading.chunks[at]) for reading, at in batch]
         texts = [reading.parsed.text[chunk.start : chunk.end] for reading, _, chunk in chunks]
-        began, began_at = perf_counter(), self._clock()
-        vectors = self._embedder.embed(
-            [f"{chunk.title}\n{text}" for (_, _, chunk), text in zip(chunks, texts, strict=True)]
-        ).astype(np.dtype("<f4"))
-        self._observe(Worked("embed", perf_counter() - began))
-        self.wait(self._clock() - began_at, Counter(reading for reading, _ in batch))
+        titled = [f"{chunk.title}\n{text}" for (_, _, chunk), text in zip(chunks, texts, strict=True)]
+        began_at, self._in_batch = self._clock(), self.readings
+        try:
+            with ThreadPoolExecutor(1) as aside:
+                computed = aside.submit(self._computed, titled)
+                while not computed.done() and meanwhile():
+                    pass
+            vectors, took_s = computed.result()
+        finally:
+            waited, self._in_batch = self._in_batch, []
+        shares = Counter(reading for reading, _ in batch)
+        for reading in waited:
+            own_s = took_s * shares[reading] / len(batch)
+            reading.job = later(reading.job, max(0.0, self._clock() - began_at - own_s))
         for (reading, at, chunk), text, vector in zip(chunks, texts, vectors, strict=True):
             reading.stored[at] = StoredChunk(
                 chunk.start, chunk.end, chunk.title, text, vector.tobytes(), chunk.page, chunk.locator
             )
+
+    def _computed(self, texts: list[str]) -> tuple[Vectors, float]:
+        """Vectors as they are stored, and the seconds that they took."""
+        began, began_at = perf_counter(), self._clock()
+        vectors = self._embedder.embed(texts).astype(np.dtype("<f4"))
+        took_s = self._clock() - began_at
+        self._observe(Worked("embed", perf_counter() - began))
+        return vectors, took_s

@@ -111,25 +111,36 @@ class Ingester:
             if not pool.readings:
                 self._parser.rest()
                 return
-            for reading in pool.embed(lambda readings: self._go_on(pool, readings, report)):
+            for reading in pool.embed(
+                lambda readings: self._go_on(pool, readings, report), lambda: self._read_ahead(pool, report)
+            ):
                 self._end(reading.job, report, content=_content(reading))
             self._mirror.save_if_due()
 
     def _fill(self, pool: Pool, report: Report) -> None:
-        """Read files, of each owner in turn, until there is a window of chunks, or no job is left.
+        """Read files, of each owner in turn, until there is a batch to begin with, or no job is left.
 
         At least one, if there is an owner with nothing in hand; and no more after `FILL_S`.
         """
         began_at = self._clock()
-        while not any(reading.job.attempts > 1 for reading in pool.readings):
-            # If it is such a file that ends processes, it is to take no others with it.
-            if self._stopping.is_set():
-                raise _Stopped
-            if (job := self._holding.claim(pool.barred)) is None:
+        while self._read_another(pool, report):
+            if pool.readings and (pool.has_batch or self._clock() > began_at + FILL_S):
                 return
-            self._take(job, pool, report)
-            if pool.readings and (pool.is_full or self._clock() > began_at + FILL_S):
-                return
+
+    def _read_ahead(self, pool: Pool, report: Report) -> bool:
+        """Read a file while others are embedded, unless the next window is full; tell whether there was one."""
+        return not pool.is_full and self._read_another(pool, report)
+
+    def _read_another(self, pool: Pool, report: Report) -> bool:
+        """Read the next file; tell whether there was one."""
+        if any(reading.job.attempts > 1 for reading in pool.readings):
+            return False  # if it is such a file that ends processes, it is to take no others with it
+        if self._stopping.is_set():
+            raise _Stopped
+        if (job := self._holding.claim(pool.barred)) is None:
+            return False
+        self._take(job, pool, report)
+        return True
 
     def _take(self, job: Job, pool: Pool, report: Report) -> None:
         """Read a file into the pool, or end its job."""

@@ -36,7 +36,7 @@ from hrm_model.template import spell
 from hrm_model.tokenizer import load_tokenizer
 from hrm_model.training.grounded import LEVELS, Example, Split, examples
 from hrm_model.types import Question, Sampling
-from tests.bench.mini_quality import answers, share
+from tests.bench.mini_quality import Held, answers, share
 from tests.bench.one_b import ONE_B, write_random
 
 BATCHES = (1, 8, 32)
@@ -89,7 +89,7 @@ def quality(folder: Path, count: int, seed: int, passages: int) -> dict[str, dic
     for name, setting in SETTINGS.items():
         engine = load_engine(folder, draft_tokens=0, **setting)  # type: ignore[arg-type]
         engine.start()
-        said = {split: asyncio.run(answers(engine, batch, is_held=True)) for split, batch in batches.items()}
+        said = {split: asyncio.run(answers(engine, batch, Held(is_to_spans=True))) for split, batch in batches.items()}
         engine.close()
         plain = plain or said
         right = {

@@ -5,7 +5,8 @@ that training never met: new names with known wordings, new wordings, and pages 
 training. Right means: the response, exactly. The baseline answers with the sentence nearest to the question
 (all-MiniLM-L6-v2, cosine) and abstains below a threshold that is tuned on training data; it is right where that
 sentence holds the answer, which is generous. An extractive checkpoint is held to spans of its passages, as the server
-holds it; `--free` lets it say what it likes.
+holds it; `--free` lets it say what it likes. With `--strict` it answers as it does by default in the server: leaning
+away from declining, as its configuration says, and what strict grounding withholds counts as declined.
 
     python -m tests.bench.mini_quality --model hrm_model/mini --count 600
 """
@@ -16,7 +17,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -29,14 +30,27 @@ from hrm_model.template import UNANSWERABLE
 from hrm_model.training.grounded import LEVELS, PAGES, Example, examples, page_examples
 from hrm_model.types import Question, Sampling, SpanOf, Text
 from retrieval.embedder import MiniLM
+from server.grounding.cite import CitedText
+from server.grounding.likeness import Likeness
+from server.grounding.support import Sources
 
 AT_ONCE = 128  # its queue takes more
 
 
-async def answer(engine: NativeEngine, example: Example, *, is_held: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """To what the answers are held: spans of the passages, leaning so far from declining; and strict grounding."""
+
+    is_to_spans: bool
+    leaning: float = 0.0
+    is_strict: bool = False
+
+
+async def answer(engine: NativeEngine, example: Example, held: Held) -> str:
     """The greedy answer to one example."""
     pieces = []
-    spans = SpanOf(tuple(source.text for source in example.passages), (UNANSWERABLE,)) if is_held else None
+    texts = tuple(source.text for source in example.passages)
+    spans = SpanOf(texts, (UNANSWERABLE,), held.leaning) if held.is_to_spans else None
     sampling = Sampling(max_tokens=96, grammar=spans)
     async with aclosing(engine.generate(Question(example.instruction), sampling)) as events:
         async for event in events:
@@ -45,15 +59,29 @@ async def answer(engine: NativeEngine, example: Example, *, is_held: bool) -> st
     return "".join(pieces)
 
 
-async def answers(engine: NativeEngine, batch: Sequence[Example], *, is_held: bool) -> list[str]:
+async def answers(engine: NativeEngine, batch: Sequence[Example], held: Held) -> list[str]:
     """Greedy answers to many examples, as many at a time as the engine is sure to take."""
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(example: Example) -> str:
         async with places:
-            return await answer(engine, example, is_held=is_held)
+            return await answer(engine, example, held)
 
     return list(await asyncio.gather(*map(one, batch)))
+
+
+def withheld(said: Sequence[str], batch: Sequence[Example], embedder: MiniLM) -> list[str]:
+    """The same answers, declined where strict grounding leaves nothing of them."""
+    likeness = Likeness(lambda: embedder)
+    kept = []
+    for text, example in zip(said, batch, strict=True):
+        texts = [source.text for source in example.passages]
+        titles = [source.title for source in example.passages]
+        sources = Sources(texts, example.question, likeness, titles, likeness.entailed)
+        cited = CitedText(sources, mode="strict", abstention=UNANSWERABLE)
+        cited.grow(text)
+        kept.append(UNANSWERABLE if cited.end()[1].replaced else text)
+    return kept
 
 
 def share(right: Sequence[bool]) -> float:
@@ -99,8 +127,14 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--show", type=int, default=0, help="wrong answers to print, of each split")
     parser.add_argument("--free", action="store_true", help="hold it to nothing")
+    parser.add_argument("--strict", action="store_true", help="as the server answers by default")
     arguments = parser.parse_args()
-    is_held = read_config(arguments.model).is_extractive and not arguments.free
+    config = read_config(arguments.model)
+    held = Held(
+        config.is_extractive and not arguments.free,
+        config.abstention_bias if arguments.strict else 0.0,
+        arguments.strict,
+    )
     size = (arguments.passages, arguments.passages)
     level, pages = replace(LEVELS[-1], passages=size), replace(PAGES, passages=size)
     tests = {
@@ -117,15 +151,17 @@ def main() -> None:
     for split, test in tests.items():
         batch = list(islice(test, arguments.count))
         began = time.perf_counter()
-        said = asyncio.run(answers(engine, batch, is_held=is_held))
+        said = asyncio.run(answers(engine, batch, held))
         seconds = time.perf_counter() - began
+        if held.is_strict:
+            said = withheld(said, batch, embedder)
         right = [text == example.response for text, example in zip(said, batch, strict=True)]
         of = {
             kind: share([r for r, example in zip(right, batch, strict=True) if example.kind == kind])
             for kind in ("span", "quote", "unanswerable")
         }
         answerable = [text for text, example in zip(said, batch, strict=True) if example.kind != "unanswerable"]
-        over = share([text == "unanswerable" for text in answerable])
+        over = share([text == UNANSWERABLE for text in answerable])
         plain = share(baseline(batch, *nearest(embedder, batch), threshold))
         print(
             f"{split:10} {share(right):7.3f} {of['span']:7.3f} {of['quote']:7.3f} {of['unanswerable']:9.3f}"

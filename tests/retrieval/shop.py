@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from retrieval.batching import BATCH
 from retrieval.embedder import Vectors
 from retrieval.ingest import Ingester
 from retrieval.limits import Limits
@@ -16,7 +17,7 @@ from retrieval.store.database import Database
 from retrieval.types import Document, Reader
 from tests.retrieval.desk import ANNA, WordsEmbedder, write
 
-PARAGRAPHS = "\n\n".join(f"Paragraph {number}: " + "word " * 100 for number in range(40))
+PARAGRAPHS = "\n\n".join(f"Paragraph {number}: " + "word " * 100 for number in range(BATCH + 8))
 
 
 class Clock:

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
 from tokenizers import Encoding
 
 from retrieval.embedder import AT_ONCE, DIMS, SHA256, WINDOW_TOKENS, MiniLM
@@ -112,6 +115,25 @@ def test_threads_may_embed_at_the_same_time(embedder: MiniLM) -> None:
         parts = list(threads.map(embedder.embed, [texts[start : start + 10] for start in range(0, 120, 10)]))
 
     np.testing.assert_allclose(np.concatenate(parts), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(("texts", "shares"), [(1, [4]), (33, [1, 1, 1]), (17, [2, 2]), (130, [1] * 9)])
+def test_forward_passes_share_the_cores_out_and_nobody_else_has_fewer(
+    embedder: MiniLM, monkeypatch: pytest.MonkeyPatch, texts: int, shares: list[int]
+) -> None:
+    features, found, before = MiniLM._features, list[int](), torch.get_num_threads()
+
+    def watched(self: MiniLM, model: SentenceTransformer, windows: list[list[int]]) -> dict[str, Any]:
+        found.append(torch.get_num_threads())
+        return features(self, model, windows)
+
+    monkeypatch.setattr(MiniLM, "_features", watched)
+    monkeypatch.setattr("retrieval.embedder._cores", lambda: 4)
+    embedder.embed(["a few words"] * texts)
+
+    with ThreadPoolExecutor(1) as another:
+        assert (torch.get_num_threads(), another.submit(torch.get_num_threads).result()) == (before, before)
+    assert found == shares
 
 
 def test_tokens_are_counted_without_the_models_own_markers(embedder: MiniLM) -> None:

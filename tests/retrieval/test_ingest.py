@@ -4,16 +4,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from retrieval.batching import BATCH
+from retrieval.batching import BATCH, WINDOW
 from retrieval.embedder import Vectors
 from retrieval.errors import DocumentRefused, ReaderUnavailable, StoreFailed
+from retrieval.facts import Ended, Worked
 from retrieval.limits import Limits
+from retrieval.parsed import Parsed
 from retrieval.store import documents, jobs, passages
 from retrieval.store import files as stored_files
 from retrieval.store.erasures import REPLACED
@@ -42,9 +44,9 @@ def test_progress_is_told_for_each_batch_and_at_the_end(shop: Shop) -> None:
     shop.ingester().run_pending(told.append)
 
     assert [(progress.chunks, progress.chunks_total, progress.status) for progress in told] == [
-        (0, 40, "in_progress"),
-        (32, 40, "in_progress"),
-        (40, 40, "completed"),
+        (0, BATCH + 8, "in_progress"),
+        (BATCH, BATCH + 8, "in_progress"),
+        (BATCH + 8, BATCH + 8, "completed"),
     ]
 
 
@@ -414,6 +416,18 @@ def test_a_job_that_takes_too_long_fails_at_its_deadline(shop: Shop) -> None:
     assert (failed.status, failed.error) == ("failed", "reading it took longer than 600 seconds; split it")
 
 
+def test_a_file_given_up_at_its_deadline_is_done_with_though_there_are_more_batches_of_it(shop: Shop) -> None:
+    def dawdle() -> None:
+        shop.clock.now += RUN_DEADLINE_S + 1
+
+    shop.enqueue(shop.write("a.txt", f"{PARAGRAPHS}\n\n{PARAGRAPHS}\n\n{PARAGRAPHS}"))
+    shop.enqueue(shop.write("b.txt", "apple"))
+
+    shop.ingester(Meddler(dawdle)).run_pending()
+
+    assert shop.states() == [("a.txt", "failed"), ("b.txt", "completed")]
+
+
 def test_cutting_a_file_ends_at_its_deadline_too(shop: Shop) -> None:
     class Slow(WordsEmbedder):
         def count(self, texts: Sequence[str]) -> list[int]:
@@ -537,6 +551,92 @@ def test_small_files_are_embedded_together_and_a_huge_one_keeps_no_other_waiting
     assert [name for name, _ in ended] == [*(path.name for path in small), "huge.txt"]
     assert {batches for name, batches in ended if name != "huge.txt"} == {1}  # the shortest are embedded first
     assert Counting.sizes[:-1] == [BATCH] * (1220 // BATCH)
+
+
+class Busy(WordsEmbedder):
+    """Computes its first batch until it is told that there is no more to wait for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on, self._is_first = threading.Event(), True
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        if self._is_first:
+            assert self.go_on.wait(30), "nothing was read meanwhile"
+            self._is_first = False
+        return super().embed(texts)
+
+
+def test_files_are_read_while_others_are_embedded_until_there_is_a_window_of_them(shop: Shop) -> None:
+    embedder = Busy()
+    shop.enqueue(shop.write("first.txt", PARAGRAPHS))
+    for number in range(2 * WINDOW // BATCH):
+        shop.enqueue(shop.write(f"{number:02}.txt", f"Number {number}\n\n{PARAGRAPHS}"))
+    read: list[str] = []
+
+    def note(progress: Progress) -> None:
+        if progress.status == "in_progress" and not progress.chunks:
+            read.append(progress.filename)
+        if len(read) > WINDOW // BATCH:
+            embedder.go_on.set()
+
+    shop.ingester(embedder).run_pending(note)
+
+    assert read[0] == "first.txt"
+    assert len(read) == len(set(read)) == 1 + 2 * WINDOW // BATCH
+    assert {status for _, status in shop.states()} == {"completed"}
+
+
+def test_reading_others_meanwhile_counts_for_no_files_deadline(shop: Shop) -> None:
+    begun, embedded = threading.Event(), threading.Event()
+
+    class Quick(WordsEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            assert begun.wait(30), "nothing was read meanwhile"
+            shop.clock.now += 2
+            return super().embed(texts)
+
+    def note(progress: Progress) -> None:
+        if progress.filename == "second.txt" and progress.status == "in_progress" and not progress.chunks:
+            begun.set()
+            assert embedded.wait(30)
+            shop.clock.now += RUN_DEADLINE_S - 1  # reading the second goes on after the batch of the first
+
+    def observe(fact: Worked | Ended) -> None:
+        if isinstance(fact, Worked) and fact.stage == "embed":
+            embedded.set()
+
+    shop.enqueue(shop.write("first.txt", PARAGRAPHS))
+    shop.enqueue(shop.write("second.txt", f"Two\n\n{PARAGRAPHS}"))
+    ingester = shop.ingester(Quick())
+    ingester._observe = observe
+
+    ingester.run_pending(note)
+
+    assert shop.states()[0] == ("first.txt", "completed")
+
+
+def test_what_stops_reading_meanwhile_stops_all_and_leaves_the_jobs_open(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder, parse = Busy(), shop.parser.parse
+
+    def refuse(path: Path, data: bytes, beat: Callable[[], None]) -> Parsed:
+        if path.name == "second.txt":
+            embedder.go_on.set()
+            raise ReaderUnavailable("no more processes")
+        return parse(path, data, beat)
+
+    shop.enqueue(shop.write("first.txt", PARAGRAPHS))
+    shop.enqueue(shop.write("second.txt", "Two"))
+    monkeypatch.setattr(shop.parser, "parse", refuse)
+    with pytest.raises(ReaderUnavailable):
+        shop.ingester(embedder).run_pending()
+
+    assert {status for _, status in shop.states()} == {"in_progress"}
+    monkeypatch.undo()
+    shop.ingester().run_pending()
+    assert {status for _, status in shop.states()} == {"completed"}
 
 
 def test_an_error_of_our_own_leaves_the_job_open(shop: Shop) -> None:

@@ -155,7 +155,7 @@ def test_what_others_take_of_the_time_counts_for_no_files_deadline(shop: Shop) -
     began = shop.clock.now
     ends = Ends()
 
-    shop.ingester(Slow(shop, embed_s=20, told=lambda: None)).run_pending(ends)
+    shop.ingester(Slow(shop, embed_s=40, told=lambda: None)).run_pending(ends)
 
     assert sorted(ends.names) == ["anna-1.txt", "ben-1.txt"]
     assert shop.clock.now - began > RUN_DEADLINE_S
