@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -17,40 +18,48 @@ from retrieval.store.contents import StoredChunk
 from retrieval.store.jobs import Job
 from retrieval.types import PersonalDataKind
 
-# Chunks embedded at a time, in several forward passes; between two batches the lease is renewed, progress is told and a
-# stop is noticed.
+# These are counted in windows of the embedder, which are what takes time: a chunk of more tokens than one has several.
+# What is embedded at a time, in several forward passes. Between two batches progress is told, and a stop is noticed, as
+# is a file that is no longer wanted.
 BATCH = 64
-# Chunks that are sorted by length at a time, so that little of a batch is padding. A file waits for no more than these.
+# What is sorted by length at a time, so that little of a batch is padding. A file waits for no more than these.
 WINDOW = 512
 # Of a file with more than a window, fewer go into each: whoever comes meanwhile does not wait for all 512.
 LARGE_SHARE = 128
 # Files of more than a window that are in hand at a time: each takes some 60 MB, with its text and vectors.
 LARGE_AT_ONCE = 4
+# While a batch is computed and there is nothing to read, this often is looked whether something has come.
+IDLE_S = 1.0
 
 
 @dataclass(slots=True, eq=False)
 class Reading:
-    """A file that has been read, and how many of its chunks have been embedded."""
+    """A file that has been read, and how much of it has been embedded."""
 
     job: Job
     parsed: Parsed
     chunks: list[Chunk]
+    windows: list[int]  # of each chunk
     stored: dict[int, StoredChunk] = field(default_factory=dict)  # by position
     personal_data: Mapping[PersonalDataKind, int] = field(default_factory=dict)  # found in it
-    begun: int = 0  # chunks that are in a window, or were
+    begun: int = 0  # chunks that were drawn for a batch
+    left: int = field(init=False)  # windows of the chunks that were not
+    is_large: bool = field(init=False)
 
-    @property
-    def left(self) -> int:
-        """Chunks that no window has had."""
-        return len(self.chunks) - self.begun
+    def __post_init__(self) -> None:
+        self.left = sum(self.windows)
+        self.is_large = self.left > WINDOW
+
+    def draw(self) -> int:
+        """Take the next chunk; return its position."""
+        at = self.begun
+        self.begun += 1
+        self.left -= self.windows[at]
+        return at
 
     @property
     def is_complete(self) -> bool:
         return len(self.stored) == len(self.chunks)
-
-    @property
-    def is_large(self) -> bool:
-        return len(self.chunks) > WINDOW
 
 
 class Pool:
@@ -104,12 +113,10 @@ class Pool:
 
         Args:
             told: called before each batch with the files whose chunks are in it. It may drop files.
-            meanwhile: called again and again while a batch is computed, as long as it says that there is more to do. It
-                may admit files.
+            meanwhile: called again and again while a batch is computed; at once, if it says that there is more to do.
+                It may admit files.
         """
-        window = sorted(self._window(), key=lambda item: item[0].chunks[item[1]].end - item[0].chunks[item[1]].start)
-        for start in range(0, len(window), BATCH):
-            batch = window[start : start + BATCH]
+        for batch in self._batches():
             told([reading for reading in dict.fromkeys(reading for reading, _ in batch) if reading in self._readings])
             self._embed([item for item in batch if item[0] in self._readings], meanwhile)
             for reading in [reading for reading in self._readings if reading.is_complete]:
@@ -131,25 +138,39 @@ class Pool:
             left[reading.job.owner] += reading.left
         return left
 
+    def _batches(self) -> Iterator[list[tuple[Reading, int]]]:
+        """The next chunks, near lengths together."""
+        batch: list[tuple[Reading, int]] = []
+        size = 0
+        for reading, at in sorted(self._window(), key=lambda item: _length(item[0].chunks[item[1]])):
+            batch.append((reading, at))
+            size += reading.windows[at]
+            if size >= BATCH:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
     def _window(self) -> Iterator[tuple[Reading, int]]:
-        """The next chunks, one of each owner in turn; of each owner, those of the oldest file first."""
+        """The next chunks, each of the owner of whom there is least; of each owner, those of the oldest file first."""
         lines: dict[str, deque[Reading]] = {}
         for reading in self._readings:
             if reading.left:
                 lines.setdefault(reading.job.owner, deque()).append(reading)
         wanted = sum(LARGE_SHARE if reading.is_large else reading.left for reading in self._readings)
         most = min(WINDOW, -(-wanted // BATCH) * BATCH)
-        taken = 0
-        while lines and taken < most:
-            for owner, line in list(lines.items())[: most - taken]:
-                reading = line[0]
-                yield reading, reading.begun
-                taken += 1
-                reading.begun += 1
-                if not reading.left:
-                    line.popleft()
-                if not line:
-                    del lines[owner]
+        taken, whole = dict.fromkeys(lines, 0), 0
+        while taken and whole < most:
+            owner = min(taken, key=lambda name: taken[name])
+            reading = lines[owner][0]
+            at = reading.draw()
+            yield reading, at
+            taken[owner] += reading.windows[at]
+            whole += reading.windows[at]
+            if not reading.left:
+                lines[owner].popleft()
+            if not lines[owner]:
+                del taken[owner]
 
     def _embed(self, batch: list[tuple[Reading, int]], meanwhile: Callable[[], bool]) -> None:
         if not batch:
@@ -161,14 +182,17 @@ class Pool:
         try:
             with ThreadPoolExecutor(1) as aside:
                 computed = aside.submit(self._computed, titled)
-                while not computed.done() and meanwhile():
-                    pass
+                while not computed.done():
+                    if not meanwhile():
+                        wait_for([computed], IDLE_S)
             vectors, took_s = computed.result()
         finally:
             waited, self._in_batch = self._in_batch, []
-        shares = Counter(reading for reading, _ in batch)
+        shares = Counter[Reading]()
+        for reading, at in batch:
+            shares[reading] += reading.windows[at]
         for reading in waited:
-            own_s = took_s * shares[reading] / len(batch)
+            own_s = took_s * shares[reading] / shares.total()
             reading.job = later(reading.job, max(0.0, self._clock() - began_at - own_s))
         for (reading, at, chunk), text, vector in zip(chunks, texts, vectors, strict=True):
             reading.stored[at] = StoredChunk(
@@ -182,3 +206,7 @@ class Pool:
         took_s = self._clock() - began_at
         self._observe(Worked("embed", perf_counter() - began))
         return vectors, took_s
+
+
+def _length(chunk: Chunk) -> int:
+    return chunk.end - chunk.start

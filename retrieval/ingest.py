@@ -9,7 +9,7 @@ from pathlib import Path
 
 from retrieval.batching import Pool, Reading
 from retrieval.chunking import Chunk, TooManyChunks, cut
-from retrieval.embedder import Embedder
+from retrieval.embedder import WINDOW_TOKENS, Embedder
 from retrieval.errors import DocumentRefused, RetrievalError
 from retrieval.facts import Ended, Observe, Worked
 from retrieval.holding import Holding, LeaseLost
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 LEASE_S = 15.0
 # What has been read is embedded when reading the next ones has taken so long.
 FILL_S = 5.0
+AT_ONCE = 64  # chunks that are measured before somebody else may want to know that this process is alive
 
 Report = Callable[[Progress], None]
 Clock = Callable[[], float]
@@ -128,7 +129,12 @@ class Ingester:
                 return
 
     def _read_ahead(self, pool: Pool, report: Report) -> bool:
-        """Read a file while others are embedded, unless the next window is full; tell whether there was one."""
+        """Keep the lease, and read a file while others are embedded, unless the next window is full.
+
+        Returns:
+            Whether there was one.
+        """
+        self._holding.keep()
         return not pool.is_full and self._read_another(pool, report)
 
     def _read_another(self, pool: Pool, report: Report) -> bool:
@@ -177,7 +183,8 @@ class Ingester:
         finally:
             self._observe(Worked("parse", time.perf_counter() - began))
         parsed, found = treated(parsed, document.personal_data.policy, lambda: self._beat(job))
-        return Reading(job, parsed, self._cut(job, parsed), personal_data=found)
+        chunks = self._cut(job, parsed)
+        return Reading(job, parsed, chunks, self._windows(job, parsed, chunks), personal_data=found)
 
     def _cut(self, job: Job, parsed: Parsed) -> list[Chunk]:
         def count(texts: Sequence[str]) -> list[int]:
@@ -192,9 +199,30 @@ class Ingester:
         except TooManyChunks as many:
             raise DocumentRefused(Path(job.filename), f"{many}; split it, or leave out headings") from many
 
+    def _windows(self, job: Job, parsed: Parsed, chunks: Sequence[Chunk]) -> list[int]:
+        """How many windows of the embedder each chunk takes; of the usual size, they fit into one."""
+        if not job.chunking:
+            return [1] * len(chunks)
+        found: list[int] = []
+        for start in range(0, len(chunks), AT_ONCE):
+            some = chunks[start : start + AT_ONCE]
+            self._beat(job)
+            counts = self._embedder.count([parsed.text[chunk.start : chunk.end] for chunk in some])
+            found += [max(1, -(-count // WINDOW_TOKENS)) for count in counts]
+        return found
+
     def _go_on(self, pool: Pool, readings: list[Reading], report: Report) -> None:
-        """Between two batches: keep the lease, tell how far these files are, and give up one that takes too long."""
+        """Between two batches: keep the lease, tell how far these files are, and give up what takes too long.
+
+        What is no longer wanted, as it was deleted or cancelled, goes at once: others wait for what it would take.
+        """
         self._holding.keep()
+        with self._database.read() as tx:
+            unwanted = [reading for reading in pool.readings if not jobs.is_open(tx, reading.job.job_no)]
+        for reading in unwanted:
+            pool.drop(reading)
+            self._holding.end(reading.job)
+        readings = [reading for reading in readings if reading not in unwanted]
         for reading in readings:
             try:
                 self._beat(reading.job)

@@ -345,6 +345,56 @@ def test_a_long_file_renews_the_lease_between_batches(shop: Shop) -> None:
     assert expiries[2] == expiries[0] + 4
 
 
+def test_the_lease_is_kept_while_a_batch_takes_longer_than_it_lasts(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrieval.batching.IDLE_S", 0.01)
+
+    def dawdle() -> None:
+        for _ in range(6):
+            shop.clock.now += 4  # of the 10 seconds that it is held for
+            renewed_by = time.monotonic() + 10
+            while expiry() < shop.clock.now + 6:
+                assert time.monotonic() < renewed_by, "the lease was not renewed"
+                time.sleep(0.01)
+
+    def expiry() -> float:
+        with shop.database.read() as tx:
+            return float(tx.rows("SELECT expires_at FROM lease")[0][0])
+
+    shop.enqueue(shop.write("a.txt", "apple"))
+    with shop.database.write() as tx:
+        tx.run("UPDATE jobs SET attempts = 1")  # beside a file that is tried again nothing is read
+
+    shop.ingester(Meddler(dawdle)).run_pending()
+
+    assert shop.states() == [("a.txt", "completed")]
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_file_that_is_no_longer_wanted_is_embedded_no_further(shop: Shop, attempts: int) -> None:
+    sizes: list[int] = []
+
+    class Cancelled(Meddler):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            sizes.append(len(texts))
+            return super().embed(texts)
+
+    def cancel() -> None:
+        with shop.database.write() as tx:
+            jobs.cancel(tx, 1)
+
+    shop.enqueue(shop.write("a.txt", "\n\n".join([PARAGRAPHS] * 5)))
+    shop.enqueue(shop.write("b.txt", "apple"))
+    with shop.database.write() as tx:
+        tx.run("UPDATE jobs SET attempts = ? WHERE document_no = 1", attempts - 1)
+
+    shop.ingester(Cancelled(cancel)).run_pending()
+
+    assert shop.states() == [("a.txt", "cancelled"), ("b.txt", "completed")]
+    assert len(sizes) == 2
+
+
 def test_who_has_nothing_to_do_waits_for_no_writer(shop: Shop) -> None:
     ingester = shop.ingester()
     shop.enqueue(shop.write("a.txt", "One"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from retrieval.batching import BATCH, LARGE_AT_ONCE, LARGE_SHARE, WINDOW
-from retrieval.embedder import Vectors
+from retrieval.embedder import WINDOW_TOKENS, Vectors
 from retrieval.ingest import FILL_S
 from retrieval.store import jobs
 from retrieval.store.jobs import RUN_DEADLINE_S
@@ -114,6 +114,25 @@ def test_a_file_that_comes_while_a_huge_one_is_embedded_is_done_before_it(shop: 
 
     assert ends.names == ["ben-1.txt", "anna-1.txt"]
     assert batches.count(0) <= 2 * LARGE_SHARE // BATCH
+
+
+def test_chunks_of_many_tokens_count_for_as_much_as_they_take(shop: Shop) -> None:
+    hand_in(shop, "anna-1.txt", chunks=8000)
+    with shop.database.write() as tx:
+        tx.run("UPDATE documents SET chunk_tokens = 4000, overlap_tokens = 0")
+    ends, sizes = Ends(), list[int]()
+
+    class Measuring(Meddler):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            sizes.append(sum(-(-count // WINDOW_TOKENS) for count in self.count(texts)))
+            return super().embed(texts)
+
+    shop.ingester(Measuring(lambda: hand_in(shop, "ben-1.txt"))).run_pending(ends)
+
+    assert max(sizes) < BATCH + 4000 / WINDOW_TOKENS + 1
+    assert ends.names == ["ben-1.txt", "anna-1.txt"]
+    with shop.database.read() as tx:
+        assert tx.rows("SELECT count(*) FROM chunks WHERE document_no = 1")[0][0] < WINDOW, "few, and yet large"
 
 
 def test_two_large_files_are_embedded_side_by_side(shop: Shop) -> None:
