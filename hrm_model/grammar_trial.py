@@ -144,9 +144,19 @@ def _answer() -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
         resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + 4 * COMPILE_S) + 1, -1))
         matcher = LLMatcher(words, json.loads(line), log_level=0, limits=LIMITS)
-        if not matcher.is_error():
-            matcher.compute_bitmask()
-        _say(matcher.get_error())
+        _say(_problem(matcher))
+
+
+def _problem(matcher: LLMatcher) -> str:
+    """What is wrong with a grammar, as far as its first token and what may follow that tell."""
+    if not matcher.is_error():
+        mask = int.from_bytes(matcher.compute_bitmask(), "little")
+        if mask and not matcher.is_error():
+            # A pattern that is too large for the library is at times only found out once something was said.
+            first = (mask & -mask).bit_length() - 1
+            if matcher.consume_token(first) and not matcher.is_stopped():
+                matcher.compute_bitmask()
+    return str(matcher.get_error())
 
 
 def _say(what: str) -> None:

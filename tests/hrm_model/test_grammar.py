@@ -20,7 +20,7 @@ from llguidance import LLMatcher
 
 from hrm_model.errors import EngineClosed, EngineError, EngineOverloaded, InvalidGrammar
 from hrm_model.grammar import MAX_OPTIONS, MAX_TEXT_BYTES, GrammarCompiler
-from hrm_model.grammar_matching import Matching
+from hrm_model.grammar_matching import COMPLETE, Matching
 from hrm_model.grammar_trial import Trial
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
@@ -188,6 +188,18 @@ def test_a_grammar_that_takes_for_ever_is_given_up_and_the_next_one_is_read(tiny
     trial.start()
     assert trial.problem('start: "a"', time.monotonic() + 60) == ""
     assert trial.problem('start: "a"', time.monotonic()) == "it takes too long to compile"
+    trial.close()
+
+
+def test_a_pattern_that_grows_too_large_with_its_first_character_is_refused_before_anything_is_said() -> None:
+    trial = Trial()
+
+    for pattern in ("(a{1000}){1000}", "(x{1000}){500}"):
+        source = LLMatcher.grammar_from_regex(pattern)
+        assert "too many expressions" in trial.problem(source, time.monotonic() + 60)
+    for pattern in ("a", "é{2}", "a{1000}"):
+        found = trial.problem(LLMatcher.grammar_from_regex(pattern), time.monotonic() + 60)
+        assert found in ("", *COMPLETE), pattern
     trial.close()
 
 
