@@ -74,8 +74,9 @@ class Pool:
         self._in_batch: list[Reading] = []  # in hand when the batch that is under way began: its end counts their time
 
     def admit(self, reading: Reading) -> bool:
-        """Take a file in, unless it is large and there are enough such in hand."""
-        if reading.is_large and self._large() >= LARGE_AT_ONCE:
+        """Take a file in, unless it is large and there are enough such in hand, or one of the same owner."""
+        large = [other.job.owner for other in self._readings if other.is_large]
+        if reading.is_large and (len(large) >= LARGE_AT_ONCE or reading.job.owner in large):
             self._refused.append(reading.job.owner)
             return False
         self._readings.append(reading)
@@ -95,18 +96,21 @@ class Pool:
     @property
     def has_batch(self) -> bool:
         """Whether there are chunks enough to begin with: the others can be read meanwhile."""
-        return self._left().total() >= BATCH
+        return self._left >= BATCH
 
     @property
     def is_full(self) -> bool:
         """Whether another owner's file would leave each less than a batch of the next window."""
-        return sum(min(left, BATCH) for left in self._left().values()) >= WINDOW
+        return sum(min(left, BATCH) for left in self._left_of_each().values()) >= WINDOW
 
     @property
     def barred(self) -> Collection[str]:
-        """Owners of whom no other file is to be read yet: there is enough in hand of theirs, or no room for it."""
-        left = self._left()
-        return {*self._refused, *(left if left.total() >= WINDOW else ())}
+        """Owners of whom no other file is to be read yet: there is enough in hand of theirs, or no room for it.
+
+        A large file bars nobody: the small ones behind it would wait for all of it.
+        """
+        enough = [owner for owner, left in self._left_of_each().items() if left >= BATCH]
+        return {*self._refused, *(enough if self._left >= WINDOW else ())}
 
     def embed(self, told: Callable[[list[Reading]], None], meanwhile: Callable[[], bool]) -> Iterator[Reading]:
         """Embed the next window; yield each file that is complete with a batch, which is then no more in here.
@@ -132,10 +136,16 @@ class Pool:
     def _large(self) -> int:
         return sum(reading.is_large for reading in self._readings)
 
-    def _left(self) -> Counter[str]:
+    @property
+    def _left(self) -> int:
+        return sum(reading.left for reading in self._readings)
+
+    def _left_of_each(self) -> Counter[str]:
+        """What is left of the small files of each owner."""
         left: Counter[str] = Counter()
         for reading in self._readings:
-            left[reading.job.owner] += reading.left
+            if not reading.is_large:
+                left[reading.job.owner] += reading.left
         return left
 
     def _batches(self) -> Iterator[list[tuple[Reading, int]]]:
@@ -152,25 +162,28 @@ class Pool:
             yield batch
 
     def _window(self) -> Iterator[tuple[Reading, int]]:
-        """The next chunks, each of the owner of whom there is least; of each owner, those of the oldest file first."""
-        lines: dict[str, deque[Reading]] = {}
+        """The next chunks, each of the owner of whom there is least.
+
+        Of each owner they are of small files and of a large one in turn, by the same measure; of small ones, the oldest
+        file's first.
+        """
+        lines: dict[tuple[str, bool], deque[Reading]] = {}
         for reading in self._readings:
             if reading.left:
-                lines.setdefault(reading.job.owner, deque()).append(reading)
+                lines.setdefault((reading.job.owner, reading.is_large), deque()).append(reading)
         wanted = sum(LARGE_SHARE if reading.is_large else reading.left for reading in self._readings)
         most = min(WINDOW, -(-wanted // BATCH) * BATCH)
-        taken, whole = dict.fromkeys(lines, 0), 0
-        while taken and whole < most:
-            owner = min(taken, key=lambda name: taken[name])
-            reading = lines[owner][0]
+        taken = Counter[tuple[str, bool]]()
+        while lines and taken.total() < most:
+            line = min(lines, key=lambda line: (taken[line[0], True] + taken[line[0], False], taken[line]))
+            reading = lines[line][0]
             at = reading.draw()
             yield reading, at
-            taken[owner] += reading.windows[at]
-            whole += reading.windows[at]
+            taken[line] += reading.windows[at]
             if not reading.left:
-                lines[owner].popleft()
-            if not lines[owner]:
-                del taken[owner]
+                lines[line].popleft()
+            if not lines[line]:
+                del lines[line]
 
     def _embed(self, batch: list[tuple[Reading, int]], meanwhile: Callable[[], bool]) -> None:
         if not batch:

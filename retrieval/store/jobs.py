@@ -189,7 +189,8 @@ def _fail_tried_out(tx: Transaction, now: float, documents_held: str) -> None:
         documents_held,
     )
     for job_no, document_no in tried_out:
-        fail(tx, job_no, document_no, f"reading it ended the process {MAX_ATTEMPTS} times", now, "server_error")
+        reason = f"the process ended {MAX_ATTEMPTS} times while it was read; attach it again if it is not to blame"
+        fail(tx, job_no, document_no, reason, now, "server_error")
 
 
 def is_any_open(tx: Transaction) -> bool:

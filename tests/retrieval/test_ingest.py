@@ -317,8 +317,8 @@ def test_who_has_lost_the_lease_commits_nothing(shop: Shop) -> None:
     shop.enqueue(shop.write("a.txt", "apple"))
 
     def take_over() -> None:
-        shop.clock.now += 11
-        with shop.database.write() as tx:
+        with shop.database.write() as tx:  # so that the holder, which is alive, cannot renew it in between
+            shop.clock.now += 11
             assert jobs.acquire(tx, "other", shop.clock(), 10)
 
     shop.ingester(Meddler(take_over)).run_pending()
@@ -451,7 +451,8 @@ def test_a_job_that_takes_its_process_with_it_is_given_up_after_some_attempts(sh
 
     (failed,) = shop.documents()
     assert failed.status == "failed"
-    assert failed.error == f"reading it ended the process {MAX_ATTEMPTS} times"
+    assert failed.error is not None
+    assert failed.error.startswith(f"the process ended {MAX_ATTEMPTS} times while it was read; attach it again")
 
 
 def test_a_job_that_takes_too_long_fails_at_its_deadline(shop: Shop) -> None:

@@ -1,6 +1,9 @@
 """retrieval.ingest with several owners: nobody's files hold up another's."""
 
+import time
 from collections.abc import Callable, Sequence
+
+import pytest
 
 from retrieval.batching import BATCH, LARGE_AT_ONCE, LARGE_SHARE, WINDOW
 from retrieval.embedder import WINDOW_TOKENS, Vectors
@@ -133,6 +136,27 @@ def test_chunks_of_many_tokens_count_for_as_much_as_they_take(shop: Shop) -> Non
     assert ends.names == ["ben-1.txt", "anna-1.txt"]
     with shop.database.read() as tx:
         assert tx.rows("SELECT count(*) FROM chunks WHERE document_no = 1")[0][0] < WINDOW, "few, and yet large"
+
+
+@pytest.mark.parametrize("owner", ["anna", "ben"])
+def test_small_files_pass_a_large_one_many_at_a_time_whoever_owns_it(shop: Shop, owner: str) -> None:
+    hand_in(shop, "anna-large.txt", chunks=6 * WINDOW)
+    for number in range(2 * BATCH):
+        hand_in(shop, f"{owner}-{number}.txt")
+    ends, batches = Ends(), list[int]()
+
+    class Counting(WordsEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            batches.append(len(ends.names))
+            time.sleep(0.1)  # as long as reading a few dozen of these files takes
+            return super().embed(texts)
+
+    shop.ingester(Counting()).run_pending(ends)
+
+    assert ends.names[-1] == "anna-large.txt"
+    assert len(ends.names) == 2 * BATCH + 1
+    # Of each window of 128, half; a turn for each file would be as many windows as there are files.
+    assert sum(done < 2 * BATCH for done in batches) <= 4 * 2 * LARGE_SHARE // BATCH
 
 
 def test_two_large_files_are_embedded_side_by_side(shop: Shop) -> None:
