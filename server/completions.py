@@ -7,6 +7,7 @@ from anyio.to_thread import run_sync
 
 from hrm_model.errors import ContextLengthExceeded, InvalidGrammar, InvalidPrompt, NeverFits
 from hrm_model.types import Failed, Spelled, Started, Text
+from server.best_of import likeliest
 from server.deps import Services
 from server.errors import InvalidRequest, wire_form
 from server.events import AnswerEvent, Closed, Opened, Said, Used, closing
@@ -48,7 +49,7 @@ class Completions:
         self._check(request, caller)
         meter = meter or Meter()
         places, prompts = zip(*request.prompts(), strict=True)
-        n, sampling, shape = request.n or 1, request.sampling(), shape_of(request)
+        n, sampling, shape = request.drawn_answers, request.sampling(), shape_of(request)
         meter.check_length(sampling.max_tokens)
         if shape is not None:
             sampling = replace(sampling, grammar=shape.grammar)
@@ -75,7 +76,11 @@ class Completions:
                     raise
         for index, first in enumerate(started):
             meter.hear(first, index)
-        return Answer(_said(generations, len(started), n, meter), generations, meter.spent), echoes
+        events = _said(generations, len(started), n, meter)
+        if n > request.answers:
+            with_logprobs = request.logprobs is not None
+            events = likeliest(events, drawn=n, n=request.answers, with_logprobs=with_logprobs)
+        return Answer(events, generations, meter.spent), echoes
 
     def _check(self, request: CompletionRequest, caller: Caller) -> None:
         if store_of(request.model, self._model, caller) not in (None, NO_STORE):
@@ -83,8 +88,12 @@ class Completions:
         if caller.grounded_only:
             raise GroundedOnly
         check_form(request, self._policy)
-        if request.best_of is not None and (request.n or 1) > request.best_of:
+        if request.drawn_answers > self._policy.max_choices:
+            raise InvalidRequest(f"'best_of' is at most {self._policy.max_choices} here.", param="best_of")
+        if request.drawn_answers < request.answers:
             raise InvalidRequest("'best_of' is smaller than 'n'.", param="best_of")
+        if request.stream and request.drawn_answers > request.answers:
+            raise InvalidRequest("Which answers are best is known at their end: no stream.", param="best_of")
 
 
 def _named(error: BaseException, place: str) -> BaseException:

@@ -36,5 +36,5 @@ async def create_completion(
     """Answer prompts as they are, without looking anything up, streamed or whole."""
     body, traced = body.seeded(), TracedAnswer("text_completion", services.model.id)
     answer, echoes = await while_connected(request, traced.begun(completions.answer, body, caller, meter))
-    form = CompletionForm(echoes=echoes, n=body.n or 1, with_logprobs=body.logprobs is not None)
+    form = CompletionForm(echoes=echoes, n=body.answers, with_logprobs=body.logprobs is not None)
     return await send(traced.followed(answer), form, body, request, caller, services, record, prefix="cmpl")

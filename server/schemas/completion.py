@@ -33,6 +33,9 @@ class CompletionRequest(Drawing):
     logprobs: int | None = Field(
         None, ge=0, le=5, description="Alternatives beside each token. Those of prompt tokens are null."
     )
+    best_of: int | None = Field(
+        None, ge=1, le=128, description="Of so many answers to a prompt, the n likeliest by token. Not for a stream."
+    )
     stream: bool | None = False
     stream_options: StreamOptions | None = None
 
@@ -40,11 +43,21 @@ class CompletionRequest(Drawing):
 
     # Named, so that a client reads "not supported" rather than "unknown", and so that neutral values pass.
     suffix: Annotated[str | None, unsupported("suffix", "")] = None
-    best_of: Annotated[int | None, unsupported("best_of", 1)] = None
+
+    @property
+    def answers(self) -> int:
+        """How many answers to each prompt are wanted."""
+        return self.n or 1
+
+    @property
+    def drawn_answers(self) -> int:
+        """How many are drawn."""
+        return self.best_of or self.answers
 
     def sampling(self) -> Sampling:
-        """How the engine is to draw."""
-        return self.drawn(max_tokens=self.max_tokens, logprobs=self.logprobs)
+        """How the engine is to draw; the best are found by log probabilities."""
+        logprobs = 0 if self.logprobs is None and self.drawn_answers > self.answers else self.logprobs
+        return self.drawn(max_tokens=self.max_tokens, logprobs=logprobs)
 
     def seeds(self) -> list[int | None]:
         """What the draws for each prompt depend on.

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean
 from time import monotonic, sleep
+from typing import Any
 
 import httpx
 import openai
 import pytest
+from openai.types import CompletionChoice
 
 from tests.e2e.served import CUT_OFF, STUCK_ENGINE, Served, hrm_serve, serving, write_checkpoint
 from tests.samples import Samples, samples
@@ -116,6 +119,33 @@ def test_a_completion_answers_like_a_chat_without_retrieval_and_echoes_its_promp
     assert ids.usage is not None
     assert ids.usage.prompt_tokens == 3
     assert ids.choices[0].text
+
+
+@pytest.mark.parametrize("logprobs", [None, 1])
+def test_the_best_of_several_answers_are_the_likeliest_of_those_that_the_same_seed_draws(
+    served: Served, logprobs: int | None
+) -> None:
+    asked: Any = {"model": "hrm-tiny", "prompt": [QUESTION, "How?"], "max_tokens": 12, "temperature": 1.5, "seed": 7}
+    with client_of(served) as client:
+        every = client.completions.create(**asked, n=6, logprobs=1)
+        best = client.completions.create(**asked, n=2, best_of=6, logprobs=logprobs)
+
+    def likelihood(choice: CompletionChoice) -> float:
+        assert choice.logprobs is not None
+        assert choice.logprobs.token_logprobs is not None
+        return mean(map(float, choice.logprobs.token_logprobs))
+
+    expected = [
+        choice.text
+        for start in (0, 6)
+        for choice in sorted(every.choices[start : start + 6], key=likelihood, reverse=True)[:2]
+    ]
+    assert [choice.text for choice in best.choices] == expected
+    assert [choice.index for choice in best.choices] == [0, 1, 2, 3]
+    assert all((choice.logprobs is None) == (logprobs is None) for choice in best.choices)
+    assert best.usage is not None
+    assert every.usage is not None
+    assert best.usage.completion_tokens == every.usage.completion_tokens, "all that were drawn are counted"
 
 
 def test_a_document_taken_in_beside_the_server_is_read_with_the_next_question_and_gone_with_the_one_after_its_deletion(

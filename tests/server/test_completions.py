@@ -273,7 +273,8 @@ async def test_a_stream_ends_with_usage_where_asked_for() -> None:
         ({"prompt": "x", "max_tokens": 0}, "max_tokens", "invalid_value"),
         ({"prompt": "x", "n": 5}, "n", "invalid_value"),
         ({"prompt": "x", "suffix": "y"}, "suffix", "unsupported_parameter"),
-        ({"prompt": "x", "best_of": 2}, "best_of", "unsupported_parameter"),
+        ({"prompt": "x", "best_of": 0}, "best_of", "invalid_value"),
+        ({"prompt": "x", "best_of": 5}, "best_of", "invalid_value"),
         ({"prompt": "x", "best_of": 1, "n": 2}, "best_of", "invalid_value"),
         ({"prompt": "x", "messages": []}, "messages", "unknown_parameter"),
         ({"prompt": "x", "retrieval": True}, "retrieval", "unknown_parameter"),
@@ -406,3 +407,15 @@ async def test_an_overload_is_not_mistaken_for_a_bad_prompt() -> None:
     response = await post(ScriptedEngine(refusal=EngineOverloaded(1, 1)), asking(["a", "b"]))
 
     assert (response.status_code, response.json()["error"]["param"]) == (503, None)
+
+
+async def test_a_stream_cannot_know_which_answers_are_best_and_one_of_all_may_be_streamed() -> None:
+    engine = ScriptedEngine("ok")
+    body = {"model": MODEL, "prompt": "x", "stream": True, "n": 2}
+
+    refused = await post(engine, body | {"best_of": 3})
+    streamed = await post(engine, body | {"best_of": 2})
+
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "best_of")
+    assert streamed.status_code == 200
+    assert engine.open == 0
