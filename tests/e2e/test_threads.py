@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 _COUNTED = """
-import asyncio, json, logging, os, threading, time
+import asyncio, json, logging, os, re, threading, time
 from contextlib import aclosing
 import torch
 from hrm_model.compiled import choose
@@ -29,7 +29,8 @@ def tasks():
 told = []
 class Listening(logging.Handler):
     def emit(self, record):
-        told.append(next((one for one in record.args if isinstance(one, int)), None))
+        found = re.search(r"on (\\d+) threads", record.getMessage())
+        told.append(found and int(found[1]))
 choose.log.addHandler(Listening())
 choose.log.setLevel(logging.INFO)
 counts = [tasks()]

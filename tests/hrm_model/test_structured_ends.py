@@ -22,7 +22,7 @@ async def answered(tiny: Tiny, sampling: Sampling, *, n: int = 1) -> Reply:
 
 
 async def test_a_fault_in_mid_answer_ends_that_choice_and_no_other(tiny: Tiny) -> None:
-    hard = Sampling(max_tokens=400, grammar=Regex("((((a{50,100}){50,100}){50,100}){50,100})"))
+    hard = Sampling(max_tokens=400, grammar=Regex("(b|c){40}((((a{50,100}){50,100}){50,100}){50,100})"))
     async with running(tiny.engine()) as engine:
         failed, fine = await asyncio.gather(
             reply_of(engine.generate(ASK, hard)), reply_of(engine.generate(ASK, Sampling(max_tokens=100)))
