@@ -75,8 +75,8 @@ class Pool:
 
     def admit(self, reading: Reading) -> bool:
         """Take a file in, unless it is large and there are enough such in hand, or one of the same owner."""
-        large = [other.job.owner for other in self._readings if other.is_large]
-        if reading.is_large and (len(large) >= LARGE_AT_ONCE or reading.job.owner in large):
+        owners = self._owners_of_large()
+        if reading.is_large and (len(owners) >= LARGE_AT_ONCE or reading.job.owner in owners):
             self._refused.append(reading.job.owner)
             return False
         self._readings.append(reading)
@@ -86,7 +86,7 @@ class Pool:
         self._readings.remove(reading)
         if reading.is_large and self._refused:
             self._refused.popleft()
-        if not self._large():
+        if not self._owners_of_large():
             self._refused.clear()
 
     @property
@@ -133,8 +133,8 @@ class Pool:
             if reading not in self._in_batch:
                 reading.job = later(reading.job, seconds)
 
-    def _large(self) -> int:
-        return sum(reading.is_large for reading in self._readings)
+    def _owners_of_large(self) -> list[str]:
+        return [reading.job.owner for reading in self._readings if reading.is_large]
 
     @property
     def _left(self) -> int:

@@ -21,6 +21,7 @@ from server.settings_reading import SettingsError
 from server.signing import KEY_FILE, Signer, SigningKeyError
 from server.upkeep import AUDIT, LEDGER
 
+_BUILD_IT = "on x86-64 with AVX2, install again with a C compiler (gcc); elsewhere it does not run"
 _MAKE_A_KEY = "hrm-serve keys create --principal user:you --role admin"
 
 
@@ -203,7 +204,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
         yield Finding("threads", "ok", said)
     if found.compiled_lack is not None:
         said = f"answers are written by torch alone, which is slower: {found.compiled_lack}"
-        yield Finding("compiled step", "warning", said, "install again on this machine, with a C compiler (gcc)")
+        yield Finding("compiled step", "warning", said, _BUILD_IT)
 
 
 def _sqlite(settings: Settings) -> Iterator[Finding]:
