@@ -1,6 +1,6 @@
 """Ids of one answer to text: whole characters, stop strings held back, and the reason it ended."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import FinishReason
@@ -17,20 +17,30 @@ class Answer:
         max_tokens: int,
         *,
         min_tokens: int = 0,
+        given: Sequence[int] = (),
     ) -> None:
         """Begin an answer.
 
         Args:
             end_tokens: end the answer and have no text.
             min_tokens: a stop string that is complete within so many tokens does not count.
+            given: tokens that it follows; they may end within a character, which its first token completes.
         """
         self._decoder = tokenizer.decoder()
+        for token in given:
+            self._decoder.push(token)
         self._end_tokens = frozenset(end_tokens)
         self._stop, self._max_tokens, self._min_tokens = stop, max_tokens, min_tokens
         self._held = ""
         self._excused = 0  # characters of what is held in which no stop string may end
+        self._begins: list[int] = []  # where in it each token begins that began after what has been said
         self.tokens = 0
         self.reason: FinishReason | None = None
+
+    @property
+    def unsaid(self) -> int:
+        """Of the latest tokens, those that nothing has been said of; once it has ended, those that are cut off."""
+        return len(self._begins)
 
     def push(self, token: int, *, is_last: bool = False) -> str:
         """Take one token in and return the text that is now certain; sets `reason` when the answer has ended.
@@ -41,25 +51,29 @@ class Answer:
         self.tokens += 1
         if token in self._end_tokens:
             return self._end("stop", self._held + self._decoder.flush())
+        self._begins.append(len(self._held))
         self._held += self._decoder.push(token)
         if self.tokens <= self._min_tokens:
             self._excused = len(self._held)
         elif found := [at for at in map(self._find, self._stop) if at >= 0]:
-            return self._end("stop", self._held[: min(found)])
+            return self._end("stop", self._held[: min(found)], is_cut=True)
         if is_last:
             return self._end("stop", self._held + self._decoder.flush())
         if self.tokens >= self._max_tokens:
             return self._end("length", self._held + self._decoder.flush())
         certain = len(self._held) - _overlap(self._held, self._stop)
         text, self._held = self._held[:certain], self._held[certain:]
+        if text:
+            self._begins = [begin - certain for begin in self._begins if begin >= certain]
         self._excused = max(0, self._excused - certain)
         return text
 
     def _find(self, stop: str) -> int:
         return self._held.find(stop, max(0, self._excused - len(stop) + 1))
 
-    def _end(self, reason: FinishReason, text: str) -> str:
+    def _end(self, reason: FinishReason, text: str, *, is_cut: bool = False) -> str:
         self.reason, self._held = reason, ""
+        self._begins = [begin for begin in self._begins if is_cut and begin >= len(text)]
         return text
 
 

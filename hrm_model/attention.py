@@ -32,7 +32,7 @@ class Span:
     @property
     def is_whole_prompt(self) -> bool:
         """Every query may read every key: no mask, and nothing to fetch from the cache."""
-        return self.start == 0 and self.end == self.sequence.prefix_len
+        return self.start == 0 and self.end == self.sequence.prompt_len
 
 
 class PagedAttention:
@@ -120,7 +120,7 @@ class _Block:
         self._rows = slice(rows.start, rows.stop) if isinstance(rows, range) else torch.tensor(rows, device=device)
         if span.end - span.start > 1:
             position_BQ = torch.arange(span.start, span.end, device=device)[None]
-            prefix_B = torch.tensor([span.sequence.prefix_len], device=device)
+            prefix_B = torch.tensor([span.sequence.prompt_len], device=device)
             self._mask = prefix_lm_mask(position_BQ, prefix_B, span.end)
 
     def __call__(self, slot: int, query_TNK: Tensor, key_TNK: Tensor, value_TNK: Tensor) -> Tensor:

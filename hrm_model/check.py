@@ -180,7 +180,7 @@ def _decode(model: HrmText, config: HrmConfig, placement: Placement, prompt: int
     step, how = step_and_reason(model, cache)
     runner = Runner(model, cache, placement.device, step)
     ids = [index % min(256, config.vocab_size) for index in range(prompt)]
-    sequence = Sequence(0, 0, ids, prompt, prompt, Sampling(seed=0), pages * PAGE_TOKENS, list(range(pages)))
+    sequence = Sequence(0, 0, ids, prompt, Sampling(seed=0), pages * PAGE_TOKENS, list(range(pages)))
     began = time.perf_counter()
     with torch.inference_mode():
         sequence.ids.append(int(runner.forward([sequence])[0].argmax()))

@@ -42,10 +42,12 @@ class ContextLengthExceeded(RequestRefused):
 class NeverFits(RequestRefused):
     """The request needs more cache than the engine has, even when nothing else runs."""
 
-    def __init__(self, needed_tokens: int, kv_tokens: int) -> None:
+    def __init__(self, needed_tokens: int, kv_tokens: int, param: str | None = None) -> None:
+        """Say what it needs; `param` is `n` or `max_tokens` where less of that would fit, and None for the prompt."""
         super().__init__(f"The request reserves {needed_tokens} tokens of cache; the engine has {kv_tokens}.")
         self.needed_tokens = needed_tokens
         self.kv_tokens = kv_tokens
+        self.param = param
 
 
 class InvalidPrompt(RequestRefused):

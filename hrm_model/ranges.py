@@ -11,7 +11,7 @@ MAX_LISTED = 1024  # ids in `logit_bias` or `stop_token_ids`: each is looked at 
 RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 100),
     "top_p": (0, 1),
-    "top_k": (0, 2**31 - 1),
+    "top_k": (-1, 2**31 - 1),  # 0 and -1 are both in use for "all"
     "min_p": (0, 1),
     "presence_penalty": (-2, 2),
     "frequency_penalty": (-2, 2),

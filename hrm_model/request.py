@@ -86,28 +86,45 @@ def open_request(
         raise InvalidPrompt(f"n is {n}; expected 1 to {MAX_CHOICES}")
     check_sampling(sampling, vocab_size=tokenizer.vocab_size)
     # A body may hold a text a thousand times as long as the context, which would take seconds to spell.
-    if (least := least_ids(prompt, tokenizer)) >= limits.context_tokens:
+    if (least := least_ids(prompt, tokenizer)) > limits.context_tokens:
         is_counted = isinstance(prompt, Tokens)
         raise ContextLengthExceeded(least, limits.context_tokens, sampling.max_tokens, is_least=not is_counted)
     ids, prefix_len = ids_of(prompt, tokenizer)
-    room = limits.context_tokens - len(ids)
-    if room < 1 or (sampling.max_tokens is not None and sampling.max_tokens > room):
+    if sampling.max_tokens is not None and sampling.max_tokens < 0:
+        raise InvalidPrompt(f"max_tokens is {sampling.max_tokens}; expected at least 0")
+    if len(ids) + (1 if sampling.max_tokens is None else sampling.max_tokens) > limits.context_tokens:
         raise ContextLengthExceeded(len(ids), limits.context_tokens, sampling.max_tokens)
-    if sampling.max_tokens is not None and sampling.max_tokens < 1:
-        raise InvalidPrompt(f"max_tokens is {sampling.max_tokens}; expected at least 1")
+    # Something has to be read before anything can be drawn. One token reads the same as prompt and as answer.
+    prompt_ids, given = ids[: max(1, prefix_len)], tuple(ids[max(1, prefix_len) :])
     # At least 1: where not even that fits, the scheduler says so.
-    most = max(1, longest(len(ids), n, limits)) if sampling.max_tokens is None else sampling.max_tokens
+    most = (
+        max(1, longest(len(prompt_ids), n, limits, given=len(given)))
+        if sampling.max_tokens is None
+        else sampling.max_tokens
+    )
     if sampling.ignore_eos and sampling.grammar is not None:
         raise InvalidSampling("ignore_eos", "an answer that its grammar has completed has to end")
     if sampling.min_tokens > most:
         raise InvalidSampling("min_tokens", f"{sampling.min_tokens} is more than the {most} that the answer may have")
-    indexed = Indexed(ids[:prefix_len])
-    decided = _decided(sampling, tokenizer.control(END_ANSWER))
+    indexed = Indexed(prompt_ids)
+    decided = _decided(sampling, len(given), tokenizer.control(END_ANSWER))
     return Request(
         number,
-        [Sequence(number, c, list(ids), len(ids), prefix_len, decided, most, partition=partition) for c in range(n)],
         [
-            Answer(tokenizer, decided.stop_token_ids, sampling.stop, most, min_tokens=sampling.min_tokens)
+            Sequence(
+                number,
+                choice,
+                list(prompt_ids),
+                len(prompt_ids),
+                decided,
+                len(given) + most,
+                given=given,
+                partition=partition,
+            )
+            for choice in range(n)
+        ],
+        [
+            Answer(tokenizer, decided.stop_token_ids, sampling.stop, most, min_tokens=sampling.min_tokens, given=given)
             for _ in range(n)
         ],
         loop or asyncio.get_running_loop(),
@@ -118,22 +135,26 @@ def open_request(
     )
 
 
-def longest(prompt_tokens: int, n: int, limits: Limits) -> int:
+def longest(prompt_tokens: int, n: int, limits: Limits, *, given: int = 0) -> int:
     """Tokens of each of n answers that were given no `max_tokens`: the default, or what context and cache leave.
+
+    Args:
+        given: tokens that each answer begins with.
 
     Returns:
         Below 1 where they leave nothing.
     """
     shared = prompt_tokens // PAGE_TOKENS  # pages that the prompt fills, once for all
     each = (limits.kv_tokens // PAGE_TOKENS - shared) // n
-    of_cache = (shared + each) * PAGE_TOKENS - prompt_tokens
-    return min(limits.default_max_tokens, limits.context_tokens - prompt_tokens, of_cache)
+    of_cache = (shared + each) * PAGE_TOKENS - prompt_tokens - given
+    return min(limits.default_max_tokens, limits.context_tokens - prompt_tokens - given, of_cache)
 
 
-def _decided(sampling: Sampling, end_token: int) -> Sampling:
-    """Put in what drawing needs to know: a seed, and which token closes an answer."""
+def _decided(sampling: Sampling, given: int, end_token: int) -> Sampling:
+    """Put in what drawing needs to know: a seed, which token closes an answer, and places counted from its start."""
     return replace(
         sampling,
+        min_tokens=given + sampling.min_tokens if sampling.min_tokens else 0,
         seed=secrets.randbits(63) if sampling.seed is None else sampling.seed,
         stop_token_ids=tuple(dict.fromkeys((*sampling.stop_token_ids, end_token))),
         logit_bias=(*sampling.logit_bias, (end_token, -math.inf)) if sampling.ignore_eos else sampling.logit_bias,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hrm_model.pages import PagePool
 
-Key = tuple[str, tuple[int, ...], int]  # partition, ids, prefix_len
+Key = tuple[str, tuple[int, ...]]  # partition, ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class KeptPrompts:
 
     def in_use(self) -> Iterator[tuple[Sequence[int], int]]:
         """The pages of each prompt, and how many tokens it has in them."""
-        for (_, ids, _), kept in self._prompts.items():
+        for (_, ids), kept in self._prompts.items():
             yield kept.pages, len(ids)
 
     def drop_oldest(self) -> None:

@@ -78,10 +78,9 @@ class Runner:
         ]
         logits_RV = parts[0] if len(parts) == 1 else torch.cat(parts)
         # Between the forward, which a GPU still works on, and the draws, which wait for it.
-        allowed = {id(one): one.matching.allowed(one.draft) for one in sequences if one.matching is not None}
+        allowed = {id(one): _allowed(one) for one in sequences}
         draws = [
-            _draw_of(sequence, sequence.draft[:ahead], allowed[id(sequence)][ahead] if sequence.matching else None)
-            for sequence, _, ahead in chosen
+            _draw_of(sequence, sequence.draft[:ahead], allowed[id(sequence)][ahead]) for sequence, _, ahead in chosen
         ]
         rows = iter(draw(self._picked(logits_RV, [row for _, row, _ in chosen]), draws))
         results: list[list[Drawn | NotFinite]] = []
@@ -278,11 +277,21 @@ def _kept(rows: list[Drawn | NotFinite], draft: list[int]) -> list[Drawn | NotFi
     return rows
 
 
+def _allowed(sequence: Sequence) -> list[Allowed | None]:
+    """What a grammar lets follow the sequence, and each token of its draft; it has no say in what was given."""
+    fixed = max(0, len(sequence.given) - sequence.answered)
+    if sequence.matching is None or fixed > len(sequence.draft):
+        return [None] * (len(sequence.draft) + 1)
+    return [*[None] * fixed, *sequence.matching.allowed(sequence.draft[fixed:])]
+
+
 def _draw_of(sequence: Sequence, ahead: Items[int], allowed: Allowed | None) -> Draw:
     """The draw in the place after `ahead`, tokens beyond the sequence's own."""
     seed = sequence.sampling.seed
     assert seed is not None, "the engine decides a seed at admission"
-    position = len(sequence.ids) - sequence.prompt_len + len(ahead)
+    position = sequence.answered + len(ahead)
+    if position < len(sequence.given):
+        return Draw(sequence.sampling, seed, sequence.choice, position, given=sequence.given[position])
     if not sequence.sampling.looks_back:
         return Draw(sequence.sampling, seed, sequence.choice, position, allowed=allowed)
     prompt, answer = sequence.ids[: sequence.prompt_len], [*sequence.ids[sequence.prompt_len :], *ahead]

@@ -19,6 +19,7 @@ class Draw:
 
     `prompt` and `answer` are the ids so far, `position` of them in the answer; the penalties look at them.
     `allowed` is what a grammar lets follow, of the tokenizer's tokens: ids beyond are padding, and not allowed.
+    `given` is a token that stands in this place whatever is asked for; how likely it is can be told all the same.
     """
 
     sampling: Sampling
@@ -28,6 +29,7 @@ class Draw:
     prompt: Sequence[int] = ()
     answer: Sequence[int] = ()
     allowed: Allowed | None = None
+    given: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ def _are_finite(logits_BV: Tensor) -> list[bool]:
 
 def _one(logits_V: Tensor, one: Draw, likeliest: int) -> Drawn | NotFinite:
     """Draw from a row whose largest logit stands at `likeliest`."""
+    if one.given is not None:
+        return _with_logprobs(logits_V, one.given, one.sampling)
     if _stays_likeliest(one, likeliest):
         return _with_logprobs(logits_V, likeliest, one.sampling)
     wished_V = _wished(logits_V, one)
@@ -164,7 +168,7 @@ def _sample(logits_V: Tensor, one: Draw) -> int:
     # Relative to the likeliest, whose logit is now 0. What has no chance at all goes as well.
     floor = math.log(sampling.min_p) if sampling.min_p else -sys.float_info.max
     kept = int((scaled_V >= floor).sum())
-    if sampling.top_k:
+    if sampling.top_k > 0:
         kept = min(kept, sampling.top_k)
     scaled_V, order_V = scaled_V[:kept], order_V[:kept]
     cumulative_V = torch.softmax(scaled_V, -1).cumsum(-1)

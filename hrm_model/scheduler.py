@@ -86,11 +86,18 @@ class Scheduler:
         if len(choices) > self._max_running:
             raise InvalidSampling("n", f"{len(choices)} choices; the engine writes at most {self._max_running} at once")
         if (pages := pages_of(choices)) > self._pool.size:
-            raise NeverFits(pages * PAGE_TOKENS, self._pool.size * PAGE_TOKENS)
+            raise NeverFits(pages * PAGE_TOKENS, self._pool.size * PAGE_TOKENS, self._too_much(choices))
         self._waiting.append(choices)
         if (held_up := self._held_up()) > self._max_waiting:
             self._waiting.pop()
             raise EngineOverloaded(held_up - 1, self._max_waiting)
+
+    def _too_much(self, choices: Choices) -> str | None:
+        """Which parameter of a request that never fits would have to be smaller; None: neither, but the prompt."""
+        first = choices[0]
+        if len(choices) > 1 and pages_of(choices[:1]) <= self._pool.size:
+            return "n"
+        return "max_tokens" if pages_for(first.prompt_len + len(first.given) + 1) <= self._pool.size else None
 
     def next_step(self) -> Step:
         """Admit what fits, first come first served, and step everything that runs."""

@@ -20,12 +20,12 @@ class Sequence:
     request: int
     choice: int
     ids: list[int]  # prompt, then answer
-    prompt_len: int  # ids given; the answer begins here
-    prefix_len: int  # of those, the bidirectional ones
+    prompt_len: int  # ids that are read bidirectionally; the answer begins here
     sampling: Sampling  # with seed and max_tokens decided
-    max_tokens: int
+    max_tokens: int  # of the answer, its given beginning included
     pages: list[int] = field(default_factory=list)
     cached: int = 0  # tokens whose K/V are in the pages
+    given: tuple[int, ...] = ()  # the answer's beginning, which is not to be drawn
     draft: list[int] = field(default_factory=list)  # guesses at what follows `ids`, to be checked in the next step
     matching: "Matching | SpanMatching | None" = None  # where the answer stands in its grammar
     partition: str | None = None  # whose prompts it may find again; None: nobody's
@@ -49,7 +49,12 @@ class Sequence:
     @property
     def key(self) -> Key | None:
         """What an identical prompt is found by."""
-        return None if self.partition is None else (self.partition, tuple(self.ids[: self.prompt_len]), self.prefix_len)
+        return None if self.partition is None else (self.partition, tuple(self.ids[: self.prompt_len]))
+
+    @property
+    def answered(self) -> int:
+        """Tokens of the answer so far."""
+        return len(self.ids) - self.prompt_len
 
     @property
     def written(self) -> int:

@@ -14,7 +14,7 @@ from hrm_model.scheduler import Scheduler
 from hrm_model.sequence import Reading, Sequence, Step
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
-from hrm_model.types import Counts, Failed, Finished, Seconds, Started, Text, TokenLogprob
+from hrm_model.types import Counts, Failed, Finished, FinishReason, Scored, Seconds, Started, Text, TokenLogprob
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class Stepper:
                         self.asked_tokens + sequence.prompt_len,
                         self.reused_tokens + reused,
                     )
-                self._outbox.put(request, Started(sequence.prompt_len, reused))
+                self._outbox.put(request, Started(sequence.prompt_len + len(sequence.given), reused))
         self._outbox.post()
 
     def _read(self, reading: Reading) -> None:
@@ -207,12 +207,20 @@ class Stepper:
         """Guess ahead where few sequences share the step: a full batch is better filled with their next tokens.
 
         Returns:
-            For each how much was guessed from its prompt; what its grammar forces is no guess to learn from.
+            For each how much was guessed from its prompt; what was given, or its grammar forces, is no guess to learn
+            from.
         """
         guessed: list[int] = []
         room = self._draft_tokens * DRAFTING_SEQUENCES // max(1, len(sequences)) if self._draft_tokens else 0
+        scored = sum(0 < sequence.answered < len(sequence.given) for sequence in sequences)
         for sequence in sequences:
-            answered = len(sequence.ids) - sequence.prompt_len
+            answered = sequence.answered
+            if answered < len(sequence.given):
+                # Like a prompt that joins the others' step; and not before its first token either.
+                most = min(max(1, self._scheduler.slice_tokens // max(1, scored)), sequence.max_tokens - answered - 1)
+                sequence.draft = list(sequence.given[answered : answered + most]) if answered else []
+                guessed.append(0)
+                continue
             most = min(room, sequence.max_tokens - answered - 1)
             drafter = self.requests[sequence.request].drafters[sequence.choice]
             matching, forced = sequence.matching, list[int]()
@@ -229,18 +237,21 @@ class Stepper:
     def _learn(self, sequence: Sequence, drafted: int, accepted: int) -> None:
         if drafted:
             self.drafted_tokens, self.accepted_tokens = self.drafted_tokens + drafted, self.accepted_tokens + accepted
-            answered = len(sequence.ids) + accepted + 1 - sequence.prompt_len
+            answered = sequence.answered + accepted + 1
             self.requests[sequence.request].drafters[sequence.choice].learn(drafted, accepted, answered)
 
     def _deliver(self, sequence: Sequence, result: Drawn | NotFinite) -> None:
         if isinstance(result, NotFinite):
             fault = sequence.matching.fault if sequence.matching is not None else None
             return self._fail(sequence, fault or result)
+        if sequence.answered < len(sequence.given):
+            return self._score(sequence, result)
+        if sequence.answered == sequence.max_tokens:
+            return self._finish(sequence, "length")  # nothing was to be drawn
         request = self.requests[sequence.request]
         answer = request.answers[sequence.choice]
-        now = time.monotonic()
         if not request.first_at:
-            request.first_at = now
+            request.first_at = time.monotonic()
         sequence.ids.append(result.token)
         if sequence.matching is not None:
             sequence.matching.accept(result.token)
@@ -250,16 +261,36 @@ class Stepper:
             request.unsaid.setdefault(sequence.choice, []).extend(self._logprobs(result))
         tokens = request.unsaid_tokens.get(sequence.choice, 0)
         if text or (answer.reason is not None and tokens):
-            logprobs = tuple(request.unsaid.pop(sequence.choice, ()))
-            request.unsaid_tokens[sequence.choice] = 0
-            self._outbox.put(request, Text(sequence.choice, text, tokens, logprobs))
+            logprobs = request.unsaid.get(sequence.choice, [])
+            said = max(0, len(logprobs) - answer.unsaid)
+            request.unsaid[sequence.choice] = logprobs[said:]
+            # What a stop string cuts off has been drawn all the same.
+            left = answer.unsaid if answer.reason is None else 0
+            request.unsaid_tokens[sequence.choice] = left
+            self._outbox.put(request, Text(sequence.choice, text, tokens - left, tuple(logprobs[:said])))
         if answer.reason is not None:
-            counts = Counts(sequence.prompt_len, answer.tokens)
-            seconds = Seconds(
-                request.started_at - request.queued_at, request.first_at - request.started_at, now - request.first_at
-            )
-            self._end(sequence, Finished(sequence.choice, answer.reason, counts, seconds))
+            self._finish(sequence, answer.reason)
         return None
+
+    def _score(self, sequence: Sequence, given: Drawn) -> None:
+        """Take note of how likely a token of the answer's given beginning was."""
+        request = self.requests[sequence.request]
+        sequence.ids.append(given.token)
+        logprobs = request.unsaid.setdefault(sequence.choice, [])
+        logprobs.extend(self._logprobs(given))
+        if sequence.answered < len(sequence.given):
+            return
+        if logprobs:
+            self._outbox.put(request, Scored(sequence.choice, tuple(request.unsaid.pop(sequence.choice))))
+        if sequence.answered == sequence.max_tokens:
+            self._finish(sequence, "length")
+
+    def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
+        request, now = self.requests[sequence.request], time.monotonic()
+        first_at = request.first_at or now
+        counts = Counts(sequence.prompt_len + len(sequence.given), request.answers[sequence.choice].tokens)
+        seconds = Seconds(request.started_at - request.queued_at, first_at - request.started_at, now - first_at)
+        self._end(sequence, Finished(sequence.choice, reason, counts, seconds))
 
     def _logprobs(self, drawn: Drawn) -> tuple[TokenLogprob, ...]:
         if drawn.logprob is None:

@@ -35,7 +35,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Token ids as they are; ids from `prefix_len` on are answer and are read causally."""
+    """Token ids as they are; those from `prefix_len` on are the beginning of the answer.
+
+    They are read causally, as if they had been drawn: the answer goes on after them as it would have, and where log
+    probabilities are asked for, `Scored` has theirs. A first id without any prompt before it is read, and not scored.
+    """
 
     ids: tuple[int, ...]
     prefix_len: int
@@ -125,12 +129,13 @@ class Sampling:
             it is below 0.
         logit_bias: (token, what is added to its logit).
         stop_token_ids: end the answer as the closing token does, without text.
-        min_tokens: tokens before which no closing token is drawn and no stop string counts; an answer that its grammar
-            has completed ends all the same.
+        max_tokens: drawn at most, beside those that were given; 0 reads the prompt, and scores what was given.
+        min_tokens: drawn tokens before which no closing token is drawn and no stop string counts; an answer that its
+            grammar has completed ends all the same.
         ignore_eos: the checkpoint's closing token is never drawn.
         logprobs: alternatives reported beside each token, 0 to 20; None: no logprobs at all. They are the model's own,
             before anything above has changed them.
-        grammar: the answer keeps to it, and ends when nothing may follow. Where `max_tokens` or a stop string end it
+        grammar: what is drawn keeps to it, and ends when nothing may follow. Where `max_tokens` or a stop string end it
             earlier it is the beginning of such an answer.
     """
 
@@ -177,8 +182,19 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """How likely each token of the answer's given beginning was, what stands before it being read; before any Text."""
+
+    choice: int
+    logprobs: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of the answer; never half a character, never part of a stop string."""
+    """A piece of the answer; never half a character, never part of a stop string.
+
+    Beside it are the tokens that begin in it. Those that a stop string has cut off are counted, and have no `logprobs`.
+    """
 
     choice: int
     text: str
@@ -188,7 +204,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Tokens of one finished choice; `completion_tokens` includes the closing stop token, if one was drawn."""
+    """Tokens of one finished choice: those it was given, of prompt and answer, and those drawn, a closing one too."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -221,7 +237,7 @@ class Failed:
     error: Exception
 
 
-Event = Started | Text | Finished | Failed
+Event = Started | Scored | Text | Finished | Failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from math import inf
 
-from server.events import AnswerEvent, Closed, Opened, Said, closing
+from server.events import AnswerEvent, Closed, Opened, Recited, Said, closing
 
 
 async def likeliest(
@@ -18,6 +18,7 @@ async def likeliest(
         with_logprobs: whether these are passed on.
     """
     said: dict[int, list[Said]] = defaultdict(list)
+    recited: dict[int, Recited] = {}
     closed: dict[int, Closed] = {}
     others: list[AnswerEvent] = []
     async with closing(events):
@@ -25,6 +26,8 @@ async def likeliest(
             match event:
                 case Opened():
                     pass
+                case Recited(choice):
+                    recited[choice] = event
                 case Said(choice):
                     said[choice].append(event)
                 case Closed(choice):
@@ -36,6 +39,8 @@ async def likeliest(
         best = sorted(answers, key=lambda choice: -_likelihood(said[choice]))[:n]
         for place, choice in enumerate(best, start=prompt * n):
             yield Opened(place, None)
+            if choice in recited:
+                yield replace(recited[choice], choice=place)
             for piece in said[choice]:
                 yield replace(piece, choice=place, logprobs=piece.logprobs if with_logprobs else ())
             yield replace(closed[choice], choice=place)

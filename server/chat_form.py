@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import chain
 
-from server.events import Called, Closed, Opened, Refused, Said, Spoken
+from server.events import Called, Closed, Opened, Recited, Refused, Said, Spoken
 from server.wire import Json, annotations, citations, grounding, intent, logprobs
 
 
@@ -37,6 +37,8 @@ class ChatForm:
                         "function": {"name": name, "arguments": arguments},
                     }
                 return [_chunk(choice, {"tool_calls": [call]}, logprobs=logprobs(tokens))]
+            case Recited():
+                raise AssertionError("this route gives an answer no beginning")
             case Refused(choice, text):
                 return [_chunk(choice, {"refusal": text})]
             case Closed(choice, reason, sources, verdict):

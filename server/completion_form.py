@@ -6,7 +6,7 @@ from itertools import chain
 
 from hrm_model.types import Spelled, TokenLogprob
 from server.chat_form import ending
-from server.events import Called, Closed, Opened, Refused, Said, Spoken
+from server.events import Called, Closed, Opened, Recited, Refused, Said, Spoken
 from server.wire import Json, text_of
 
 
@@ -31,7 +31,7 @@ class CompletionForm:
         match event:
             case Opened(choice):
                 return [self._echo(choice)] if self._echoes else []
-            case Said(choice, text, tokens):
+            case Said(choice, text, tokens) | Recited(choice, text, tokens):
                 if choice not in self._places:
                     self._places[choice] = _Places(self._said.get(choice, 0))
                 places = self._places[choice]

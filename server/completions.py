@@ -1,16 +1,16 @@
 """Prompts to answers without looking anything up: the way of /v1/completions."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
 from anyio.to_thread import run_sync
 
 from hrm_model.errors import ContextLengthExceeded, InvalidGrammar, InvalidPrompt, NeverFits
-from hrm_model.types import Failed, Spelled, Started, Text
+from hrm_model.types import Failed, Prompt, Scored, Spelled, Started, Text, Tokens
 from server.best_of import likeliest
 from server.deps import Services
 from server.errors import InvalidRequest, wire_form
-from server.events import AnswerEvent, Closed, Opened, Said, Used, closing
+from server.events import AnswerEvent, Closed, Opened, Recited, Said, Used, closing
 from server.identity import Caller, GroundedOnly
 from server.metering import Meter
 from server.metrics import Metrics
@@ -48,6 +48,8 @@ class Completions:
         """
         self._check(request, caller)
         meter = meter or Meter()
+        places: Sequence[str]
+        prompts: Sequence[Prompt]
         places, prompts = zip(*request.prompts(), strict=True)
         n, sampling, shape = request.drawn_answers, request.sampling(), shape_of(request)
         meter.check_length(sampling.max_tokens)
@@ -67,20 +69,28 @@ class Completions:
             if shape is not None and isinstance(refusal.error, InvalidGrammar):
                 raise shape.refusal(refusal.error) from refusal.error
             raise _named(refusal.error, places[refusal.index]) from refusal.error
-        echoes: list[Spelled] = []
-        if request.echo:
-            try:
-                echoes = await run_sync(lambda: [self._speller.spelled(prompt) for prompt in prompts])
-            except BaseException:
-                async with closing(generations):
-                    raise
+        try:
+            echoes, given = await run_sync(self._echoes, request, prompts)
+        except BaseException:
+            async with closing(generations):
+                raise
         for index, first in enumerate(started):
             meter.hear(first, index)
-        events = _said(generations, len(started), n, meter)
+        events = _said(generations, len(started), n, meter, given)
         if n > request.answers:
             with_logprobs = request.logprobs is not None
             events = likeliest(events, drawn=n, n=request.answers, with_logprobs=with_logprobs)
         return Answer(events, generations, meter.spent), echoes
+
+    def _echoes(self, request: CompletionRequest, prompts: Sequence[Prompt]) -> tuple[list[Spelled], list[str]]:
+        """What an echo repeats of each prompt, and of its answer's given beginning where that is told with scores."""
+        if not request.echo:
+            return [], []
+        if request.logprobs is None:
+            return [self._speller.spelled(prompt) for prompt in prompts], []
+        parts = [_parts(prompt) for prompt in prompts]
+        spelled = [[self._speller.spelled(part) if part is not None else None for part in both] for both in parts]
+        return [read for read, _ in spelled if read is not None], [given.text if given else "" for _, given in spelled]
 
     def _check(self, request: CompletionRequest, caller: Caller) -> None:
         if store_of(request.model, self._model, caller) not in (None, NO_STORE):
@@ -88,6 +98,8 @@ class Completions:
         if caller.grounded_only:
             raise GroundedOnly
         check_form(request, self._policy)
+        if request.max_tokens == 0 and not request.echo:
+            raise InvalidRequest("With 'max_tokens' 0 there is nothing to say but an 'echo'.", param="max_tokens")
         if request.drawn_answers > self._policy.max_choices:
             raise InvalidRequest(f"'best_of' is at most {self._policy.max_choices} here.", param="best_of")
         if request.drawn_answers < request.answers:
@@ -99,12 +111,26 @@ class Completions:
 def _named(error: BaseException, place: str) -> BaseException:
     """The same refusal, naming the prompt that it is about."""
     if isinstance(error, ContextLengthExceeded | NeverFits | InvalidPrompt):
-        return InvalidRequest(str(error), param=getattr(error, "param", place), code=wire_form(error).code)
+        return InvalidRequest(str(error), param=getattr(error, "param", None) or place, code=wire_form(error).code)
     return error
 
 
-async def _said(generations: Together, prompts: int, n: int, meter: Meter) -> AsyncGenerator[AnswerEvent, None]:
-    """The events of all generations, their choices counted through."""
+def _parts(prompt: Prompt) -> tuple[Prompt, Prompt | None]:
+    """What is read of a prompt before anything can be scored, and what is scored."""
+    if not isinstance(prompt, Tokens):
+        return prompt, None
+    read, scored = prompt.ids[: (end := max(1, prompt.prefix_len))], prompt.ids[end:]
+    return Tokens(read, len(read)), Tokens(scored, 0) if scored else None
+
+
+async def _said(
+    generations: Together, prompts: int, n: int, meter: Meter, given: Sequence[str]
+) -> AsyncGenerator[AnswerEvent, None]:
+    """The events of all generations, their choices counted through.
+
+    Args:
+        given: what the answers to each prompt begin with; empty where that is not to be told.
+    """
     for choice in range(n * prompts):
         yield Opened(choice, None)
     async with closing(generations), closing(generations.events()) as events:
@@ -114,7 +140,10 @@ async def _said(generations: Together, prompts: int, n: int, meter: Meter) -> As
             if isinstance(event, Failed):
                 raise event.error
             choice = index * n + event.choice
-            if isinstance(event, Text):
+            if isinstance(event, Scored):
+                if given:
+                    yield Recited(choice, given[index], event.logprobs)
+            elif isinstance(event, Text):
                 if event.text or event.logprobs:
                     yield Said(choice, event.text, event.logprobs)
             else:

@@ -48,6 +48,15 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Recited:
+    """What an answer was given as its beginning, and how likely that was; of an echo, and nothing that was drawn."""
+
+    choice: int
+    text: str
+    logprobs: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Called:
     """A piece of a function call; the first one has its id and name, the others have neither."""
 
@@ -90,7 +99,7 @@ class Used:
         return cls(spent.prompt, spent.completion, spent.cached)
 
 
-Spoken = Opened | Said | Called | Refused | Closed  # what belongs to one choice
+Spoken = Opened | Recited | Said | Called | Refused | Closed  # what belongs to one choice
 AnswerEvent = Spoken | Used
 
 

@@ -10,7 +10,7 @@ from time import perf_counter
 from anyio.to_thread import run_sync
 
 from hrm_model.template import UNANSWERABLE
-from hrm_model.types import Event, Failed, Finished, Sampling, SpanOf, Started, Text
+from hrm_model.types import Event, Failed, Finished, Sampling, Scored, SpanOf, Started, Text
 from retrieval.errors import DocumentNotFound, RetrievalError, StoreNotFound
 from retrieval.types import Hits, Passage, Reader
 from server.calls import OpenCall, told
@@ -270,7 +270,7 @@ class Pipeline:
             yield Opened(choice, writing.sources)
         async with closing(generation):
             async for event in generation:
-                assert not isinstance(event, Started), "an engine starts once"
+                assert not isinstance(event, Started | Scored), "an engine starts once, and is given no answer"
                 meter.hear(event)
                 if isinstance(event, Failed):
                     raise event.error

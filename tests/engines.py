@@ -23,7 +23,7 @@ from hrm_model.sequence import Sequence as Running
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer, load_tokenizer
 from hrm_model.training.vocabulary import train_tokenizer
-from hrm_model.types import Event, Failed, Finished, Limits, Sampling, Started, Text, TokenLogprob
+from hrm_model.types import Event, Failed, Finished, Limits, Sampling, Scored, Started, Text, TokenLogprob
 from hrm_model.weights import save_checkpoint
 
 CONFIG = HrmConfig(
@@ -97,7 +97,7 @@ class Tiny:
         """What the network answers, asked without any engine."""
         pages = pages_for(len(prompt) + count)
         runner = Runner(self.model, PagedCache(CONFIG, pages, dtype=torch.float32, device="cpu"), "cpu")
-        sequence = Running(0, 0, list(prompt), len(prompt), len(prompt), Sampling(), count, list(range(pages)))
+        sequence = Running(0, 0, list(prompt), len(prompt), Sampling(), count, list(range(pages)))
         for _ in range(count):
             with torch.inference_mode():
                 sequence.ids.append(int(runner.forward([sequence])[0].argmax()))
@@ -137,6 +137,7 @@ class Reply:
     """A whole answer: the fold of its events, which checks their order on the way."""
 
     started: list[Started] = field(default_factory=list)
+    scored: dict[int, tuple[TokenLogprob, ...]] = field(default_factory=dict)
     texts: dict[int, str] = field(default_factory=dict)
     tokens: dict[int, int] = field(default_factory=dict)
     logprobs: dict[int, list[TokenLogprob]] = field(default_factory=dict)
@@ -151,7 +152,10 @@ class Reply:
             return
         assert self.started, f"{event} before Started"
         assert event.choice not in self.ends, f"{event} after the end of its choice"
-        if isinstance(event, Text):
+        if isinstance(event, Scored):
+            assert event.choice not in {**self.scored, **self.texts}, f"{event} is not the first of its choice"
+            self.scored[event.choice] = event.logprobs
+        elif isinstance(event, Text):
             self.texts[event.choice] = self.texts.get(event.choice, "") + event.text
             self.tokens[event.choice] = self.tokens.get(event.choice, 0) + event.tokens
             self.logprobs.setdefault(event.choice, []).extend(event.logprobs)

@@ -138,7 +138,7 @@ class CompiledStep:
     def _refuse_outside(self, token: Token) -> None:
         if not 0 <= token.id < self._vocab:
             raise IndexError(f"token {token.id} of a vocabulary of {self._vocab}")
-        readable = max(token.position + 1, token.sequence.prefix_len)
+        readable = max(token.position + 1, token.sequence.prompt_len)
         if not 0 <= token.position < readable <= min(self._positions, len(token.sequence.pages) * PAGE_TOKENS):
             raise IndexError(f"position {token.position} with {len(token.sequence.pages)} pages of {PAGE_TOKENS}")
 
@@ -176,7 +176,7 @@ class Underway:
         columns = (
             [token.id for token in tokens],
             [token.position for token in tokens],
-            [max(token.position + 1, token.sequence.prefix_len) for token in tokens],
+            [max(token.position + 1, token.sequence.prompt_len) for token in tokens],
             [page_at[id(token.sequence)] for token in tokens],
             pages,
             [row for row, token in enumerate(tokens) if token.is_wanted],

@@ -1,18 +1,26 @@
 """POST /v1/completions: what it takes, and what its answers look like."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, cast
 
 from pydantic import Field, Tag
 
 from hrm_model.types import Prompt, Question, Sampling, Tokens
+from server.errors import InvalidRequest
 from server.schemas.answer import Usage
 from server.schemas.drawing import Drawing, TokenId
-from server.schemas.fields import Answered, Name, StreamOptions, Written, texts_or_ids, unsupported
+from server.schemas.fields import Answered, Name, StreamOptions, Written, by_shape, texts_or_ids, unsupported
 
 MAX_PROMPTS = 64
 
 
+PrefixLength = Annotated[int, Field(strict=True, ge=0)]
 PromptIds = Annotated[list[TokenId], Field(min_length=1)]
+PrefixLengths = Annotated[
+    Annotated[PrefixLength, Tag("one")]
+    | Annotated[list[PrefixLength], Field(min_length=1, max_length=MAX_PROMPTS), Tag("many")],
+    by_shape(one=int, many=list),
+]
 AnyPrompt = Annotated[
     Annotated[Written, Tag("one text")]
     | Annotated[list[Written], Field(min_length=1, max_length=MAX_PROMPTS), Tag("many texts")]
@@ -27,12 +35,18 @@ class CompletionRequest(Drawing):
 
     model: Name = Field(description="The model's id; this route retrieves from no store.")
     prompt: AnyPrompt = Field(
-        description="A text is read as one question. Token ids are read as they are, all of them as prompt."
+        description="A text is read as one question. Token ids are read as they are: as prompt up to `prefix_len`."
     )
-    echo: bool | None = Field(None, description="Begin each answer with its prompt.")
+    prefix_len: PrefixLengths | None = Field(
+        None,
+        description="Of a prompt's token ids so many are prompt; the others are the beginning of its answer, and with"
+        " `echo` and `logprobs` each has its log probability. One number for all prompts, or one each. Default: all.",
+    )
+    echo: bool | None = Field(None, description="Begin each answer with its prompt, and what was given of the answer.")
     logprobs: int | None = Field(
         None, ge=0, le=5, description="Alternatives beside each token. Those of prompt tokens are null."
     )
+    max_tokens: int | None = Field(None, ge=0, description="0: nothing is drawn, for `echo` alone.")
     best_of: int | None = Field(
         None, ge=1, le=128, description="Of so many answers to a prompt, the n likeliest by token. Not for a stream."
     )
@@ -65,27 +79,52 @@ class CompletionRequest(Drawing):
         A seed that the client gave is that of every prompt, so that an answer does not depend on what was asked beside
         it. One of the server's is counted on from: whoever asks the same twice without a seed wants two samples.
         """
-        prompts = range(len(self.prompts()))
+        prompts = self.prompts()
         if self.seed is None or not self.seed_is_ours:
             return [self.seed for _ in prompts]
-        return [(self.seed + index) % 2**63 for index in prompts]
+        return [(self.seed + index) % 2**63 for index in range(len(prompts))]
 
     def prompts(self) -> list[tuple[str, Prompt]]:
-        """Each prompt behind the name of its place in the body."""
+        """Each prompt behind the name of its place in the body.
+
+        Raises:
+            InvalidRequest: `prefix_len` does not go with them.
+        """
+        places: list[str] = []
+        prompts: list[str | list[int]] = []
         match self.prompt:
-            case str(text):
-                return [("prompt", Question(text))]
-            case [int(), *_] as ids:
-                return [("prompt", _tokens(ids))]
+            case str() | [int(), *_] as one:
+                places, prompts = ["prompt"], [cast("str | list[int]", one)]
             case many:
-                return [
-                    (f"prompt[{place}]", Question(one) if isinstance(one, str) else _tokens(one))
-                    for place, one in enumerate(many)
-                ]
+                places = [f"prompt[{place}]" for place in range(len(many))]
+                prompts = cast("list[str | list[int]]", many)
+        return list(zip(places, map(_prompt, prompts, self._prefixes(len(prompts))), strict=True))
+
+    def _prefixes(self, prompts: int) -> Sequence["_Prefix"]:
+        """The length of each prompt's prefix, and its name."""
+        match self.prefix_len:
+            case list() as lengths:
+                if len(lengths) != prompts:
+                    raise InvalidRequest(
+                        f"'prefix_len' has {len(lengths)} numbers for {prompts} prompts.", param="prefix_len"
+                    )
+                return [(length, f"prefix_len[{place}]") for place, length in enumerate(lengths)]
+            case length:
+                return [(length, "prefix_len")] * prompts
 
 
-def _tokens(ids: Any) -> Tokens:
-    return Tokens(tuple(ids), prefix_len=len(ids))
+_Prefix = tuple[int | None, str]
+
+
+def _prompt(prompt: str | list[int], prefix: _Prefix) -> Prompt:
+    length, name = prefix
+    if isinstance(prompt, str):
+        if length is not None:
+            raise InvalidRequest(f"'{name}' counts token ids; this prompt is a text.", param=name)
+        return Question(prompt)
+    if length is not None and length > len(prompt):
+        raise InvalidRequest(f"'{name}' is {length}; its prompt has {len(prompt)} tokens.", param=name)
+    return Tokens(tuple(prompt), len(prompt) if length is None else length)
 
 
 class CompletionLogprobs(Answered):

@@ -25,7 +25,7 @@ class Drawing(Asked):
         None, ge=0, le=2, description="Default 0, which is greedy (OpenAI's default is 1)."
     )
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=0, lt=2**31, description="0: off.")
+    top_k: int | None = Field(None, ge=-1, lt=2**31, description="0 or -1: off.")
     min_p: float | None = Field(
         None, ge=0, le=1, description="Tokens less likely than this share of the likeliest are left out."
     )

@@ -71,9 +71,7 @@ def main() -> None:
     cache = PagedCache(config, each * max(arguments.batches), dtype=placement.dtype, device="cpu")
     last = [9] if arguments.what == "writing" else []
     sequences = [
-        Sequence(
-            number, 0, [*ids, *last], length, length, Sampling(), 1, list(range(number * each, (number + 1) * each))
-        )
+        Sequence(number, 0, [*ids, *last], length, Sampling(), 1, list(range(number * each, (number + 1) * each)))
         for number, ids in enumerate(prompts(max(arguments.batches), length, chosen.vocab, 0))
     ]
     compiled = compiled_step(model, cache)

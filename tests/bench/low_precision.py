@@ -138,9 +138,7 @@ def begun(
     cache = placement.cache(model.config, each * batch)
     runner = Runner(model, cache, "cpu", compiled_step(model, cache))
     return runner, [
-        Running(
-            i, 0, list(prompt), len(prompt), len(prompt), Sampling(seed=0), room, list(range(i * each, (i + 1) * each))
-        )
+        Running(i, 0, list(prompt), len(prompt), Sampling(seed=0), room, list(range(i * each, (i + 1) * each)))
         for i in range(batch)
     ]
 

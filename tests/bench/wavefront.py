@@ -34,7 +34,7 @@ LONGEST = 96
 
 def answered(runner: Runner, prompt: Sequence[int], pages: int, end: int) -> list[int]:
     """The greedy answer, its closing token included."""
-    sequence = Running(0, 0, list(prompt), len(prompt), len(prompt), Sampling(seed=0), LONGEST, list(range(pages)))
+    sequence = Running(0, 0, list(prompt), len(prompt), Sampling(seed=0), LONGEST, list(range(pages)))
     while len(sequence.ids) < sequence.reserved_tokens and sequence.ids[-1] != end:
         ((drawn,),) = runner.step([sequence])
         assert isinstance(drawn, Drawn), drawn
@@ -47,7 +47,7 @@ def cycle_by_cycle(model: HrmText, cache: PagedCache, prompt: Sequence[int], ans
     """Per H cycle the token that would be said in each place of the answer, were that cycle the last."""
     ids = [*prompt, *answer[:-1]]
     pages = list(range(pages_for(len(ids))))
-    sequence = Running(0, 0, ids, len(ids), len(prompt), Sampling(seed=0), 1, pages)
+    sequence = Running(0, 0, ids, len(prompt), Sampling(seed=0), 1, pages)
     attend = PagedAttention(cache, [Span(sequence, 0, 0, len(ids))], "cpu")
     state = model.begin(torch.tensor(ids))
     rotary = model.rotary(torch.arange(len(ids)), model.compute_dtype(state.slow_TD))

@@ -27,6 +27,7 @@ from hrm_model.types import (
     Prompt,
     Question,
     Sampling,
+    Scored,
     Started,
     Text,
     Tokens,
@@ -105,6 +106,56 @@ async def test_token_ids_are_read_as_they_are(make: Make) -> None:
     assert reply.tokens[0] == 4
     for broken in (Tokens((), 0), Tokens((20,), 2), Tokens((20, 10**6), 2), Tokens((-1,), 1)):
         assert isinstance(await refused(engine, broken), InvalidPrompt)
+
+
+@pytest.mark.parametrize("prefix_len", [0, 1, 2])
+async def test_the_given_beginning_of_an_answer_is_scored_before_it_goes_on(make: Make, prefix_len: int) -> None:
+    given = 4 - max(1, prefix_len)  # a first token follows nothing
+    asked = (await make()).generate(Tokens((20, 21, 22, 23), prefix_len), Sampling(max_tokens=3, logprobs=1), n=2)
+
+    events = [event async for event in asked]
+
+    for choice in range(2):
+        first, *others = [event for event in events[1:] if not isinstance(event, Started) and event.choice == choice]
+        assert isinstance(first, Scored)
+        assert len(first.logprobs) == given
+        assert all(one.logprob <= 0 and len(one.top) == 1 for one in first.logprobs)
+        assert sum(event.tokens for event in others if isinstance(event, Text)) == 3
+    reply = Reply()
+    for event in events:
+        reply.take(event)
+    assert reply.started[0].prompt_tokens == reply.finished[0].counts.prompt_tokens == 4
+    assert reply.finished[0].counts.completion_tokens == 3
+
+
+async def test_without_log_probabilities_nothing_is_scored(make: Make) -> None:
+    reply = await reply_of((await make()).generate(Tokens((20, 21, 22), 1), Sampling(max_tokens=3)))
+
+    assert not reply.scored
+    assert reply.tokens[0] == 3
+
+
+@pytest.mark.parametrize("prompt", [ASK, Tokens((20, 21, 22), 3), Tokens((20, 21, 22), 1)], ids=str)
+async def test_who_wants_no_tokens_gets_none(make: Make, prompt: Prompt) -> None:
+    reply = await reply_of((await make()).generate(prompt, Sampling(max_tokens=0, logprobs=0), n=2))
+
+    assert not reply.texts
+    assert [len(reply.scored.get(choice, ())) for choice in range(2)] == [2 * (prompt == Tokens((20, 21, 22), 1))] * 2
+    for end in reply.finished.values():
+        assert (end.reason, end.counts.completion_tokens) == ("length", 0)
+        assert end.counts.prompt_tokens == reply.started[0].prompt_tokens
+
+
+async def test_a_prompt_may_fill_the_context_where_no_tokens_are_wanted(make: Make) -> None:
+    engine = await make(Limits(context_tokens=64, kv_tokens=1024, default_max_tokens=24, max_context_tokens=32))
+    full = Tokens((20,) * 64, 40)
+
+    reply = await reply_of(engine.generate(full, Sampling(max_tokens=0, logprobs=0)))
+
+    assert len(reply.scored[0]) == 24
+    assert isinstance(await refused(engine, full), ContextLengthExceeded)
+    assert isinstance(await refused(engine, full, Sampling(max_tokens=1)), ContextLengthExceeded)
+    assert isinstance(await refused(engine, Tokens((20,) * 65, 65), Sampling(max_tokens=0)), ContextLengthExceeded)
 
 
 @pytest.mark.parametrize("prompt", [ASK, Question("why?", ("synth", "cot")), Tokens((20, 21, 22), 3)], ids=str)
@@ -194,6 +245,21 @@ async def test_an_answer_is_cut_at_its_stop_string(make: Make) -> None:
     assert reply.finished[0].counts.completion_tokens == reply.tokens[0] < LIMITS.default_max_tokens
 
 
+async def test_what_a_stop_string_cuts_off_has_no_log_probabilities(make: Make) -> None:
+    engine = await make()
+    whole = await reply_of(engine.generate(ASK, Sampling()))
+    said, middle = whole.texts[0], len(whole.texts[0]) // 2
+
+    for stop in (said[middle : middle + 9], said[:1]):
+        reply = await reply_of(engine.generate(ASK, Sampling(stop=(stop,), logprobs=1)))
+
+        text, tokens = reply.texts[0], [one.token for one in reply.logprobs[0]]
+        assert text == said[: said.find(stop)]
+        assert b"".join(tokens).decode(errors="replace").startswith(text)
+        assert len(tokens) < reply.tokens[0] == reply.finished[0].counts.completion_tokens
+        assert bool(tokens) == bool(text)
+
+
 async def test_logprobs_stand_beside_every_token_where_asked_for(make: Make) -> None:
     engine = await make()
 
@@ -234,6 +300,7 @@ async def test_what_can_never_fit_is_refused_before_it_starts(make: Make) -> Non
 
     assert isinstance(refusal, NeverFits)
     assert refusal.needed_tokens > refusal.kv_tokens == LIMITS.kv_tokens
+    assert refusal.param == "n"
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -247,7 +314,9 @@ async def test_answers_that_were_given_no_length_have_what_a_small_cache_leaves(
     assert reply.tokens == dict.fromkeys(range(n), longest)
     assert 656 - 500 - 16 * n <= n * longest <= 656 - 500
     # Pages are taken whole, so no more can be asked for.
-    assert isinstance(await refused(engine, prompt, Sampling(max_tokens=longest + 1), n=n), NeverFits)
+    refusal = await refused(engine, prompt, Sampling(max_tokens=longest + 1), n=n)
+    assert isinstance(refusal, NeverFits)
+    assert refusal.param == ("n" if n > 1 else "max_tokens")
 
 
 async def test_without_a_length_the_default_and_the_context_are_limits_too(make: Make) -> None:
@@ -262,7 +331,9 @@ async def test_a_prompt_that_leaves_no_cache_for_any_answer_never_fits(make: Mak
     engine = await make(Limits(context_tokens=2048, kv_tokens=656, default_max_tokens=512, max_context_tokens=1024))
 
     assert engine.longest(656, 1) < 1
-    assert isinstance(await refused(engine, Tokens((20,) * 656, 656)), NeverFits)
+    refusal = await refused(engine, Tokens((20,) * 656, 656))
+    assert isinstance(refusal, NeverFits)
+    assert refusal.param is None
 
 
 @pytest.mark.parametrize(
@@ -270,7 +341,7 @@ async def test_a_prompt_that_leaves_no_cache_for_any_answer_never_fits(make: Mak
     [
         (ASK, Sampling(), 0),
         (ASK, Sampling(), 129),
-        (ASK, Sampling(max_tokens=0), 1),
+        (ASK, Sampling(max_tokens=-1), 1),
         (Question("Why?", condition=("cot", "direct")), Sampling(), 1),
     ],
     ids=["no choice", "too many choices", "no token", "untrained condition"],

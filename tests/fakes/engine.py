@@ -31,6 +31,7 @@ from hrm_model.types import (
     Prompt,
     Question,
     Sampling,
+    Scored,
     Seconds,
     SpanOf,
     Spelled,
@@ -113,7 +114,10 @@ class ScriptedEngine:
             if partition is not None:
                 self._kept.add(asked)
             written = _write(self._script(prompt), sampling.stop, max_tokens)
+            given = () if isinstance(prompt, Question) else _tokens_of(prompt)[max(1, prompt.prefix_len) :]
             for choice in range(n):
+                if given and sampling.logprobs is not None:
+                    yield Scored(choice, tuple(_likely(token, sampling.logprobs) for token in given))
                 async for event in self._choice(choice, written, prompt_tokens, sampling):
                     yield event
         finally:
@@ -166,7 +170,7 @@ class ScriptedEngine:
             raise self._refusal
         limits = self._limits
         asked = sampling.max_tokens
-        if not 1 <= n <= _MAX_CHOICES or (asked is not None and asked < 1):
+        if not 1 <= n <= _MAX_CHOICES or (asked is not None and asked < 0):
             raise InvalidPrompt(f"n is {n}, max_tokens is {asked}")
         if isinstance(prompt, Question) and not is_trained(prompt.condition):
             raise InvalidPrompt(f"the condition is {prompt.condition}")
@@ -179,7 +183,9 @@ class ScriptedEngine:
         if sampling.min_tokens > max_tokens:
             raise InvalidSampling("min_tokens", f"{sampling.min_tokens} is more than {max_tokens}")
         if (needed := prompt_tokens + n * max_tokens) > limits.kv_tokens:
-            raise NeverFits(needed, limits.kv_tokens)
+            alone, shortest = prompt_tokens + max_tokens, prompt_tokens + 1
+            too_much = "n" if alone <= limits.kv_tokens else "max_tokens" if shortest <= limits.kv_tokens else None
+            raise NeverFits(needed, limits.kv_tokens, too_much)
         if self.open >= self._max_running or self._reserved + needed > limits.kv_tokens:
             raise EngineOverloaded(waiting=0, limit=0)
         return max_tokens
@@ -197,12 +203,16 @@ class ScriptedEngine:
                 yield Failed(choice, EngineClosed("stopped"))
                 return
             logprobs: tuple[TokenLogprob, ...] = ()
-            if sampling.logprobs is not None:
-                logprobs = (TokenLogprob(piece.encode(), -0.25, ((piece.encode(), -0.25),)[: sampling.logprobs]),)
+            if sampling.logprobs is not None and number < len(written.pieces) - written.cut:
+                logprobs = (_likely(piece, sampling.logprobs),)
             yield Text(choice, piece, tokens=1, logprobs=logprobs)
         await self.gate.wait()
         counts = Counts(prompt_tokens, len(written.pieces) + written.is_closed)
         yield Finished(choice, written.reason, counts, Seconds(0.0, 0.0, 0.0))
+
+
+def _likely(piece: str, alternatives: int) -> TokenLogprob:
+    return TokenLogprob(piece.encode(), -0.25, ((piece.encode(), -0.25),)[:alternatives])
 
 
 def _check_grammar(grammar: Grammar | SpanOf | None) -> None:
@@ -231,11 +241,12 @@ def _tokens_of(prompt: Prompt) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """An answer's pieces, a token each; `is_closed` where a closing token follows them."""
+    """An answer's pieces, a token each; `is_closed` where a closing token follows them, `cut` have lost their text."""
 
     pieces: tuple[str, ...]
     reason: FinishReason
     is_closed: bool = False
+    cut: int = 0
 
 
 def _write(script: Sequence[str], stop: Sequence[str], max_tokens: int) -> _Written:
@@ -246,7 +257,9 @@ def _write(script: Sequence[str], stop: Sequence[str], max_tokens: int) -> _Writ
         text += piece if stop else ""
         if found := [at for string in stop if (at := text.find(string)) >= 0]:
             # What of the stop string has been said already is taken back, as a real engine would have held it.
-            return _Written(tuple(_cut([*pieces, piece], min(found))), "stop")
+            left = tuple(_cut([*pieces, piece], min(found)))
+            lost = sum(not now for was, now in zip([*pieces, piece], left, strict=True) if was)
+            return _Written(left, "stop", cut=lost)
         pieces.append(piece)
     if len(pieces) == max_tokens:
         return _Written(tuple(pieces), "length")

@@ -37,6 +37,7 @@ SAMPLINGS = (
     Sampling(max_tokens=5, temperature=1.0, seed=3, logprobs=2),
     Sampling(max_tokens=9, temperature=0.7, seed=8, top_p=0.9, repetition_penalty=1.2, logprobs=2),
     Sampling(max_tokens=1, logprobs=2),
+    Sampling(max_tokens=0, logprobs=2),
 )
 
 
@@ -184,6 +185,9 @@ async def _follow(
 
 def differs(got: Reply, expected: Reply, choice: int, *, is_whole: bool) -> bool:
     """Compare token by token up to the first near tie; False: there is no difference."""
+    for one, other in zip(got.scored.get(choice, ()), expected.scored.get(choice, ()), strict=is_whole):
+        assert one.token == other.token
+        assert one.logprob == pytest.approx(other.logprob, abs=1e-3)
     mine, theirs = got.logprobs.get(choice, []), expected.logprobs.get(choice, [])
     for place, one in enumerate(mine):
         other = theirs[place]

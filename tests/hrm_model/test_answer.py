@@ -230,3 +230,25 @@ def test_all_pieces_together_are_the_text_cut_at_the_first_stop(
         assert len(read) == len(tokens) < max_tokens
         held = whole.removeprefix(said).rstrip("\ufffd")
         assert held == "" or any(string.startswith(held) for string in stop), "held back without need"
+
+
+def test_a_token_is_said_with_the_text_that_it_begins_in(tokenizer: Tokenizer, byte_ids: dict[int, int]) -> None:
+    writing = Writing(tokenizer, byte_ids, "abx", "bcy")
+
+    unsaid = [(writing.write(byte)[0], writing.answer.unsaid) for byte in ("q", "a", "b", "c")]
+
+    assert unsaid == [("q", 0), ("", 1), ("", 2), ("a", 2)]
+    assert writing.write("y") == [""]
+    assert (writing.answer.reason, writing.answer.unsaid) == ("stop", 3)
+
+
+def test_nothing_is_left_unsaid_where_no_stop_string_ends_an_answer(
+    tokenizer: Tokenizer, byte_ids: dict[int, int]
+) -> None:
+    writing = Writing(tokenizer, byte_ids, "abx")
+    writing.write("ab")
+    assert writing.answer.unsaid == 2
+
+    assert writing.end() == "ab"
+
+    assert writing.answer.unsaid == 0

@@ -110,7 +110,7 @@ def answered(tiny: Tiny, prompts: Items[list[int]], sampling: Sampling, count: i
     runner = Runner(tiny.model, PagedCache(CONFIG, sum(pages), dtype=torch.float32, device="cpu"), "cpu")
     first = [sum(pages[:index]) for index in range(len(pages))]
     batch = [
-        Sequence(index, 0, list(prompt), len(prompt), len(prompt), sampling, count, list(range(start, start + size)))
+        Sequence(index, 0, list(prompt), len(prompt), sampling, count, list(range(start, start + size)))
         for index, (prompt, start, size) in enumerate(zip(prompts, first, pages, strict=True))
     ]
     right = 0

@@ -79,7 +79,7 @@ def our_logits(folder: Path) -> Tensor:
     pages = pages_for(len(PROMPT))
     cache = PagedCache(model.config, pages, dtype=torch.float32, device="cpu")
     count = len(PROMPT)
-    sequence = Sequence(0, 0, list(PROMPT), count, count, Sampling(seed=0), pages * PAGE_TOKENS, list(range(pages)))
+    sequence = Sequence(0, 0, list(PROMPT), count, Sampling(seed=0), pages * PAGE_TOKENS, list(range(pages)))
     with torch.inference_mode():
         return Runner(model, cache, "cpu").forward([sequence])[0]
 

@@ -52,7 +52,7 @@ def decoding(model: HrmText, placement: Placement, numbers: tuple[int, ...]) -> 
         length = LENGTHS[number]
         ids = torch.randint(8, 300, (length,), generator=torch.Generator().manual_seed(number)).tolist()
         pages = list(range(at * each, (at + 1) * each))
-        batch.append(Sequence(number, 0, ids, length, length, Sampling(), STEPS, pages))
+        batch.append(Sequence(number, 0, ids, length, Sampling(), STEPS, pages))
     logits = []
     with torch.inference_mode():
         for step in range(STEPS):

@@ -29,7 +29,7 @@ def logits_of_three_steps(tiny: Tiny, left_behind: float) -> Tensor:
     # Page 0 is nobody's: padding that pointed there would meet what was left behind.
     shapes = ((5, 5, [3, 9]), (40, 40, [7, 1, 5]), (30, 21, [2, 8, 4]))
     batch = [
-        Sequence(number, 0, [9 + number] * length, length, prefix, Sampling(), 8, pages)
+        Sequence(number, 0, [9 + number] * length, prefix, Sampling(), 8, pages)
         for number, (length, prefix, pages) in enumerate(shapes)
     ]
     steps: list[Tensor] = []
@@ -72,9 +72,9 @@ def test_choices_that_begin_together_read_their_prompt_once_and_answer_as_if_alo
     hot = Sampling(temperature=1.0, seed=4)
 
     def choice(number: int, pages: list[int]) -> Sequence:
-        return Sequence(1, number, list(prompt), 37, 37, hot, 8, pages)
+        return Sequence(1, number, list(prompt), 37, hot, 8, pages)
 
-    other = Sequence(2, 0, [50, 51, 52], 3, 3, hot, 8, [11])
+    other = Sequence(2, 0, [50, 51, 52], 3, hot, 8, [11])
     alone = [answers_of(tiny, [choice(number, [0, 1, 2])], 8)[0][0] for number in range(3)]
     together, tokens = answers_of(tiny, [choice(0, [0, 1, 2]), choice(1, [3, 4, 5]), other, choice(2, [6, 7, 8])], 8)
 
@@ -96,7 +96,7 @@ def test_choices_that_begin_together_read_their_prompt_once_and_answer_as_if_alo
 def test_where_pages_lie_changes_no_answer(tiny: Tiny, pages: list[list[int]], lengths: tuple[int, ...]) -> None:
     prompts = [[9 + (7 * at + 50 * number) % 200 for at in range(length)] for number, length in enumerate(lengths)]
     batch = [
-        Sequence(number, 0, list(prompt), len(prompt), len(prompt), Sampling(temperature=0, seed=0), 6, mine)
+        Sequence(number, 0, list(prompt), len(prompt), Sampling(temperature=0, seed=0), 6, mine)
         for number, (prompt, mine) in enumerate(zip(prompts, pages, strict=True))
     ]
 
@@ -123,7 +123,7 @@ def test_pages_that_choices_share_are_copied_once_and_a_few_at_a_time(tiny: Tiny
     runner = Runner(tiny.model, cache, "cpu")
 
     def choice(request: int, number: int, pages: list[int]) -> Sequence:
-        return Sequence(request, number, list(prompt), len(prompt), len(prompt), Sampling(seed=0), 8, pages)
+        return Sequence(request, number, list(prompt), len(prompt), Sampling(seed=0), 8, pages)
 
     reader = choice(1, 0, list(range(17)))
     reader.partition = "a"

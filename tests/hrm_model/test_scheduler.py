@@ -39,7 +39,7 @@ def scheduler(
 
 
 def request(number: int, *, prompt: int = 8, answer: int = 8, n: int = 1) -> list[Sequence]:
-    return [Sequence(number, c, [1] * prompt, prompt, prompt, Sampling(seed=0), answer) for c in range(n)]
+    return [Sequence(number, c, [1] * prompt, prompt, Sampling(seed=0), answer) for c in range(n)]
 
 
 def numbers(sequences: Items[Sequence]) -> list[int]:
@@ -299,16 +299,6 @@ def test_a_prompt_is_found_by_nobody_else(other: list[Sequence]) -> None:
 
     assert sequence.first is None
     assert len(sequence.pending) == sequence.prompt_len
-
-
-def test_the_prefix_length_is_part_of_a_prompt() -> None:
-    queue = scheduler(piece=90, kept=6)
-    answer_of(queue, private(1, "a"))
-    (given,) = private(2, "a")
-    given.prefix_len -= 1
-    queue.add([given])
-
-    assert queue.next_step().sequences[0].first is None
 
 
 def test_kept_prompts_make_way_for_whoever_needs_pages_the_oldest_first() -> None:

@@ -23,7 +23,7 @@ class Decoding:
         pages = torch.randperm(self.cache.pages, generator=torch.Generator().manual_seed(1)).tolist()
         self.runner = Runner(model, self.cache, "cpu")
         self.sequences = [
-            Running(i, 0, list(ids), len(ids), len(ids), Sampling(seed=0), room, pages[i * each : (i + 1) * each])
+            Running(i, 0, list(ids), len(ids), Sampling(seed=0), room, pages[i * each : (i + 1) * each])
             for i, ids in enumerate(prompts)
         ]
 

@@ -67,7 +67,7 @@ def test_cached_decoding_gives_the_logits_of_reading_it_all_at_once(pair: Pair) 
 def test_given_answer_tokens_are_read_causally_in_one_forward(pair: Pair) -> None:
     prompt, answer = pair.prompt(21), pair.prompt(19, seed=2)
     decoding = Decoding(pair.ours, [prompt + answer])
-    decoding.sequences[0].prefix_len = len(prompt)
+    decoding.sequences[0].prompt_len = len(prompt)
 
     got = decoding.logits()[0]
 
@@ -149,7 +149,7 @@ def test_a_sound_engine_passes_the_same_check(pair: Pair) -> None:
 def test_a_causal_prompt_is_caught(pair: Pair) -> None:
     prompt = pair.prompt(40)
     decoding = Decoding(pair.ours, [prompt])
-    decoding.sequences[0].prefix_len = 0
+    decoding.sequences[0].prompt_len = 0
 
     assert _wrong_by(pair, decoding, prompt) > 100 * TOLERANCE
 

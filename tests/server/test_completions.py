@@ -202,6 +202,57 @@ async def test_token_ids_are_echoed_as_text() -> None:
     assert answer["choices"][0]["logprobs"] is None
 
 
+async def test_ids_beyond_the_prefix_are_the_beginning_of_the_answer() -> None:
+    engine = ScriptedEngine("!")
+
+    await answered(engine, asking([5, 6, 7], prefix_len=2))
+    await answered(engine, asking([[5, 6, 7], [8, 9]], prefix_len=1))
+    await answered(engine, asking([[5, 6, 7], [8, 9]], prefix_len=[0, 2]))
+
+    assert engine.prompts == [
+        Tokens((5, 6, 7), 2),
+        Tokens((5, 6, 7), 1),
+        Tokens((8, 9), 1),
+        Tokens((5, 6, 7), 0),
+        Tokens((8, 9), 2),
+    ]
+
+
+@pytest.mark.parametrize("max_tokens", [0, 4])
+async def test_given_answers_are_scored_and_prompts_are_not(max_tokens: int) -> None:
+    drawn = "!" if max_tokens else ""
+    body = asking([[5, 6, 7], [8]], prefix_len=1, echo=True, logprobs=1, max_tokens=max_tokens, n=2)
+
+    answer = await answered(ScriptedEngine("!"), body)
+
+    assert [choice["text"] for choice in answer["choices"]] == [f"<5><6><7>{drawn}"] * 2 + [f"<8>{drawn}"] * 2
+    assert answer["choices"][1]["logprobs"] == {
+        "tokens": ["<5>", "<6>", "<7>", *drawn],
+        "token_logprobs": [None, -0.25, -0.25, *[-0.25] * len(drawn)],
+        "top_logprobs": [None, {"<6>": -0.25}, {"<7>": -0.25}, *[{"!": -0.25}] * len(drawn)],
+        "text_offset": [0, 3, 6, *[9] * len(drawn)],
+    }
+    assert {choice["finish_reason"] for choice in answer["choices"]} == {"stop" if max_tokens else "length"}
+    assert answer["usage"]["prompt_tokens"] == 4
+    assert (answer["usage"]["completion_tokens"] > 0) == (max_tokens > 0)
+    assert folded((await post(ScriptedEngine("!"), {**body, "stream": True})).text) == answer["choices"]
+
+
+async def test_what_was_given_has_no_say_in_which_answer_is_best_and_is_told_with_each() -> None:
+    body = asking([5, 6, 7], prefix_len=1, echo=True, logprobs=0, best_of=3, n=2, temperature=1)
+
+    choices = (await answered(ScriptedEngine("a", "b"), body))["choices"]
+
+    assert [choice["text"] for choice in choices] == ["<5><6><7>ab"] * 2
+    assert [choice["logprobs"]["tokens"] for choice in choices] == [["<5>", "<6>", "<7>", "a", "b"]] * 2
+
+
+async def test_without_an_echo_what_was_given_is_not_told() -> None:
+    (choice,) = (await answered(ScriptedEngine("!"), asking([5, 6, 7], prefix_len=1, logprobs=1)))["choices"]
+
+    assert (choice["text"], choice["logprobs"]["tokens"]) == ("!", ["!"])
+
+
 WORDS = st.lists(st.sampled_from(["sun", "é", "🙂", "a b"]), min_size=1, max_size=3).map(" ".join)
 
 
@@ -214,11 +265,15 @@ WORDS = st.lists(st.sampled_from(["sun", "é", "🙂", "a b"]), min_size=1, max_
     logprobs=st.sampled_from([None, 0, 2]),
     max_tokens=st.sampled_from([None, 1, 3]),
     stop=st.sampled_from([None, "STOP", ["é", "scat"]]),
+    prefix=st.sampled_from([None, 0, 1]),
 )
 async def test_streamed_and_whole_say_the_same(
-    prompt: Any, pieces: list[str], n: int, echo: bool, logprobs: int | None, max_tokens: int | None, stop: Any
-) -> None:
+    prompt: Any, pieces: list[str], n: int, echo: bool, logprobs: int | None, max_tokens: int | None, stop: Any,
+    prefix: int | None,
+) -> None:  # fmt: skip
     body = asking(prompt, n=n, echo=echo, logprobs=logprobs, max_tokens=max_tokens, stop=stop)
+    if isinstance(prompt[0], int):
+        body["prefix_len"] = prefix
     async with client_of(services(ScriptedEngine(*pieces))) as client:
         whole = (await client.post(ROUTE, json=body)).json()
         streamed = (await client.post(ROUTE, json={**body, "stream": True})).text
@@ -271,6 +326,18 @@ async def test_a_stream_ends_with_usage_where_asked_for() -> None:
         ({"prompt": "x", "logprobs": 6}, "logprobs", "invalid_value"),
         ({"prompt": "x", "logprobs": -1}, "logprobs", "invalid_value"),
         ({"prompt": "x", "max_tokens": 0}, "max_tokens", "invalid_value"),
+        ({"prompt": "x", "max_tokens": -1, "echo": True}, "max_tokens", "invalid_value"),
+        ({"prompt": "x", "prefix_len": 1}, "prefix_len", "invalid_value"),
+        ({"prompt": ["x", "y"], "prefix_len": [1, 1]}, "prefix_len[0]", "invalid_value"),
+        ({"prompt": [5, 6], "prefix_len": 3}, "prefix_len", "invalid_value"),
+        ({"prompt": [5, 6], "prefix_len": -1}, "prefix_len", "invalid_value"),
+        ({"prompt": [5, 6], "prefix_len": True}, "prefix_len", "invalid_value"),
+        ({"prompt": [5, 6], "prefix_len": "1"}, "prefix_len", "invalid_value"),
+        ({"prompt": [5, 6], "prefix_len": [1, 1]}, "prefix_len", "invalid_value"),
+        ({"prompt": [[5], [6]], "prefix_len": [1]}, "prefix_len", "invalid_value"),
+        ({"prompt": [[5], [6]], "prefix_len": []}, "prefix_len", "invalid_value"),
+        ({"prompt": [[5], [6]], "prefix_len": [1, 2]}, "prefix_len[1]", "invalid_value"),
+        ({"prompt": [[5], [6]], "prefix_len": [1, "2"]}, "prefix_len[1]", "invalid_value"),
         ({"prompt": "x", "n": 5}, "n", "invalid_value"),
         ({"prompt": "x", "suffix": "y"}, "suffix", "unsupported_parameter"),
         ({"prompt": "x", "best_of": 0}, "best_of", "invalid_value"),

@@ -38,7 +38,6 @@ def prompts() -> list[Sequence]:
             0,
             ids_of(number),
             PROMPTS[number],
-            PROMPTS[number],
             Sampling(),
             1,
             [number * EACH + page for page in pages],

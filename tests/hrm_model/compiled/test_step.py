@@ -70,7 +70,7 @@ def test_wide_vectors_have_the_bits_of_narrow_ones(model: HrmText) -> None:
     for count in range(1, 30):  # tokens that share the read of a panel, and some beyond
         both = []
         for written in (narrow, wide):
-            prompt = Sequence(0, 0, ids_of(6)[:count], count, count, Sampling(), 8, [0, 1])
+            prompt = Sequence(0, 0, ids_of(6)[:count], count, Sampling(), 8, [0, 1])
             with torch.inference_mode():
                 both.append(written.compiled([Token(prompt, one, at, True) for at, one in enumerate(prompt.ids)]))
         assert torch.equal(*both)
@@ -84,16 +84,14 @@ def unread(numbers: Items[int]) -> list[Sequence]:
     """Sequences with prompts whose last ids, if any, are given answer, which the prompt must not read."""
     each = pages_for(max(PROMPTS))
     return [
-        Sequence(
-            n, 0, ids_of(n), PROMPTS[n], PROMPTS[n] - n % 3, Sampling(), 8, list(range(at * each, (at + 1) * each))
-        )
+        Sequence(n, 0, ids_of(n), PROMPTS[n] - n % 3, Sampling(), 8, list(range(at * each, (at + 1) * each)))
         for at, n in enumerate(numbers)
     ]
 
 
 def prompts_of(sequences: Items[Sequence]) -> list[Token]:
     return [
-        Token(one, token, place, place == one.prompt_len - 1)
+        Token(one, token, place, place == len(one.ids) - 1)
         for one in sequences
         for place, token in enumerate(one.ids)
     ]
@@ -133,7 +131,7 @@ def test_a_prompt_has_the_same_bits_read_alone_or_together_and_in_slices_between
 
         sliced = Written(model, EVERYONE)
         underway = sliced.compiled.begin(prompts_of(unread(EVERYONE)))
-        apart = Sequence(9, 0, [30, 31], 2, 2, Sampling(), 8, [sliced.cache.pages - 1])
+        apart = Sequence(9, 0, [30, 31], 2, Sampling(), 8, [sliced.cache.pages - 1])
         for _ in range(model.layers - 1):
             assert underway.advance(1) is None
             sliced.compiled([Token(apart, 30, 0, True)])

@@ -115,7 +115,7 @@ class Written:
         self.compiled = CompiledStep(model, self.cache, threads=threads, is_wide=is_wide)
         self.runner = Runner(model, self.cache, "cpu", self.compiled)
         self.sequences = [
-            Sequence(number, 0, ids_of(number), PROMPTS[number], PROMPTS[number] - number % 3, Sampling(), 16, mine)
+            Sequence(number, 0, ids_of(number), PROMPTS[number] - number % 3, Sampling(), 16, mine)
             for number, mine in zip(numbers, (pages[at * each :][:each] for at in range(len(numbers))), strict=True)
         ]
         with torch.inference_mode():
