@@ -112,8 +112,8 @@ class Trial:
 
 
 @cache
-def shared_trial() -> Trial:
-    """The one of this process; it ends with it."""
+def shared_trial(name: str) -> Trial:
+    """The one of this process by that name; it ends with it."""
     trial = Trial()
     atexit.register(trial.close)
     return trial

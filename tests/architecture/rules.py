@@ -45,7 +45,7 @@ ONLY_IN: Mapping[str, Sequence[str]] = {
     "prometheus_client": ("server/metrics.py", "server/store_metrics.py"),
     "jwt": ("server/tokens.py", "server/jwks.py"),
     "opentelemetry": ("server/otel.py",),
-    "llguidance": ("hrm_model/grammar.py", "hrm_model/grammar_matching.py", "hrm_model/grammar_trial.py"),
+    "llguidance": ("hrm_model/grammar_lane.py", "hrm_model/grammar_matching.py", "hrm_model/grammar_trial.py"),
     "os.environ": (
         "server/settings_reading.py",
         "release/bundle.py",

@@ -28,7 +28,7 @@ PLANTED = {
     "the scheduler has no tensors": ("hrm_model/scheduler.py", "import torch", "hrm_model/scheduler.py:1 imports"),
     "faiss has one door": ("retrieval/retriever.py", "import faiss", "whose place is retrieval/index.py"),
     "apsw has three doors": ("server/auth.py", "import apsw", "retrieval/store/database.py or server/database.py"),
-    "llguidance has three doors": ("hrm_model/engine.py", "import llguidance", "hrm_model/grammar.py or hrm_model/gra"),
+    "llguidance has three doors": ("hrm_model/engine.py", "import llguidance", "hrm_model/grammar_lane.py or hrm"),
     "sqlite3 has none": ("retrieval/store/database.py", "import sqlite3", "imports sqlite3, whose place is nowhere"),
     "metrics have one door": ("server/app.py", "from prometheus_client import Counter", "server/metrics.py"),
     "spans have one door": ("server/app.py", "from opentelemetry import trace", "whose place is server/otel.py"),

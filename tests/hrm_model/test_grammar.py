@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher
 
 from hrm_model.errors import EngineClosed, EngineError, EngineOverloaded, InvalidGrammar
-from hrm_model.grammar import MAX_OPTIONS, MAX_TEXT_BYTES, GrammarCompiler
+from hrm_model.grammar import GrammarCompiler
+from hrm_model.grammar_lane import MAX_OPTIONS, MAX_TEXT_BYTES
 from hrm_model.grammar_matching import COMPLETE, Matching
 from hrm_model.grammar_trial import Trial
 from hrm_model.template import END_ANSWER
@@ -358,9 +359,9 @@ async def test_what_is_wrong_with_a_grammar_is_found_once_for_all_prompts_of_a_r
 
     def refuse(*_: object) -> NoReturn:
         calls.append(step)
-        raise InvalidGrammar("", "it takes too long to compile")
+        raise InvalidGrammar("", "it is broken")
 
-    monkeypatch.setattr(compiler, step, refuse)
+    monkeypatch.setattr(compiler._quick, step, refuse)
 
     refused = await asyncio.gather(*(compiler.compile(own, 1, "anna") for _ in range(64)), return_exceptions=True)
 
@@ -399,4 +400,32 @@ async def test_one_partition_leaves_places_for_the_others(tiny: Tiny) -> None:
     told = await asyncio.gather(*mallorys, return_exceptions=True)
     assert [isinstance(one, EngineOverloaded) for one in told] == [False, False, False, True, True]
     assert len(annas) == 1
+    compiler.close()
+
+
+@pytest.mark.anyio
+async def test_who_has_a_quick_grammar_waits_for_no_slow_ones_of_their_own(tiny: Tiny) -> None:
+    compiler, ended = GrammarCompiler(tiny.tokenizer, compile_s=3.0, quick_s=0.3), list[str]()
+
+    async def compiled(grammar: Grammar, name: str) -> None:
+        with suppress(InvalidGrammar):
+            await compiler.compile(grammar, 1, "anna")
+        ended.append(name)
+
+    slow = [asyncio.create_task(compiled(endless(), "slow")) for _ in range(2)]
+    await asyncio.sleep(0)
+    await compiled(Regex("a"), "quick")
+
+    assert ended == ["quick"]
+    await asyncio.gather(*slow)
+    compiler.close()
+
+
+@pytest.mark.anyio
+async def test_what_is_not_done_soon_is_done_all_the_same(tiny: Tiny) -> None:
+    compiler = GrammarCompiler(tiny.tokenizer, quick_s=0.0)
+
+    (matching,) = await compiler.compile(Regex("a+"))
+
+    assert not matching.is_complete
     compiler.close()

@@ -93,7 +93,7 @@ async def test_a_drain_without_time_tells_who_waits_for_a_grammar(tiny: Tiny) ->
     wide = JsonSchema(json.dumps({"properties": {f"p{number}": {"type": "string"} for number in range(300)}}))
     async with running(tiny.engine()) as engine:
         asked = [asyncio.create_task(reply_of(engine.generate(ASK, Sampling(grammar=wide)))) for _ in range(5)]
-        await until(lambda: engine._grammars._turns.asked == 5)
+        await until(lambda: engine._grammars._quick._turns.asked == 5)
 
         await engine.drain(0)
 
