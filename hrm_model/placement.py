@@ -110,8 +110,8 @@ def place(
     """Decide device, number formats and cache size.
 
     Args:
-        dtype: "auto", "bfloat16", "float16" or "float32". Auto is fp32 for small networks on a CPU, else the
-            checkpoint's own.
+        dtype: "auto", "bfloat16", "float16" or "float32". Auto is the checkpoint's own, or fp32 for small networks on a
+            CPU, unless their rounded weights are read compiled in bf16.
         device: "auto", "cpu", "cuda" or "cuda:N". Auto is CUDA where torch sees one.
         kv_bytes: the cache's size; None takes what `max_running` full contexts need, at most a quarter of the
             memory that is free now.
@@ -126,12 +126,8 @@ def place(
         raise ValueError(f"device is {device!r}; expected auto, cpu, cuda, or one of several as cuda:1")
     if where.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {device}, but torch sees no CUDA device")
-    if dtype == "auto":
-        is_small = where == "cpu" and config.parameters < SMALL_PARAMETERS
-        kind = torch.float32 if is_small else getattr(torch, config.dtype)
-    else:
-        kind = getattr(torch, dtype)
     chosen, kv = check_weights(weights, where), _check_kv(kv_dtype, where)
+    kind = _auto_dtype(config, where, chosen, kv) if dtype == "auto" else getattr(torch, dtype)
     page_bytes = kv_token_bytes(config, kind, kv) * PAGE_TOKENS
     wanted = max_running * pages_for(config.max_position_embeddings)
     pages = (
@@ -146,6 +142,15 @@ def place(
     if (where, kv) == ("cpu", "auto") and can_panel(config, kind, in_int4=chosen == "int4"):
         panels = _panels(config, kind, chosen)
     return Placement(where, kind, chosen, kv, pages, panels)
+
+
+def _auto_dtype(config: HrmConfig, device: str, weights: Weights, kv_dtype: KvDtype) -> torch.dtype:
+    own: torch.dtype = getattr(torch, config.dtype)
+    if device != "cpu" or config.parameters >= SMALL_PARAMETERS:
+        return own
+    # In fp32 rounded weights are multiplied by torch alone, which takes more than ten times as long for few rows.
+    is_read = weights != "auto" and kv_dtype == "auto" and can_panel(config, own, in_int4=weights == "int4")
+    return own if is_read else torch.float32
 
 
 def _panels(config: HrmConfig, dtype: torch.dtype, weights: Weights) -> Panelled:

@@ -206,6 +206,15 @@ def test_a_small_network_runs_in_fp32_on_a_cpu_and_a_large_one_in_its_own_dtype(
 IN_GROUPS = replace(CONFIG, hidden_size=64, num_heads=1, head_dim=64, intermediate_size=128)  # of int4 weights
 
 
+@pytest.mark.compiled
+def test_rounded_weights_come_with_bf16_where_the_compiled_step_reads_them_so() -> None:
+    assert placed(weights="int8").dtype is placed(IN_GROUPS, weights="int4").dtype is torch.bfloat16
+    assert placed(replace(CONFIG, dtype="float32"), weights="int8").dtype is torch.float32
+    assert placed(replace(IN_GROUPS, intermediate_size=96), weights="int4").dtype is torch.float32
+    assert placed(weights="int8", kv_dtype="int8").dtype is torch.float32
+    assert placed(weights="int8", dtype="float32").dtype is torch.float32
+
+
 def who_reads_faster(torch_does: bool) -> Callable[[str, torch.dtype], bool]:
     return lambda weights, dtype: torch_does
 
