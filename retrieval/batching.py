@@ -28,6 +28,8 @@ WINDOW = 512
 LARGE_SHARE = 128
 # Files of more than a window that are in hand at a time: each takes some 60 MB, with its text and vectors.
 LARGE_AT_ONCE = 4
+# Large files of one owner that were read and had to go back, past which the owner's other files are read meanwhile.
+ASIDE_EACH = 4
 # While a batch is computed and there is nothing to read, this often is looked whether something has come.
 IDLE_S = 1.0
 
@@ -70,24 +72,22 @@ class Pool:
         self._observe = observe
         self._clock = clock
         self._readings: list[Reading] = []
-        self._refused: deque[str] = deque()  # owners of files that were too large beside those in hand
+        self._aside: deque[Job] = deque()  # of files that were too large beside those in hand
         self._in_batch: list[Reading] = []  # in hand when the batch that is under way began: its end counts their time
 
     def admit(self, reading: Reading) -> bool:
         """Take a file in, unless it is large and there are enough such in hand, or one of the same owner."""
         owners = self._owners_of_large()
         if reading.is_large and (len(owners) >= LARGE_AT_ONCE or reading.job.owner in owners):
-            self._refused.append(reading.job.owner)
+            self._aside.append(reading.job)
             return False
         self._readings.append(reading)
         return True
 
     def drop(self, reading: Reading) -> None:
         self._readings.remove(reading)
-        if reading.is_large and self._refused:
-            self._refused.popleft()
-        if not self._owners_of_large():
-            self._refused.clear()
+        if reading.is_large:
+            self._call_back()
 
     @property
     def readings(self) -> list[Reading]:
@@ -104,13 +104,19 @@ class Pool:
         return sum(min(left, BATCH) for left in self._left_of_each().values()) >= WINDOW
 
     @property
+    def aside(self) -> Collection[Job]:
+        """Jobs of large files for which there is no room yet; the others of their owners go before them."""
+        return list(self._aside)
+
+    @property
     def barred(self) -> Collection[str]:
-        """Owners of whom no other file is to be read yet: there is enough in hand of theirs, or no room for it.
+        """Owners of whom no other file is to be read yet: there is enough in hand of theirs, or too much aside.
 
         A large file bars nobody: the small ones behind it would wait for all of it.
         """
         enough = [owner for owner, left in self._left_of_each().items() if left >= BATCH]
-        return {*self._refused, *(enough if self._left >= WINDOW else ())}
+        aside = [owner for owner, jobs in Counter(job.owner for job in self._aside).items() if jobs >= ASIDE_EACH]
+        return {*aside, *(enough if self._left >= WINDOW else ())}
 
     def embed(self, told: Callable[[list[Reading]], None], meanwhile: Callable[[], bool]) -> Iterator[Reading]:
         """Embed the next window; yield each file that is complete with a batch, which is then no more in here.
@@ -132,6 +138,19 @@ class Pool:
         for reading in self._readings:
             if reading not in self._in_batch:
                 reading.job = later(reading.job, seconds)
+
+    def recall(self) -> bool:
+        """Have nothing aside any more; tell whether there was anything."""
+        had = bool(self._aside)
+        self._aside.clear()
+        return had
+
+    def _call_back(self) -> None:
+        """Have one large file less aside, now that there is room for it: the oldest whose owner has none in hand."""
+        in_hand = self._owners_of_large()
+        waiting = [job for job in self._aside if job.owner not in in_hand]
+        if waiting:
+            self._aside.remove(waiting[0])
 
     def _owners_of_large(self) -> list[str]:
         return [reading.job.owner for reading in self._readings if reading.is_large]

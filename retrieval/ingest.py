@@ -110,6 +110,8 @@ class Ingester:
         while True:
             self._fill(pool, report)
             if not pool.readings:
+                if pool.recall():  # the one that was called back is gone
+                    continue
                 self._parser.rest()
                 return
             for reading in pool.embed(
@@ -143,7 +145,7 @@ class Ingester:
             return False  # if it is such a file that ends processes, it is to take no others with it
         if self._stopping.is_set():
             raise _Stopped
-        if (job := self._holding.claim(pool.barred)) is None:
+        if (job := self._holding.claim(pool.barred, pool.aside)) is None:
             return False
         self._take(job, pool, report)
         return True

@@ -67,7 +67,8 @@ def claim(tx: Transaction, now: float, held: Sequence[Job] = (), barred: Collect
     A job that is already running was left behind by a holder that died, and starts again, with all of its time.
 
     Args:
-        held: what this holder has claimed and not ended; neither those nor others for the same documents are found.
+        held: what this holder has claimed and not ended, or keeps for later; neither those nor others for the same
+            documents are found.
         barred: owners whose turn it is not, however long they have waited.
     """
     documents_held = json.dumps([job.document_no for job in held])

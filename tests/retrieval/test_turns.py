@@ -1,11 +1,12 @@
 """retrieval.ingest with several owners: nobody's files hold up another's."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import pytest
 
-from retrieval.batching import BATCH, LARGE_AT_ONCE, LARGE_SHARE, WINDOW
+from retrieval.batching import ASIDE_EACH, BATCH, LARGE_AT_ONCE, LARGE_SHARE, WINDOW
 from retrieval.embedder import WINDOW_TOKENS, Vectors
 from retrieval.ingest import FILL_S
 from retrieval.store import jobs
@@ -167,6 +168,53 @@ def test_two_large_files_are_embedded_side_by_side(shop: Shop) -> None:
     shop.ingester().run_pending(ends)
 
     assert ends.names == ["ben-1.txt", "anna-1.txt"]
+
+
+def test_small_files_pass_the_large_ones_that_wait_for_another_of_their_owner(shop: Shop) -> None:
+    for number in range(ASIDE_EACH):
+        hand_in(shop, f"anna-large{number}.txt", chunks=3 * WINDOW)
+    for number in range(20):
+        hand_in(shop, f"anna-{number}.txt")
+    ends = Ends()
+
+    shop.ingester().run_pending(ends)
+
+    assert ends.names[:20] == [f"anna-{number}.txt" for number in range(20)]
+    assert ends.names[20:] == [f"anna-large{number}.txt" for number in range(ASIDE_EACH)]
+    with shop.database.read() as tx:
+        assert set(tx.rows("SELECT attempts FROM jobs")) == {(1,)}
+
+
+def test_large_files_that_wait_are_read_though_the_one_whose_turn_it_is_is_gone(shop: Shop) -> None:
+    for number in range(3):
+        hand_in(shop, f"anna-large{number}.txt", chunks=LARGE)
+    ends = Ends()
+
+    def note(progress: Progress) -> None:
+        ends(progress)
+        if ends.names == ["anna-large0.txt"]:
+            with shop.database.write() as tx:
+                jobs.cancel(tx, 2)
+
+    shop.ingester().run_pending(note)
+
+    assert ends.names == ["anna-large0.txt", "anna-large2.txt"]
+
+
+def test_few_large_files_are_read_before_their_time(shop: Shop) -> None:
+    for number in range(ASIDE_EACH + 3):
+        hand_in(shop, f"anna-large{number}.txt", chunks=LARGE)
+    counted = Counter[str]()
+
+    class Counting(WordsEmbedder):
+        def count(self, texts: Sequence[str]) -> list[int]:
+            counted.update(text.split(" of ")[1].split(":")[0] for text in texts if "Paragraph 0 of" in text)
+            return super().count(texts)
+
+    shop.ingester(Counting()).run_pending(ends := Ends())
+
+    assert ends.names == [f"anna-large{number}.txt" for number in range(ASIDE_EACH + 3)]
+    assert max(counted.values()) <= 2 * min(counted.values()), "once aside, and once in its turn"
 
 
 def test_of_large_files_only_some_are_in_hand_and_small_ones_pass_them(shop: Shop) -> None:
