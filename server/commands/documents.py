@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 LOCAL_READER = LOCAL.reader()
 AT_ONCE = 256  # files of one record: a kill leaves the ids of so many unknown, and a record stays small
+_STOPPED = (
+    "Stopped before all of {:,} files were in. What was handed in is kept, and a running server reads it;"
+    " the same command again goes on with the others."
+)
 StoreOption = Annotated[str | None, typer.Option("--store", help="The store, by name or id.", metavar="NAME")]
 
 
@@ -60,7 +64,11 @@ def ingest(
     files, left_out = files_below(paths)
     began = perf_counter()
     with acting(settings, "ingest", "file") as acts:
-        outcomes, added = asyncio.run(_ingest(settings, files, name, readers, personal_data, index, acts))
+        try:
+            outcomes, added = asyncio.run(_ingest(settings, files, name, readers, personal_data, index, acts))
+        except KeyboardInterrupt:
+            print("\n" + _STOPPED.format(len(files)), file=sys.stderr)
+            raise
     seconds = perf_counter() - began
     taken = [outcome for outcome in outcomes if isinstance(outcome, Document)]
     refused = [*left_out, *(outcome for outcome in outcomes if not isinstance(outcome, Document))]

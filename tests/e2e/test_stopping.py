@@ -1,12 +1,15 @@
 """A server that is stopped in the middle of its other work: it ends by itself, and soon."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from time import monotonic, sleep
 
 import httpx
 import openai
 
-from tests.e2e.served import serving, write_checkpoint
+from tests.e2e.served import ROOT, environment, hrm_serve, serving, write_checkpoint
 
 
 def test_a_server_that_is_stopped_while_it_reads_a_large_file_is_gone_soon(tmp_path: Path) -> None:
@@ -31,3 +34,37 @@ def test_a_server_that_is_stopped_while_it_reads_a_large_file_is_gone_soon(tmp_p
 
         assert served.process.wait(60) == 0
         assert monotonic() - stopped < 20
+
+
+def _as_in_the_foreground() -> None:
+    # What a shell starts in the background ignores SIGINT, and so does everything that it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_an_ingest_that_is_interrupted_says_what_is_kept_and_goes_on_when_asked_again(tmp_path: Path) -> None:
+    papers, data = tmp_path / "papers", tmp_path / "data"
+    papers.mkdir()
+    for number in range(24):
+        paragraphs = (f"Paragraph {at} of paper {number}: " + "a word " * 100 for at in range(6))
+        (papers / f"{number}.txt").write_text("\n\n".join(paragraphs))
+    command = ["ingest", str(papers), "--store", "papers", "--data-dir", str(data)]
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "server.cli", *command],
+        cwd=ROOT,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        preexec_fn=_as_in_the_foreground,
+    ) as running:
+        deadline = monotonic() + 120
+        while not (data / "files").exists() or len(list((data / "files").iterdir())) < 12:
+            assert monotonic() < deadline
+            sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=120)
+
+    assert running.returncode == 130
+    assert said.decode().strip().endswith("the same command again goes on with the others.")
+    again = hrm_serve(*command, timeout_s=240)
+    assert again.returncode == 0, again.stderr
+    assert "0 refused" in again.stdout
