@@ -9,6 +9,7 @@ from hrm_model.compiled.step import CompiledStep
 from hrm_model.config import HrmConfig, read_config
 from hrm_model.engine import NativeEngine
 from hrm_model.errors import CheckpointError
+from hrm_model.graphed import GraphedStep
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS
 from hrm_model.placement import Placement, default_slice_tokens, place
@@ -97,7 +98,7 @@ def load_placed(folder: Path, placement: Placement) -> HrmText:
 def build_engine(
     model: HrmText,
     cache: KvCache,
-    compiled: CompiledStep | None,
+    compiled: CompiledStep | GraphedStep | None,
     tokenizer: Tokenizer,
     placement: Placement,
     *,

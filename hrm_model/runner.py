@@ -12,6 +12,7 @@ from hrm_model.attention import PagedAttention, Span
 from hrm_model.cache import KvCache
 from hrm_model.compiled.step import CompiledStep, Token
 from hrm_model.endings import Allowed
+from hrm_model.graphed import GraphedStep
 from hrm_model.model import HrmText
 from hrm_model.pages import PAGE_TOKENS, pages_for, rows_of
 from hrm_model.sampling import Draw, Drawn, NotFinite, draw
@@ -24,20 +25,22 @@ COPIED_PAGES = 16  # at a time; on their way they take memory beside the cache, 
 class Runner:
     """Owns the network and the cache; every mutable tensor is touched from the thread that calls it."""
 
-    def __init__(self, model: HrmText, cache: KvCache, device: str, compiled: CompiledStep | None = None) -> None:
+    def __init__(
+        self, model: HrmText, cache: KvCache, device: str, compiled: CompiledStep | GraphedStep | None = None
+    ) -> None:
         """Take the parts.
 
         Args:
             compiled: of the same network and cache; None leaves all to torch.
         """
         self._model, self._cache, self._device, self._compiled = model, cache, device, compiled
-        self._reader = compiled if compiled is not None and compiled.reads_prompts else None
+        self._reader = compiled if isinstance(compiled, CompiledStep) and compiled.reads_prompts else None
         self._threads = torch.get_num_threads()
         self._reading: _Underway | None = None
 
     def settle(self) -> None:
         """Prepare the thread that is to make the steps; it calls this once, before the first."""
-        if self._compiled is not None:
+        if isinstance(self._compiled, CompiledStep):
             compute_alone()
 
     @torch.inference_mode()
@@ -139,14 +142,14 @@ class Runner:
         if self._compiled is None:
             logits_RV = self._by_torch(sequences)
         elif self._reader is not None:
-            logits_RV = self._compiled(_tokens(sequences))
+            logits_RV = self._reader(_tokens(sequences))
         else:
             logits_RV = self._by_both(self._compiled, sequences)
         for sequence in sequences:
             sequence.cached = len(sequence.ids)
         return logits_RV
 
-    def _by_both(self, compiled: CompiledStep, sequences: Items[Sequence]) -> Tensor:
+    def _by_both(self, compiled: CompiledStep | GraphedStep, sequences: Items[Sequence]) -> Tensor:
         """Read prompts by torch, which multiplies many rows faster, and write by the compiled step."""
         writers, readers = [s for s in sequences if s.cached], [s for s in sequences if not s.cached]
         tokens = _tokens(writers)

@@ -4,6 +4,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 from hypothesis import settings
 
 from hrm_model.compiled.library import library
@@ -34,7 +35,8 @@ def is_wide() -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    lacking = [name for name, is_here in (("compiled", is_compiled), ("wide", is_wide)) if not is_here()]
+    needed = (("compiled", is_compiled), ("wide", is_wide), ("cuda", torch.cuda.is_available))
+    lacking = [name for name, is_here in needed if not is_here()]
     marked = [item for item in items if any(item.get_closest_marker(name) for name in lacking)]
     if marked:
         items[:] = [item for item in items if item not in marked]
@@ -49,6 +51,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("Left out, as the compiled step was not built here: what is marked `compiled`.")
     elif not is_wide():
         terminalreporter.write_line("Left out, as this processor has no AVX-512 with bf16: what is marked `wide`.")
+    if not torch.cuda.is_available():
+        terminalreporter.write_line("Left out, as torch sees no GPU: what is marked `cuda`.")
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def main() -> None:
         for number, ids in enumerate(prompts(max(arguments.batches), length, chosen.vocab, 0))
     ]
     compiled = compiled_step(model, cache)
-    if compiled is None:
+    if not isinstance(compiled, CompiledStep):
         raise SystemExit("the compiled step was not built here")
     reader = Runner(model, cache, "cpu", compiled)
     for sequence in sequences:  # memory that was never written to is not read: all of it is one page of zeros

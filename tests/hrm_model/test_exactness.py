@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hrm_model.cache import PagedCache
 from hrm_model.compiled.step import CompiledStep
+from hrm_model.graphed import GraphedStep
 from hrm_model.model import HrmText
 from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
@@ -20,6 +21,7 @@ from hrm_model.sequence import Reading
 from hrm_model.sequence import Sequence as Running
 from tests.engines import Tiny
 from tests.hrm_model.schedules import SCHEDULES, Act, Ask, Build, Steps, follow
+from tests.hrm_model.test_graphed import done_again
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +39,17 @@ def compiled_on_threads(model: HrmText, cache: PagedCache, device: str) -> Runne
     return Runner(model, cache, device, CompiledStep(model, cache, threads=3))
 
 
+def graphed(model: HrmText, cache: PagedCache, device: str) -> Runner:
+    """What CUDA graphs do, in memory that stays, without CUDA."""
+    return Runner(model, cache, device, GraphedStep(model, cache, done_again))
+
+
 # Each alone is read and written by torch, so what is compiled is held against that as well.
 BUILDS = pytest.mark.parametrize(
     "build",
     [
         pytest.param(Runner, id="torch"),
+        pytest.param(graphed, id="graphed"),
         pytest.param(compiled_on_threads, id="compiled", marks=pytest.mark.compiled),
     ],
 )

@@ -11,7 +11,7 @@ from hrm_model.cache import KvCache, PagedCache
 from hrm_model.cache_int8 import Int8Cache
 from hrm_model.compiled.choose import MOST_BESIDE_TILES, MOST_THREADS, compiled_step
 from hrm_model.compiled.library import lack, library, opened
-from hrm_model.compiled.step import objection
+from hrm_model.compiled.step import CompiledStep, objection
 from hrm_model.loading import load_placed
 from hrm_model.model import HrmText
 from hrm_model.placement import place
@@ -29,6 +29,7 @@ def cache_of(kind: type[PagedCache] | type[Int8Cache] = PagedCache, dtype: torch
 def test_a_small_network_in_fp32_has_it(tiny: Tiny, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         step = compiled_step(tiny.model, cache_of())
+        assert isinstance(step, CompiledStep)
 
     assert step is not None
     threads, size = min(torch.get_num_threads(), MOST_THREADS), 512 if step.is_wide else 256

@@ -91,9 +91,7 @@ def unread(numbers: Items[int]) -> list[Sequence]:
 
 def prompts_of(sequences: Items[Sequence]) -> list[Token]:
     return [
-        Token(one, token, place, place == len(one.ids) - 1)
-        for one in sequences
-        for place, token in enumerate(one.ids)
+        Token(one, token, place, place == len(one.ids) - 1) for one in sequences for place, token in enumerate(one.ids)
     ]
 
 
