@@ -9,6 +9,8 @@ from server.chat_form import ending
 from server.events import Called, Closed, Opened, Recited, Refused, Said, Spoken
 from server.wire import Json, text_of
 
+_COLUMNS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
+
 
 class CompletionForm:
     """Spells the answers of one request; it counts characters, so that every token has its place in the text."""
@@ -46,8 +48,8 @@ class CompletionForm:
         """A choice of a whole answer, made of all its chunks."""
         spelled = [chunk["logprobs"] for chunk in chunks if chunk["logprobs"] is not None]
         logprobs = (
-            {name: list(chain.from_iterable(each[name] for each in spelled)) for name in spelled[0]}
-            if spelled
+            {name: list(chain.from_iterable(each[name] for each in spelled)) for name in _COLUMNS}
+            if self._with_logprobs
             else None
         )
         return {
@@ -74,13 +76,14 @@ class CompletionForm:
     ) -> Json:
         begin = self._said.get(choice, 0)
         self._said[choice] = begin + len(text)
-        logprobs = {
-            "tokens": [text_of(token) for token, _, _, _ in tokens],
-            "token_logprobs": [logprob for _, logprob, _, _ in tokens],
-            "top_logprobs": [top for _, _, top, _ in tokens],
-            # What a stop string has cut off has no place of its own.
-            "text_offset": [min(place, begin + len(text)) for _, _, _, place in tokens],
-        }
+        columns = (
+            [text_of(token) for token, _, _, _ in tokens],
+            [logprob for _, logprob, _, _ in tokens],
+            [top for _, _, top, _ in tokens],
+            # A token without text may stand behind the last one that has some.
+            [min(place, begin + len(text)) for _, _, _, place in tokens],
+        )
+        logprobs = dict(zip(_COLUMNS, columns, strict=True))
         return {"index": choice, "text": text, "logprobs": logprobs if tokens else None, "finish_reason": reason}
 
 
