@@ -1,12 +1,12 @@
 """Logits to ids. A draw is a function of its row and of what was asked for it, so that no batch can change it."""
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hrm_model.endings import Allowed, Mask
@@ -67,12 +67,13 @@ def draw(logits_BV: Tensor, draws: Sequence[Draw]) -> list[Drawn | NotFinite]:
     ]
 
 
-def uniform(seed: int, choice: int, position: int) -> float:
-    """A number in [0, 1) that is a function of its three arguments (Philox, a counter-based generator)."""
+def uniforms(seed: int, choice: int, position: int, count: int) -> NDArray[np.float64]:
+    """(count,) numbers in [0, 1), each a function of the first three arguments and of its place in them (Philox, a
+    counter-based generator)."""
     # Without the dtype, numpy casts a list with a number past 2**63 through float64, and neighbouring seeds collide.
     key = np.array([seed & (2**64 - 1), choice], dtype=np.uint64)
-    generator = np.random.Generator(np.random.Philox(key=key, counter=position))
-    return float(generator.random())
+    # The lowest word counts the numbers of one place.
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, position, 0, 0])).random(count)
 
 
 def _are_finite(logits_BV: Tensor) -> list[bool]:
@@ -160,25 +161,38 @@ def _has_to_close(one: Draw) -> bool:
 
 
 def _sample(logits_V: Tensor, one: Draw) -> int:
-    """Temperature, then min_p, top_k and top_p, then the inverse of the cumulative distribution."""
-    sampling = one.sampling
+    """Temperature, then min_p, top_k and top_p, then a race: each token comes in after a time that is exponential with
+    its likelihood as the rate, and so is first as often as it is likely.
+
+    The times are each token's own. In the cumulative distribution a token has its place between others, by likelihood
+    above all; and far down there are thousands that change places with the last bits of their logits, and so with the
+    batch.
+    """
     # The largest becomes 0 first, so that dividing by a temperature next to 0 gives minus infinity and never NaN.
-    below_V = logits_V.double() - logits_V.max()
-    scaled_V, order_V = torch.sort(below_V / sampling.temperature, descending=True, stable=True)
-    # Relative to the likeliest, whose logit is now 0. What has no chance at all goes as well.
-    floor = math.log(sampling.min_p) if sampling.min_p else -sys.float_info.max
-    kept = int((scaled_V >= floor).sum())
+    scaled_V = (logits_V.double() - logits_V.max()) / one.sampling.temperature
+    number_V = torch.from_numpy(uniforms(one.seed, one.choice, one.position, len(scaled_V)))
+    # Not 0: who never comes in is behind what has no chance.
+    lead_V = scaled_V - number_V.clamp_(min=torch.finfo(torch.float64).tiny).log_().neg_().log_()
+    if (kept := _kept(scaled_V, one.sampling)) is not None:
+        return int(kept[lead_V[kept].argmax()])
+    return int(lead_V.argmax())
+
+
+def _kept(scaled_V: Tensor, sampling: Sampling) -> Tensor | None:
+    """Ids of the tokens that min_p, top_k and top_p leave, of logits whose largest is 0; None: all of them."""
+    if not sampling.min_p and sampling.top_k <= 0 and sampling.top_p >= 1:
+        return None
+    scaled_V, order_V = torch.sort(scaled_V, descending=True, stable=True)
+    kept = len(order_V)
+    if sampling.min_p:
+        kept = int((scaled_V >= math.log(sampling.min_p)).sum())
     if sampling.top_k > 0:
         kept = min(kept, sampling.top_k)
-    scaled_V, order_V = scaled_V[:kept], order_V[:kept]
-    cumulative_V = torch.softmax(scaled_V, -1).cumsum(-1)
     if sampling.top_p < 1:
         # The likeliest tokens whose mass reaches top_p, and always one.
-        kept = int((cumulative_V < sampling.top_p).sum()) + 1
-        cumulative_V = cumulative_V[:kept]
-    aim = uniform(one.seed, one.choice, one.position) * float(cumulative_V[-1])
-    at = min(int(torch.searchsorted(cumulative_V, aim, right=True)), len(cumulative_V) - 1)
-    return int(order_V[at])
+        cumulative_V = torch.softmax(scaled_V[:kept], -1).cumsum(-1)
+        kept = min(kept, int((cumulative_V < sampling.top_p).sum()) + 1)
+    return order_V[:kept]
 
 
 def _with_logprobs(logits_V: Tensor, token: int, sampling: Sampling) -> Drawn:

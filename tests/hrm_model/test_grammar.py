@@ -7,6 +7,7 @@ import os
 import random
 import re
 import resource
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -235,8 +236,14 @@ def test_a_process_that_was_lost_is_started_again() -> None:
     trial.close()
 
 
-def test_a_process_that_is_not_ready_in_time_is_ended_and_answers_nobody() -> None:
-    trial = Trial(start_s=0.0)
+def test_a_process_that_is_not_ready_in_time_is_ended_and_answers_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeper = tmp_path / "python"
+    sleeper.write_text("#!/bin/sh\nexec sleep 600\n")
+    sleeper.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(sleeper))
+    trial = Trial(start_s=0.1)
 
     for _ in range(2):
         with pytest.raises(EngineError, match="did not start"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hrm_model.sampling import Draw, Drawn, NotFinite, draw, uniform
+from hrm_model.sampling import Draw, Drawn, NotFinite, draw, uniforms
 from hrm_model.types import Sampling
 
 LOGITS = torch.tensor([2.0, -1.0, 0.5, 1.9, -3.0, 1.0, 0.4, 1.2])
@@ -87,6 +87,22 @@ def test_draws_follow_the_distribution_that_was_asked_for(sampling: Sampling) ->
     assert not got[expected == 0].any(), "a token that the filters took out was drawn"
 
 
+@pytest.mark.parametrize("way", [{}, {"top_k": 200}, {"top_p": 0.9}, {"min_p": 0.5}, {"top_k": 300, "top_p": 0.99}])
+def test_what_another_order_of_summation_changes_changes_next_to_no_draw(way: dict[str, float]) -> None:
+    """As a batch or a draft does: so little that tokens of nearly the same likelihood change places."""
+    chance = torch.Generator().manual_seed(3)
+    logits_V = torch.randint(200, (5000,), generator=chance) / 100 + 1e-6 * torch.randn(5000, generator=chance)
+    nudged_V = logits_V + 1e-6 * torch.randn(5000, generator=chance)
+    draws = [Draw(Sampling(temperature=1.0, **way), 7, 0, position) for position in range(1000)]  # type: ignore[arg-type]  # by name
+
+    before, after = (draw(row_V.expand(1000, -1), draws) for row_V in (logits_V, nudged_V))
+
+    differ = sum(one != other for one, other in zip(before, after, strict=True))
+    assert not torch.equal(logits_V.argsort(), nudged_V.argsort())
+    # At a cut there may be others, and one of hundreds may be what was drawn.
+    assert differ <= (8 if way else 1)
+
+
 def test_temperature_0_takes_the_likeliest_whatever_the_seed() -> None:
     for seed in range(20):
         assert drawn(LOGITS, Sampling(), seed=seed).token == 0
@@ -126,10 +142,11 @@ def test_a_draw_depends_on_seed_choice_and_position_alone(
 
 
 @pytest.mark.parametrize("seeds", [range(500), range(-500, 0), range(2**63, 2**63 + 500), range(2**64 - 500, 2**64)])
-def test_every_seed_choice_and_position_draws_its_own_number(seeds: range) -> None:
-    numbers = {uniform(seed, choice, position) for seed in seeds for choice in (0, 1) for position in (0, 1)}
+def test_every_seed_choice_and_position_draws_its_own_numbers(seeds: range) -> None:
+    places = [(seed, choice, position) for seed in seeds for choice in (0, 1) for position in (0, 1)]
+    numbers = {number for place in places for number in uniforms(*place, 9)}
 
-    assert len(numbers) == 4 * len(seeds)
+    assert len(numbers) == 9 * 4 * len(seeds)
     assert all(0 <= number < 1 for number in numbers)
     assert abs(float(np.mean(list(numbers))) - 0.5) < 4.5 / math.sqrt(12 * len(numbers))
 
