@@ -203,8 +203,11 @@ async def test_a_second_signal_is_not_lost_on_work_that_does_not_end() -> None:
     left: list[float] = []
 
     async def stubborn() -> None:
-        with CancelScope(shield=True):
+        try:
             await working.load()
+        finally:
+            with CancelScope(shield=True):
+                await working.done.wait()
 
     async with started(Part(done=True).load, Part(done=True).drain, stubborn, leave=left.append) as (client, task):
         await until(client, None)
