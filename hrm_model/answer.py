@@ -18,21 +18,26 @@ class Answer:
         *,
         min_tokens: int = 0,
         given: Sequence[int] = (),
+        prompt: Sequence[int] = (),
     ) -> None:
         """Begin an answer.
 
         Args:
             end_tokens: end the answer and have no text.
             min_tokens: a stop string that is complete within so many tokens does not count.
-            given: tokens that it follows; they may end within a character, which its first token completes.
+            given: tokens that it follows. They may end within a character, which its first token completes, and within
+                a stop string, which then ends it; what is complete in them ends nothing.
+            prompt: the last tokens before those, in which their first character may begin.
         """
         self._decoder = tokenizer.decoder()
-        for token in given:
+        for token in prompt:
             self._decoder.push(token)
+        before = "".join(map(self._decoder.push, given))
         self._end_tokens = frozenset(end_tokens)
         self._stop, self._max_tokens, self._min_tokens = stop, max_tokens, min_tokens
-        self._held = ""
-        self._excused = 0  # characters of what is held in which no stop string may end
+        # Of what was given as much as a stop string may begin in; it is not said.
+        self._held = before[len(before) - min(len(before), max(map(len, stop), default=1) - 1) :]
+        self._given = self._excused = len(self._held)  # in so many characters of what is held no stop string may end
         self._begins: list[int] = []  # where in it each token begins that began after what has been said
         self.tokens = 0
         self.reason: FinishReason | None = None
@@ -63,10 +68,15 @@ class Answer:
             return self._end("length", self._held + self._decoder.flush())
         certain = len(self._held) - _overlap(self._held, self._stop)
         text, self._held = self._held[:certain], self._held[certain:]
-        if text:
+        if certain:
             self._begins = [begin - certain for begin in self._begins if begin >= certain]
         self._excused = max(0, self._excused - certain)
+        text, self._given = text[self._given :], max(0, self._given - certain)
         return text
+
+    def close(self) -> str:
+        """End it where it is, no more tokens being wanted; return what was held."""
+        return self._end("length", self._held + self._decoder.flush())
 
     def _find(self, stop: str) -> int:
         return self._held.find(stop, max(0, self._excused - len(stop) + 1))
@@ -74,6 +84,7 @@ class Answer:
     def _end(self, reason: FinishReason, text: str, *, is_cut: bool = False) -> str:
         self.reason, self._held = reason, ""
         self._begins = [begin for begin in self._begins if is_cut and begin >= len(text)]
+        text = text[self._given :]
         return text
 
 

@@ -37,6 +37,7 @@ class ContextLengthExceeded(RequestRefused):
         self.prompt_tokens = prompt_tokens
         self.limit = limit
         self.max_tokens = max_tokens
+        self.param = "max_tokens" if max_tokens is not None and max_tokens > limit else None  # None: the prompt
 
 
 class NeverFits(RequestRefused):

@@ -19,6 +19,7 @@ from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import Event, Limits, Prompt, Sampling, TokenLogprob, Tokens
 
 MAX_CHOICES = 128
+_MOST_BEFORE = 1024  # tokens that a stop string of 256 characters may begin in, a byte each
 
 
 @dataclass(slots=True)
@@ -124,7 +125,15 @@ def open_request(
             for choice in range(n)
         ],
         [
-            Answer(tokenizer, decided.stop_token_ids, sampling.stop, most, min_tokens=sampling.min_tokens, given=given)
+            Answer(
+                tokenizer,
+                decided.stop_token_ids,
+                sampling.stop,
+                most,
+                min_tokens=sampling.min_tokens,
+                given=given[-_MOST_BEFORE:],
+                prompt=prompt_ids[-_MOST_BEFORE:] if given else (),
+            )
             for _ in range(n)
         ],
         loop or asyncio.get_running_loop(),

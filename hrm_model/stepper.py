@@ -12,7 +12,6 @@ from hrm_model.runner import Runner
 from hrm_model.sampling import Drawn, NotFinite
 from hrm_model.scheduler import Scheduler
 from hrm_model.sequence import Reading, Sequence, Step
-from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
 from hrm_model.types import Counts, Failed, Finished, FinishReason, Scored, Seconds, Started, Text, TokenLogprob
 
@@ -47,7 +46,6 @@ class Stepper:
         self._is_good = False  # whether anything of the running step went well
         self._failed_steps = 0  # in a row
         self._outbox = Outbox()
-        self._end_token = tokenizer.control(END_ANSWER)
 
     def settle(self) -> None:
         """Prepare the thread that is to make the steps, on that thread."""
@@ -247,7 +245,7 @@ class Stepper:
         if sequence.answered < len(sequence.given):
             return self._score(sequence, result)
         if sequence.answered == sequence.max_tokens:
-            return self._finish(sequence, "length")  # nothing was to be drawn
+            return self._close(sequence)
         request = self.requests[sequence.request]
         answer = request.answers[sequence.choice]
         if not request.first_at:
@@ -256,7 +254,7 @@ class Stepper:
         if sequence.matching is not None:
             sequence.matching.accept(result.token)
         text = answer.push(result.token, is_last=sequence.matching is not None and sequence.matching.is_complete)
-        if result.token != self._end_token:
+        if result.token not in sequence.sampling.stop_token_ids:
             request.unsaid_tokens[sequence.choice] = request.unsaid_tokens.get(sequence.choice, 0) + 1
             request.unsaid.setdefault(sequence.choice, []).extend(self._logprobs(result))
         tokens = request.unsaid_tokens.get(sequence.choice, 0)
@@ -283,7 +281,14 @@ class Stepper:
         if logprobs:
             self._outbox.put(request, Scored(sequence.choice, tuple(request.unsaid.pop(sequence.choice))))
         if sequence.answered == sequence.max_tokens:
-            self._finish(sequence, "length")
+            self._close(sequence)
+
+    def _close(self, sequence: Sequence) -> None:
+        """End an answer of which nothing was to be drawn; what was given of it may end within a character."""
+        request = self.requests[sequence.request]
+        if rest := request.answers[sequence.choice].close():
+            self._outbox.put(request, Text(sequence.choice, rest, 0))
+        self._finish(sequence, "length")
 
     def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
         request, now = self.requests[sequence.request], time.monotonic()

@@ -27,6 +27,7 @@ class CompletionForm:
         self._echoes, self._n, self._with_logprobs = echoes, n, with_logprobs
         self._said: dict[int, int] = {}  # choice -> characters
         self._places: dict[int, _Places] = {}  # choice -> those of its answer's tokens
+        self._of_prompt: dict[int, _Places] = {}
 
     def chunks(self, event: Spoken) -> list[Json]:
         """The choices that one event puts on the wire."""
@@ -34,7 +35,9 @@ class CompletionForm:
             case Opened(choice):
                 return [self._echo(choice)] if self._echoes else []
             case Said(choice, text, tokens) | Recited(choice, text, tokens):
-                if choice not in self._places:
+                if isinstance(event, Recited):  # a character may go on where the prompt ends
+                    self._places[choice] = self._of_prompt[choice]
+                elif choice not in self._places:
                     self._places[choice] = _Places(self._said.get(choice, 0))
                 places = self._places[choice]
                 named = [(token.token, token.logprob, _top(token), places.of(token.token)) for token in tokens]
@@ -63,7 +66,7 @@ class CompletionForm:
         echo = self._echoes[choice // self._n]
         # A prompt is read in both directions, so that what a token's likelihood would be given had it in view already.
         # A question is read without the blanks around it.
-        places = _Places(max(0, echo.text.find(text_of(b"".join(echo.tokens)))))
+        places = self._of_prompt[choice] = _Places(max(0, echo.text.find(text_of(b"".join(echo.tokens)))))
         named = [(token, None, None, places.of(token)) for token in echo.tokens] if self._with_logprobs else []
         return self._chunk(choice, echo.text, named)
 

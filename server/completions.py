@@ -1,5 +1,6 @@
 """Prompts to answers without looking anything up: the way of /v1/completions."""
 
+import codecs
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
@@ -86,11 +87,10 @@ class Completions:
         """What an echo repeats of each prompt, and of its answer's given beginning where that is told with scores."""
         if not request.echo:
             return [], []
+        echoes, given = zip(*(_parted(self._speller.spelled(prompt), _read(prompt)) for prompt in prompts), strict=True)
         if request.logprobs is None:
-            return [self._speller.spelled(prompt) for prompt in prompts], []
-        parts = [_parts(prompt) for prompt in prompts]
-        spelled = [[self._speller.spelled(part) if part is not None else None for part in both] for both in parts]
-        return [read for read, _ in spelled if read is not None], [given.text if given else "" for _, given in spelled]
+            return [replace(echo, text=echo.text + rest) for echo, rest in zip(echoes, given, strict=True)], []
+        return list(echoes), list(given)
 
     def _check(self, request: CompletionRequest, caller: Caller) -> None:
         if store_of(request.model, self._model, caller) not in (None, NO_STORE):
@@ -115,12 +115,23 @@ def _named(error: BaseException, place: str) -> BaseException:
     return error
 
 
-def _parts(prompt: Prompt) -> tuple[Prompt, Prompt | None]:
-    """What is read of a prompt before anything can be scored, and what is scored."""
-    if not isinstance(prompt, Tokens):
-        return prompt, None
-    read, scored = prompt.ids[: (end := max(1, prompt.prefix_len))], prompt.ids[end:]
-    return Tokens(read, len(read)), Tokens(scored, 0) if scored else None
+def _read(prompt: Prompt) -> int | None:
+    """How many tokens are read before anything is scored; None: all."""
+    if not isinstance(prompt, Tokens) or (end := max(1, prompt.prefix_len)) == len(prompt.ids):
+        return None
+    return end
+
+
+def _parted(spelled: Spelled, read: int | None) -> tuple[Spelled, str]:
+    """A prompt without the beginning of its answer, and that.
+
+    A character may begin in one and end in the other, or in what is drawn: it is in the part that completes it.
+    """
+    if read is None:
+        return spelled, ""
+    utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    tokens = spelled.tokens[:read]
+    return Spelled(utf8.decode(b"".join(tokens)), tokens), utf8.decode(b"".join(spelled.tokens[read:]))
 
 
 async def _said(

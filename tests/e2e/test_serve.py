@@ -14,6 +14,7 @@ import openai
 import pytest
 from openai.types import CompletionChoice
 
+from hrm_model.tokenizer import load_tokenizer
 from tests.e2e.served import CUT_OFF, STUCK_ENGINE, Served, hrm_serve, serving, write_checkpoint
 from tests.samples import Samples, samples
 
@@ -119,6 +120,41 @@ def test_a_completion_answers_like_a_chat_without_retrieval_and_echoes_its_promp
     assert ids.usage is not None
     assert ids.usage.prompt_tokens == 3
     assert ids.choices[0].text
+
+
+def test_an_echo_is_what_all_its_tokens_spell_wherever_prompt_and_answer_part(served: Served, checkpoint: Path) -> None:
+    tokenizer = load_tokenizer(checkpoint)
+    ids = tokenizer.encode("Why? 東🙂é!")
+
+    def echoed(end: int, prefix_len: int, max_tokens: int, logprobs: int | None) -> CompletionChoice:
+        # What comes next in the text: the byte that completes a character, where one is broken off.
+        bias = {str(ids[end]): 100} if max_tokens else {}
+        answer = client.completions.create(
+            model="hrm-tiny",
+            prompt=ids[:end],
+            max_tokens=max_tokens,
+            logprobs=logprobs,
+            logit_bias=bias,
+            echo=True,
+            extra_body={"prefix_len": prefix_len},
+        )
+        return answer.choices[0]
+
+    assert len(ids) > 12, "characters of several tokens"
+    with client_of(served) as client:
+        for end in range(6, len(ids)):
+            for max_tokens in (0, 1):
+                whole = tokenizer.decode(ids[: end + max_tokens])
+                for prefix_len in (1, end // 2, end - 1):
+                    plain, scored = (echoed(end, prefix_len, max_tokens, logprobs) for logprobs in (None, 0))
+
+                    assert plain.text == scored.text == whole
+                    assert scored.logprobs is not None
+                    offsets, tokens = scored.logprobs.text_offset, scored.logprobs.tokens
+                    assert offsets is not None
+                    assert tokens is not None
+                    places = [len(tokenizer.decode(ids[:at]).rstrip("\ufffd")) for at in range(end + max_tokens)]
+                    assert offsets == places
 
 
 @pytest.mark.parametrize("logprobs", [None, 1])

@@ -252,3 +252,42 @@ def test_nothing_is_left_unsaid_where_no_stop_string_ends_an_answer(
     assert writing.end() == "ab"
 
     assert writing.answer.unsaid == 0
+
+
+def after(tokenizer: Tokenizer, byte_ids: dict[int, int], given: str, *stop: str) -> Writing:
+    """An answer that was given its beginning."""
+    writing = Writing(tokenizer, byte_ids, *stop)
+    ids = [byte_ids[byte] for byte in given.encode()]
+    writing.answer = Answer(tokenizer, [tokenizer.control(END_ANSWER)], stop, MANY, given=ids)
+    return writing
+
+
+def test_a_stop_string_that_begins_in_what_was_given_ends_the_answer(
+    tokenizer: Tokenizer, byte_ids: dict[int, int]
+) -> None:
+    writing = after(tokenizer, byte_ids, "abcd", "cdxy")
+
+    assert writing.write("xy") == ["", ""]
+    assert (writing.answer.reason, writing.answer.tokens, writing.answer.unsaid) == ("stop", 2, 2)
+
+
+def test_what_was_given_is_not_said_where_it_is_no_stop_string_after_all(
+    tokenizer: Tokenizer, byte_ids: dict[int, int]
+) -> None:
+    writing = after(tokenizer, byte_ids, "abcd", "cdxy", "bcd")
+
+    assert writing.write("xz") == ["", "xz"]
+    assert writing.write("bcd") == ["", "", ""]
+    assert writing.answer.reason == "stop", "of what was drawn, one that was given as well ends it"
+
+
+def test_a_character_that_was_given_in_part_is_said_by_who_completes_it(
+    tokenizer: Tokenizer, byte_ids: dict[int, int]
+) -> None:
+    *first, last = [byte_ids[byte] for byte in "東".encode()]
+    for prompt, part in (([], first), (first[:1], first[1:])):
+        answer = Answer(tokenizer, [tokenizer.control(END_ANSWER)], (), MANY, given=part, prompt=prompt)
+
+        assert answer.push(last) == "東"
+
+    assert Answer(tokenizer, [tokenizer.control(END_ANSWER)], (), MANY, given=first).close() == "\ufffd"

@@ -160,3 +160,19 @@ async def test_a_grammar_speaks_for_what_is_drawn(tiny: Tiny) -> None:
     assert reply.texts[0] in options
     assert reply.finished[0].reason == "stop"
     assert len(reply.scored[0]) == 3
+
+
+async def test_a_character_that_nobody_completes_is_said_in_the_end(tiny: Tiny) -> None:
+    reply = await ask(tiny, tiny.tokenizer.encode("東")[:-1], Sampling(max_tokens=0, logprobs=0))
+
+    assert reply.texts == {0: "\ufffd"}
+    assert reply.finished[0].counts.completion_tokens == 0
+
+
+async def test_a_stop_token_has_no_log_probability_as_the_closing_token_has_none(tiny: Tiny) -> None:
+    sampling = Sampling(max_tokens=9, logprobs=1, stop_token_ids=(70,), logit_bias=((70, 100.0),), min_tokens=2)
+
+    reply = await ask(tiny, [], sampling)
+
+    assert reply.finished[0].counts.completion_tokens == 3
+    assert len(reply.logprobs[0]) == reply.tokens[0] == 2

@@ -337,6 +337,7 @@ async def test_a_stream_ends_with_usage_where_asked_for() -> None:
         ({"prompt": "x", "logprobs": 6}, "logprobs", "invalid_value"),
         ({"prompt": "x", "logprobs": -1}, "logprobs", "invalid_value"),
         ({"prompt": "x", "max_tokens": 0}, "max_tokens", "invalid_value"),
+        ({"prompt": "x", "max_tokens": 2**70}, "max_tokens", "context_length_exceeded"),
         ({"prompt": "x", "max_tokens": -1, "echo": True}, "max_tokens", "invalid_value"),
         ({"prompt": "x", "prefix_len": 1}, "prefix_len", "invalid_value"),
         ({"prompt": ["x", "y"], "prefix_len": [1, 1]}, "prefix_len[0]", "invalid_value"),
