@@ -43,7 +43,7 @@ class NeverWithin(Exception):
     def __init__(self, called: str, asked: int, limit: int) -> None:
         super().__init__(
             f"The request may take {asked} tokens, prompt and answer together, and {called} may have {limit} "
-            "a minute. Ask for a shorter answer, or shorten the prompt."
+            "a minute. Shorten the prompt, or the answer that is asked for."
         )
 
 

@@ -86,7 +86,7 @@ class Meter:
 def _count(prompt: Prompt, engine: Engine, speller: Speller) -> int | None:
     """Tokens of a prompt; None where the engine refuses it, and the request with it, for what it is alone."""
     least = engine.least(prompt.text.strip()) if isinstance(prompt, Question) else len(prompt.ids)
-    if least >= engine.limits.context_tokens:
+    if least > engine.limits.context_tokens:  # as long as that is long enough for an answer of no tokens
         return None  # spelling a whole body takes gigabytes
     try:
         return len(speller.spelled(prompt).tokens)

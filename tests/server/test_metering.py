@@ -7,7 +7,7 @@ import pytest
 from hrm_model.types import Limits as EngineLimits
 from hrm_model.types import Prompt, Question, Sampling, Spelled, Tokens
 from server.identity import Limits
-from server.limiter import Limiter, Subject, Turn
+from server.limiter import Limiter, NeverWithin, Subject, Turn
 from server.metering import Meter
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.serving import HANDBOOK, client_of, question, services, stocked
@@ -42,6 +42,14 @@ async def test_a_prompt_that_the_engine_refuses_for_its_length_alone_is_not_spel
     assert [one.max_tokens for one in samplings] == [8, None], (
         "the engine's refusal must name no max_tokens that nobody sent"
     )
+
+
+@pytest.mark.parametrize("tokens", [99, 100])
+async def test_a_prompt_as_long_as_the_context_is_allotted_for_no_answer(tokens: int) -> None:
+    turn = Turn(Limiter(), [Subject("user:ann", "this person", Limits(tokens_per_minute=98))])
+
+    with pytest.raises(NeverWithin):
+        await Meter(turn).allot([Tokens((7,) * tokens, 1)], Sampling(max_tokens=0), 1, ENGINE, ENGINE)
 
 
 async def test_blanks_around_a_prompt_do_not_count() -> None:
