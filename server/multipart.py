@@ -59,8 +59,8 @@ async def read_form(request: Request, file_field: str, write: Callable[[bytes], 
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise InvalidRequest("The body must be multipart/form-data, with the file in it.", param=None)
     reading = _Reading(file_field, max_bytes)
-    parser = MultipartParser(options[b"boundary"], reading.callbacks())
     try:
+        parser = MultipartParser(options[b"boundary"], reading.callbacks())
         async for data in request.stream():
             parser.write(data)
             if pieces := reading.taken():

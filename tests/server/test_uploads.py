@@ -112,6 +112,7 @@ FORM = "multipart/form-data; boundary=B"
     [
         ("application/json", b'{"purpose": "assistants"}', None),
         ("multipart/form-data", b"x", None),
+        (f"multipart/form-data; boundary={'b' * 257}", b"x", None),
         (FORM, b"", None),
         (FORM, b"rubbish", None),
         (FORM, b"--B\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\nx", None),
