@@ -72,22 +72,24 @@ class Pool:
         self._observe = observe
         self._clock = clock
         self._readings: list[Reading] = []
-        self._aside: deque[Job] = deque()  # of files that were too large beside those in hand
+        self._aside: list[Job] = []  # of files that were too large beside those in hand
         self._in_batch: list[Reading] = []  # in hand when the batch that is under way began: its end counts their time
 
     def admit(self, reading: Reading) -> bool:
         """Take a file in, unless it is large and there are enough such in hand, or one of the same owner."""
-        owners = self._owners_of_large()
-        if reading.is_large and (len(owners) >= LARGE_AT_ONCE or reading.job.owner in owners):
+        if reading.is_large and not self._has_room(reading.job.owner):
             self._aside.append(reading.job)
             return False
+        self._aside = [job for job in self._aside if job.job_no != reading.job.job_no]
         self._readings.append(reading)
         return True
 
     def drop(self, reading: Reading) -> None:
         self._readings.remove(reading)
-        if reading.is_large:
-            self._call_back()
+
+    def forget(self, job: Job) -> None:
+        """Have a job aside no more: it is not wanted any longer."""
+        self._aside.remove(job)
 
     @property
     def readings(self) -> list[Reading]:
@@ -105,8 +107,8 @@ class Pool:
 
     @property
     def aside(self) -> Collection[Job]:
-        """Jobs of large files for which there is no room yet; the others of their owners go before them."""
-        return list(self._aside)
+        """Jobs of large files for which there is no room now; the others of their owners go before them."""
+        return [job for job in self._aside if not self._has_room(job.owner)]
 
     @property
     def barred(self) -> Collection[str]:
@@ -115,7 +117,7 @@ class Pool:
         A large file bars nobody: the small ones behind it would wait for all of it.
         """
         enough = [owner for owner, left in self._left_of_each().items() if left >= BATCH]
-        aside = [owner for owner, jobs in Counter(job.owner for job in self._aside).items() if jobs >= ASIDE_EACH]
+        aside = [owner for owner, jobs in Counter(job.owner for job in self.aside).items() if jobs >= ASIDE_EACH]
         return {*aside, *(enough if self._left >= WINDOW else ())}
 
     def embed(self, told: Callable[[list[Reading]], None], meanwhile: Callable[[], bool]) -> Iterator[Reading]:
@@ -139,21 +141,10 @@ class Pool:
             if reading not in self._in_batch:
                 reading.job = later(reading.job, seconds)
 
-    def recall(self) -> bool:
-        """Have nothing aside any more; tell whether there was anything."""
-        had = bool(self._aside)
-        self._aside.clear()
-        return had
-
-    def _call_back(self) -> None:
-        """Have one large file less aside, now that there is room for it: the oldest whose owner has none in hand."""
-        in_hand = self._owners_of_large()
-        waiting = [job for job in self._aside if job.owner not in in_hand]
-        if waiting:
-            self._aside.remove(waiting[0])
-
-    def _owners_of_large(self) -> list[str]:
-        return [reading.job.owner for reading in self._readings if reading.is_large]
+    def _has_room(self, owner: str) -> bool:
+        """Whether a large file of this owner can be taken in."""
+        owners = [reading.job.owner for reading in self._readings if reading.is_large]
+        return len(owners) < LARGE_AT_ONCE and owner not in owners
 
     @property
     def _left(self) -> int:

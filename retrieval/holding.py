@@ -31,8 +31,10 @@ class Holding:
         self._may_hold = False  # the lease
         self._jobs: dict[int, Job] = {}
 
-    def claim(self, barred: Collection[str] = (), aside: Collection[Job] = ()) -> Job | None:
-        """Take the next job; none of these owners', and none of those aside.
+    def claim(
+        self, barred: Collection[str] = (), aside: Collection[Job] = (), *, is_counted: bool = True
+    ) -> Job | None:
+        """Take the next job; none of these owners', and none of those aside; see `jobs.claim`.
 
         Raises:
             LeaseLost: another process has the lease.
@@ -43,7 +45,7 @@ class Holding:
                 return None
         with self._database.write() as tx:
             self.renew(tx)
-            job = jobs.claim(tx, self._clock(), [*self._jobs.values(), *aside], barred)
+            job = jobs.claim(tx, self._clock(), [*self._jobs.values(), *aside], barred, is_counted=is_counted)
         if job is not None:
             self._jobs[job.job_no] = job
         return job

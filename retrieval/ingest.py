@@ -110,8 +110,6 @@ class Ingester:
         while True:
             self._fill(pool, report)
             if not pool.readings:
-                if pool.recall():  # the one that was called back is gone
-                    continue
                 self._parser.rest()
                 return
             for reading in pool.embed(
@@ -141,11 +139,12 @@ class Ingester:
 
     def _read_another(self, pool: Pool, report: Report) -> bool:
         """Read the next file; tell whether there was one."""
-        if any(reading.job.attempts > 1 for reading in pool.readings):
+        suspects = [reading for reading in pool.readings if reading.job.attempts > 1]
+        if not all(reading.is_large for reading in suspects):
             return False  # if it is such a file that ends processes, it is to take no others with it
         if self._stopping.is_set():
             raise _Stopped
-        if (job := self._holding.claim(pool.barred, pool.aside)) is None:
+        if (job := self._holding.claim(pool.barred, pool.aside, is_counted=not suspects)) is None:
             return False
         self._take(job, pool, report)
         return True
@@ -221,6 +220,9 @@ class Ingester:
         self._holding.keep()
         with self._database.read() as tx:
             unwanted = [reading for reading in pool.readings if not jobs.is_open(tx, reading.job.job_no)]
+            gone = [job for job in pool.aside if not jobs.is_open(tx, job.job_no)]
+        for job in gone:
+            pool.forget(job)
         for reading in unwanted:
             pool.drop(reading)
             self._holding.end(reading.job)

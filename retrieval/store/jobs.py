@@ -29,6 +29,7 @@ class Job:
     attempts: int  # this one included
     owner: str  # the principal who asked for it
     chunking: Chunking | None
+    is_counted: bool = True  # as an attempt, if nobody ends it
 
 
 def enqueue(tx: Transaction, document_no: int, source: str, now: float, owner: str) -> None:
@@ -61,7 +62,14 @@ ORDER BY coalesce(turn, 0), job_no LIMIT 1
 """
 
 
-def claim(tx: Transaction, now: float, held: Sequence[Job] = (), barred: Collection[str] = ()) -> Job | None:
+def claim(
+    tx: Transaction,
+    now: float,
+    held: Sequence[Job] = (),
+    barred: Collection[str] = (),
+    *,
+    is_counted: bool = True,
+) -> Job | None:
     """Start the oldest open job of the owner whose last one started longest ago; only for the holder of the lease.
 
     A job that is already running was left behind by a holder that died, and starts again, with all of its time.
@@ -70,6 +78,7 @@ def claim(tx: Transaction, now: float, held: Sequence[Job] = (), barred: Collect
         held: what this holder has claimed and not ended, or keeps for later; neither those nor others for the same
             documents are found.
         barred: owners whose turn it is not, however long they have waited.
+        is_counted: False where another file would be to blame if this process were gone.
     """
     documents_held = json.dumps([job.document_no for job in held])
     _fail_tried_out(tx, now, documents_held)
@@ -77,15 +86,18 @@ def claim(tx: Transaction, now: float, held: Sequence[Job] = (), barred: Collect
     if chosen is None:
         return None
     *facts, max_tokens, overlap_tokens = tx.rows(
-        "SELECT job_no, document_no, file_id, filename, source, ?, attempts + 1, jobs.owner,"
+        "SELECT job_no, document_no, file_id, filename, source, ?, attempts + ?, jobs.owner,"
         " chunk_tokens, overlap_tokens"
         " FROM jobs JOIN documents USING (document_no) JOIN files USING (file_no) WHERE job_no = ?",
         now,
+        int(is_counted),
         *chosen,
     )[0]
-    job = Job(*(*facts, None if max_tokens is None else Chunking(max_tokens, overlap_tokens)))
+    chunking = None if max_tokens is None else Chunking(max_tokens, overlap_tokens)
+    job = Job(*(*facts, chunking, is_counted))
     tx.run(
-        "UPDATE jobs SET status = 'running', attempts = attempts + 1, started_at = ? WHERE job_no = ?",
+        "UPDATE jobs SET status = 'running', attempts = ?, started_at = ? WHERE job_no = ?",
+        job.attempts,
         job.started_at,
         job.job_no,
     )
@@ -109,9 +121,9 @@ def forgo(tx: Transaction, owner: str) -> None:
 def give_back(tx: Transaction, held: Sequence[Job]) -> None:
     """Leave started jobs to whoever runs jobs next, as if this attempt had not been."""
     tx.many(
-        "UPDATE jobs SET status = 'queued', attempts = attempts - 1, started_at = NULL"
+        "UPDATE jobs SET status = 'queued', attempts = attempts - ?, started_at = NULL"
         " WHERE job_no = ? AND status = 'running'",
-        [(job.job_no,) for job in held],
+        [(int(job.is_counted), job.job_no) for job in held],
     )
 
 

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from retrieval.batching import ASIDE_EACH, BATCH, LARGE_AT_ONCE, LARGE_SHARE, WINDOW
+from retrieval.batching import ASIDE_EACH, BATCH, LARGE_AT_ONCE, LARGE_SHARE, WINDOW, Pool, Reading
+from retrieval.chunking import Chunk
 from retrieval.embedder import WINDOW_TOKENS, Vectors
+from retrieval.holding import Holding
 from retrieval.ingest import FILL_S
+from retrieval.parsed import Parsed
 from retrieval.store import jobs
-from retrieval.store.jobs import RUN_DEADLINE_S
+from retrieval.store.jobs import RUN_DEADLINE_S, Job
 from retrieval.types import Progress, Reader
 from tests.retrieval.desk import WordsEmbedder
 from tests.retrieval.shop import Meddler, Shop
@@ -79,6 +82,19 @@ def test_whoever_comes_later_waits_for_one_file_of_each(shop: Shop) -> None:
 
     assert claimed(shop) == "ben-1.txt"
     assert claimed(shop) == "anna-2.txt"
+
+
+def test_who_puts_a_job_back_has_lost_no_turn(shop: Shop) -> None:
+    for name in ("anna-1", "ben-1", "carl-1", "anna-2"):
+        hand_in(shop, f"{name}.txt")
+    holding = Holding(shop.database, "words@1", 10, shop.clock)
+    first = holding.claim()
+    assert first is not None
+
+    holding.put_back(first)
+    names = [job.filename for _ in range(4) if (job := holding.claim()) is not None]
+
+    assert names == ["anna-1.txt", "ben-1.txt", "carl-1.txt", "anna-2.txt"]
 
 
 def test_turns_are_kept_for_those_alone_who_have_open_jobs(shop: Shop) -> None:
@@ -177,7 +193,13 @@ def test_small_files_pass_the_large_ones_that_wait_for_another_of_their_owner(sh
         hand_in(shop, f"anna-{number}.txt")
     ends = Ends()
 
-    shop.ingester().run_pending(ends)
+    class Timely(WordsEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            if len(ends.names) < 20:
+                time.sleep(0.1)  # as long as reading some of these files takes
+            return super().embed(texts)
+
+    shop.ingester(Timely()).run_pending(ends)
 
     assert ends.names[:20] == [f"anna-{number}.txt" for number in range(20)]
     assert ends.names[20:] == [f"anna-large{number}.txt" for number in range(ASIDE_EACH)]
@@ -199,6 +221,55 @@ def test_large_files_that_wait_are_read_though_the_one_whose_turn_it_is_is_gone(
     shop.ingester().run_pending(note)
 
     assert ends.names == ["anna-large0.txt", "anna-large2.txt"]
+
+
+def test_nor_does_it_wait_for_an_end_of_what_others_hand_in(shop: Shop) -> None:
+    for number in range(3):
+        hand_in(shop, f"anna-large{number}.txt", chunks=LARGE)
+    ends, handed_in = Ends(), list[int]()
+
+    class Busy(WordsEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            if "anna-large2.txt" not in ends.names and len(handed_in) < 200:
+                handed_in.append(len(handed_in))
+                hand_in(shop, f"ben-{len(handed_in)}.txt")
+            return super().embed(texts)
+
+    def note(progress: Progress) -> None:
+        ends(progress)
+        if ends.names[-1:] == ["anna-large0.txt"]:
+            with shop.database.write() as tx:
+                jobs.cancel(tx, 2)
+
+    shop.ingester(Busy()).run_pending(note)
+
+    assert "anna-large2.txt" in ends.names
+    assert len(handed_in) < 200
+
+
+def test_beside_a_large_file_that_is_tried_again_others_are_read_and_not_blamed(shop: Shop) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Kills(WordsEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            if begun == {"anna-large.txt", "ben-1.txt"}:
+                raise Killed
+            return super().embed(texts)
+
+    begun, ends = set[str](), Ends()
+    hand_in(shop, "anna-large.txt", chunks=6 * WINDOW)
+    with shop.database.write() as tx:
+        tx.run("UPDATE jobs SET attempts = 1, status = 'running'")
+    hand_in(shop, "ben-1.txt")
+
+    with pytest.raises(Killed):
+        shop.ingester(Kills()).run_pending(lambda progress: begun.add(progress.filename))
+    with shop.database.read() as tx:
+        assert tx.rows("SELECT status, attempts FROM jobs ORDER BY job_no") == [("running", 2), ("running", 0)]
+    shop.ingester().run_pending(ends)
+
+    assert ends.names == ["ben-1.txt", "anna-large.txt"]
 
 
 def test_few_large_files_are_read_before_their_time(shop: Shop) -> None:
@@ -250,6 +321,58 @@ def test_what_others_take_of_the_time_counts_for_no_files_deadline(shop: Shop) -
 
     assert sorted(ends.names) == ["anna-1.txt", "ben-1.txt"]
     assert shop.clock.now - began > RUN_DEADLINE_S
+
+
+def test_nor_does_the_time_that_reading_another_took(shop: Shop) -> None:
+    hand_in(shop, "anna-1.txt")
+    hand_in(shop, "ben-1.txt")
+
+    class Stuck(WordsEmbedder):
+        def count(self, texts: Sequence[str]) -> list[int]:
+            if any("ben-1.txt" in text for text in texts):
+                shop.clock.now += RUN_DEADLINE_S + 1
+            return super().count(texts)
+
+    shop.ingester(Stuck()).run_pending(ends := Ends())
+
+    assert ends.names == ["anna-1.txt"]
+
+
+def test_an_owner_of_large_and_small_files_has_no_more_of_a_window_than_others() -> None:
+    owners = Counter[str]()
+
+    class Counting(WordsEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            owners.update(text.split("\n")[0] for text in texts)
+            return super().embed(texts)
+
+    pool = Pool(Counting(), lambda _: None, time.time)
+    for number, (owner, chunks) in enumerate((("anna", WINDOW), ("ben", WINDOW), ("ben", LARGE))):
+        job = Job(number, number, "file-1", f"{owner}.txt", "", 0.0, 1, owner, None)
+        assert pool.admit(Reading(job, Parsed(owner, "word " * chunks), [Chunk(0, 4, owner)] * chunks, [1] * chunks))
+    ended = list(pool.embed(lambda _: None, lambda: False))
+
+    assert not ended
+    assert owners == {"anna": WINDOW // 2, "ben": WINDOW // 2}
+
+
+def test_no_more_is_read_ahead_than_a_window_has_room_for(shop: Shop) -> None:
+    files = 8 * WINDOW // BATCH
+    for number in range(files):
+        hand_in(shop, f"owner{number}-1.txt", chunks=BATCH)
+    in_hand: list[int] = []
+
+    class Counting(WordsEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            time.sleep(0.1)  # as long as reading some of these files takes, and all of them in a window's batches
+            with shop.database.read() as tx:
+                in_hand.extend(tx.rows("SELECT count(*) FROM jobs WHERE status = 'running'")[0])
+            return super().embed(texts)
+
+    shop.ingester(Counting()).run_pending(ends := Ends())
+
+    assert len(ends.names) == files
+    assert WINDOW // BATCH < max(in_hand) <= files // 2
 
 
 def test_what_has_been_read_does_not_wait_until_slow_files_fill_a_window(shop: Shop) -> None:
