@@ -166,6 +166,11 @@ def test_a_page_of_unclosed_tags_takes_no_longer_than_its_length(opened: str) ->
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("e\u0301", "é"),
         ("bell\x07 \x1b[1mx", "bell [1mx"),
+        ("Tele\U000e0101\U000e01efphone", "Telephone"),
+        ("hid\u3164den\u061c bud\u034fget \u115f\uffa0x", "hidden budget x"),
+        ("\u180bM\u17b4\u206a\ufff9\U0001d173x\x80\x9f", "Mx"),
+        ("a\ufe00\ufe0fb", "ab"),
+        ("I \u2764\ufe0f\ufe0f 1\ufe0f\u20e3", "I \u2764\ufe0f 1\ufe0f\u20e3"),
     ],
 )
 def test_characters_that_nobody_sees_are_stripped(source: str, stored: str) -> None:
