@@ -4,7 +4,8 @@ import io
 import zipfile
 from pathlib import Path
 
-from retrieval.errors import DocumentRefused, kind_of
+from retrieval.errors import DocumentRefused
+from retrieval.formats.damage import reason_of
 from retrieval.limits import Limits
 
 _CONTENT_TYPES = "[Content_Types].xml"
@@ -26,12 +27,11 @@ def refuse_unfit(path: Path, data: bytes, program: str, limits: Limits) -> None:
 
     The sizes that an archive declares can be relied on: more than that is never unpacked.
     """
-    damaged = f"it is damaged (%s); open it in {program} and save it again"
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             parts = archive.infolist()
             if any(part.compress_type in _BOUNDED and part.file_size > _RATIO * part.compress_size for part in parts):
-                raise DocumentRefused(path, damaged % "it declares a part longer than it can be")
+                raise DocumentRefused(path, "it is damaged (it declares a part longer than it can be)")
             unpacked = sum(part.file_size for part in parts)
             if unpacked > limits.unpacked_bytes:
                 raise DocumentRefused(
@@ -46,7 +46,7 @@ def refuse_unfit(path: Path, data: bytes, program: str, limits: Limits) -> None:
     except KeyError as error:
         raise DocumentRefused(path, f"it is an archive, but no {program} file", "unsupported_file") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
-        raise DocumentRefused(path, damaged % kind_of(error)) from error
+        raise DocumentRefused(path, reason_of(error, program)) from error
     if b"macroEnabled" in declarations or b"vbaProject" in declarations:
         raise DocumentRefused(
             path, f"it contains macros; save it as {_EXTENSIONS[program]}, without them", "unsupported_file"

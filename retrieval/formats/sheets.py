@@ -18,9 +18,10 @@ from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.worksheet import Worksheet
 
 from retrieval.composer import Composer
-from retrieval.errors import DocumentRefused, kind_of
+from retrieval.errors import DocumentRefused
 from retrieval.formats import rows
 from retrieval.formats.archive import refuse_unfit
+from retrieval.formats.damage import reason_of
 from retrieval.formats.formulas import uncomputed
 from retrieval.limits import Limits
 from retrieval.parsed import Parsed
@@ -44,7 +45,7 @@ def read_sheets(path: Path, data: bytes, limits: Limits) -> Parsed:
         reader.read()
         unknown = uncomputed(reader, data)
     except (InvalidFileException, BadZipFile, KeyError, ValueError, TypeError, SyntaxError, XMLSyntaxError) as error:
-        raise DocumentRefused(path, f"it is damaged ({kind_of(error)}); open it in Excel and save it again") from error
+        raise DocumentRefused(path, reason_of(error, "Excel")) from error
     composer = Composer(path, limits)
     for number, sheet in enumerate(reader.wb.worksheets, start=1):
         if sheet.sheet_state != "visible":

@@ -14,9 +14,10 @@ from pptx.shapes.group import GroupShape
 from pptx.slide import Slide
 
 from retrieval.composer import Composer
-from retrieval.errors import DocumentRefused, kind_of
+from retrieval.errors import DocumentRefused
 from retrieval.formats import rows
 from retrieval.formats.archive import refuse_unfit
+from retrieval.formats.damage import reason_of
 from retrieval.limits import Limits
 from retrieval.parsed import Parsed
 from retrieval.visible import one_line
@@ -33,9 +34,7 @@ def read_slides(path: Path, data: bytes, limits: Limits) -> Parsed:
         presentation = Presentation(io.BytesIO(data))
         slides = list(presentation.slides)
     except (PythonPptxError, BadZipFile, KeyError, ValueError, XMLSyntaxError) as error:
-        raise DocumentRefused(
-            path, f"it is damaged ({kind_of(error)}); open it in PowerPoint and save it again"
-        ) from error
+        raise DocumentRefused(path, reason_of(error, "PowerPoint")) from error
     composer = Composer(path, limits)
     for number, slide in enumerate(slides, start=1):
         if slide.element.get("show") in ("0", "false"):

@@ -16,9 +16,10 @@ from docx.oxml.ns import qn
 from lxml.etree import XMLSyntaxError, _Element
 
 from retrieval.composer import Composer
-from retrieval.errors import DocumentRefused, kind_of
+from retrieval.errors import DocumentRefused
 from retrieval.formats import equations, rows
 from retrieval.formats.archive import refuse_unfit
+from retrieval.formats.damage import reason_of
 from retrieval.limits import Limits
 from retrieval.parsed import Parsed
 from retrieval.visible import one_line
@@ -44,7 +45,7 @@ def read_word(path: Path, data: bytes, limits: Limits) -> Parsed:
     try:
         document = Document(io.BytesIO(data))
     except (OpcError, BadZipFile, KeyError, ValueError, XMLSyntaxError) as error:
-        raise DocumentRefused(path, f"it is damaged ({kind_of(error)}); open it in Word and save it again") from error
+        raise DocumentRefused(path, reason_of(error, "Word")) from error
     reader = _Reader(document, Composer(path, limits))
     reader.read(document.element.body)
     for part in document.part.package.iter_parts():

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from retrieval.errors import DocumentRefused, kind_of
+from retrieval.errors import DocumentRefused
+from retrieval.formats.damage import reason_of
 from retrieval.limits import Limits
 from retrieval.parse import parse
 from retrieval.parsed import Parsed
@@ -59,8 +60,7 @@ def _found(requests: BinaryIO, name_bytes: int, data_bytes: int, limits: Limits)
     except RecursionError:
         return DocumentRefused(path, "what is in it is nested too deeply; simplify it")
     except Exception as error:  # noqa: BLE001  # whatever a library raises is about this file, and the next may be fine
-        reason = f"it is damaged ({kind_of(error)}); open it in the program it comes from and save it again"
-        return DocumentRefused(path, reason)
+        return DocumentRefused(path, reason_of(error, "the program it comes from"))
 
 
 def _send(answers: BinaryIO, number: int, payload: bytes) -> None:

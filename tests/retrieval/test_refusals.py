@@ -44,6 +44,15 @@ def test_the_kind_of_damage_is_told_and_what_to_do() -> None:
     assert refused.value.reason == "it is damaged (ValueError); open it in Excel and save it again"
 
 
+@pytest.mark.parametrize("name", ["a.docx", "a.pptx"])
+def test_a_text_without_end_is_not_called_damage(name: str) -> None:
+    part = {"a.docx": "word/document.xml", "a.pptx": "ppt/presentation.xml"}[name]
+    endless = b"<a>" + b"x" * 10_100_000 + b"</a>"
+
+    with pytest.raises(DocumentRefused, match="longer than 10,000,000 bytes"):
+        parse(Path(name), broken(FILES[name], part, endless))
+
+
 @pytest.mark.parametrize(
     ("source", "line"),
     [
