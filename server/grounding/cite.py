@@ -16,14 +16,22 @@ Status = Literal["supported", "partial", "unsupported", "abstained", "no_sources
 Mode = Literal["off", "cite", "strict"]
 
 # What a reader would take for a marker or follow as a link, and what may become one when more text comes. Documents
-# are full of such brackets, and models copy them.
-_NUMBERS = r"[\s\d,;:^–-]{0,20}\d[\s\d,;:^–-]{0,20}"
-_NAMED = r"†[^][［］【】\n]{0,80}"  # "[2:0†policy.pdf]", as files are cited by OpenAI's assistants
-_MARKER = re.compile(rf"[\[［【]({_NUMBERS}(?:{_NAMED})?)[\]］】]")
-_UNCLOSED = re.compile(rf"[\[［【](?={_NUMBERS}†)")
+# are full of such brackets, and models copy them. Beside the numbers there may be anything but words: `[*1*]`, `\[1\]`.
+_OPENING, _CLOSING = r"\[［【", r"\]］】"
+_BRACKETS = _OPENING + _CLOSING
+_DIGITS = r"\d¹²³⁰-⁹₀-₉①-⑳"
+_BESIDE = rf"(?:[^\w{_BRACKETS}]|[_{_DIGITS}]|and|or|to)"
+_NUMBERS = rf"{_BESIDE}{{0,20}}[{_DIGITS}]{_BESIDE}{{0,20}}"
+_NAMED = rf"†[^{_BRACKETS}\n]{{0,80}}"  # "[2:0†policy.pdf]", as files are cited by OpenAI's assistants
+_MARKER = re.compile(rf"[{_OPENING}]({_NUMBERS}(?:{_NAMED})?)[{_CLOSING}]")
+_UNCLOSED = re.compile(rf"[{_OPENING}](?={_NUMBERS}(?:[†{_OPENING}]|\Z))")
 _REVERSED_TAIL = re.compile(  # from the end, so that only one place is tried
-    r"(?:(?:[^][［］【】\n]{0,80}†)?[\s\d,;:^–-]{0,41}[\[［【]|\])+"
+    rf"[a-z]{{0,2}}(?:(?:[^{_BRACKETS}\n]{{0,80}}†)?(?:[^\w{_BRACKETS}]|[_{_DIGITS}]|dna|ro|ot){{0,41}}[{_OPENING}]|\])+"
 )
+# A page shows brackets for these.
+_SPELLED_OPENING = re.compile("&(?:#0{0,5}91|#[xX]0{0,4}5[bB]|lbrack|lsqb);")
+_SPELLED_CLOSING = re.compile("&(?:#0{0,5}93|#[xX]0{0,4}5[dD]|rbrack|rsqb);")
+_SPELLED_TAIL = re.compile(r"&(?:#[xX]?[0-9a-fA-F]{0,8}|[a-z]{0,6})\Z")
 _LINK = re.compile(r"\](?=[(\[:])")
 # A sentence ends in one of these, or in the white space of a new line, and only there is there something to check.
 _ENDINGS = frozenset(".!?…\n\"'”’)]")
@@ -156,9 +164,11 @@ class CitedText:
     def _defused(self, piece: str) -> str:
         if self._mode == "off":
             return piece
-        piece = self._perhaps_marker + piece
-        tail = _REVERSED_TAIL.match(piece[::-1])
-        sure = len(piece) - (tail.end() if tail else 0)
+        piece = _unspelled(self._perhaps_marker + piece)
+        spelled = _SPELLED_TAIL.search(piece)
+        sure = spelled.start() if spelled else len(piece)
+        if tail := _REVERSED_TAIL.match(piece[:sure][::-1]):
+            sure -= tail.end()
         self._perhaps_marker = piece[sure:]
         return _defused(piece[:sure])
 
@@ -175,7 +185,12 @@ def _defused(text: str) -> str:
 
     A marker in brackets means that the server checked, whatever a document says.
     """
-    return _LINK.sub("] ", _UNCLOSED.sub("(", _MARKER.sub(r"(\1)", text)))
+    marked = _MARKER.sub(lambda found: "(" + found[1].removesuffix("\\") + ")", _unspelled(text))
+    return _LINK.sub("] ", _UNCLOSED.sub("(", marked))
+
+
+def _unspelled(text: str) -> str:
+    return _SPELLED_CLOSING.sub(")", _SPELLED_OPENING.sub("(", text))
 
 
 def letters(text: str) -> str:

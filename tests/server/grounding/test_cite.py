@@ -92,7 +92,7 @@ def test_nothing_is_sent_while_the_answer_may_still_be_an_abstention() -> None:
 def test_a_marker_of_the_models_own_making_loses_its_brackets() -> None:
     text, _ = written("Staff get 28 days of leave [", "1", "2]. See [x] and [3")
 
-    assert text == "Staff get 28 days of leave (12). See [x] and [3"
+    assert text == "Staff get 28 days of leave (12). See [x] and (3"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,27 @@ def test_a_marker_of_the_models_own_making_loses_its_brackets() -> None:
     ],
 )
 def test_the_markers_that_name_a_file_lose_their_brackets_too(answer: str, sent: str) -> None:
+    text, _ = written(answer)
+
+    assert re.sub(r" \[\d\]$", "", text) == sent
+    assert written(*answer)[0] == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent"),
+    [
+        (r"Leave \[1\].", r"Leave \(1)."),
+        ("Leave [*1*], [**2**], [ 1. ].", "Leave (*1*), (**2**), ( 1. )."),
+        ("Leave [1 and 2], [1、2], [1/2], [2 to 4].", "Leave (1 and 2), (1、2), (1/2), (2 to 4)."),
+        ("Leave [1\ufe0f], [\u200b1], [²], [①].", "Leave (1\ufe0f), (\u200b1), (²), (①)."),
+        ("Leave &#91;1&#93;, &lbrack;1], [&#49;&rsqb;.", "Leave (1), (1], (&#49;)."),
+        ("Leave &#x005B;1&#x5d; & more &amp; &#9", "Leave (1) & more &amp; &#9"),
+        ("Leave [1 [1].", "Leave (1 (1)."),
+        ("Leave [1 [x], [1", "Leave (1 [x], (1"),
+        ("[1st], [2024 report], [x1], [sand 1], [-], [and].", "[1st], [2024 report], [x1], [sand 1], [-], [and]."),
+    ],
+)
+def test_what_a_page_shows_as_a_marker_loses_its_brackets_too(answer: str, sent: str) -> None:
     text, _ = written(answer)
 
     assert re.sub(r" \[\d\]$", "", text) == sent
@@ -149,6 +170,11 @@ _parts = st.sampled_from(
         "†" + "x" * 79,
         "](",
         "é",
+        "1 and ",
+        "*2\\",
+        "&#9",
+        "1;",
+        "& or ",
     ]
 )
 
