@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 
+_ABSENT = frozenset({"missing", "missing_either", "extra_forbidden"})  # what is wrong with what is not there
+
 
 def described(error: RequestValidationError, query: Mapping[str, str]) -> tuple[str, str | None, str]:
     """The message, parameter and code for the first thing that validation found.
@@ -17,7 +19,7 @@ def described(error: RequestValidationError, query: Mapping[str, str]) -> tuple[
     if first["type"] == "json_invalid":
         return _where_json_ends(first, str(error.body)), None, "invalid_json"
     given = dict(query) if first["loc"][0] == "query" else error.body
-    param = _param_of(given, first["loc"][1:], missing=first["type"] in ("missing", "extra_forbidden"))
+    param = _param_of(given, first["loc"][1:], missing=first["type"] in _ABSENT)
     return _explain(first, param), param or None, _code_of(first["type"])
 
 

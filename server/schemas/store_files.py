@@ -1,8 +1,8 @@
 """What /v1/vector_stores takes and gives of a store's files."""
 
-from typing import Literal, Self
+from typing import Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from retrieval.types import (
@@ -22,6 +22,8 @@ from server.schemas.fields import Answered, Asked, Name
 from server.schemas.files import Listed
 from server.schemas.filters import Attributes
 from server.schemas.vector_stores import MAX_FILES, FileCounts
+
+_Shared = TypeVar("_Shared")
 
 
 class AttachRequest(Asked):
@@ -46,17 +48,23 @@ class BatchRequest(Asked):
     """Files to be put into a store together: ids that share attributes and strategy, or files with their own."""
 
     file_ids: list[Name] | None = Field(None, min_length=1, max_length=MAX_FILES)
-    files: list[AttachRequest] | None = Field(None, min_length=1, max_length=MAX_FILES)
+    files: list[AttachRequest] | None = Field(None, min_length=1, max_length=MAX_FILES, validate_default=True)
     attributes: Attributes | None = None
     chunking_strategy: ChunkingStrategy | None = None
 
-    @model_validator(mode="after")
-    def _names_files_once(self) -> Self:
-        if (self.file_ids is None) == (self.files is None):
-            raise PydanticCustomError("batch", "give 'file_ids' or 'files', and not both")
-        if self.files and (self.attributes or self.chunking_strategy):
-            raise PydanticCustomError("batch", "with 'files', each has its own attributes and chunking_strategy")
-        return self
+    @field_validator("files")
+    @classmethod
+    def _named_once(cls, files: list[AttachRequest] | None, others: ValidationInfo) -> list[AttachRequest] | None:
+        if (others.data.get("file_ids") is None) == (files is None):
+            raise PydanticCustomError("missing_either", "give 'file_ids' or 'files', and not both")
+        return files
+
+    @field_validator("attributes", "chunking_strategy")
+    @classmethod
+    def _of_all_alike(cls, shared: _Shared, others: ValidationInfo) -> _Shared:
+        if shared and others.data.get("files"):
+            raise PydanticCustomError("batch", "with 'files', each has its own")
+        return shared
 
     def attachments(self) -> list[Attachment]:
         """What the store understands; a file named twice is put there once, as it was named last."""

@@ -122,6 +122,32 @@ async def test_a_batch_can_be_cancelled_before_its_files_are_read(tmp_path: Path
     assert (cancelled.status, cancelled.file_counts.cancelled, after.status) == ("cancelled", 1, "cancelled")
 
 
+@pytest.mark.parametrize(
+    ("asked", "param", "words"),
+    [
+        ({}, "files", "'file_ids' or 'files'"),
+        ({"file_ids": ["f"], "files": [{"file_id": "f"}]}, "files", "not both"),
+        ({"files": [{"file_id": "f"}], "attributes": {"a": True}}, "attributes", "each has its own"),
+        ({"files": [{"file_id": "f"}], "chunking_strategy": {"type": "auto"}}, "chunking_strategy", "its own"),
+        ({"file_ids": ["file-none"]}, "file_id", "No file found with id 'file-none'"),
+        ({"files": [{"file_id": "file-none"}]}, "file_id", "No file found with id 'file-none'"),
+    ],
+)
+async def test_a_batch_is_refused_by_the_name_of_what_is_wrong(
+    tmp_path: Path, asked: dict[str, Any], param: str, words: str
+) -> None:
+    async with shop(tmp_path, is_reading=False) as (url, _), client_of(url) as client:
+        store = await client.vector_stores.create(name="mixed")
+        with pytest.raises(openai.APIStatusError, match=words) as refused:
+            await client.vector_stores.file_batches.create(store.id, **asked)
+        with pytest.raises(openai.NotFoundError) as no_store:
+            await client.vector_stores.file_batches.create("none-such", file_ids=["f"])
+        with pytest.raises(openai.NotFoundError) as no_batch:
+            await client.vector_stores.file_batches.retrieve("none-such", vector_store_id=store.id)
+
+    assert (refused.value.param, no_store.value.param, no_batch.value.param) == (param, "vector_store_id", "batch_id")
+
+
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_lists_are_paged_through_by_themselves(tmp_path: Path, order: Any) -> None:
     async with shop(tmp_path, is_reading=False) as (url, _), client_of(url) as client:
