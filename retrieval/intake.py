@@ -27,10 +27,16 @@ Outcome = Document | DocumentRefused | DocumentNotFound
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """What became of files: an outcome for each, and the ids of the documents that were not in the store before."""
+    """What became of files: an outcome for each, and the ids of two sorts of documents.
+
+    Attributes:
+        added: were not in the store before.
+        found: by searches now, and not before: also those that somebody else has handed in, or whoever was stopped.
+    """
 
     outcomes: list[Outcome]
     added: frozenset[str]
+    found: frozenset[str]
 
 
 class Intake:
@@ -70,7 +76,7 @@ class Intake:
                     told.add(progress.file_id)
                 report(progress)
 
-        added: set[str] = set()
+        added, unread = set[str](), set[str]()
         for start in range(0, len(paths), SLICE):
             waiting: dict[int, Document] = {}
             for number, path in enumerate(paths[start : start + SLICE], start=start):
@@ -84,9 +90,12 @@ class Intake:
                     waiting[number] = document
                     if is_new:
                         added.add(document.file_id)
+                    if document.status != "completed":
+                        unread.add(document.file_id)
             await self._watch(paths, waiting, outcomes, tell)
         completed = {outcome.file_id for outcome in outcomes.values() if isinstance(outcome, Document)}
-        return TakenIn([outcomes[number] for number in range(len(paths))], frozenset(added & completed))
+        in_order = [outcomes[number] for number in range(len(paths))]
+        return TakenIn(in_order, frozenset(added & completed), frozenset(unread & completed))
 
     async def _watch(
         self, paths: Sequence[Path], waiting: dict[int, Document], outcomes: dict[int, Outcome], tell: Report

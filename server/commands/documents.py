@@ -65,14 +65,14 @@ def ingest(
     began = perf_counter()
     with acting(settings, "ingest", "file") as acts:
         try:
-            outcomes, added = asyncio.run(_ingest(settings, files, name, readers, personal_data, index, acts))
+            outcomes, found = asyncio.run(_ingest(settings, files, name, readers, personal_data, index, acts))
         except KeyboardInterrupt:
             print("\n" + _STOPPED.format(len(files)), file=sys.stderr)
             raise
     seconds = perf_counter() - began
     taken = [outcome for outcome in outcomes if isinstance(outcome, Document)]
     refused = [*left_out, *(outcome for outcome in outcomes if not isinstance(outcome, Document))]
-    fresh = {document.file_id: document for document in taken if document.file_id in added}
+    fresh = {document.file_id: document for document in taken if document.file_id in found}
     for error in refused:
         print(f"refused: {printable(str(error))}", file=sys.stderr)
     print(
@@ -156,7 +156,7 @@ async def _ingest(
 ) -> tuple[list[Document | Exception], set[str]]:
     from server.building.store import open_library
 
-    outcomes, added = list[Document | Exception](), set[str]()
+    outcomes, found = list[Document | Exception](), set[str]()
     access = Access(read=tuple(read), write=(LOCAL.principal,)) if read else None
     async with open_library(settings) as library:
         is_new = not any(name in (found.store_id, found.name) for found in await library.stores(LOCAL_READER))
@@ -177,12 +177,12 @@ async def _ingest(
                     )
                     facts.record["files"] = _facts(taken.outcomes, taken.added)
                 outcomes += taken.outcomes
-                added |= taken.added
-        if is_new and not added:
+                found |= taken.found
+        if is_new and not found:
             # A misspelt name with nothing to take in should not stay behind as a store.
             with acts.one({"store": store.store_id}) as facts:
                 facts.record["is_removed"] = await library.remove_if_bare(store.store_id, LOCAL_READER)
-    return outcomes, added
+    return outcomes, found
 
 
 def _facts(outcomes: Sequence[Document | Exception], added: AbstractSet[str]) -> list[dict[str, Any]]:

@@ -65,6 +65,11 @@ def test_an_ingest_that_is_interrupted_says_what_is_kept_and_goes_on_when_asked_
 
     assert running.returncode == 130
     assert said.decode().strip().endswith("the same command again goes on with the others.")
+    kept = hrm_serve("stores", "papers", "--data-dir", str(data)).stdout
     again = hrm_serve(*command, timeout_s=240)
     assert again.returncode == 0, again.stderr
     assert "0 refused" in again.stdout
+    assert again.stdout.startswith(f"{24 - kept.count('completed')} new")
+    listed = hrm_serve("stores", "papers", "--data-dir", str(data)).stdout
+    assert {f"{number}.txt" for number in range(24)} <= set(listed.split())
+    assert listed.count("completed") == 24

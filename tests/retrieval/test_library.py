@@ -162,6 +162,18 @@ async def test_of_two_who_take_in_the_same_files_only_one_has_added_each(library
     assert len(added) == 3
 
 
+async def test_what_waited_to_be_read_is_found_by_whoever_takes_it_in_again(library: Library, tmp_path: Path) -> None:
+    waits, comes = files(tmp_path, 2)
+    handed_in = await library.enqueue(waits, store="shop", reader=ANNA)
+
+    first = await library.take_in([waits, comes], store="shop", reader=ANNA)
+    second = await library.take_in([waits, comes], store="shop", reader=ANNA)
+
+    (added,) = first.added
+    assert first.found == {handed_in.file_id, added} != first.added
+    assert (second.added, second.found) == (frozenset(), frozenset())
+
+
 async def test_only_a_store_that_holds_nothing_to_find_can_be_removed(library: Library, tmp_path: Path) -> None:
     bad = tmp_path / "bad.txt"
     bad.write_bytes(b"Gr\xfc\xdfe")
