@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hrm_model.endings import Allowed
 from hrm_model.sampling import Draw, Drawn, NotFinite, draw, uniforms
 from hrm_model.types import Sampling
 
@@ -305,6 +306,17 @@ def test_a_row_in_which_everything_is_forbidden_has_no_draw() -> None:
 
     assert isinstance(first, NotFinite)
     assert second == Drawn(0)
+
+
+def test_no_ban_holds_up_an_answer_that_its_grammar_lets_only_end() -> None:
+    sampling = Sampling(temperature=0, stop_token_ids=(2, 3), min_tokens=9)
+    ended, open_ = np.zeros(len(LOGITS), dtype=np.bool_), np.zeros(len(LOGITS), dtype=np.bool_)
+    ended[3] = open_[[3, 4]] = True
+
+    last = draw(LOGITS[None], [Draw(sampling, 0, 0, 1, (), (1,), Allowed(ended, 3))])
+    between = draw(LOGITS[None], [Draw(sampling, 0, 0, 1, (), (1,), Allowed(open_, 3))])
+
+    assert (last, between) == ([Drawn(3)], [Drawn(4)])
 
 
 def test_penalties_without_the_answer_are_a_mistake_and_not_a_plain_draw() -> None:
