@@ -37,7 +37,8 @@ class ContextLengthExceeded(RequestRefused):
         self.prompt_tokens = prompt_tokens
         self.limit = limit
         self.max_tokens = max_tokens
-        self.param = "max_tokens" if max_tokens is not None and max_tokens > limit else None  # None: the prompt
+        # None: the prompt.
+        self.param = "max_tokens" if max_tokens is not None and prompt_tokens < limit and not is_least else None
 
 
 class NeverFits(RequestRefused):

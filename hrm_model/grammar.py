@@ -21,7 +21,7 @@ QUICK_S = 0.5  # within which nearly every grammar is compiled; the others wait 
 
 class GrammarCompiler:
     """Makes matchers for one tokenizer, in two lanes: what is not done soon is begun again among its like, so that
-    nobody waits for it whose grammar is done in milliseconds."""
+    who has a small grammar waits for a moment of each one before it, and not for all that it takes."""
 
     def __init__(
         self,

@@ -75,7 +75,12 @@ def _store(settings: Settings) -> Iterator[Finding]:
         yield Finding("store", "ok", f"process {found.reader} reads files; {found.jobs} wait")
     if found.unusable:
         said = f"the snapshot has files that are gone or changed: {', '.join(found.unusable)}"
-        yield Finding("index", "warning", said, "nothing is lost, and the next start takes longer; look at the disk")
+        yield Finding(
+            "index",
+            "warning",
+            said,
+            "nothing is lost, and the next start takes longer; look at the disk, unless something was erased since",
+        )
     elif found.snapshot is not None and found.snapshot > found.generation:
         said = f"the snapshot is of generation {found.snapshot}, ahead of the store"
         yield Finding("index", "warning", said, "the next start makes it anew; was store.db replaced by hand?")
