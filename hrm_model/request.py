@@ -12,11 +12,12 @@ from hrm_model.drafts import Drafter, Indexed
 from hrm_model.errors import ContextLengthExceeded, InvalidPrompt, InvalidSampling
 from hrm_model.pages import PAGE_TOKENS
 from hrm_model.ranges import check_sampling
+from hrm_model.sampling import Drawn
 from hrm_model.sequence import Sequence
 from hrm_model.spelling import ids_of, least_ids
 from hrm_model.template import END_ANSWER
 from hrm_model.tokenizer import Tokenizer
-from hrm_model.types import Event, Limits, Prompt, Sampling, TokenLogprob, Tokens
+from hrm_model.types import Event, Limits, Prompt, Sampling, Tokens
 
 MAX_CHOICES = 128
 _MOST_BEFORE = 1024  # tokens that a stop string of 256 characters may begin in, a byte each
@@ -35,8 +36,7 @@ class Request:
     started_at: float = 0.0
     first_at: float = 0.0
     open: set[int] = field(default_factory=set)
-    unsaid: dict[int, list[TokenLogprob]] = field(default_factory=dict)  # choice -> logprobs whose text is held back
-    unsaid_tokens: dict[int, int] = field(default_factory=dict)
+    unsaid: dict[int, list[Drawn]] = field(default_factory=dict)  # choice -> tokens whose text is held back
     drafters: list[Drafter] = field(default_factory=list)
 
 
@@ -132,7 +132,7 @@ def open_request(
                 most,
                 min_tokens=sampling.min_tokens,
                 given=given[-_MOST_BEFORE:],
-                prompt=prompt_ids[-_MOST_BEFORE:] if given else (),
+                prompt=prompt_ids[-3:],  # bytes that a character may lack
             )
             for _ in range(n)
         ],

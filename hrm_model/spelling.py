@@ -38,4 +38,4 @@ class Speller:
     def spelled(self, prompt: Prompt) -> Spelled:
         ids, _ = ids_of(prompt, self._tokenizer)
         text = prompt.text if isinstance(prompt, Question) else self._tokenizer.decode(ids)
-        return Spelled(text, tuple(map(self._tokenizer.token_bytes, ids)))
+        return Spelled(text, tuple(map(self._tokenizer.token_bytes, ids)), tuple(ids))

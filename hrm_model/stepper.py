@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterable
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
@@ -254,18 +255,18 @@ class Stepper:
         if sequence.matching is not None:
             sequence.matching.accept(result.token)
         text = answer.push(result.token, is_last=sequence.matching is not None and sequence.matching.is_complete)
+        unsaid = request.unsaid.setdefault(sequence.choice, [])
         if result.token not in sequence.sampling.stop_token_ids:
-            request.unsaid_tokens[sequence.choice] = request.unsaid_tokens.get(sequence.choice, 0) + 1
-            request.unsaid.setdefault(sequence.choice, []).extend(self._logprobs(result))
-        tokens = request.unsaid_tokens.get(sequence.choice, 0)
-        if text or (answer.reason is not None and tokens):
-            logprobs = request.unsaid.get(sequence.choice, [])
-            said = max(0, len(logprobs) - answer.unsaid)
-            request.unsaid[sequence.choice] = logprobs[said:]
+            unsaid.append(result)
+        if text or (answer.reason is not None and unsaid):
+            said = unsaid[: len(unsaid) - answer.unsaid]
             # What a stop string cuts off has been drawn all the same.
-            left = answer.unsaid if answer.reason is None else 0
-            request.unsaid_tokens[sequence.choice] = left
-            self._outbox.put(request, Text(sequence.choice, text, tokens - left, tuple(logprobs[:said])))
+            tokens = len(said) if answer.reason is None else len(unsaid)
+            del unsaid[: len(said)]
+            self._outbox.put(
+                request,
+                Text(sequence.choice, text, tokens, self._logprobs(said), tuple(drawn.token for drawn in said)),
+            )
         if answer.reason is not None:
             self._finish(sequence, answer.reason)
         return None
@@ -274,12 +275,12 @@ class Stepper:
         """Take note of how likely a token of the answer's given beginning was."""
         request = self.requests[sequence.request]
         sequence.ids.append(given.token)
-        logprobs = request.unsaid.setdefault(sequence.choice, [])
-        logprobs.extend(self._logprobs(given))
+        scored = request.unsaid.setdefault(sequence.choice, [])
+        scored.append(given)
         if sequence.answered < len(sequence.given):
             return
-        if logprobs:
-            self._outbox.put(request, Scored(sequence.choice, tuple(request.unsaid.pop(sequence.choice))))
+        if logprobs := self._logprobs(request.unsaid.pop(sequence.choice)):
+            self._outbox.put(request, Scored(sequence.choice, logprobs))
         if sequence.answered == sequence.max_tokens:
             self._close(sequence)
 
@@ -297,12 +298,14 @@ class Stepper:
         seconds = Seconds(request.started_at - request.queued_at, first_at - request.started_at, now - first_at)
         self._end(sequence, Finished(sequence.choice, reason, counts, seconds))
 
-    def _logprobs(self, drawn: Drawn) -> tuple[TokenLogprob, ...]:
-        if drawn.logprob is None:
-            return ()
+    def _logprobs(self, tokens: Iterable[Drawn]) -> tuple[TokenLogprob, ...]:
+        """Those of tokens that were drawn with them."""
         spelled = self._tokenizer.token_bytes
-        top = tuple((spelled(token), value) for token, value in drawn.top)
-        return (TokenLogprob(spelled(drawn.token), drawn.logprob, top),)
+        return tuple(
+            TokenLogprob(spelled(one.token), one.logprob, tuple((spelled(token), value) for token, value in one.top))
+            for one in tokens
+            if one.logprob is not None
+        )
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:
         failure = error if isinstance(error, EngineError) else EngineError(f"generation failed: {error}")

@@ -50,10 +50,11 @@ Prompt = Question | Tokens
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """A prompt as it reads back: its text, and the UTF-8 of each of its tokens, which control tokens have none of."""
+    """A prompt as it reads back: its text, its ids, and the UTF-8 of each, which control tokens have none of."""
 
     text: str
     tokens: tuple[bytes, ...]  # perhaps parts of characters
+    ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +194,15 @@ class Scored:
 class Text:
     """A piece of the answer; never half a character, never part of a stop string.
 
-    Beside it are the tokens that begin in it. Those that a stop string has cut off are counted, and have no `logprobs`.
+    Beside it are the tokens that begin in it, but for one that closes the answer. Those that a stop string has cut off
+    are counted, and are neither in `ids` nor in `logprobs`.
     """
 
     choice: int
     text: str
     tokens: int
     logprobs: tuple[TokenLogprob, ...] = ()
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import codecs
 from collections.abc import Sequence
 from itertools import chain
+from typing import Self
 
 from hrm_model.types import Spelled, TokenLogprob
 from server.chat_form import ending
@@ -17,14 +18,17 @@ class CompletionForm:
 
     chunk_object = whole_object = "text_completion"
 
-    def __init__(self, *, echoes: Sequence[Spelled], n: int, with_logprobs: bool) -> None:
+    def __init__(
+        self, *, prompts: Sequence[Spelled], n: int, with_echo: bool, with_logprobs: bool, with_ids: bool
+    ) -> None:
         """Begin.
 
         Args:
-            echoes: one for each prompt, or none at all.
+            prompts: all of them, where they are to be told, as an echo or in ids.
             n: answers to each prompt.
         """
-        self._echoes, self._n, self._with_logprobs = echoes, n, with_logprobs
+        self._prompts, self._n = prompts, n
+        self._with_echo, self._with_logprobs, self._with_ids = with_echo, with_logprobs, with_ids
         self._said: dict[int, int] = {}  # choice -> characters
         self._places: dict[int, _Places] = {}  # choice -> those of its answer's tokens
         self._of_prompt: dict[int, _Places] = {}
@@ -33,15 +37,15 @@ class CompletionForm:
         """The choices that one event puts on the wire."""
         match event:
             case Opened(choice):
-                return [self._echo(choice)] if self._echoes else []
+                return [self._beginning(choice)] if self._with_echo or self._with_ids else []
             case Said(choice, text, tokens) | Recited(choice, text, tokens):
-                if isinstance(event, Recited):  # a character may go on where the prompt ends
-                    self._places[choice] = self._of_prompt[choice]
-                elif choice not in self._places:
-                    self._places[choice] = _Places(self._said.get(choice, 0))
+                if choice not in self._places:
+                    before = self._of_prompt.get(choice, _Places(0))
+                    self._places[choice] = before.at(self._said.get(choice, 0))
                 places = self._places[choice]
                 named = [(token.token, token.logprob, _top(token), places.of(token.token)) for token in tokens]
-                return [self._chunk(choice, text, named)]
+                ids = event.ids if isinstance(event, Said) else ()
+                return [self._chunk(choice, text, named, ids=ids)]
             case Called() | Refused():
                 raise AssertionError("this route knows neither functions nor sources")
             case Closed(choice, reason):
@@ -55,15 +59,24 @@ class CompletionForm:
             if self._with_logprobs
             else None
         )
+        ids = {
+            "prompt_token_ids": chunks[0].get("prompt_token_ids"),
+            "token_ids": list(chain.from_iterable(chunk.get("token_ids", ()) for chunk in chunks)),
+        }
         return {
             "index": index,
             "text": "".join(chunk["text"] for chunk in chunks),
             "logprobs": logprobs,
             "finish_reason": ending(chunks),
+            **(ids if self._with_ids else {}),
         }
 
-    def _echo(self, choice: int) -> Json:
-        echo = self._echoes[choice // self._n]
+    def _beginning(self, choice: int) -> Json:
+        prompt = self._prompts[choice // self._n]
+        chunk = self._echo(choice, prompt) if self._with_echo else self._chunk(choice, "", [])
+        return {**chunk, "prompt_token_ids": list(prompt.ids)} if self._with_ids else chunk
+
+    def _echo(self, choice: int, echo: Spelled) -> Json:
         # A prompt is read in both directions, so that what a token's likelihood would be given had it in view already.
         # A question is read without the blanks around it.
         places = self._of_prompt[choice] = _Places(max(0, echo.text.find(text_of(b"".join(echo.tokens)))))
@@ -76,6 +89,8 @@ class CompletionForm:
         text: str,
         tokens: Sequence[tuple[bytes, float | None, dict[str, float] | None, int]],
         reason: str | None = None,
+        *,
+        ids: Sequence[int] = (),
     ) -> Json:
         begin = self._said.get(choice, 0)
         self._said[choice] = begin + len(text)
@@ -87,7 +102,8 @@ class CompletionForm:
             [min(place, begin + len(text)) for _, _, _, place in tokens],
         )
         logprobs = dict(zip(_COLUMNS, columns, strict=True))
-        return {"index": choice, "text": text, "logprobs": logprobs if tokens else None, "finish_reason": reason}
+        chunk = {"index": choice, "text": text, "logprobs": logprobs if tokens else None, "finish_reason": reason}
+        return {**chunk, "token_ids": list(ids)} if self._with_ids else chunk
 
 
 class _Places:
@@ -97,9 +113,16 @@ class _Places:
         self._next = begin
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
+    def at(self, begin: int) -> Self:
+        """Go on there; with a character, too, that is not complete."""
+        self._next = begin
+        return self
+
     def of(self, token: bytes) -> int:
         """The place of the next token."""
-        place = self._next
+        # What it does not go on with ends before it.
+        broken = token and self._utf8.getstate()[0] and not 0x80 <= token[0] < 0xC0
+        place = self._next + bool(broken)
         self._next += len(self._utf8.decode(token))
         return place
 

@@ -41,7 +41,7 @@ class Completions:
             meter: counts the tokens; without one nobody is charged for them.
 
         Returns:
-            The answer, and what its choices begin with, prompt by prompt, where an echo was asked for.
+            The answer, and its prompts as they are to be told; none where they are not.
 
         Raises:
             InvalidRequest, UnknownModel, GroundedOnly, RequestRefused, EngineError, OverLimit, NeverWithin: see
@@ -71,7 +71,7 @@ class Completions:
                 raise shape.refusal(refusal.error) from refusal.error
             raise _named(refusal.error, places[refusal.index]) from refusal.error
         try:
-            echoes, given = await run_sync(self._echoes, request, prompts)
+            told, given = await run_sync(self._told, request, prompts)
         except BaseException:
             async with closing(generations):
                 raise
@@ -81,16 +81,16 @@ class Completions:
         if n > request.answers:
             with_logprobs = request.logprobs is not None
             events = likeliest(events, drawn=n, n=request.answers, with_logprobs=with_logprobs)
-        return Answer(events, generations, meter.spent), echoes
+        return Answer(events, generations, meter.spent), told
 
-    def _echoes(self, request: CompletionRequest, prompts: Sequence[Prompt]) -> tuple[list[Spelled], list[str]]:
-        """What an echo repeats of each prompt, and of its answer's given beginning where that is told with scores."""
-        if not request.echo:
+    def _told(self, request: CompletionRequest, prompts: Sequence[Prompt]) -> tuple[list[Spelled], list[str]]:
+        """What is told of each prompt, and of its answer's given beginning where that is told with scores."""
+        if not (request.echo or request.return_token_ids):
             return [], []
-        echoes, given = zip(*(_parted(self._speller.spelled(prompt), _read(prompt)) for prompt in prompts), strict=True)
-        if request.logprobs is None:
-            return [replace(echo, text=echo.text + rest) for echo, rest in zip(echoes, given, strict=True)], []
-        return list(echoes), list(given)
+        told, given = zip(*(_parted(self._speller.spelled(prompt), _read(prompt)) for prompt in prompts), strict=True)
+        if not request.echo or request.logprobs is None:
+            return [replace(one, text=one.text + rest) for one, rest in zip(told, given, strict=True)], []
+        return list(told), list(given)
 
     def _check(self, request: CompletionRequest, caller: Caller) -> None:
         if store_of(request.model, self._model, caller) not in (None, NO_STORE):
@@ -116,10 +116,8 @@ def _named(error: BaseException, place: str) -> BaseException:
 
 
 def _read(prompt: Prompt) -> int | None:
-    """How many tokens are read before anything is scored; None: all."""
-    if not isinstance(prompt, Tokens) or (end := max(1, prompt.prefix_len)) == len(prompt.ids):
-        return None
-    return end
+    """How many tokens are read before anything is scored; None: all of a question."""
+    return max(1, prompt.prefix_len) if isinstance(prompt, Tokens) else None
 
 
 def _parted(spelled: Spelled, read: int | None) -> tuple[Spelled, str]:
@@ -130,8 +128,8 @@ def _parted(spelled: Spelled, read: int | None) -> tuple[Spelled, str]:
     if read is None:
         return spelled, ""
     utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    tokens = spelled.tokens[:read]
-    return Spelled(utf8.decode(b"".join(tokens)), tokens), utf8.decode(b"".join(spelled.tokens[read:]))
+    tokens, given = spelled.tokens[:read], spelled.tokens[read:]
+    return replace(spelled, text=utf8.decode(b"".join(tokens)), tokens=tokens), utf8.decode(b"".join(given))
 
 
 async def _said(
@@ -155,8 +153,8 @@ async def _said(
                 if given:
                     yield Recited(choice, given[index], event.logprobs)
             elif isinstance(event, Text):
-                if event.text or event.logprobs:
-                    yield Said(choice, event.text, event.logprobs)
+                if event.text or event.ids:
+                    yield Said(choice, event.text, event.logprobs, event.ids)
             else:
                 yield Closed(choice, event.reason, None, None)
     yield Used.of(meter.spent)

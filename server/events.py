@@ -40,11 +40,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A piece of the answer as the client gets it, markers included; its text may be empty beside logprobs."""
+    """A piece of the answer as the client gets it, markers included; its text may be empty beside logprobs or ids.
+
+    Where the server puts in words of its own, there are no ids.
+    """
 
     choice: int
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

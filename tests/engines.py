@@ -141,6 +141,7 @@ class Reply:
     texts: dict[int, str] = field(default_factory=dict)
     tokens: dict[int, int] = field(default_factory=dict)
     logprobs: dict[int, list[TokenLogprob]] = field(default_factory=dict)
+    ids: dict[int, list[int]] = field(default_factory=dict)
     ends: dict[int, Finished | Failed] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
@@ -158,7 +159,10 @@ class Reply:
         elif isinstance(event, Text):
             self.texts[event.choice] = self.texts.get(event.choice, "") + event.text
             self.tokens[event.choice] = self.tokens.get(event.choice, 0) + event.tokens
+            assert len(event.ids) <= event.tokens
+            assert len(event.logprobs) in (0, len(event.ids))
             self.logprobs.setdefault(event.choice, []).extend(event.logprobs)
+            self.ids.setdefault(event.choice, []).extend(event.ids)
         else:
             self.ends[event.choice] = event
 

@@ -35,6 +35,12 @@ async def create_completion(
 ) -> Response:
     """Answer prompts as they are, without looking anything up, streamed or whole."""
     body, traced = body.seeded(), TracedAnswer("text_completion", services.model.id)
-    answer, echoes = await while_connected(request, traced.begun(completions.answer, body, caller, meter))
-    form = CompletionForm(echoes=echoes, n=body.answers, with_logprobs=body.logprobs is not None)
+    answer, prompts = await while_connected(request, traced.begun(completions.answer, body, caller, meter))
+    form = CompletionForm(
+        prompts=prompts,
+        n=body.answers,
+        with_echo=bool(body.echo),
+        with_logprobs=body.logprobs is not None,
+        with_ids=bool(body.return_token_ids),
+    )
     return await send(traced.followed(answer), form, body, request, caller, services, record, prefix="cmpl")

@@ -47,6 +47,9 @@ class CompletionRequest(Drawing):
         None, ge=0, le=5, description="Alternatives beside each token. Those of prompt tokens are null."
     )
     max_tokens: int | None = Field(None, ge=0, description="0: nothing is drawn, for `echo` alone.")
+    return_token_ids: bool | None = Field(
+        None, description="Give the ids of the prompt and of the answer, too, with which it can be gone on with."
+    )
     best_of: int | None = Field(
         None, ge=1, le=128, description="Of so many answers to a prompt, the n likeliest by token. Not for a stream."
     )
@@ -145,6 +148,12 @@ class CompletionChoice(Answered):
     text: str
     logprobs: CompletionLogprobs | None
     finish_reason: Literal["stop", "length"]
+    prompt_token_ids: list[int] | None = Field(
+        None, description="With `return_token_ids`: as they were given, or as a text was spelled for the model."
+    )
+    token_ids: list[int] | None = Field(
+        None, description="With `return_token_ids`: what was drawn, but for a closing token and what `stop` cut off."
+    )
 
 
 class Completion(Answered):
@@ -165,6 +174,8 @@ class CompletionChunkChoice(Answered):
     text: str
     logprobs: CompletionLogprobs | None
     finish_reason: Literal["stop", "length"] | None
+    prompt_token_ids: list[int] | None = Field(None, description="In the first chunk of each answer.")
+    token_ids: list[int] | None = None
 
 
 class CompletionChunk(Answered):

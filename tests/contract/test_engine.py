@@ -508,6 +508,15 @@ async def test_a_finished_answer_frees_its_pages(make: Make) -> None:
     await until(lambda: engine.load() == Load(kv_tokens=LIMITS.kv_tokens))
 
 
+async def test_every_token_of_a_text_comes_with_its_id_whether_likelihoods_are_asked_for_or_not(make: Make) -> None:
+    engine = await make()
+
+    plain, scored = [await reply_of(engine.generate(ASK, Sampling(logprobs=asked), n=2)) for asked in (None, 1)]
+
+    assert [len(plain.ids[choice]) for choice in range(2)] == [plain.tokens[choice] for choice in range(2)]
+    assert scored.ids == plain.ids
+
+
 async def test_answers_are_written_side_by_side(make: Make) -> None:
     engine = await make()
     alone = await reply_of(engine.generate(ASK, Sampling()))

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from zlib import crc32
 
 from hrm_model.errors import (
     ContextLengthExceeded,
@@ -161,7 +162,8 @@ class ScriptedEngine:
     def spelled(self, prompt: Prompt) -> Spelled:
         tokens = _tokens_of(prompt)
         text = prompt.text if isinstance(prompt, Question) else "".join(tokens)
-        return Spelled(text, tuple(token.encode() for token in tokens))
+        ids = tuple(map(id_of, tokens)) if isinstance(prompt, Question) else prompt.ids
+        return Spelled(text, tuple(token.encode() for token in tokens), ids)
 
     def _admit(self, prompt: Prompt, prompt_tokens: int, sampling: Sampling, n: int) -> int:
         if self._closed:
@@ -202,13 +204,20 @@ class ScriptedEngine:
             if self._cut_short:
                 yield Failed(choice, EngineClosed("stopped"))
                 return
-            logprobs: tuple[TokenLogprob, ...] = ()
-            if sampling.logprobs is not None and number < len(written.pieces) - written.cut:
-                logprobs = (_likely(piece, sampling.logprobs),)
-            yield Text(choice, piece, tokens=1, logprobs=logprobs)
+            ids, logprobs = tuple[int, ...](), tuple[TokenLogprob, ...]()
+            if number < len(written.pieces) - written.cut:
+                ids = (id_of(piece),)
+                if sampling.logprobs is not None:
+                    logprobs = (_likely(piece, sampling.logprobs),)
+            yield Text(choice, piece, 1, logprobs, ids)
         await self.gate.wait()
         counts = Counts(prompt_tokens, len(written.pieces) + written.is_closed)
         yield Finished(choice, written.reason, counts, Seconds(0.0, 0.0, 0.0))
+
+
+def id_of(piece: str) -> int:
+    """A word's id, always the same."""
+    return crc32(piece.encode()) % VOCABULARY
 
 
 def _likely(piece: str, alternatives: int) -> TokenLogprob:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from hrm_model.cache import PagedCache
 from hrm_model.pages import pages_for
@@ -67,24 +68,15 @@ WAYS = {
 @pytest.mark.parametrize("slice_tokens", [1, 64])
 @pytest.mark.parametrize("so_far", [1, 2, 20])
 async def test_an_answer_goes_on_from_any_place_as_it_did(tiny: Tiny, way: str, slice_tokens: int, so_far: int) -> None:
-    spelling = tiny.tokenizer.token_bytes
+    sampling = replace(WAYS[way], max_tokens=32, logprobs=0)
     async with running(tiny.engine()) as engine:
-        # Control tokens are spelled alike, and an answer's ids are read off its spelling here.
-        mute = tuple((token, -100.0) for token in range(tiny.tokenizer.vocab_size) if not spelling(token))
-        sampling = replace(WAYS[way], max_tokens=32, logprobs=0, logit_bias=mute)
         whole = await reply_of(engine.generate(Tokens(PROMPT, len(PROMPT)), sampling))
-    spelled = [one.token for one in whole.logprobs[0]]
-    id_of = {spelling(token): token for token in range(tiny.tokenizer.vocab_size)}
+    ids = whole.ids[0]
 
-    rest = await ask(
-        tiny,
-        [id_of[token] for token in spelled[:so_far]],
-        replace(sampling, max_tokens=32 - so_far),
-        slice_tokens=slice_tokens,
-    )
+    rest = await ask(tiny, ids[:so_far], replace(sampling, max_tokens=32 - so_far), slice_tokens=slice_tokens)
 
-    assert [one.token for one in rest.logprobs[0]] == spelled[so_far:]
-    assert len(set(spelled)) > 5
+    assert rest.ids[0] == ids[so_far:]
+    assert len(set(ids)) > 5
     told = [one.logprob for one in (*rest.scored[0], *rest.logprobs[0])]
     assert told == pytest.approx([one.logprob for one in whole.logprobs[0]], abs=1e-4)
 
@@ -122,6 +114,18 @@ async def test_scores_do_not_depend_on_who_is_scored_and_answered_beside_them(ti
         [one.logprob for one in alone.scored[0]], abs=1e-4
     )
     assert together.texts == alone.texts
+
+
+async def test_the_ids_are_those_of_what_is_said(tiny: Tiny) -> None:
+    async with running(tiny.engine()) as engine:
+        plain = await reply_of(engine.generate(Tokens(PROMPT, len(PROMPT)), Sampling(max_tokens=32)))
+        stop = plain.texts[0][len(plain.texts[0]) // 2 :][:3]
+        cut = await reply_of(engine.generate(Tokens(PROMPT, len(PROMPT)), Sampling(max_tokens=32, stop=(stop,))))
+
+    assert tiny.tokenizer.decode(plain.ids[0]) == plain.texts[0]
+    assert len(plain.ids[0]) == plain.tokens[0]
+    assert cut.ids[0] == plain.ids[0][: len(cut.ids[0])]
+    assert 0 < len(cut.ids[0]) < cut.tokens[0]
 
 
 async def test_what_would_end_an_answer_ends_none_where_it_is_given(tiny: Tiny) -> None:
@@ -176,3 +180,31 @@ async def test_a_stop_token_has_no_log_probability_as_the_closing_token_has_none
 
     assert reply.finished[0].counts.completion_tokens == 3
     assert len(reply.logprobs[0]) == reply.tokens[0] == 2
+
+
+async def test_those_who_are_scored_together_share_what_may_hold_up_a_step(tiny: Tiny) -> None:
+    steps: list[int] = []
+
+    class Counting(Runner):
+        def forward(self, sequences: Sequence[Running]) -> Tensor:
+            steps.append(sum(len(sequence.pending) for sequence in sequences))
+            return super().forward(sequences)
+
+    given = [5 + at * 11 % 200 for at in range(60)]
+    async with running(tiny.engine(slice_tokens=32, runner=Counting)) as engine:
+        asked = engine.generate(Tokens((*PROMPT, *given), len(PROMPT)), Sampling(max_tokens=0, logprobs=0), n=4)
+        await reply_of(asked)
+
+    # Of each the latest token, and its share of the slice.
+    assert max(steps) <= 4 + 32
+    assert len(steps) >= 60 * 4 // 36
+
+
+@pytest.mark.parametrize("read", [1, 2])
+async def test_a_character_may_begin_in_the_prompt_and_end_in_what_is_drawn(tiny: Tiny, read: int) -> None:
+    first, second, last = tiny.tokenizer.encode("東")
+    async with running(tiny.engine()) as engine:
+        sampling = Sampling(max_tokens=1, logit_bias=((last, 100.0),))
+        reply = await reply_of(engine.generate(Tokens((*PROMPT, first, second), len(PROMPT) + read), sampling))
+
+    assert reply.texts[0] == "東"

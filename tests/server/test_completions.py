@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hrm_model.errors import ContextLengthExceeded, EngineError, EngineOverloaded
 from hrm_model.types import Limits, Prompt, Question, Sampling, Spelled, TokenLogprob, Tokens
 from server.completion_form import CompletionForm
-from server.events import Opened, Said
+from server.events import Opened, Recited, Said, Spoken
 from server.schemas.completion import Completion, CompletionChunk
 from server.schemas.objects import ErrorBody
-from tests.fakes.engine import VOCABULARY, ScriptedEngine
+from tests.fakes.engine import VOCABULARY, ScriptedEngine, id_of
 from tests.fakes.serving import MODEL, chunks, client_of, frames, listening, services
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +42,10 @@ async def answered(engine: ScriptedEngine, body: dict[str, Any]) -> dict[str, An
     return answer
 
 
+def form_of(*prompts: Spelled) -> CompletionForm:
+    return CompletionForm(prompts=prompts, n=1, with_echo=bool(prompts), with_logprobs=True, with_ids=False)
+
+
 def folded(body: str) -> list[dict[str, Any]]:
     """The choices of a stream, put together as clients do."""
     choices: dict[int, dict[str, Any]] = {}
@@ -51,6 +55,9 @@ def folded(body: str) -> list[dict[str, Any]]:
             old = choices.setdefault(new["index"], {"index": new["index"], "text": "", "logprobs": None})
             old["text"] += new["text"]
             old["finish_reason"] = new["finish_reason"]
+            if "token_ids" in new:
+                old.setdefault("prompt_token_ids", new.get("prompt_token_ids"))
+                old["token_ids"] = old.get("token_ids", []) + new["token_ids"]
             if new["logprobs"]:
                 so_far = old["logprobs"] or {name: [] for name in new["logprobs"]}
                 old["logprobs"] = {name: so_far[name] + added for name, added in new["logprobs"].items()}
@@ -164,7 +171,7 @@ def test_parts_of_a_character_begin_where_it_does() -> None:
     parts = (b"a\xe6", b"\x9d", b"\xb1b", b"\xf0\x9f", b"\x99\x82", b"!")
     places = [0, 1, 1, 3, 3, 4]
     logprobs = tuple(TokenLogprob(part, -0.25) for part in parts)
-    form = CompletionForm(echoes=[Spelled(" a東b🙂!\n", (b"", *parts, b""))], n=1, with_logprobs=True)
+    form = form_of(Spelled(" a東b🙂!\n", (b"", *parts, b""), ()))
 
     echoed = form.chunks(Opened(0, None))[0]["logprobs"]
     said = [
@@ -175,6 +182,30 @@ def test_parts_of_a_character_begin_where_it_does() -> None:
     assert echoed["text_offset"] == [1, *(1 + place for place in places), 6]
     assert [place for each in said for place in each["text_offset"]] == [7 + place for place in places]
     assert said[1]["tokens"] == ["\ufffd", "\ufffdb"]
+
+
+def test_a_token_behind_a_broken_character_begins_behind_it() -> None:
+    form = form_of()
+    tokens = tuple(TokenLogprob(token, -0.25) for token in (b"a", b"\xe6", b"", b"lova", b"\xe6", b"\xb1", b"\xe6\x9d"))
+
+    said = form.chunks(Said(0, "a\ufffdlova\ufffd\ufffd", tokens))[0]["logprobs"]
+
+    assert said["text_offset"] == [0, 1, 1, 2, 6, 6, 7]
+
+
+@pytest.mark.parametrize("given", [0, 1])
+def test_a_character_that_begins_in_the_prompt_is_one(given: int) -> None:
+    form = form_of(Spelled("a", (b"a", b"\xe6"), ()))
+    answer = tuple(TokenLogprob(token, -0.25) for token in (b"\x9d", b"\xb1", b"b"))
+
+    events: list[Spoken] = [
+        Opened(0, None),
+        *([Recited(0, "", answer[:given])] if given else []),
+        Said(0, "東b", answer[given:]),
+    ]
+    told = [form.chunks(event)[0]["logprobs"] for event in events]
+
+    assert [at for each in told for at in each["text_offset"]] == [0, 1, 1, 1, 2]
 
 
 async def test_without_alternatives_the_drawn_token_is_told_alone() -> None:
@@ -254,6 +285,35 @@ async def test_what_was_given_has_no_say_in_which_answer_is_best_and_is_told_wit
     assert [choice["logprobs"]["tokens"] for choice in choices] == [["<5>", "<6>", "<7>", "a", "b"]] * 2
 
 
+@pytest.mark.parametrize("echo", [False, True])
+@pytest.mark.parametrize("logprobs", [None, 1])
+async def test_ids_are_those_of_each_prompt_and_of_what_was_drawn(echo: bool, logprobs: int | None) -> None:
+    body = asking([[5, 6, 7], [8]], prefix_len=1, return_token_ids=True, echo=echo, logprobs=logprobs, stop=["c"])
+
+    answer = await answered(ScriptedEngine("a", "b", "c"), body)
+    streamed = folded((await post(ScriptedEngine("a", "b", "c"), {**body, "stream": True})).text)
+
+    told = [(choice["prompt_token_ids"], choice["token_ids"]) for choice in answer["choices"]]
+    assert told == [([5, 6, 7], [id_of("a"), id_of("b")]), ([8], [id_of("a"), id_of("b")])]
+    assert streamed == answer["choices"]
+    assert [choice["text"] for choice in streamed] == (["<5><6><7>ab", "<8>ab"] if echo else ["ab", "ab"])
+
+
+async def test_a_text_has_the_ids_that_the_model_reads_and_the_best_answers_have_theirs() -> None:
+    body = asking("Is it dark?", return_token_ids=True, best_of=3, n=2, temperature=1)
+
+    choices = (await answered(ScriptedEngine("a", "b"), body))["choices"]
+
+    assert [choice["token_ids"] for choice in choices] == [[id_of("a"), id_of("b")]] * 2
+    assert all(len(choice["prompt_token_ids"]) == 3 + 3 for choice in choices)
+
+
+async def test_nobody_gets_ids_who_does_not_ask() -> None:
+    (choice,) = (await answered(ScriptedEngine("a"), asking([5, 6])))["choices"]
+
+    assert choice.keys() == {"index", "text", "logprobs", "finish_reason"}
+
+
 async def test_without_an_echo_what_was_given_is_not_told() -> None:
     (choice,) = (await answered(ScriptedEngine("!"), asking([5, 6, 7], prefix_len=1, logprobs=1)))["choices"]
 
@@ -273,12 +333,13 @@ WORDS = st.lists(st.sampled_from(["sun", "é", "🙂", "a b"]), min_size=1, max_
     max_tokens=st.sampled_from([None, 1, 3]),
     stop=st.sampled_from([None, "STOP", ["é", "scat"]]),
     prefix=st.sampled_from([None, 0, 1]),
+    ids=st.sampled_from([None, True]),
 )
 async def test_streamed_and_whole_say_the_same(
     prompt: Any, pieces: list[str], n: int, echo: bool, logprobs: int | None, max_tokens: int | None, stop: Any,
-    prefix: int | None,
+    prefix: int | None, ids: bool | None,
 ) -> None:  # fmt: skip
-    body = asking(prompt, n=n, echo=echo, logprobs=logprobs, max_tokens=max_tokens, stop=stop)
+    body = asking(prompt, n=n, echo=echo, logprobs=logprobs, max_tokens=max_tokens, stop=stop, return_token_ids=ids)
     if isinstance(prompt[0], int):
         body["prefix_len"] = prefix
     async with client_of(services(ScriptedEngine(*pieces))) as client:
