@@ -13,6 +13,7 @@
 #define ABREAST 4    /* panels read at once for one token, or additions would wait for each other */
 #define GROUP 64     /* inputs whose int4 weights share a multiplier for each output */
 #define FORMAT 1     /* of panels; a change of it goes with one in structs.py */
+#define AT_ONCE 48   /* tokens for which a group's weights are unpacked once */
 #define GROUP_BYTES (PANEL + GROUP * PANEL / 2) /* a panel's multipliers, then two inputs in each row of bytes */
 
 /* How a panel's weights are written, for each input a row of its outputs: in fp32; in bf16 with the panel's halves
@@ -115,9 +116,60 @@ INLINE void tile(int rows, int panels, int kind, const float *x, int64_t inputs,
         }
 }
 
+/* One group of a panel in int4, unpacked: what it adds to the sums of some tokens. */
+INLINE void group_tile(int rows, const float *x, int64_t inputs, const float *weights, const vec *many, float *sums) {
+    vec part[ROWS][2];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) part[r][0] = part[r][1] = splat(0);
+    for (int64_t i = 0; i < GROUP; i++, weights += PANEL)
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++) {
+            part[r][0] += *(const vec *)weights * x[r * inputs + i];
+            part[r][1] += *(const vec *)(weights + 8) * x[r * inputs + i];
+        }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+        for (int p = 0; p < 2; p++) *(vec *)(sums + r * PANEL + 8 * p) += part[r][p] * many[p];
+}
+
+/* Up to AT_ONCE tokens by a panel in int4. To unpack it takes as long as to multiply a few tokens by it, and more of
+ * them than a tile has would do so again and again. The bits are those of `tile`. */
+static void by_groups(const char *packed, const float *scale, const float *x, int64_t tokens, int64_t inputs, float *out,
+                      int64_t out_stride) {
+    float weights[GROUP * PANEL], sums[AT_ONCE * PANEL] = {0};
+    for (int64_t first = 0; first < inputs; first += GROUP, packed += GROUP_BYTES) {
+        const vec many[2] = {from_int8(packed), from_int8(packed + 8)};
+        for (int i = 0; i < GROUP; i += 2)
+#pragma GCC unroll 2
+            for (int s = 0; s < 2; s++) {
+                vec *to = (vec *)(weights + (i + s) * PANEL);
+                read_panel(IN_INT4, packed, i, s, to, to + 1);
+            }
+        int64_t tiles = (tokens + ROWS - 1) / ROWS;
+        for (int64_t t = 0, rows; t < tokens; t += rows, tiles--) {
+            rows = (tokens - t + tiles - 1) / tiles;
+#define ROWS_OF(R) \
+    case R: group_tile(R, x + t * inputs + first, inputs, weights, many, sums + t * PANEL); break;
+            switch (rows) { ROWS_OF(1) ROWS_OF(2) ROWS_OF(3) ROWS_OF(4) ROWS_OF(5) ROWS_OF(6) }
+#undef ROWS_OF
+        }
+    }
+    for (int64_t t = 0; t < tokens; t++)
+        for (int p = 0; p < PANEL; p += 8)
+            *(vec *)(out + t * out_stride + p) = *(const vec *)(sums + t * PANEL + p) * *(const vec *)(scale + p);
+}
+
 INLINE void product_as(int kind, const char *packed, const float *scale, const float *x, int64_t tokens, int64_t inputs,
                        int64_t panels, float *out, int64_t out_stride) {
     const int64_t size = panel_bytes(kind, inputs);
+    if (kind == IN_INT4 && tokens > ROWS) {
+        for (int64_t p = 0; p < panels; p++)
+            for (int64_t t = 0; t < tokens; t += AT_ONCE)
+                by_groups(packed + p * size, scale + p * PANEL, x + t * inputs, tokens - t < AT_ONCE ? tokens - t : AT_ONCE,
+                          inputs, out + t * out_stride + p * PANEL, out_stride);
+        return;
+    }
     for (int64_t p = 0; p < panels; p += ABREAST) {
         const int whole = panels - p >= ABREAST;
         for (int64_t t = 0; t < tokens; t += ROWS) {
