@@ -24,9 +24,10 @@ def main() -> None:
     """Print a table, then one JSON line."""
     made = parser(__doc__)
     made.add_argument("--tokens", type=int, default=48, help="of each answer")
+    made.add_argument("--context", type=int, default=1024, help="tokens of a prompt and its answer at most")
     arguments = made.parse_args()
     chosen = shape(arguments.shape)
-    context = min(chosen.context, 1024)
+    context = min(chosen.context, arguments.context)
     result = heading("decode", arguments, chosen)
     with started_for(arguments, chosen, context) as sides:
         for batch in arguments.batches:

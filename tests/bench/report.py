@@ -27,6 +27,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--batches", nargs="+", type=int, default=[1, 8, 32])
     made.add_argument("--rounds", type=int, default=5, help="times that each side is asked, in turn; medians count")
     made.add_argument("--threads", type=int, default=2)
+    made.add_argument("--batched-tokens", type=int, default=8192, help="that vLLM reads at a time at most")
     made.add_argument(
         "--clock", choices=("wall", "cpu"), default="wall", help="cpu: processor seconds, on a busy machine"
     )
@@ -67,7 +68,9 @@ def ratios(found: Mapping[str, float], *, more_is_better: bool = True) -> dict[s
 
 def started_for(arguments: argparse.Namespace, chosen: Shape, context: int) -> AbstractContextManager[list[Side]]:
     """The sides that were asked for, over a checkpoint."""
-    setting = Setting(chosen.folder, chosen.dtype, context, arguments.threads, arguments.clock)
+    setting = Setting(
+        chosen.folder, chosen.dtype, context, arguments.threads, arguments.clock, arguments.batched_tokens
+    )
     return started(arguments.sides, setting)
 
 

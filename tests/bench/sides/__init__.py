@@ -53,6 +53,7 @@ class Setting:
     context: int
     threads: int
     clock: str = "wall"  # or "cpu": processor seconds of the side's process, which others on the machine disturb less
+    batched_tokens: int = 8192  # that vLLM reads at a time at most, and tries out when it starts
 
 
 class Side:
@@ -102,7 +103,9 @@ def command(name: str, setting: Setting) -> list[str]:
     options = [str(setting.model), setting.dtype, str(setting.context), str(setting.threads)]
     if name in OURS:
         return [python, "-u", str(HERE / "native_side.py"), *options, OURS[name]]
-    return [python, "-u", str(HERE / f"{name}_side.py"), *options]
+    # A prompt longer than vLLM reads at a time is never scheduled: it is read bidirectionally, so it is never cut.
+    batched = [str(max(setting.context, setting.batched_tokens))] if name == "vllm" else []
+    return [python, "-u", str(HERE / f"{name}_side.py"), *options, *batched]
 
 
 def environment(name: str, setting: Setting) -> dict[str, str]:

@@ -10,13 +10,12 @@ def main() -> None:
     """Load, and serve by stepping the engine."""
     from vllm import LLM, SamplingParams  # type: ignore[import-not-found]  # not installed beside the project
 
-    model, dtype, context, _ = sys.argv[1:]
+    model, dtype, context, _, batched_tokens = sys.argv[1:]
     engine = LLM(
         model,
         dtype=dtype,
         max_model_len=int(context),
-        # A prompt longer than this is never scheduled: it is read bidirectionally, so it is never cut.
-        max_num_batched_tokens=max(int(context), 8192),
+        max_num_batched_tokens=int(batched_tokens),
         skip_tokenizer_init=True,
     ).llm_engine
     numbers = count()
