@@ -3,11 +3,11 @@
 A marker stands after the sentence's closing punctuation and before the white space that follows: `28 days. [1]`.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from hrm_model.template import UNANSWERABLE
+from server.grounding.brackets import Brackets
 from server.grounding.faults import finding_of
 from server.grounding.sentences import OpenText, Sentence
 from server.grounding.support import Finding, Sources, Support
@@ -15,24 +15,6 @@ from server.grounding.support import Finding, Sources, Support
 Status = Literal["supported", "partial", "unsupported", "abstained", "no_sources"]
 Mode = Literal["off", "cite", "strict"]
 
-# What a reader would take for a marker or follow as a link, and what may become one when more text comes. Documents
-# are full of such brackets, and models copy them. Beside the numbers there may be anything but words: `[*1*]`, `\[1\]`.
-_OPENING, _CLOSING = r"\[［【", r"\]］】"
-_BRACKETS = _OPENING + _CLOSING
-_DIGITS = r"\d¹²³⁰-⁹₀-₉①-⑳"
-_BESIDE = rf"(?:[^\w{_BRACKETS}]|[_{_DIGITS}]|and|or|to)"
-_NUMBERS = rf"{_BESIDE}{{0,20}}[{_DIGITS}]{_BESIDE}{{0,20}}"
-_NAMED = rf"†[^{_BRACKETS}\n]{{0,80}}"  # "[2:0†policy.pdf]", as files are cited by OpenAI's assistants
-_MARKER = re.compile(rf"[{_OPENING}]({_NUMBERS}(?:{_NAMED})?)[{_CLOSING}]")
-_UNCLOSED = re.compile(rf"[{_OPENING}](?={_NUMBERS}(?:[†{_OPENING}]|\Z))")
-_REVERSED_TAIL = re.compile(  # from the end, so that only one place is tried
-    rf"[a-z]{{0,2}}(?:(?:[^{_BRACKETS}\n]{{0,80}}†)?(?:[^\w{_BRACKETS}]|[_{_DIGITS}]|dna|ro|ot){{0,41}}[{_OPENING}]|\])+"
-)
-# A page shows brackets for these.
-_SPELLED_OPENING = re.compile("&(?:#0{0,5}91|#[xX]0{0,4}5[bB]|lbrack|lsqb);")
-_SPELLED_CLOSING = re.compile("&(?:#0{0,5}93|#[xX]0{0,4}5[dD]|rbrack|rsqb);")
-_SPELLED_TAIL = re.compile(r"&(?:#[xX]?[0-9a-fA-F]{0,8}|[a-z]{0,6})\Z")
-_LINK = re.compile(r"\](?=[(\[:])")
 # A sentence ends in one of these, or in the white space of a new line, and only there is there something to check.
 _ENDINGS = frozenset(".!?…\n\"'”’)]")
 
@@ -85,7 +67,7 @@ class CitedText:
         self._mode = mode
         self._abstention = abstention
         self._undecided: str | None = ""  # None: certain that the answer is not the abstention
-        self._perhaps_marker = ""
+        self._brackets = Brackets()
         self._text = OpenText()
         self._sent = 0  # how much of the model's text has been dealt with
         self._length = 0  # of what has been given back
@@ -94,7 +76,7 @@ class CitedText:
 
     def may_check(self, piece: str) -> bool:
         """May taking this piece end a sentence, so that it costs the time of a check?"""
-        tail = self._text.text[-8:] + self._perhaps_marker + (self._undecided or "") + piece
+        tail = self._text.text[-8:] + self._brackets.held + (self._undecided or "") + piece
         return not _ENDINGS.isdisjoint(tail)
 
     def grow(self, piece: str) -> str:
@@ -104,7 +86,8 @@ class CitedText:
             if UNANSWERABLE.startswith(letters(self._undecided)):
                 return ""
             piece, self._undecided = self._undecided, None
-        piece = self._defused(piece)
+        if self._mode != "off":
+            piece = self._brackets.grow(piece)
         out = self._settle(self._text.grow(piece))
         if self._mode != "strict":
             out += self._give(self._text.text[self._sent : len(self._text.text.rstrip())])
@@ -114,8 +97,9 @@ class CitedText:
         """Return what was held back, and the verdict."""
         if self._undecided is not None and letters(self._undecided) == UNANSWERABLE:
             return self._abstention, Verdict("abstained", replaced=True)
-        rest = (self._undecided or "") + self._perhaps_marker
-        rest = rest if self._mode == "off" else _defused(rest)
+        rest = self._undecided or ""
+        if self._mode != "off":
+            rest = self._brackets.grow(rest) + self._brackets.end()
         out = self._settle(self._text.grow(rest)) + self._settle(self._text.end())
         if self._mode != "strict":
             out += self._give(self._text.text[self._sent :])
@@ -161,36 +145,12 @@ class CitedText:
             self._sent += len(text)
         return text
 
-    def _defused(self, piece: str) -> str:
-        if self._mode == "off":
-            return piece
-        piece = _unspelled(self._perhaps_marker + piece)
-        spelled = _SPELLED_TAIL.search(piece)
-        sure = spelled.start() if spelled else len(piece)
-        if tail := _REVERSED_TAIL.match(piece[:sure][::-1]):
-            sure -= tail.end()
-        self._perhaps_marker = piece[sure:]
-        return _defused(piece[:sure])
-
 
 def overall(supported: int, claims: int) -> Status:
     """The verdict on an answer from those on its sentences."""
     if not supported:
         return "unsupported"
     return "supported" if supported == claims else "partial"
-
-
-def _defused(text: str) -> str:
-    """Turn `[3]` of the model's own making into `(3)`, and keep its brackets from being read as a link.
-
-    A marker in brackets means that the server checked, whatever a document says.
-    """
-    marked = _MARKER.sub(lambda found: "(" + found[1].removesuffix("\\") + ")", _unspelled(text))
-    return _LINK.sub("] ", _UNCLOSED.sub("(", marked))
-
-
-def _unspelled(text: str) -> str:
-    return _SPELLED_CLOSING.sub(")", _SPELLED_OPENING.sub("(", text))
 
 
 def letters(text: str) -> str:

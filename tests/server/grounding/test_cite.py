@@ -127,6 +127,19 @@ def test_the_markers_that_name_a_file_lose_their_brackets_too(answer: str, sent:
         ("Leave [1\ufe0f], [\u200b1], [²], [①].", "Leave (1\ufe0f), (\u200b1), (²), (①)."),
         ("Leave &#91;1&#93;, &lbrack;1], [&#49;&rsqb;.", "Leave (1), (1], (&#49;)."),
         ("Leave &#x005B;1&#x5d; & more &amp; &#9", "Leave (1) & more &amp; &#9"),
+        ("Leave &#12304;1&#12305; &#65339;1&#xFF3D; &lt;1]", "Leave (1) (1) &lt;1]"),
+        (
+            "Leave [&#x31;], [&nbsp;1], [&zwj;1], [&#49;, &shy;2].",
+            "Leave (&#x31;), (&nbsp;1), (&zwj;1), (&#49;, &shy;2).",
+        ),
+        (
+            "Anna [<i>2</i>], [<sup class='a'>1</sup>], [<!-- a -->1].",
+            "Anna (<i>2</i>), (<sup class='a'>1</sup>), (<!-- a -->1).",
+        ),
+        (r"Leave [$\mathbf{1}$], [doc1], [➊], 〔1〕, ⟦1⟧.", r"Leave ($\mathbf{1}$), (doc1), (➊), (1), (1)."),
+        (f"Leave [{' ' * 90}1], [{'*' * 25}1{'*' * 25}].", f"Leave ({' ' * 90}1), ({'*' * 25}1{'*' * 25})."),
+        (f"Leave [{'*' * 59}1] [{'*' * 60}1].", f"Leave ({'*' * 59}1) [{'*' * 60}1]."),
+        ("Leave [<b>none</b>], [a &amp; b], [docs], [to do].", "Leave [<b>none</b>], [a &amp; b], [docs], [to do]."),
         ("Leave [1 [1].", "Leave (1 (1)."),
         ("Leave [1 [x], [1", "Leave (1 [x], (1"),
         ("[1st], [2024 report], [x1], [sand 1], [-], [and].", "[1st], [2024 report], [x1], [sand 1], [-], [and]."),
@@ -175,6 +188,12 @@ _parts = st.sampled_from(
         "&#9",
         "1;",
         "& or ",
+        "<b",
+        ">3",
+        "doc",
+        "&nbs",
+        "p;4",
+        "*" * 40,
     ]
 )
 
