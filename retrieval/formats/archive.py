@@ -1,7 +1,9 @@
-"""Office files as the ZIP archives that they are: refused before anything of them is unpacked."""
+"""Office files as the ZIP archives that they are: what is unfit is refused before a library opens it."""
 
 import io
+import lzma
 import zipfile
+import zlib
 from pathlib import Path
 
 from retrieval.errors import DocumentRefused
@@ -19,6 +21,8 @@ _EXTENSIONS = {"Word": "docx", "PowerPoint": "pptx", "Excel": "xlsx"}
 _DECLARATIONS = 1_000_000  # bytes of declarations that are looked at; usual are 2,000
 _ENCRYPTED = 0x1
 _BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What Office programs never write, and their readers here would leave the text of out.
+_DOCTYPES = tuple("<!DOCTYPE".encode(code) for code in ("ascii", "utf-16-le", "utf-16-be"))
 _RATIO = 1032  # what these make of a byte, at most (zlib.net/feldspar.html)
 
 
@@ -43,6 +47,8 @@ def refuse_unfit(path: Path, data: bytes, program: str, limits: Limits) -> None:
                 raise DocumentRefused(path, f"it is encrypted; open it in {program} and save it without a password")
             with archive.open(_CONTENT_TYPES) as declared:
                 declarations = declared.read(_DECLARATIONS)
+            if any(_declares_entities(archive, part) for part in parts):
+                raise DocumentRefused(path, f"its XML declares entities; open it in {program} and save it again")
     except KeyError as error:
         raise DocumentRefused(path, f"it is an archive, but no {program} file", "unsupported_file") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
@@ -55,3 +61,22 @@ def refuse_unfit(path: Path, data: bytes, program: str, limits: Limits) -> None:
         other = next((name for name, main in _MAIN.items() if main in declarations), None)
         said = f"a {other} file; name it *.{_EXTENSIONS[other]}" if other else f"no {program} file"
         raise DocumentRefused(path, f"its content is {said}", "unsupported_file")
+
+
+def _declares_entities(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
+    if not part.filename.endswith((".xml", ".rels")):
+        return False
+    try:
+        data = archive.read(part)
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        NotImplementedError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        zlib.error,
+        lzma.LZMAError,
+    ):
+        return False  # whoever needs it will say so
+    return any(doctype in data for doctype in _DOCTYPES)

@@ -18,6 +18,7 @@ from retrieval.errors import DocumentRefused
 from retrieval.formats import rows
 from retrieval.formats.archive import refuse_unfit
 from retrieval.formats.damage import reason_of
+from retrieval.formats.office_xml import refined
 from retrieval.limits import Limits
 from retrieval.parsed import Parsed
 from retrieval.visible import one_line
@@ -37,6 +38,9 @@ def read_slides(path: Path, data: bytes, limits: Limits) -> Parsed:
         raise DocumentRefused(path, reason_of(error, "PowerPoint")) from error
     composer = Composer(path, limits)
     for number, slide in enumerate(slides, start=1):
+        refined(slide.element)
+        if slide.has_notes_slide:
+            refined(slide.notes_slide.element)
         if slide.element.get("show") in ("0", "false"):
             _strip(composer, slide.element)
             continue

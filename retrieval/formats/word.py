@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 from docx import Document
 from docx.document import Document as WordDocument
 from docx.opc.exceptions import OpcError
+from docx.oxml import parse_xml
 from docx.oxml.ns import qn
 from lxml.etree import XMLSyntaxError, _Element
 
@@ -20,6 +21,7 @@ from retrieval.errors import DocumentRefused
 from retrieval.formats import equations, rows
 from retrieval.formats.archive import refuse_unfit
 from retrieval.formats.damage import reason_of
+from retrieval.formats.office_xml import refined
 from retrieval.limits import Limits
 from retrieval.parsed import Parsed
 from retrieval.visible import one_line
@@ -47,10 +49,10 @@ def read_word(path: Path, data: bytes, limits: Limits) -> Parsed:
     except (OpcError, BadZipFile, KeyError, ValueError, XMLSyntaxError) as error:
         raise DocumentRefused(path, reason_of(error, "Word")) from error
     reader = _Reader(document, Composer(path, limits))
-    reader.read(document.element.body)
+    reader.read(refined(document.element).body)
     for part in document.part.package.iter_parts():
         if str(part.partname) in ("/word/footnotes.xml", "/word/endnotes.xml"):
-            reader.read_notes(part.blob)
+            reader.read_notes(refined(parse_xml(part.blob)))
     return reader.composer.parsed(document.core_properties.title or "")
 
 
@@ -74,12 +76,10 @@ class _Reader:
             elif child.tag not in _LEFT_OUT:
                 self.read(child)
 
-    def read_notes(self, xml: bytes) -> None:
-        """Add the foot- or endnotes of a part, after the text."""
-        from docx.oxml import parse_xml
-
+    def read_notes(self, notes: _Element) -> None:
+        """Add foot- or endnotes, after the text."""
         self._has_pages = False
-        self.read(parse_xml(xml))
+        self.read(notes)
 
     def _style(self, document: WordDocument) -> None:
         vanish: dict[str, bool | str] = {}  # what a style says, or whom it leaves that to

@@ -217,3 +217,42 @@ def test_an_entity_bomb_is_not_expanded() -> None:
         text = refused.reason
 
     assert len(text) < 1000
+
+
+PAPERS = {
+    "a.docx": word(lambda document: document.add_paragraph("Pay never late.")),
+    "a.pptx": slides(("Fees", ["Pay never late."])),
+    "a.xlsx": sheet(["Pay never late."]),
+}
+
+
+def changed(name: str, old: bytes, new: bytes, before: bytes = b"") -> bytes:
+    """An Office file in whose text something else stands; `before` stands at the beginning of that part."""
+    parts: list[str] = []
+
+    def change(part: str, content: bytes) -> bytes:
+        if old not in content:
+            return content
+        parts.append(part)
+        declaration = content[: content.find(b"?>") + 2] if content.startswith(b"<?xml") else b""
+        return declaration + before + content.removeprefix(declaration).replace(old, new)
+
+    data = repacked(PAPERS[name], change)
+    assert len(parts) == 1
+    return data
+
+
+@pytest.mark.parametrize("name", PAPERS)
+@pytest.mark.parametrize("aside", [b"<!-- c -->", b"<?x y?>", b"<!-- c --><?x y?><!-- d -->"])
+def test_a_text_goes_on_behind_a_comment_or_an_instruction(name: str, aside: bytes) -> None:
+    parsed = parse(Path(name), changed(name, b"Pay never", b"Pay " + aside + b"never"))
+
+    assert parsed.text.endswith("Pay never late.")
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_an_entity_of_a_files_own_is_not_left_out_in_silence(name: str) -> None:
+    doctype = b'<!DOCTYPE x [<!ENTITY co "Acme">]>'
+
+    with pytest.raises(DocumentRefused, match="its XML declares entities"):
+        parse(Path(name), changed(name, b"Pay never", b"Pay &co; never", doctype))
