@@ -268,7 +268,7 @@ class Archive:
 
         def cancel(tx: Transaction) -> Batch:
             batch_no = batches.number(tx, stores.number(tx, store, reader, "write"), batch_id)
-            batches.cancel(tx, batch_no)
+            batches.cancel(tx, batch_no, reader)
             return batches.one(tx, batch_no, reader)
 
         return await self._stored.write(cancel)

@@ -10,10 +10,15 @@ class RetrievalError(Exception):
 
 
 class NotTheOwner(Exception):
-    """Who may use a store or a file is its owner's to say, and somebody who may only write it has tried to."""
+    """Who may use a store or a file is its owner's to say, and somebody who may only write it has tried to.
 
-    def __init__(self) -> None:
-        super().__init__("Only its owner and admins may change its 'access'.")
+    Attributes:
+        param: by what.
+    """
+
+    def __init__(self, said: str = "Only its owner and admins may change its 'access'.", param: str = "access") -> None:
+        super().__init__(said)
+        self.param = param
 
 
 class StoreFailed(RetrievalError):

@@ -73,9 +73,14 @@ def refuse_sharing(tx: Transaction, table: str, column: str, number: int, reader
     Raises:
         NotTheOwner: it is somebody else's.
     """
-    ((owner,),) = tx.rows(f"SELECT owner FROM {table} WHERE {column} = ?", number)
-    if not reader.is_admin and owner not in reader.names:
+    if not owns(tx, table, column, number, reader):
         raise NotTheOwner
+
+
+def owns(tx: Transaction, table: str, column: str, number: int, reader: Reader) -> bool:
+    """Whether a store or a file is a reader's, or the reader an admin."""
+    ((owner,),) = tx.rows(f"SELECT owner FROM {table} WHERE {column} = ?", number)
+    return reader.is_admin or owner in reader.names
 
 
 def replace(tx: Transaction, table: str, column: str, number: int, access: Access) -> None:

@@ -41,13 +41,15 @@ def attached(tx: Transaction, store_no: int, attachment: Attachment, reader: Rea
 
     Raises:
         StoreExpired: the store has not been used for as long as it was to be kept.
-        DocumentNotFound: there is no such file, or `reader` may not write it. A store opens a file without lists to its
-            readers, and decides for ever whether the original is kept.
+        DocumentNotFound: there is no such file, or `reader` may not write it. A store decides for ever whether the
+            original is kept.
+        NotTheOwner: it is somebody else's, and has no lists, so that another store would open it to its readers.
         FileFormRefused: it is kept whole and the store redacts, or the other way round.
     """
     stores.refuse_expired(tx, [store_no])
     stores.touch(tx, {store_no: int(time.time())})
     file_no = files.number(tx, attachment.file_id, reader, "write")
+    files.refuse_opening(tx, file_no, store_no, reader)
     document_no = put(tx, store_no, file_no, attachment)
     document = documents.one(tx, document_no)
     assert document is not None, "a document is gone in the transaction that made it"

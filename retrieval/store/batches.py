@@ -55,16 +55,17 @@ def one(tx: Transaction, batch_no: int, reader: Reader) -> Batch:
     return Batch(batch_id, store_id, created_at, _status(counts, bool(is_cancelled)), counts)
 
 
-def cancel(tx: Transaction, batch_no: int) -> None:
-    """Give up what has not been read yet; what was read stays, and so does a batch of which all was.
+def cancel(tx: Transaction, batch_no: int, reader: Reader) -> None:
+    """Give up what has not been read yet of what `reader` may see; what was read stays, and a batch of which all was.
 
     Once: a file that is put in again afterwards is no longer this batch's to give up.
     """
     if tx.rows("SELECT is_cancelled FROM batches WHERE batch_no = ?", batch_no)[0][0]:
         return
     open_ones = tx.rows(
-        "SELECT document_no FROM batch_documents JOIN documents USING (document_no)"
-        " WHERE batch_no = ? AND status = 'in_progress'",
+        "SELECT document_no FROM batch_documents JOIN documents USING (document_no) JOIN files USING (file_no)"
+        f" WHERE batch_no = ?5 AND status = 'in_progress' AND {VISIBLE}",
+        *visible(reader),
         batch_no,
     )
     if open_ones:

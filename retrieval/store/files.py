@@ -8,7 +8,7 @@ import time
 from secrets import token_hex
 from typing import Any
 
-from retrieval.errors import DocumentNotFound
+from retrieval.errors import DocumentNotFound, NotTheOwner
 from retrieval.store import paging
 from retrieval.store.access import (
     ALLOWED,
@@ -19,6 +19,7 @@ from retrieval.store.access import (
     for_each_reader,
     grants,
     listed,
+    owns,
     readers_of_store,
     refuse_sharing,
     replace,
@@ -115,6 +116,24 @@ def sharable(tx: Transaction, file_id: str, reader: Reader) -> int:
     file_no = number(tx, file_id, reader, "write")
     refuse_sharing(tx, "files", "file_no", file_no, reader)
     return file_no
+
+
+def refuse_opening(tx: Transaction, file_no: int, store_no: int, reader: Reader) -> None:
+    """Refuse that a file without lists comes into another store, by whom it was only shared with through one.
+
+    Raises:
+        NotTheOwner: so it would be opened to readers that its owner does not know, and that nobody can shut out again.
+    """
+    is_open = tx.rows(
+        "SELECT 1 FROM files WHERE file_no = ?1 AND NOT has_access"
+        " AND NOT EXISTS (SELECT 1 FROM documents WHERE file_no = ?1 AND store_no = ?2)",
+        file_no,
+        store_no,
+    )
+    if is_open and not owns(tx, "files", "file_no", file_no, reader):
+        raise NotTheOwner(
+            "Only its owner and admins may put a file into another store that has no 'access' of its own.", "file_id"
+        )
 
 
 def one(tx: Transaction, file_no: int, reader: Reader) -> File:

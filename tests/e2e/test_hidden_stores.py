@@ -81,6 +81,7 @@ async def test_a_certificate_tells_the_owner_of_a_file_nothing_of_a_store_that_s
         await Eraser(library, ledger, Signer.of(tmp_path)).run_once()
         alone = await newest_erasure(ines)
         await put(ines, shared, file)
+        await ines.post(f"/files/{file}", body={"access": {"write": ["user:ben"]}}, cast_to=object)
         await put(ben, hidden := await store_of(ben), file)
 
         await ines.files.delete(file)

@@ -239,8 +239,9 @@ async def test_dropping_a_file_s_lists_opens_it_to_the_readers_of_stores_that_it
 async def test_a_file_without_lists_stays_where_it_is_when_it_is_given_none(tmp_path: Path) -> None:
     async with shop(tmp_path) as (url, _), client_of(url) as owner, client_of(url, "sk-ben") as writer:
         file = (await put(owner, access={"write": ["user:ben"]})).file
-        hidden = await writer.vector_stores.create(name="theirs")
-        await writer.vector_stores.files.create_and_poll(file, vector_store_id=hidden.id, **FAST)
+        hidden = await writer.vector_stores.create(name="theirs", extra_body={"access": {"write": ["*"]}})
+        await owner.vector_stores.files.create_and_poll(file, vector_store_id=hidden.id, **FAST)
+        await writer.vector_stores.update(hidden.id, extra_body={"access": {}})
         await owner.post(f"/files/{file}", body={"access": None}, cast_to=object)
 
         assert (await writer.vector_stores.retrieve(hidden.id)).file_counts.total == 1
@@ -293,3 +294,48 @@ async def test_nobody_comes_in_without_a_key(tmp_path: Path) -> None:
         ]
 
     assert {answer.status_code for answer in answers} == {401}
+
+
+async def test_who_may_write_a_shared_file_opens_it_to_nobody_by_another_store(tmp_path: Path) -> None:
+    shared: Any = {"access": {"write": ["user:ben"]}}
+    async with shop(tmp_path) as (url, _), client_of(url) as owner, client_of(url, "sk-ben") as writer:
+        held = await put(owner, **shared)
+        to_all: Any = {"access": {"read": ["*"]}}
+        own = await writer.vector_stores.create(name="own", extra_body=to_all)
+        for refused in (
+            writer.vector_stores.files.create(own.id, file_id=held.file),
+            writer.vector_stores.file_batches.create(own.id, file_ids=[held.file]),
+            writer.vector_stores.create(name="another", file_ids=[held.file], extra_body=to_all),
+        ):
+            with pytest.raises(openai.PermissionDeniedError, match="another store") as told:
+                await refused
+            assert (told.value.code, told.value.param) == ("not_the_owner", "file_id")
+
+        # In the store that it is shared by, it can be put in again; and by its owner into any.
+        await writer.vector_stores.files.create(held.store, file_id=held.file, attributes={"a": True})
+        await owner.vector_stores.create(name="mine", file_ids=[held.file])
+        await owner.vector_stores.update(held.store, extra_body={"access": {}})
+        with pytest.raises(openai.NotFoundError):
+            await writer.files.content(held.file)
+
+
+async def test_a_batch_is_cancelled_as_far_as_its_files_may_be_seen(tmp_path: Path) -> None:
+    shared: Any = {"access": {"write": ["user:ben"]}}
+    async with (
+        shop(tmp_path, is_reading=False) as (url, _),
+        client_of(url) as owner,
+        client_of(url, "sk-ben") as writer,
+    ):
+        store = (await owner.vector_stores.create(name="board", extra_body=shared)).id
+        hidden, seen = [
+            (await owner.files.create(file=(name, LEAVE), purpose="assistants")).id for name in ("a.txt", "b.txt")
+        ]
+        await owner.post(f"/files/{hidden}", body={"access": {"read": ["user:ann"]}}, cast_to=object)
+        one = await owner.vector_stores.file_batches.create(store, file_ids=[hidden])
+        both = await owner.vector_stores.file_batches.create(store, file_ids=[hidden, seen])
+        for batch in (one, both):
+            told = await writer.vector_stores.file_batches.cancel(batch.id, vector_store_id=store)
+            assert told.file_counts.total == (batch is both)
+
+        states = [(await owner.vector_stores.files.retrieve(id, vector_store_id=store)).status for id in (hidden, seen)]
+        assert states == ["in_progress", "cancelled"]
