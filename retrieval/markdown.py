@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block import StateBlock, reference
 
 from retrieval.errors import DocumentRefused
 from retrieval.markup import read_html
@@ -37,6 +37,7 @@ def read_markdown(path: Path, source: str) -> Parsed:
             title = named.group(1).strip("'\"")
     markdown = MarkdownIt("commonmark", {"html": True, "maxNesting": _LIMIT}).enable(["table", "strikethrough"])
     markdown.block.ruler.before("table", "depth", _refuse_deep)
+    markdown.block.ruler.at("reference", _unless_footnote, {"alt": []})
     try:
         rendered = markdown.render(source)
     except _TooDeep as error:
@@ -45,6 +46,13 @@ def read_markdown(path: Path, source: str) -> Parsed:
     if title:
         rendered = f"<title>{html.escape(title)}</title>{rendered}"
     return read_html(rendered, is_page=False)
+
+
+def _unless_footnote(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    # To CommonMark a footnote is an address that no link leads to. Its readers see it.
+    if state.src.startswith("[^", state.bMarks[start] + state.tShift[start]):
+        return False
+    return reference(state, start, end, silent)
 
 
 def _refuse_deep(state: StateBlock, _start: int, _end: int, _silent: bool) -> bool:

@@ -16,7 +16,7 @@ from retrieval.visible import one_line
 _DEPTH = 50
 _END_OR_TEXT = re.compile(r'\}|"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
-Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+Json = dict[str, "Json"] | list["Json"] | str | bool | None  # a number is what is written of it: "1.50"
 
 
 def read_records(path: Path, source: str, limits: Limits) -> Parsed:
@@ -27,16 +27,19 @@ def read_records(path: Path, source: str, limits: Limits) -> Parsed:
     """
     too_deep = DocumentRefused(path, f"it is nested deeper than {_DEPTH} levels; flatten it")
     try:
-        found: Json = json.loads(source, object_pairs_hook=partial(_once_each, path, source, count(1)))
+        found: Json = json.loads(
+            source,
+            parse_int=str,
+            parse_float=str,
+            parse_constant=str,
+            object_pairs_hook=partial(_once_each, path, source, count(1)),
+        )
     except json.JSONDecodeError as error:
         raise DocumentRefused(
             path, f"it is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
         ) from error
     except RecursionError as error:
         raise too_deep from error
-    except ValueError as error:  # a number of more digits than Python reads
-        reason = "it holds a whole number of more digits than can be read; shorten it, or write it as a text"
-        raise DocumentRefused(path, reason) from error
     composer = Composer(path, limits)
     if isinstance(found, list):
         for number, item in enumerate(found, start=1):
@@ -96,7 +99,6 @@ def _text(value: Json) -> str:
             return ""
         case bool():
             return "yes" if value else "no"
-        case str():
-            return one_line(value)
         case _:
-            return json.dumps(value)
+            assert isinstance(value, str)
+            return one_line(value)

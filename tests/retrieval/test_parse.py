@@ -62,6 +62,14 @@ def test_markdown_without_a_heading_is_titled_by_its_name() -> None:
     assert markdown("Only text.").title == "guide"
 
 
+def test_the_footnotes_of_markdown_are_read_and_its_addresses_are_not() -> None:
+    parsed = markdown(
+        "Staff get 28 days[^1] of [leave][a].\n\n[a]: https://x.example 'hr'\n[^1]: Pro rata.\n[^n]: Or more."
+    )
+
+    assert parsed.text == "Staff get 28 days[^1] of leave.\n\n[^1]: Pro rata. [^n]: Or more."
+
+
 @pytest.mark.parametrize("depth", [10, 21, 100])
 def test_markdown_is_read_to_its_end_however_deep_its_lists_and_quotes_are(depth: int) -> None:
     levels = "".join(f"{'  ' * level}- level{level} item\n" for level in range(depth))
