@@ -1,6 +1,8 @@
 """One table from domain errors to OpenAI's error body, and the handlers. Routes never build an error response."""
 
 import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -74,6 +76,30 @@ class FileErased(Exception):
     def __init__(self, file_id: str, what: str, day: str) -> None:
         super().__init__(f"The file '{file_id}' {what} on {day}; nothing of it is kept.")
         self.file_id = file_id
+
+
+class UnknownFile(DocumentNotFound):
+    """One of several files that were named, and the place that named it."""
+
+    def __init__(self, file_id: str, param: str) -> None:
+        super().__init__(file_id)
+        self.param = param
+
+
+@contextmanager
+def named_at(places: Mapping[str, str]) -> Iterator[None]:
+    """Say of a file that is missing where the request names it.
+
+    Args:
+        places: by file id.
+
+    Raises:
+        UnknownFile: in the place of DocumentNotFound.
+    """
+    try:
+        yield
+    except DocumentNotFound as missing:
+        raise UnknownFile(missing.file_id, places[missing.file_id]) from missing
 
 
 class UnknownStore(StoreNotFound):

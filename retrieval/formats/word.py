@@ -49,7 +49,8 @@ def read_word(path: Path, data: bytes, limits: Limits) -> Parsed:
     except (OpcError, BadZipFile, KeyError, ValueError, XMLSyntaxError) as error:
         raise DocumentRefused(path, reason_of(error, "Word")) from error
     reader = _Reader(document, Composer(path, limits))
-    reader.read(refined(document.element).body)
+    refined(document.element)
+    reader.read(document.element.body)
     for part in document.part.package.iter_parts():
         if str(part.partname) in ("/word/footnotes.xml", "/word/endnotes.xml"):
             reader.read_notes(refined(parse_xml(part.blob)))

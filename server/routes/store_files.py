@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from retrieval.types import DocumentStatus
+from server.errors import named_at
 from server.routes.guard import AskRoute, CallerDep, IngestRoute, ServicesDep, StoreRoute
 from server.schemas.files import Deleted, Listing
 from server.schemas.store_files import (
@@ -96,7 +97,8 @@ async def read_vector_store_file(store: str, file_id: str, caller: CallerDep, se
 @_changing.post("/file_batches")
 async def create_file_batch(store: str, body: BatchRequest, caller: CallerDep, services: ServicesDep) -> FileBatch:
     """Put files into a store together: all of them, or none if one does not exist."""
-    return FileBatch.of(await services.archive().start_batch(store, body.attachments(), caller.reader()))
+    with named_at(body.places()):
+        return FileBatch.of(await services.archive().start_batch(store, body.attachments(), caller.reader()))
 
 
 @_looking.get("/file_batches/{batch_id}")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from retrieval.errors import RetrievalError
 from retrieval.types import Hits, Passage, Reader
 from server.deps import Services
+from server.errors import named_at
 from server.metrics import Metrics
 from server.query import rewrite_query
 from server.routes.guard import ActDep, AskRoute, CallerDep, IngestRoute, MetricsDep, ServicesDep, StoreRoute
@@ -28,7 +29,8 @@ async def create_vector_store(body: StoreRequest, caller: CallerDep, services: S
     """Make a store, owned by the caller."""
     caller.refuse_limited_to_stores()
     access = body.access.meaning() if body.access else caller.default_access()
-    store = await services.archive().make_store(body.described(), caller.reader(), access, body.attachments())
+    with named_at(body.places()):
+        store = await services.archive().make_store(body.described(), caller.reader(), access, body.attachments())
     return VectorStore.of(store)
 
 

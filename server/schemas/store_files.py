@@ -66,6 +66,12 @@ class BatchRequest(Asked):
             raise PydanticCustomError("batch", "with 'files', each has its own")
         return shared
 
+    def places(self) -> dict[str, str]:
+        """Where each file is named."""
+        if self.files is not None:
+            return {file.file_id: f"files[{at}].file_id" for at, file in enumerate(self.files)}
+        return {file_id: f"file_ids[{at}]" for at, file_id in enumerate(self.file_ids or ())}
+
     def attachments(self) -> list[Attachment]:
         """What the store understands; a file named twice is put there once, as it was named last."""
         if self.files is not None:

@@ -62,6 +62,10 @@ class StoreRequest(Asked):
         days = self.expires_after.days if self.expires_after else None
         return Description(self.name, self.description, self.metadata or {}, days, self.personal_data, self.index)
 
+    def places(self) -> dict[str, str]:
+        """Where each of these is named."""
+        return {file_id: f"file_ids[{at}]" for at, file_id in enumerate(self.file_ids or ())}
+
     def attachments(self) -> list[Attachment]:
         """The files to be put into it."""
         chunking = chunking_of(self.chunking_strategy)

@@ -129,8 +129,8 @@ async def test_a_batch_can_be_cancelled_before_its_files_are_read(tmp_path: Path
         ({"file_ids": ["f"], "files": [{"file_id": "f"}]}, "files", "not both"),
         ({"files": [{"file_id": "f"}], "attributes": {"a": True}}, "attributes", "each has its own"),
         ({"files": [{"file_id": "f"}], "chunking_strategy": {"type": "auto"}}, "chunking_strategy", "its own"),
-        ({"file_ids": ["file-none"]}, "file_id", "No file found with id 'file-none'"),
-        ({"files": [{"file_id": "file-none"}]}, "file_id", "No file found with id 'file-none'"),
+        ({"file_ids": ["file-none"]}, "file_ids[0]", "No file found with id 'file-none'"),
+        ({"files": [{"file_id": "file-none"}]}, "files[0].file_id", "No file found with id 'file-none'"),
     ],
 )
 async def test_a_batch_is_refused_by_the_name_of_what_is_wrong(
@@ -140,12 +140,15 @@ async def test_a_batch_is_refused_by_the_name_of_what_is_wrong(
         store = await client.vector_stores.create(name="mixed")
         with pytest.raises(openai.APIStatusError, match=words) as refused:
             await client.vector_stores.file_batches.create(store.id, **asked)
+        with pytest.raises(openai.NotFoundError) as no_file:
+            await client.vector_stores.create(name="of none", file_ids=["file-none"])
         with pytest.raises(openai.NotFoundError) as no_store:
             await client.vector_stores.file_batches.create("none-such", file_ids=["f"])
         with pytest.raises(openai.NotFoundError) as no_batch:
             await client.vector_stores.file_batches.retrieve("none-such", vector_store_id=store.id)
 
     assert (refused.value.param, no_store.value.param, no_batch.value.param) == (param, "vector_store_id", "batch_id")
+    assert no_file.value.param == "file_ids[0]"
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
