@@ -28,7 +28,8 @@ WINDOW = 512
 LARGE_SHARE = 128
 # Files of more than a window that are in hand at a time: each takes some 60 MB, with its text and vectors.
 LARGE_AT_ONCE = 4
-# Large files of one owner that were read and had to go back, past which the owner's other files are read meanwhile.
+# Large files of one owner that were read and had to go back. With so many, nothing more of the owner's is read until
+# one has its turn; before, small ones are.
 ASIDE_EACH = 4
 # While a batch is computed and there is nothing to read, this often is looked whether something has come.
 IDLE_S = 1.0

@@ -10,7 +10,7 @@ _UNSEEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
     "|(?<![#*0-9\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff])[\ufe0e\ufe0f]"
-    "|(?<![\u0250-\u1fff\u2c00-\U0001ffff])[\u200c\u200d]+|[\u200c\u200d]{2,}"
+    "|(?<![\u0250-\u1fff\u2c00-\U0001ffff])[\u200c\u200d]+"
     "|[\u200c\u200d]+(?![\u0250-\u1fff\u2c00-\U0001ffff])"
 )
 # Lone surrogates are halves of characters: JSON and old mail can carry them, UTF-8 cannot.

@@ -3,13 +3,15 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from retrieval.batching import ASIDE_EACH, BATCH, LARGE_AT_ONCE, LARGE_SHARE, WINDOW, Pool, Reading
 from retrieval.chunking import Chunk
 from retrieval.embedder import WINDOW_TOKENS, Vectors
-from retrieval.holding import Holding
+from retrieval.errors import DocumentRefused
+from retrieval.holding import Holding, LeaseLost
 from retrieval.ingest import FILL_S
 from retrieval.parsed import Parsed
 from retrieval.store import jobs
@@ -95,6 +97,22 @@ def test_who_puts_a_job_back_has_lost_no_turn(shop: Shop) -> None:
     names = [job.filename for _ in range(4) if (job := holding.claim()) is not None]
 
     assert names == ["anna-1.txt", "ben-1.txt", "carl-1.txt", "anna-2.txt"]
+
+
+def test_who_has_lost_the_lease_writes_nothing_more_of_a_file(shop: Shop) -> None:
+    hand_in(shop, "anna-1.txt")
+    late = shop.ingester()
+    job = late._holding.claim()
+    assert job is not None
+    shop.clock.now += 60
+    another = Holding(shop.database, "words@1", 10, shop.clock).claim()
+    assert another is not None
+
+    with pytest.raises(LeaseLost):
+        late._end(job, lambda _: None, refused=DocumentRefused(Path("anna-1.txt"), "late"))
+
+    with shop.database.read() as tx:
+        assert jobs.is_open(tx, another.job_no)
 
 
 def test_turns_are_kept_for_those_alone_who_have_open_jobs(shop: Shop) -> None:
@@ -247,6 +265,26 @@ def test_nor_does_it_wait_for_an_end_of_what_others_hand_in(shop: Shop) -> None:
     assert len(handed_in) < 200
 
 
+def test_a_small_file_that_is_tried_again_is_read_alone(shop: Shop) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Kills(WordsEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            raise Killed
+
+    hand_in(shop, "anna-1.txt")
+    with shop.database.write() as tx:
+        tx.run("UPDATE jobs SET attempts = 1, status = 'running'")
+    hand_in(shop, "ben-1.txt")
+
+    with pytest.raises(Killed):
+        shop.ingester(Kills()).run_pending()
+
+    with shop.database.read() as tx:
+        assert tx.rows("SELECT status, attempts FROM jobs ORDER BY job_no") == [("running", 2), ("queued", 0)]
+
+
 def test_beside_a_large_file_that_is_tried_again_others_are_read_and_not_blamed(shop: Shop) -> None:
     class Killed(BaseException):
         pass
@@ -270,6 +308,38 @@ def test_beside_a_large_file_that_is_tried_again_others_are_read_and_not_blamed(
     shop.ingester().run_pending(ends)
 
     assert ends.names == ["ben-1.txt", "anna-large.txt"]
+
+
+def test_large_files_that_were_given_up_keep_nobodys_small_ones_waiting(shop: Shop) -> None:
+    for number in range(1 + ASIDE_EACH):
+        hand_in(shop, f"anna-large{number}.txt", chunks=6 * WINDOW)
+    ends, batches = Ends(), list[int]()
+
+    class GivingUp(WordsEmbedder):
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            batches.append(len(ends.names))
+            if len(batches) == 4 * LARGE_SHARE // BATCH:
+                with shop.database.write() as tx:
+                    for document_no in range(2, 2 + ASIDE_EACH):
+                        jobs.cancel(tx, document_no)
+                hand_in(shop, "anna-1.txt")
+            return super().embed(texts)
+
+    shop.ingester(GivingUp()).run_pending(ends)
+
+    assert ends.names == ["anna-1.txt", "anna-large0.txt"]
+
+
+def test_of_one_owners_large_files_one_is_in_hand_at_a_time(shop: Shop) -> None:
+    for number in range(3):
+        hand_in(shop, f"anna-large{number}.txt", chunks=LARGE)
+    seen: list[tuple[str, str]] = []
+
+    shop.ingester().run_pending(lambda progress: seen.append((progress.filename, progress.status)))
+
+    for number in range(2):
+        ended = seen.index((f"anna-large{number}.txt", "completed"))
+        assert all(name != f"anna-large{number + 1}.txt" for name, _ in seen[:ended])
 
 
 def test_few_large_files_are_read_before_their_time(shop: Shop) -> None:
