@@ -63,8 +63,8 @@ class NativeEngine:
     def least(self, text: str) -> int:
         return self._tokenizer.least(text)
 
-    def longest(self, prompt_tokens: int, n: int) -> int:
-        return longest(prompt_tokens, n, self._limits)
+    def longest(self, prompt_tokens: int, n: int, *, given: int = 0) -> int:
+        return longest(prompt_tokens, n, self._limits, given=given)
 
     def load(self) -> Load:
         stepper, began = self._stepper, self._stepper.step_began

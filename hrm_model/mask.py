@@ -18,7 +18,7 @@ def prefix_lm_mask(query_position_BQ: Tensor, prefix_len_B: Tensor, key_len: int
 
     Source:
         sapientinc/HRM-Text@da566c9, models/flash_attention_prefixlm_v2.py (its two passes as one mask);
-        pinned by tests/hrm_model/test_mask.py and tests/parity.
+        pinned by tests/parity.
     """
     key_position = torch.arange(key_len, device=query_position_BQ.device)
     causal = key_position <= query_position_BQ[:, :, None]

@@ -4,8 +4,10 @@ import asyncio
 import math
 import secrets
 import time
+from collections.abc import Sequence as Items
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from hrm_model.answer import Answer
 from hrm_model.drafts import Drafter, Indexed
@@ -107,6 +109,7 @@ def open_request(
         raise InvalidSampling("ignore_eos", "an answer that its grammar has completed has to end")
     if sampling.min_tokens > most:
         raise InvalidSampling("min_tokens", f"{sampling.min_tokens} is more than the {most} that the answer may have")
+    before = _last_with_bytes(prompt_ids, 3, tokenizer)  # a character has four bytes at most
     indexed = Indexed(prompt_ids)
     decided = _decided(sampling, len(given), tokenizer.control(END_ANSWER))
     return Request(
@@ -132,7 +135,7 @@ def open_request(
                 most,
                 min_tokens=sampling.min_tokens,
                 given=given[-_MOST_BEFORE:],
-                prompt=prompt_ids[-3:],  # bytes that a character may lack
+                prompt=before,
             )
             for _ in range(n)
         ],
@@ -142,6 +145,11 @@ def open_request(
         open=set(range(n)),
         drafters=[Drafter(indexed, draft_tokens) for _ in range(n)],
     )
+
+
+def _last_with_bytes(ids: Items[int], most: int, tokenizer: Tokenizer) -> list[int]:
+    """The last tokens that have bytes: control tokens have none, and end no character that is not complete."""
+    return list(islice((token for token in reversed(ids) if tokenizer.token_bytes(token)), most))[::-1]
 
 
 def longest(prompt_tokens: int, n: int, limits: Limits, *, given: int = 0) -> int:

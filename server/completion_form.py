@@ -10,6 +10,7 @@ from server.chat_form import ending
 from server.events import Called, Closed, Opened, Recited, Refused, Said, Spoken
 from server.wire import Json, text_of
 
+_Named = tuple[bytes, float | None, dict[str, float] | None, int]  # a token, its likelihood, others', and its place
 _COLUMNS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
 
 
@@ -24,7 +25,8 @@ class CompletionForm:
         """Begin.
 
         Args:
-            prompts: all of them, where they are to be told, as an echo or in ids.
+            prompts: all of them, where they are to be told, as an echo or in ids, or are to be gone on with: the first
+                token of an answer may complete a character of theirs.
             n: answers to each prompt.
         """
         self._prompts, self._n = prompts, n
@@ -37,13 +39,15 @@ class CompletionForm:
         """The choices that one event puts on the wire."""
         match event:
             case Opened(choice):
-                return [self._beginning(choice)] if self._with_echo or self._with_ids else []
+                return self._beginning(choice)
             case Said(choice, text, tokens) | Recited(choice, text, tokens):
                 if choice not in self._places:
                     before = self._of_prompt.get(choice, _Places(0))
                     self._places[choice] = before.at(self._said.get(choice, 0))
                 places = self._places[choice]
-                named = [(token.token, token.logprob, _top(token), places.of(token.token)) for token in tokens]
+                named: list[_Named] = [
+                    (token.token, token.logprob, _top(token), places.of(token.token)) for token in tokens
+                ]
                 ids = event.ids if isinstance(event, Said) else ()
                 return [self._chunk(choice, text, named, ids=ids)]
             case Called() | Refused():
@@ -71,23 +75,27 @@ class CompletionForm:
             **(ids if self._with_ids else {}),
         }
 
-    def _beginning(self, choice: int) -> Json:
+    def _beginning(self, choice: int) -> list[Json]:
+        if not self._prompts:
+            return []
         prompt = self._prompts[choice // self._n]
-        chunk = self._echo(choice, prompt) if self._with_echo else self._chunk(choice, "", [])
-        return {**chunk, "prompt_token_ids": list(prompt.ids)} if self._with_ids else chunk
+        named = self._named(choice, prompt) if self._with_logprobs else []
+        if not (self._with_echo or self._with_ids):
+            return []
+        chunk = self._chunk(choice, prompt.text, named) if self._with_echo else self._chunk(choice, "", [])
+        return [{**chunk, "prompt_token_ids": list(prompt.ids)} if self._with_ids else chunk]
 
-    def _echo(self, choice: int, echo: Spelled) -> Json:
+    def _named(self, choice: int, prompt: Spelled) -> list[_Named]:
         # A prompt is read in both directions, so that what a token's likelihood would be given had it in view already.
         # A question is read without the blanks around it.
-        places = self._of_prompt[choice] = _Places(max(0, echo.text.find(text_of(b"".join(echo.tokens)))))
-        named = [(token, None, None, places.of(token)) for token in echo.tokens] if self._with_logprobs else []
-        return self._chunk(choice, echo.text, named)
+        places = self._of_prompt[choice] = _Places(max(0, prompt.text.find(text_of(b"".join(prompt.tokens)))))
+        return [(token, None, None, places.of(token)) for token in prompt.tokens]
 
     def _chunk(
         self,
         choice: int,
         text: str,
-        tokens: Sequence[tuple[bytes, float | None, dict[str, float] | None, int]],
+        tokens: Sequence[_Named],
         reason: str | None = None,
         *,
         ids: Sequence[int] = (),

@@ -85,10 +85,15 @@ class Completions:
 
     def _told(self, request: CompletionRequest, prompts: Sequence[Prompt]) -> tuple[list[Spelled], list[str]]:
         """What is told of each prompt, and of its answer's given beginning where that is told with scores."""
-        if not (request.echo or request.return_token_ids):
+        if not request.echo and request.logprobs is None and not request.return_token_ids:
             return [], []
-        told, given = zip(*(_parted(self._speller.spelled(prompt), _read(prompt)) for prompt in prompts), strict=True)
-        if not request.echo or request.logprobs is None:
+        spelled = map(self._speller.spelled, prompts)
+        if not request.echo:
+            return list(spelled), []
+        told, given = zip(
+            *(_parted(one, _read(prompt)) for one, prompt in zip(spelled, prompts, strict=True)), strict=True
+        )
+        if request.logprobs is None:
             return [replace(one, text=one.text + rest) for one, rest in zip(told, given, strict=True)], []
         return list(told), list(given)
 

@@ -39,8 +39,8 @@ class DeferredEngine:
     def least(self, text: str) -> int:
         return _there(self._engine).least(text)
 
-    def longest(self, prompt_tokens: int, n: int) -> int:
-        return _there(self._engine).longest(prompt_tokens, n)
+    def longest(self, prompt_tokens: int, n: int, *, given: int = 0) -> int:
+        return _there(self._engine).longest(prompt_tokens, n, given=given)
 
     def load(self) -> Load:
         return Load() if self._engine is None else self._engine.load()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from anyio.to_thread import run_sync
 
 from hrm_model.errors import InvalidPrompt
-from hrm_model.types import Event, Prompt, Question, Sampling
+from hrm_model.types import Event, Prompt, Question, Sampling, Tokens
 from server.errors import InvalidRequest
 from server.limiter import Limiter, Turn
 from server.ports import Engine, Speller
@@ -51,8 +51,9 @@ class Meter:
             return [sampling] * len(prompts)
         counts = await run_sync(lambda: [_count(prompt, engine, speller) for prompt in prompts])
         allotted, needed = list[Sampling](), 0
-        for count in counts:
-            most = sampling.max_tokens if count is None else self._longest(sampling, count, n, engine)
+        for prompt, count in zip(prompts, counts, strict=True):
+            given = len(prompt.ids) - max(1, prompt.prefix_len) if isinstance(prompt, Tokens) else 0
+            most = sampling.max_tokens if count is None else self._longest(sampling, count, given, n, engine)
             allotted.append(replace(sampling, max_tokens=most))
             needed += 0 if count is None else count + n * (most or 0)
         self._turn.reserve(needed, certain=sum(count or 0 for count in counts))
@@ -73,11 +74,11 @@ class Meter:
         self.spent.prompt += tokens
         self._turn.used_tokens = self.spent.total
 
-    def _longest(self, sampling: Sampling, prompt_tokens: int, n: int, engine: Engine) -> int | None:
+    def _longest(self, sampling: Sampling, tokens: int, given: int, n: int, engine: Engine) -> int | None:
         """The most tokens of one answer: what was asked for, or else what the engine or the caller's limit gives."""
         if sampling.max_tokens is not None:
             return sampling.max_tokens
-        longest = engine.longest(prompt_tokens, n)
+        longest = engine.longest(tokens - given, n, given=given)
         if longest < 1:
             return None  # the engine refuses such a prompt, and says why
         return min(longest, self._turn.max_tokens or longest)

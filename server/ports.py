@@ -56,10 +56,13 @@ class Engine(Protocol):
         """
         ...
 
-    def longest(self, prompt_tokens: int, n: int) -> int:
+    def longest(self, prompt_tokens: int, n: int, *, given: int = 0) -> int:
         """Tokens that each of n answers may have where `max_tokens` does not say; below 1, none can be given.
 
         The default, or what context and cache leave: a request that says nothing is not refused for what it reserves.
+
+        Args:
+            given: tokens that each answer begins with, which `prompt_tokens` does not count.
         """
         ...
 

@@ -40,7 +40,8 @@ class CompletionRequest(Drawing):
     prefix_len: PrefixLengths | None = Field(
         None,
         description="Of a prompt's token ids so many are prompt; the others are the beginning of its answer, and with"
-        " `echo` and `logprobs` each has its log probability. One number for all prompts, or one each. Default: all.",
+        " `echo` and `logprobs` each has its log probability. A grammar and `min_tokens` are of what is drawn alone."
+        " One number for all prompts, or one each. Default: all.",
     )
     echo: bool | None = Field(None, description="Begin each answer with its prompt, and what was given of the answer.")
     logprobs: int | None = Field(

@@ -135,8 +135,9 @@ class ScriptedEngine:
     def least(self, text: str) -> int:
         return len(text.split()) // 2
 
-    def longest(self, prompt_tokens: int, n: int) -> int:
+    def longest(self, prompt_tokens: int, n: int, *, given: int = 0) -> int:
         limits = self._limits
+        prompt_tokens += given
         left = (limits.kv_tokens - prompt_tokens) // n
         return min(limits.default_max_tokens, limits.context_tokens - prompt_tokens, left)
 

@@ -200,11 +200,16 @@ async def test_those_who_are_scored_together_share_what_may_hold_up_a_step(tiny:
     assert len(steps) >= 60 * 4 // 36
 
 
-@pytest.mark.parametrize("read", [1, 2])
-async def test_a_character_may_begin_in_the_prompt_and_end_in_what_is_drawn(tiny: Tiny, read: int) -> None:
-    first, second, last = tiny.tokenizer.encode("東")
+@pytest.mark.parametrize(("character", "read"), [("東", 1), ("東", 2), ("🙂", 1), ("🙂", 3)])
+@pytest.mark.parametrize("controls", [0, 3])
+async def test_a_character_may_begin_in_the_prompt_and_end_in_what_is_drawn(
+    tiny: Tiny, character: str, read: int, controls: int
+) -> None:
+    *first, last = tiny.tokenizer.encode(character)
+    mute = [token for token in range(tiny.tokenizer.vocab_size) if not tiny.tokenizer.token_bytes(token)][:controls]
+    ids, prefix_len = (*PROMPT, *first[:read], *mute, *first[read:]), len(PROMPT) + read + len(mute)
     async with running(tiny.engine()) as engine:
         sampling = Sampling(max_tokens=1, logit_bias=((last, 100.0),))
-        reply = await reply_of(engine.generate(Tokens((*PROMPT, first, second), len(PROMPT) + read), sampling))
+        reply = await reply_of(engine.generate(Tokens(ids, prefix_len), sampling))
 
-    assert reply.texts[0] == "東"
+    assert reply.texts[0] == character

@@ -208,6 +208,15 @@ def test_a_character_that_begins_in_the_prompt_is_one(given: int) -> None:
     assert [at for each in told for at in each["text_offset"]] == [0, 1, 1, 1, 2]
 
 
+def test_that_is_so_without_an_echo_too() -> None:
+    prompt = Spelled("a\ufffd", (b"a", b"\xe6"), (1, 2))
+    form = CompletionForm(prompts=[prompt], n=1, with_echo=False, with_logprobs=True, with_ids=False)
+    answer = tuple(TokenLogprob(token, -0.25) for token in (b"S", b"S"))
+
+    assert form.chunks(Opened(0, None)) == []
+    assert form.chunks(Said(0, "\ufffdSS", answer))[0]["logprobs"]["text_offset"] == [1, 2]
+
+
 async def test_without_alternatives_the_drawn_token_is_told_alone() -> None:
     choice = (await answered(ScriptedEngine("a", "b"), asking(logprobs=0)))["choices"][0]
 

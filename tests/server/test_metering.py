@@ -52,6 +52,22 @@ async def test_a_prompt_as_long_as_the_context_is_allotted_for_no_answer(tokens:
         await Meter(turn).allot([Tokens((7,) * tokens, 1)], Sampling(max_tokens=0), 1, ENGINE, ENGINE)
 
 
+async def test_what_an_answer_begins_with_counts_for_each_of_n_as_the_engine_counts_it() -> None:
+    asked: list[tuple[int, int, int]] = []
+
+    class Asked(ScriptedEngine):
+        def longest(self, prompt_tokens: int, n: int, *, given: int = 0) -> int:
+            asked.append((prompt_tokens, n, given))
+            return super().longest(prompt_tokens, n, given=given)
+
+    turn = Turn(Limiter(), [Subject("user:ann", "this person", Limits(tokens_per_minute=100_000))])
+    prompts = [Tokens((7,) * 9, 2), Tokens((7,) * 9, 0), Tokens((7,) * 9, 9)]
+
+    await Meter(turn).allot(prompts, Sampling(), 3, Asked(), Asked())
+
+    assert asked == [(2, 3, 7), (1, 3, 8), (9, 3, 0)]
+
+
 async def test_blanks_around_a_prompt_do_not_count() -> None:
     speller, padded = Watched(), Question(" " * 500_000 + "why?")
 
