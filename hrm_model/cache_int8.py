@@ -19,48 +19,48 @@ class Int8Cache:
     def __init__(self, config: HrmConfig, pages: int, *, dtype: torch.dtype, device: str) -> None:
         """Take memory for so many pages; keys and values go in and come out in `dtype`."""
         self.pages = pages
-        self._key, self._value = (_Stored(config, pages, dtype, device) for _ in range(2))
+        self.key, self.value = (Rounded(config, pages, dtype, device) for _ in range(2))
 
     @property
     def bytes(self) -> int:
         """Bytes of keys and values together, their scales included."""
-        return self._key.bytes + self._value.bytes
+        return self.key.bytes + self.value.bytes
 
     def write(self, slot: int, rows: slice | Tensor, key_TNK: Tensor, value_TNK: Tensor) -> None:
         """Put the keys and values of T tokens into `rows` of `slot`: neighbours, or (T,) int64 row numbers."""
-        self._key.write(slot, rows, key_TNK)
-        self._value.write(slot, rows, value_TNK)
+        self.key.write(slot, rows, key_TNK)
+        self.value.write(slot, rows, value_TNK)
 
     def read(self, slot: int, rows: slice | Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (S, N, K) of `rows` of `slot`."""
-        return self._key.read(slot, rows), self._value.read(slot, rows)
+        return self.key.read(slot, rows), self.value.read(slot, rows)
 
     def lanes(self, first_row: int, step: int, count: int, length: int) -> tuple[PerSlot, PerSlot]:
         """Keys and values (B, N, S, K) of evenly spaced sequences, per slot, as `PagedCache.lanes` has them."""
         where = (first_row, step, count, length)
-        return _Lanes(self._key, *where), _Lanes(self._value, *where)
+        return _Lanes(self.key, *where), _Lanes(self.value, *where)
 
     def copy(self, source_rows: Items[int], target_rows: Items[int]) -> None:
         """Give rows `target_rows` what `source_rows` hold, in every slot."""
-        for stored in (*self._key.parts, *self._value.parts):
+        for stored in (*self.key.parts, *self.value.parts):
             source_T, target_T = (torch.tensor(rows, device=stored.device) for rows in (source_rows, target_rows))
             stored.index_copy_(1, target_T, stored.index_select(1, source_T))
 
     def clear(self, rows: list[int]) -> None:
         """Overwrite what rows `rows` hold, in every slot."""
-        for stored in (*self._key.parts, *self._value.parts):
+        for stored in (*self.key.parts, *self.value.parts):
             stored.index_fill_(1, torch.tensor(rows, dtype=torch.long, device=stored.device), 0)
 
 
-class _Stored:
-    """All keys, or all values."""
+class Rounded:
+    """All keys, or all values: (slots, rows, N, K) whole numbers, and (slots, rows, N, 1) what one of them is worth."""
 
     def __init__(self, config: HrmConfig, pages: int, dtype: torch.dtype, device: str) -> None:
         shape = (config.slots, pages * PAGE_TOKENS, config.num_heads)
         self._dtype = dtype
-        self._whole = zeros((*shape, config.head_dim), torch.int8, device)
-        self._scale = zeros((*shape, 1), SCALE, device)
-        self.parts = (self._whole, self._scale)
+        self.whole = zeros((*shape, config.head_dim), torch.int8, device)
+        self.scale = zeros((*shape, 1), SCALE, device)
+        self.parts = (self.whole, self.scale)
 
     @property
     def bytes(self) -> int:
@@ -97,7 +97,7 @@ class _Stored:
 class _Lanes:
     """Evenly spaced sequences of one of the two, widened for one slot at a time."""
 
-    def __init__(self, stored: _Stored, first_row: int, step: int, count: int, length: int) -> None:
+    def __init__(self, stored: Rounded, first_row: int, step: int, count: int, length: int) -> None:
         self._stored, self._where = stored, (first_row, step, count, length)
 
     def __getitem__(self, slot: int) -> Tensor:

@@ -127,7 +127,7 @@ def place(
     if where.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device is {device}, but torch sees no CUDA device")
     chosen, kv = check_weights(weights, where), _check_kv(kv_dtype, where)
-    kind = _auto_dtype(config, where, chosen, kv) if dtype == "auto" else getattr(torch, dtype)
+    kind = _auto_dtype(config, where, chosen) if dtype == "auto" else getattr(torch, dtype)
     page_bytes = kv_token_bytes(config, kind, kv) * PAGE_TOKENS
     wanted = max_running * pages_for(config.max_position_embeddings)
     pages = (
@@ -139,17 +139,17 @@ def place(
         room = "a quarter of the free memory" if kv_bytes is None else f"a cache of {kv_bytes} bytes"
         raise ValueError(f"{room} holds no page of cache; one takes {page_bytes} bytes")
     panels: Panelled = "no"
-    if (where, kv) == ("cpu", "auto") and can_panel(config, kind, in_int4=chosen == "int4"):
+    if where == "cpu" and can_panel(config, kind, in_int4=chosen == "int4"):
         panels = _panels(config, kind, chosen)
     return Placement(where, kind, chosen, kv, pages, panels)
 
 
-def _auto_dtype(config: HrmConfig, device: str, weights: Weights, kv_dtype: KvDtype) -> torch.dtype:
+def _auto_dtype(config: HrmConfig, device: str, weights: Weights) -> torch.dtype:
     own: torch.dtype = getattr(torch, config.dtype)
     if device != "cpu" or config.parameters >= SMALL_PARAMETERS:
         return own
     # In fp32 rounded weights are multiplied by torch alone, which takes more than ten times as long for few rows.
-    is_read = weights != "auto" and kv_dtype == "auto" and can_panel(config, own, in_int4=weights == "int4")
+    is_read = weights != "auto" and can_panel(config, own, in_int4=weights == "int4")
     return own if is_read else torch.float32
 
 

@@ -96,12 +96,17 @@ INLINE void bring_near(const float *page, int64_t stride, int64_t width, int64_t
 
 /* Some heads of up to a page of keys or values in fp32, each `*stride` numbers behind the one before: where they lie, or
  * widened in the thread's own memory. */
-INLINE const float *page_of(Engine *engine, const void *all, int64_t at, int64_t width, int64_t count, int is_read_once,
-                            int64_t number, int64_t *stride) {
-    const int64_t inner = engine->net.heads * engine->net.head_dim;
-    if (engine->net.is_short) {
-        for (int64_t k = 0; k < count; k++)
-            widen((const uint16_t *)all + at + k * inner, engine->page[number] + k * width, width);
+INLINE const float *page_of(Engine *engine, const void *all, const uint16_t *worth, int64_t at, int64_t width,
+                            int64_t count, int is_read_once, int64_t number, int64_t *stride) {
+    const int64_t size = engine->net.head_dim, inner = engine->net.heads * size, kept = engine->net.kept;
+    if (kept != IN_FP32) {
+        float *page = engine->page[number];
+        for (int64_t k = 0; k < count; k++, at += inner, page += width)
+            if (kept == IN_BF16)
+                widen((const uint16_t *)all + at, page, width);
+            else
+                for (int64_t i = 0; i < width; i += size)
+                    widen_whole((const int8_t *)all + at + i, worth[(at + i) / size], page + i, size);
         *stride = width;
         return engine->page[number];
     }
@@ -126,7 +131,7 @@ INLINE void attend(int queries, int is_wide, Engine *engine, int64_t slot, int64
         const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
         const int64_t at = slot * net->slot_size + row_of(step, token, k) * inner + near;
         int64_t stride; /* four queries share what is read */
-        const float *keys = page_of(engine, net->keys, at, near_width, here, queries == 1, number, &stride);
+        const float *keys = page_of(engine, net->keys, net->key_worth, at, near_width, here, queries == 1, number, &stride);
         for (int64_t head = first_head; head < end_head; head++) {
             const float *query = parts + inner + head * size, *key = keys + (head - first_head) * size;
             if (is_wide)
@@ -145,7 +150,7 @@ INLINE void attend(int queries, int is_wide, Engine *engine, int64_t slot, int64
         const int64_t here = count - k < PAGE_TOKENS ? count - k : PAGE_TOKENS;
         const int64_t at = slot * net->slot_size + row_of(step, token, k) * inner + near;
         int64_t stride;
-        const float *values = page_of(engine, net->values, at, near_width, here, queries == 1, number, &stride);
+        const float *values = page_of(engine, net->values, net->value_worth, at, near_width, here, queries == 1, number, &stride);
         for (int64_t head = first_head; head < end_head; head++) {
             const float *weight = scores + head * each + k, *value = values + (head - first_head) * size;
             if (is_wide)

@@ -5,6 +5,7 @@ import logging
 import torch
 
 from hrm_model.cache import KvCache, PagedCache
+from hrm_model.cache_int8 import Int8Cache
 from hrm_model.compiled.library import library
 from hrm_model.compiled.step import CompiledStep, objection
 from hrm_model.graphed import MOST_TOKENS, GraphedStep
@@ -41,7 +42,7 @@ def step_and_reason(model: HrmText, cache: KvCache) -> tuple[CompiledStep | Grap
         reason = "the network is large"
     if reason is not None:
         return None, f"steps run on torch: {reason}"
-    assert isinstance(cache, PagedCache)
+    assert isinstance(cache, PagedCache | Int8Cache)
     threads = min(torch.get_num_threads(), MOST_THREADS) if is_small else torch.get_num_threads()
     few = MOST_BESIDE_TILES if library().hrm_has_tiles() and dtype is torch.bfloat16 else None
     step = CompiledStep(model, cache, threads=threads, most_tokens=few)

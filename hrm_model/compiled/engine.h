@@ -26,8 +26,10 @@ typedef struct {
     const Layer *fast, *slow;       /* the stacks' layers */
     Matrix head;
     void *keys, *values; /* (slots, rows, N, K) */
-    int64_t slot_size;   /* numbers in a slot */
-    int64_t is_short;    /* whether embedding, keys and values are bf16, or fp32 */
+    uint16_t *key_worth, *value_worth; /* (slots, rows, N): where they are int8, what one of them is worth, in bf16 */
+    int64_t slot_size;                 /* numbers in a slot */
+    int64_t is_short;                  /* whether the embedding is bf16, or fp32 */
+    int64_t kept;                      /* what keys and values are: IN_FP32, IN_BF16 or IN_INT8 */
 } Network;
 
 /* T tokens. Each stands at `position` of its sequence, reads `readable` keys of it, and has its pages at `page_at`. */

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <float.h>
 #include <immintrin.h>
 #include <math.h>
 #include <stdint.h>
@@ -46,6 +47,42 @@ INLINE void shorten(const float *from, uint16_t *to, int64_t count) {
         memcpy(&number, from + i, sizeof number);
         const uint32_t rounded = number + 0x7fff + (number >> 16 & 1);
         to[i] = (uint16_t)((from[i] == from[i] ? rounded : number | 0x400000) >> 16);
+    }
+}
+
+/* fp32 numbers to whole ones of -127 to 127 and what one of them is worth, in bf16; hrm_model/projections/rounding.py is
+ * the reference. Compared as integers, magnitudes with a NaN or an infinity have it for the largest: its worth is not
+ * finite then, and so is none of them. */
+INLINE void round_off(const float *from, int8_t *to, uint16_t *worth, int64_t count) {
+    const ints magnitude = (ints){0} + 0x7fffffff;
+    ints most = {0};
+    for (int64_t i = 0; i < count; i += 8) {
+        const ints here = (ints)*(const vec *)(from + i) & magnitude;
+        most = (ints)_mm256_max_epi32((__m256i)most, (__m256i)here);
+    }
+    int32_t largest = most[0];
+    for (int lane = 1; lane < 8; lane++) largest = most[lane] > largest ? most[lane] : largest;
+    float unit;
+    memcpy(&unit, &largest, sizeof unit);
+    unit /= 127;
+    if (unit < FLT_MIN) unit = FLT_MIN;
+    shorten(&unit, worth, 1); /* what divides is what multiplies later */
+    const uint32_t rounded = (uint32_t)*worth << 16;
+    memcpy(&unit, &rounded, sizeof unit);
+    for (int64_t i = 0; i < count; i += 8) {
+        const ints whole = (ints)_mm256_cvtps_epi32((__m256)(*(const vec *)(from + i) / unit));
+        for (int lane = 0; lane < 8; lane++) to[i + lane] = (int8_t)whole[lane];
+    }
+}
+
+/* Back to fp32. */
+INLINE void widen_whole(const int8_t *from, uint16_t worth, float *to, int64_t count) {
+    const uint32_t number = (uint32_t)worth << 16;
+    float unit;
+    memcpy(&unit, &number, sizeof unit);
+    for (int64_t i = 0; i < count; i += 8) {
+        const __m256i whole = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(from + i)));
+        *(vec *)(to + i) = (vec)_mm256_cvtepi32_ps(whole) * unit;
     }
 }
 

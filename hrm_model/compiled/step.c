@@ -50,8 +50,10 @@ INLINE void turn(const float *from, float *to, const float *cosine, const float 
 }
 
 /* Put a head's key or value where keys or values are. */
-INLINE void keep(const Network *net, void *all, int64_t at, const float *head) {
-    if (net->is_short)
+INLINE void keep(const Network *net, void *all, uint16_t *worth, int64_t at, const float *head) {
+    if (net->kept == IN_INT8)
+        round_off(head, (int8_t *)all + at, worth + at / net->head_dim, net->head_dim);
+    else if (net->kept == IN_BF16)
         shorten(head, (uint16_t *)all + at, net->head_dim);
     else
         memcpy((float *)all + at, head, (size_t)net->head_dim * sizeof(float));
@@ -90,9 +92,9 @@ static void project(Engine *engine, const Layer *layer, int64_t slot, int64_t nu
                 else if (kind == 1)
                     turn(part, part, cosine, sine, size / 2);
                 else if (kind == 2)
-                    turn(part, part, cosine, sine, size / 2), keep(net, net->keys, at, part);
+                    turn(part, part, cosine, sine, size / 2), keep(net, net->keys, net->key_worth, at, part);
                 else
-                    keep(net, net->values, at, part);
+                    keep(net, net->values, net->value_worth, at, part);
             }
         }
     }
@@ -257,7 +259,7 @@ static int make_room(Engine *engine, int64_t tokens, int64_t positions) {
               (engine->hidden = numbers(tokens * net->feed));
     for (int64_t n = 0; n < net->threads; n++)
         got = got && (engine->own[n] = numbers(CHUNK * width)) && (engine->scores[n] = numbers(own)) &&
-              (engine->page[n] = numbers(net->is_short ? PAGE_TOKENS * inner : 1));
+              (engine->page[n] = numbers(net->kept != IN_FP32 ? PAGE_TOKENS * inner : 1));
     if (got)
         engine->capacity = tokens;
     else

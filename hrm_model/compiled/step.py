@@ -11,7 +11,8 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from hrm_model.cache import PagedCache
+from hrm_model.cache import KvCache, PagedCache
+from hrm_model.cache_int8 import Int8Cache
 from hrm_model.compiled.library import library
 from hrm_model.compiled.panels import PANEL, Kind, Panels, fits, packed_panels
 from hrm_model.compiled.structs import Layer, Matrix, Network, Step
@@ -21,6 +22,8 @@ from hrm_model.pages import PAGE_TOKENS
 from hrm_model.projections.int4 import GROUP
 from hrm_model.projections.panelled import PanelledLinear
 from hrm_model.sequence import Sequence
+
+_KEPT = (torch.float32, torch.bfloat16, torch.int8)  # numbers of keys and values, as engine.h counts them
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +36,14 @@ class Token:
     is_wanted: bool
 
 
-def objection(model: HrmText, cache: object) -> str | None:
+def objection(model: HrmText, cache: KvCache) -> str | None:
     """Why the compiled step cannot take this network and cache; None where it can."""
     config = model.config
     weight = model.model.embed_tokens.weight
     if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.bfloat16):
         return f"the network computes in {str(weight.dtype).removeprefix('torch.')} on {weight.device.type}"
-    if type(cache) is not PagedCache or cache.key.dtype is not weight.dtype:
-        return "its keys and values are rounded"
+    if isinstance(cache, PagedCache) and cache.key.dtype is not weight.dtype:
+        return f"its keys and values are in {str(cache.key.dtype).removeprefix('torch.')}"
     if not fits(config):
         return f"its width, heads or feed-forward are no multiples of {PANEL}"
     try:
@@ -59,7 +62,7 @@ class CompiledStep:
     def __init__(
         self,
         model: HrmText,
-        cache: PagedCache,
+        cache: PagedCache | Int8Cache,
         *,
         threads: int,
         is_wide: bool | None = None,
@@ -102,10 +105,8 @@ class CompiledStep:
             fast=self._layers(body.L_module),
             slow=self._layers(body.H_module),
             head=self._matrix(packed_panels(model.lm_head.weight)),
-            keys=cache.key.data_ptr(),
-            values=cache.value.data_ptr(),
-            slot_size=cache.key.stride(0),
             is_short=dtype is torch.bfloat16,
+            **_kept(cache),
         )
         self._positions = config.max_position_embeddings
         self._step = functions.hrm_step
@@ -201,6 +202,25 @@ class Underway:
         step.first_layer, step.end_layer = step.end_layer, min(step.end_layer + layers, self._layers)
         self._run(step)
         return self._logits_RV[:, : self._vocab] if step.end_layer == self._layers else None
+
+
+def _kept(cache: PagedCache | Int8Cache) -> dict[str, int]:
+    """Where keys and values are, and in which numbers; the cache outlives the step."""
+    if isinstance(cache, Int8Cache):
+        return {
+            "keys": cache.key.whole.data_ptr(),
+            "values": cache.value.whole.data_ptr(),
+            "key_worth": cache.key.scale.data_ptr(),
+            "value_worth": cache.value.scale.data_ptr(),
+            "slot_size": cache.key.whole.stride(0),
+            "kept": _KEPT.index(torch.int8),
+        }
+    return {
+        "keys": cache.key.data_ptr(),
+        "values": cache.value.data_ptr(),
+        "slot_size": cache.key.stride(0),
+        "kept": _KEPT.index(cache.key.dtype),
+    }
 
 
 def _projections(model: HrmText) -> list[torch.nn.Module]:

@@ -25,9 +25,8 @@ class Network(Structure):
         *((name, c_void_p) for name in ("embedding", "start", "cosine", "sine")),
         *((name, POINTER(Layer)) for name in ("fast", "slow")),
         ("head", Matrix),
-        *((name, c_void_p) for name in ("keys", "values")),
-        ("slot_size", c_int64),
-        ("is_short", c_int64),
+        *((name, c_void_p) for name in ("keys", "values", "key_worth", "value_worth")),
+        *((name, c_int64) for name in ("slot_size", "is_short", "kept")),
     )
 
 

@@ -3,7 +3,8 @@
     python -m tests.bench.compiled --shape mini --threads 1 --what prompts
     python -m tests.bench.compiled --shape 1b --threads 2 --clock wall --rounds 5
 
-Where the processor has AVX-512 with bf16, the compiled step without its vectors is a third side. All sides take turns.
+Keys and values in int8 are another side, and where the processor has AVX-512 with bf16, the compiled step without its
+vectors. All sides take turns.
 
 The ceiling is reading: all weights once a pass, which a core's caches may or may not hold, and each sequence's keys and
 values. Processor time leaves out what others on the machine take, but not that they take the caches; of
@@ -23,6 +24,7 @@ from functools import partial
 import torch
 
 from hrm_model.cache import PagedCache
+from hrm_model.cache_int8 import Int8Cache
 from hrm_model.compiled.choose import compiled_step
 from hrm_model.compiled.step import CompiledStep
 from hrm_model.config import read_config
@@ -68,7 +70,9 @@ def main() -> None:
     by_torch = model if placement.panels != "alone" else load_placed(chosen.folder, replace(placement, panels="no"))
     length = chosen.prompt_tokens
     each = pages_for(length + 1)
-    cache = PagedCache(config, each * max(arguments.batches), dtype=placement.dtype, device="cpu")
+    pages = each * max(arguments.batches)
+    cache = PagedCache(config, pages, dtype=placement.dtype, device="cpu")
+    rounded = Int8Cache(config, pages, dtype=placement.dtype, device="cpu")
     last = [9] if arguments.what == "writing" else []
     sequences = [
         Sequence(number, 0, [*ids, *last], length, Sampling(), 1, list(range(number * each, (number + 1) * each)))
@@ -77,9 +81,11 @@ def main() -> None:
     compiled = compiled_step(model, cache)
     if not isinstance(compiled, CompiledStep):
         raise SystemExit("the compiled step was not built here")
-    reader = Runner(model, cache, "cpu", compiled)
+    over_int8 = CompiledStep(model, rounded, threads=arguments.threads, most_tokens=compiled.most_tokens)
     for sequence in sequences:  # memory that was never written to is not read: all of it is one page of zeros
-        reader.forward([sequence])
+        for reader in (Runner(model, cache, "cpu", compiled), Runner(model, rounded, "cpu", over_int8)):
+            sequence.cached = 0
+            reader.forward([sequence])
     found: dict[str, object] = {"bench": "compiled", **vars(arguments)}
     for batch in arguments.batches:
 
@@ -89,7 +95,11 @@ def main() -> None:
             with torch.inference_mode():
                 return runner.forward(sequences[:batch])
 
-        sides = {"torch": Runner(by_torch, cache, "cpu"), "compiled": Runner(model, cache, "cpu", compiled)}
+        sides = {
+            "torch": Runner(by_torch, cache, "cpu"),
+            "compiled": Runner(model, cache, "cpu", compiled),
+            "over_int8": Runner(model, rounded, "cpu", over_int8),
+        }
         if compiled.is_wide:
             narrow = CompiledStep(model, cache, threads=arguments.threads, is_wide=False)
             sides["narrow"] = Runner(model, cache, "cpu", narrow)
@@ -99,6 +109,7 @@ def main() -> None:
         print(
             f"batch {batch:3}  torch {ms['torch']:8.2f} ms  compiled {ms['compiled']:8.2f} ms, "
             f"{ratio:5.2f} times as fast; logits at most {differs:.1e} apart"
+            f"; over int8 {ms['over_int8']:8.2f} ms"
             + (f"; in narrow vectors {ms['narrow']:8.2f} ms" if "narrow" in ms else ""),
             flush=True,
         )

@@ -93,11 +93,11 @@ def stepper(tiny: Tiny, build: Build, *, slice_tokens: int, draft_tokens: int, p
 
 
 @cache
-def alone(tiny: Tiny, ask: Ask) -> Reply:
+def alone(tiny: Tiny, ask: Ask, build: Build = Runner) -> Reply:
     """What somebody hears who asks an engine of their own."""
 
     async def run() -> Reply:
-        own = stepper(tiny, Runner, slice_tokens=4096, draft_tokens=0, pages=64, kept=0)
+        own = stepper(tiny, build, slice_tokens=4096, draft_tokens=0, pages=64, kept=0)
         request = opened(tiny, 0, replace(ask, partition=None), draft_tokens=0)
         own.add(request)
         for _ in range(200):
@@ -136,13 +136,14 @@ def follow(
     build: Build = Runner,
     *,
     pages: int = PAGES,
+    build_alone: Build = Runner,
 ) -> int:
     """Follow a schedule, and compare everybody's answer with what they would have heard alone.
 
     Returns:
         Answers that differ, all of them from a near tie on.
     """
-    expected = [alone(tiny, act) for act in acts if isinstance(act, Ask)]
+    expected = [alone(tiny, act, build_alone) for act in acts if isinstance(act, Ask)]
     engine = stepper(tiny, build, slice_tokens=slice_tokens, draft_tokens=draft_tokens, pages=pages, kept=6)
     return asyncio.run(_follow(tiny, engine, acts, expected, draft_tokens))
 

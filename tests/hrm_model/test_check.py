@@ -75,10 +75,11 @@ def test_a_network_in_bf16_is_held_twice_and_that_is_said(folder: Path, monkeypa
     assert report.endswith("servable         yes")
 
 
+@pytest.mark.compiled
 def test_what_rounding_saves_is_said_and_tried(folder: Path) -> None:
     report = "\n".join(check_model(folder, weights="int8", kv_dtype="int8"))
 
-    assert "placement        cpu, float32, projections in int8, keys and values in int8" in report
+    assert "placement        cpu, bfloat16, projections in int8, keys and values in int8" in report
     # 8 slots of 2 heads, keys and values: 16 bytes and 2 for a scale.
     assert f"cache needs      {2 * 8 * 2 * 18} bytes a token" in report
     assert report.endswith("servable         yes")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrm_model.cache import PagedCache
+from hrm_model.cache_int8 import Int8Cache
 from hrm_model.compiled.step import CompiledStep
 from hrm_model.graphed import GraphedStep
 from hrm_model.model import HrmText
@@ -39,6 +40,12 @@ def compiled_on_threads(model: HrmText, cache: PagedCache, device: str) -> Runne
     return Runner(model, cache, device, CompiledStep(model, cache, threads=3))
 
 
+def over_int8(model: HrmText, cache: PagedCache, device: str) -> Runner:
+    """Keys and values of a byte, in place of those of the cache."""
+    rounded = Int8Cache(model.config, cache.pages, dtype=torch.float32, device=device)
+    return Runner(model, rounded, device, CompiledStep(model, rounded, threads=3))
+
+
 def graphed(model: HrmText, cache: PagedCache, device: str) -> Runner:
     """What CUDA graphs do, in memory that stays, without CUDA."""
     return Runner(model, cache, device, GraphedStep(model, cache, done_again))
@@ -62,6 +69,15 @@ def test_no_schedule_changes_an_answer(
     tiny: Tiny, ties: list[int], build: Build, acts: list[Act], slice_tokens: int, draft_tokens: int
 ) -> None:
     ties.append(follow(tiny, acts, slice_tokens, draft_tokens, build))
+
+
+@pytest.mark.compiled
+@settings(max_examples=20, deadline=None)
+@given(acts=SCHEDULES, slice_tokens=st.sampled_from([1, 8, 40, 4096]), draft_tokens=st.sampled_from([0, 5]))
+def test_no_schedule_changes_an_answer_over_keys_and_values_in_int8(
+    tiny: Tiny, acts: list[Act], slice_tokens: int, draft_tokens: int
+) -> None:
+    assert follow(tiny, acts, slice_tokens, draft_tokens, over_int8, build_alone=over_int8) == 0, "not even a near tie"
 
 
 @pytest.mark.soak

@@ -211,7 +211,7 @@ def test_rounded_weights_come_with_bf16_where_the_compiled_step_reads_them_so() 
     assert placed(weights="int8").dtype is placed(IN_GROUPS, weights="int4").dtype is torch.bfloat16
     assert placed(replace(CONFIG, dtype="float32"), weights="int8").dtype is torch.float32
     assert placed(replace(IN_GROUPS, intermediate_size=96), weights="int4").dtype is torch.float32
-    assert placed(weights="int8", kv_dtype="int8").dtype is torch.float32
+    assert placed(weights="int8", kv_dtype="int8").dtype is torch.bfloat16
     assert placed(weights="int8", dtype="float32").dtype is torch.float32
 
 
@@ -230,6 +230,7 @@ def test_bf16_on_a_cpu_is_held_in_panels_too_where_a_quarter_of_the_free_memory_
     assert in_bf16.panels == "beside"
     assert in_bf16.weight_bytes(CONFIG) == replace(in_bf16, panels="no").weight_bytes(CONFIG) + panels
     assert placed(dtype="bfloat16", weights="int8").panels == "beside"
+    assert placed(dtype="bfloat16", kv_dtype="int8").panels == "beside"
     assert placed(IN_GROUPS, dtype="bfloat16", weights="int4").panels == "beside"
     monkeypatch.setattr("hrm_model.placement.free_memory", lambda: 4 * panels)
     assert placed(dtype="bfloat16").panels == "beside"
@@ -253,7 +254,7 @@ def test_where_torch_would_read_prompts_more_slowly_there_is_no_copy_for_it(monk
 def test_what_the_compiled_step_cannot_read_is_in_no_panels(monkeypatch: pytest.MonkeyPatch, torch_does: bool) -> None:
     monkeypatch.setattr("hrm_model.placement.torch_reads_faster", who_reads_faster(torch_does))
 
-    for other in ({"dtype": "float32"}, {"dtype": "float16"}, {"kv_dtype": "int8"}):
+    for other in ({"dtype": "float32"}, {"dtype": "float16"}):
         changes: dict[str, Any] = {"dtype": "bfloat16"} | other
         assert placed(**changes).panels == "no"
     assert placed(replace(CONFIG, intermediate_size=200), dtype="bfloat16").panels == "no"

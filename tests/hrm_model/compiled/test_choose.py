@@ -36,6 +36,11 @@ def test_a_small_network_in_fp32_has_it(tiny: Tiny, caplog: pytest.LogCaptureFix
     assert caplog.messages == [f"steps run compiled, on {threads} threads, in vectors of {size} bits"]
 
 
+@pytest.mark.compiled
+def test_keys_and_values_in_int8_are_no_reason_to_go_without(tiny: Tiny) -> None:
+    assert isinstance(compiled_step(tiny.model, cache_of(Int8Cache)), CompiledStep)
+
+
 def test_rounded_numbers_and_odd_sizes_are_left_to_torch_for_a_reason_that_the_log_has(
     tiny: Tiny, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -46,8 +51,8 @@ def test_rounded_numbers_and_odd_sizes_are_left_to_torch_for_a_reason_that_the_l
     assert objection(rounded, cache_of(dtype=torch.bfloat16)) == IN_NO_PANELS
     assert objection(halved, cache_of(dtype=torch.float16)) == "the network computes in float16 on cpu"
     assert objection(narrow, cache_of()) == "its width, heads or feed-forward are no multiples of 16"
-    assert objection(tiny.model, cache_of(Int8Cache)) == "its keys and values are rounded"
-    assert objection(rounded, cache_of(Int8Cache)) == "its keys and values are rounded"
+    assert objection(tiny.model, cache_of(dtype=torch.bfloat16)) == "its keys and values are in bfloat16"
+    assert objection(rounded, cache_of(Int8Cache)) == IN_NO_PANELS
     with caplog.at_level(logging.INFO):
         assert compiled_step(rounded, cache_of(dtype=torch.bfloat16)) is None
     assert caplog.messages == [f"steps run on torch: {IN_NO_PANELS}"]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from hrm_model.cache import PagedCache
+from hrm_model.cache_int8 import Int8Cache
 from hrm_model.compiled.step import CompiledStep
 from hrm_model.config import HrmConfig
 from hrm_model.layers import GatedAttention, SwiGlu
@@ -104,16 +105,18 @@ class Written:
         threads: int = 1,
         scattered: bool = False,
         is_wide: bool | None = None,
+        in_int8: bool = False,
     ) -> None:
         each = pages_for(max(PROMPTS) + 16)
         dtype = model.model.embed_tokens.weight.dtype
-        self.cache = PagedCache(model.config, each * len(numbers), dtype=dtype, device="cpu")
-        pages = list(range(self.cache.pages))
+        kind = Int8Cache if in_int8 else PagedCache
+        self.kept: PagedCache | Int8Cache = kind(model.config, each * len(numbers), dtype=dtype, device="cpu")
+        pages = list(range(self.kept.pages))
         if scattered:
             pages = torch.randperm(len(pages), generator=torch.Generator().manual_seed(1)).tolist()
-        self.by_torch = Runner(model, self.cache, "cpu")
-        self.compiled = CompiledStep(model, self.cache, threads=threads, is_wide=is_wide)
-        self.runner = Runner(model, self.cache, "cpu", self.compiled)
+        self.by_torch = Runner(model, self.kept, "cpu")
+        self.compiled = CompiledStep(model, self.kept, threads=threads, is_wide=is_wide)
+        self.runner = Runner(model, self.kept, "cpu", self.compiled)
         self.sequences = [
             Sequence(number, 0, ids_of(number), PROMPTS[number] - number % 3, Sampling(), 16, mine)
             for number, mine in zip(numbers, (pages[at * each :][:each] for at in range(len(numbers))), strict=True)
@@ -122,6 +125,12 @@ class Written:
             for sequence in self.sequences:
                 self.by_torch.forward([sequence])
                 sequence.ids.append(20 + sequence.request)
+
+    @property
+    def cache(self) -> PagedCache:
+        """The keys and values, where they are not rounded."""
+        assert isinstance(self.kept, PagedCache)
+        return self.kept
 
     def step(self, runner: Runner) -> Tensor:
         """The logits of a step; the same answers follow whatever they are."""
@@ -144,9 +153,9 @@ def answer_of(number: int, position: int) -> int:
 EVERYONE = range(len(PROMPTS))
 
 
-def drafted_and_token_by_token(model: HrmText) -> tuple[Tensor, Tensor]:
+def drafted_and_token_by_token(model: HrmText, *, in_int8: bool = False) -> tuple[Tensor, Tensor]:
     """(3, STEPS, V) logits of three answers, which are known ahead in the one and not in the other."""
-    slowly, at_once = Written(model, EVERYONE[:3]), Written(model, EVERYONE[:3])
+    slowly, at_once = (Written(model, EVERYONE[:3], in_int8=in_int8) for _ in range(2))
     token_by_token = torch.stack([slowly.step(slowly.runner) for _ in range(STEPS)], dim=1)
     for sequence in at_once.sequences:
         sequence.draft = [answer_of(sequence.request, len(sequence.ids) + ahead) for ahead in range(STEPS - 1)]
