@@ -74,9 +74,10 @@ INLINE void read_panel(int kind, const char *block, int64_t input, int is_second
 }
 
 /* `rows` tokens by `panels` panels; all counts but `inputs` are known where this is called. In int4 a part of the sum is
- * that of a group, which is multiplied once; otherwise the part is the sum. */
-INLINE void tile(int rows, int panels, int kind, const float *x, int64_t inputs, const char *packed, const float *scale,
-                 float *out, int64_t out_stride) {
+ * that of a group, which is multiplied once; otherwise the part is the sum. With `asks` it asks for the panels after
+ * these: one is too short for the processor to see where reading leads. */
+INLINE void tile(int rows, int panels, int kind, int asks, const float *x, int64_t inputs, const char *packed,
+                 const float *scale, float *out, int64_t out_stride) {
     const int64_t size = panel_bytes(kind, inputs), step = kind == IN_INT4 ? 2 : 1;
     const int64_t together = block_inputs(kind), block_size = panel_bytes(kind, together);
     vec sum[ROWS][2 * ABREAST], part[ROWS][2 * ABREAST];
@@ -85,6 +86,7 @@ INLINE void tile(int rows, int panels, int kind, const float *x, int64_t inputs,
 #pragma GCC unroll 8
         for (int p = 0; p < 2 * panels; p++) sum[r][p] = part[r][p] = splat(0);
     for (int64_t first = 0; first < inputs; first += together, packed += block_size) {
+        if (asks && !(first * block_size % 64)) __builtin_prefetch(packed + panels * size);
         for (int64_t i = 0; i < together; i += step)
 #pragma GCC unroll 2
             for (int s = 0; s < step; s++)
@@ -178,7 +180,13 @@ INLINE void product_as(int kind, const char *packed, const float *scale, const f
             float *to = out + t * out_stride + p * PANEL;
             const char *w = packed + p * size;
             const float *s = scale ? scale + p * PANEL : NULL;
-#define TILE(R, P) tile(R, P, kind, from, inputs, w, s, to, out_stride)
+#define TILE(R, P) tile(R, P, kind, 0, from, inputs, w, s, to, out_stride)
+/* Whole numbers come as quickly unasked, and one or two tokens are done before what was asked for is there. */
+#define ASKING_TILE(R)                                                                                        \
+    if (t == 0 && kind <= IN_BF16)                                                                            \
+        tile(R, 1, kind, 1, from, inputs, w, s, to, out_stride);                                              \
+    else                                                                                                      \
+        TILE(R, 1)
 #define ON(P) w += (P) * size, to += (P) * PANEL, s = s ? s + (P) * PANEL : NULL
             if (whole && rows == 1) {
                 TILE(1, ABREAST);
@@ -192,13 +200,14 @@ INLINE void product_as(int kind, const char *packed, const float *scale, const f
                     switch (rows) {
                         case 1: TILE(1, 1); break;
                         case 2: TILE(2, 1); break;
-                        case 3: TILE(3, 1); break;
-                        case 4: TILE(4, 1); break;
-                        case 5: TILE(5, 1); break;
-                        default: TILE(6, 1);
+                        case 3: ASKING_TILE(3); break;
+                        case 4: ASKING_TILE(4); break;
+                        case 5: ASKING_TILE(5); break;
+                        default: ASKING_TILE(6);
                     }
                 }
             }
+#undef ASKING_TILE
 #undef TILE
 #undef ON
         }
