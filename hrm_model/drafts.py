@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 _LONGEST_MATCH = 8  # tokens compared; beyond that, the latest place in the prompt wins
+_FIRST = 4  # tokens of the first guess: an answer may be a name of two, and each wrong one costs a part of a step
 _HOPE = 0.6  # share of guessed tokens that are expected to be right, before anything is known
 _MEMORY = 0.75  # of that share, from one guess to the next
 _WORTH = 0.2  # below this share guessing pauses
@@ -34,7 +35,7 @@ class Indexed:
 
 
 class Drafter:
-    """The guesses for one sequence; they grow while they are right, and pause when they are not."""
+    """The guesses for one sequence; they double while they are right, shrink when they are not, and pause."""
 
     def __init__(self, prompt: Indexed, longest: int) -> None:
         """Begin without experience.
@@ -43,12 +44,13 @@ class Drafter:
             longest: tokens in one guess; 0 never guesses.
         """
         self._prompt, self._longest = prompt, longest
+        self._next = min(_FIRST, longest)
         self._share = _HOPE
         self._resumes_at = 0
 
     def propose(self, answer: Sequence[int], room: int) -> list[int]:
         """Guess what follows `answer`, at most `room` tokens; empty when there is nothing worth a guess."""
-        longest = min(room, round(self._longest * min(1.0, 1.5 * self._share)))
+        longest = min(room, self._next)
         if longest < 1 or not answer or len(answer) < self._resumes_at:
             return []
         places = self._prompt.places(answer[-1])
@@ -65,6 +67,7 @@ class Drafter:
 
     def learn(self, drafted: int, accepted: int, answered: int) -> None:
         """Take note of how a guess went, the answer being `answered` tokens long by then."""
+        self._next = min(2 * self._next, self._longest) if accepted == drafted else min(self._next, accepted + 1)
         self._share = _MEMORY * self._share + (1 - _MEMORY) * accepted / drafted
         if self._share < _WORTH:
             self._share, self._resumes_at = 2 * _WORTH, answered + _PAUSE

@@ -88,19 +88,22 @@ def test_wrong_guesses_shrink_then_pause_and_are_tried_again() -> None:
         if guess:
             drafter.learn(len(guess), 0, len(answer))
 
-    assert sizes[0] > sizes[1] > 0
+    assert sizes[:3] == [4, 1, 1]
     pause = sizes.index(0)
     assert sizes[pause : pause + 25] == [0] * 25
     assert any(sizes[pause + 25 :])
     assert sum(map(bool, sizes)) < 12, "a reader who is never right is hardly ever asked"
 
 
-def test_right_guesses_grow_to_the_longest() -> None:
-    drafter = Drafter(Indexed(list(range(200))), 8)
-    for _ in range(6):
-        drafter.learn(4, 4, 10)
+def test_right_guesses_double_to_the_longest_and_half_right_ones_shrink_to_what_was_right_and_one_more() -> None:
+    drafter, sizes = Drafter(Indexed(list(range(200))), 12), []
+    for accepted in (4, 8, 12, 5, 3, 4):
+        sizes.append(len(drafter.propose([5], 100)))
+        drafter.learn(sizes[-1], accepted, 10)
 
+    assert sizes == [4, 8, 12, 12, 6, 4]
     assert len(drafter.propose([5], 100)) == 8
+    assert len(Drafter(Indexed(list(range(200))), 2).propose([5], 100)) == 2
 
 
 def answered(tiny: Tiny, prompts: Items[list[int]], sampling: Sampling, count: int, guesses: random.Random | None,
