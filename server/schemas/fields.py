@@ -131,14 +131,20 @@ def unsupported(name: str, *neutral: object, why: str = "") -> AfterValidator:
     return AfterValidator(check)
 
 
+_IN_JSON = {str: "a string", bool: "a boolean", int: "an integer", float: "a number", list: "a list", dict: "an object"}
+
+
 def by_shape(**shapes: type | tuple[type, ...]) -> Discriminator:
     """Choose the member of a union by the JSON type of the value, so that only that member's errors are reported."""
 
-    def choose(value: Any) -> str:
-        return next((tag for tag, kinds in shapes.items() if isinstance(value, kinds)), next(iter(shapes)))
+    def choose(value: Any) -> str | None:
+        return next((tag for tag, kinds in shapes.items() if isinstance(value, kinds)), None)
 
-    chooser: Callable[[Any], str] = choose
-    return Discriminator(chooser)
+    chooser: Callable[[Any], str | None] = choose
+    wanted = [kind for kinds in shapes.values() for kind in (kinds if isinstance(kinds, tuple) else (kinds,))]
+    names = [name for kind, name in _IN_JSON.items() if kind in wanted and not (kind is int and float in wanted)]
+    message = " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return Discriminator(chooser, custom_error_type="shape", custom_error_message=f"Input should be {message}")
 
 
 def _kind(value: Any) -> str:

@@ -272,6 +272,32 @@ async def test_a_text_is_measured_in_characters_and_a_list_in_items(
     assert (response.status_code, response.json()["error"]["message"]) == (400, message)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        (
+            "/v1/vector_stores/x/files",
+            {"file_id": "file-1", "attributes": {"tags": ["a"]}},
+            "Invalid 'attributes.tags': Input should be a string, a boolean or a number.",
+        ),
+        (
+            "/v1/vector_stores/x/search",
+            {"query": "a", "filters": {"type": "eq", "key": "a", "value": {}}},
+            "Invalid 'filters.value': Input should be a string, a boolean, a number or a list.",
+        ),
+        ("/v1/vector_stores/x/search", {"query": 5}, "Invalid 'query': Input should be a string or a list."),
+        (CHAT, question(stop=5), "Invalid 'stop': Input should be a string or a list."),
+    ],
+)
+async def test_what_may_be_one_of_several_kinds_is_refused_with_all_of_them(
+    path: str, body: dict[str, Any], message: str
+) -> None:
+    async with client_of(services(), "sk-admin") as client:
+        response = await client.post(path, json=body)
+
+    assert (response.status_code, response.json()["error"]["message"]) == (400, message)
+
+
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic sk-ann", "sk-ann"])
 @pytest.mark.parametrize("content", [b"{", b"x" * 20_000_000])
 async def test_a_stranger_is_turned_away_before_the_body_is_read(header: str | None, content: bytes) -> None:
