@@ -424,7 +424,7 @@ async def test_the_name_of_a_store_is_on_record_only_for_whom_there_is_one(log: 
     tried = [record["path"]["store"] for record in records(log)[1:]]
     assert tried == [None] * 9 + [mine] * 3 + [None] * 6
     assert log.under_way() == 0
-    assert b"4111" not in files_of(tmp_path)
+    assert b"41111111" not in files_of(tmp_path), "eight digits, as four stand in a file of random ones by chance"
 
 
 async def test_ids_and_names_of_stores_in_a_path_are_on_record(log: AuditLog, tmp_path: Path) -> None:
