@@ -66,9 +66,12 @@ def test_an_attempt_is_seen_though_it_fails(call: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.cut_off
-def test_a_tracer_that_fails_ends_the_run_at_once_and_is_told_apart_from_what_it_watched(tmp_path: Path) -> None:
+@pytest.mark.parametrize("then", ["time.sleep(600)", "sys.exit(1)"])
+def test_a_tracer_that_fails_ends_the_run_at_once_and_is_told_apart_from_what_it_watched(
+    then: str, tmp_path: Path
+) -> None:
     said = "strace: ptrace(PTRACE_LISTEN,pid:71,sig:0): Input/output error"
-    code = f"import sys, time; print({said!r}, file=sys.stderr, flush=True); time.sleep(600)"
+    code = f"import sys, time; print({said!r}, file=sys.stderr, flush=True); {then}"
 
     with pytest.raises(TracerFailed, match="PTRACE_LISTEN"):
         cut_off([sys.executable, "-c", code], tmp_path / "trace", cwd=tmp_path, env={}, timeout_s=60)

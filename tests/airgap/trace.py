@@ -60,9 +60,12 @@ def cut_off(
 
 def _watch(running: "subprocess.Popen[bytes]", err: TextIO, timeout_s: float) -> None:
     ends = time.monotonic() + timeout_s
-    while running.poll() is None:
+    while True:
+        has_ended = running.poll() is not None  # before it is read what it said, or its last words would be missed
         if failed := _TRACER_FAILED.search(_whole(err)):
             raise TracerFailed(failed[0])
+        if has_ended:
+            return
         if time.monotonic() > ends:
             raise subprocess.TimeoutExpired(running.args, timeout_s, stderr=_whole(err))
         time.sleep(0.2)
